@@ -1,0 +1,1 @@
+//! The contract kit that every module of [`super::Archive`] must pass.
