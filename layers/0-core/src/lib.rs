@@ -26,6 +26,7 @@
 
 pub mod amount;
 pub mod cbor;
+pub mod contract;
 pub mod cose;
 pub mod domain;
 pub mod hash;

@@ -133,7 +133,7 @@ pub struct Evidence {
 }
 
 /// A write-once fact: the first value under a key stands for ever.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Fact {
     /// What kind of fact, at most 64 bytes (`verdict`, `run`, `serial`).
     pub space: String,

@@ -17,4 +17,5 @@ pub mod approval;
 pub mod archive;
 pub mod channel;
 pub mod crypto;
+pub mod engine;
 pub mod runner;

@@ -1,0 +1,140 @@
+//! The vocabulary between protocol engines and whoever drives them.
+//!
+//! Every engine of the transfer and exchange layers is a [`Machine`](semper_core::machine::Machine) with these inputs and
+//! effects, so that one driver runs them all.
+
+use semper_core::cose::{Draft, Signed};
+use semper_core::ids::StatementId;
+use semper_core::time::Time;
+
+use crate::archive::Fact;
+
+/// What can happen to an engine.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Input {
+    /// The run begins. Given once.
+    Begin,
+    /// A message of the peer.
+    Message(Vec<u8>),
+    /// The key holder signed what was asked for with [`Effect::Sign`].
+    Signed(Signed),
+    /// The user declined to sign.
+    Declined {
+        /// The statement that was asked for.
+        statement: StatementId,
+    },
+    /// The arbiter answered [`Effect::AskArbiter`].
+    ArbiterSays(Vec<u8>),
+    /// A timer fired.
+    Timer(&'static str),
+    /// The user, or the patience that the user has set, wants the run to end now. Allowed at any moment.
+    GiveUp,
+}
+
+/// What an engine wants done. Stored with the state that asks for it, performed afterwards, repeated until acknowledged.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Effect {
+    /// Send a message to the peer.
+    Send(Vec<u8>),
+    /// Send a request to the arbiter; its answer comes back as [`Input::ArbiterSays`].
+    AskArbiter(Vec<u8>),
+    /// Have a statement signed; the answer comes back as [`Input::Signed`] or [`Input::Declined`].
+    Sign {
+        /// The statement.
+        draft: Draft,
+        /// Whether the user is to be asked.
+        consent: Consent,
+    },
+    /// Set a timer, or move it.
+    SetTimer {
+        /// Its name.
+        name: &'static str,
+        /// When it fires.
+        due: Time,
+    },
+    /// Remove a timer.
+    CancelTimer(&'static str),
+    /// Keep a piece of evidence.
+    Keep {
+        /// What it is.
+        kind: EvidenceKind,
+        /// The bytes as they were received or made.
+        bytes: Vec<u8>,
+    },
+    /// A fact that must be new: the commit fails as a whole if it is not.
+    Once(Fact),
+    /// The run has ended.
+    Ended(Ending),
+}
+
+/// Whether a signature needs the user's word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Consent {
+    /// The user is shown the text and answers.
+    Ask,
+    /// It follows from what the user has approved already.
+    Implied,
+}
+
+/// How a run ended for this party.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Ending {
+    /// This party has what it was to get, or the evidence that stands for it.
+    Success,
+    /// Nobody is bound: the arbiter has aborted the run.
+    Aborted,
+    /// Nobody is bound: nothing was sent, or the time ran out unused.
+    Lapsed,
+    /// A transfer was given up before it was acknowledged. It may have arrived.
+    Unconfirmed,
+}
+
+macro_rules! evidence_kinds {
+    ($($(#[$doc:meta])* $name:ident = $text:literal;)*) => {
+        /// What a piece of evidence is.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum EvidenceKind { $($(#[$doc])* $name,)* }
+
+        impl EvidenceKind {
+            /// Every kind.
+            pub const ALL: &'static [EvidenceKind] = &[$(EvidenceKind::$name),*];
+
+            /// The name in the archive and in deal folders.
+            pub const fn name(self) -> &'static str {
+                match self { $(EvidenceKind::$name => $text,)* }
+            }
+
+            /// The kind with a name.
+            pub fn from_name(name: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|kind| kind.name() == name)
+            }
+        }
+    };
+}
+
+evidence_kinds! {
+    /// An encoded contract core.
+    Core = "core";
+    /// An encoded document.
+    Document = "document";
+    /// An encoded template.
+    Template = "template";
+    /// An encoded key set.
+    KeySet = "key-set";
+    /// A signed statement of any kind.
+    Statement = "statement";
+    /// A statement or message that came too late or contradicts another; it decides nothing, but may show who misbehaved.
+    Late = "late";
+    /// An encoded container.
+    Container = "container";
+    /// A file that belongs to the deal.
+    Attachment = "attachment";
+    /// A certificate (DER).
+    Certificate = "certificate";
+    /// A certificate revocation list (DER).
+    RevocationList = "revocation-list";
+    /// An inbox's receipt.
+    Receipt = "receipt";
+    /// A receipt of the arbiter's log.
+    LogReceipt = "log-receipt";
+}
