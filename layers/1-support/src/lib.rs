@@ -18,4 +18,5 @@ pub mod archive;
 pub mod channel;
 pub mod crypto;
 pub mod engine;
+pub mod flaws;
 pub mod runner;

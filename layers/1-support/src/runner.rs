@@ -1,47 +1,71 @@
 //! The order in which a driver stores and acts.
 //!
-//! [`Turn`] is the whole discipline of crash safety in one place: a step is first committed, then its effects are performed. The
-//! production node and the model checker both take their work from here, so that what is checked is what runs.
+//! [`Turn`] is the whole discipline of crash safety in one place: a step is committed first, facts that must be new with it, then
+//! its effects are performed, and performed again after a crash. The production node and the model checker both take their work
+//! from here, so that what is checked is what runs.
 //!
 //! Invariant: no effect is performed before the commit that holds it is durable (`design/exchange.md` §12, flaws F4 and F5).
 
+use std::collections::VecDeque;
+
+use crate::engine::Effect;
+use crate::flaws::{self, Flaw};
+
 /// What a driver does next.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Work<S, E> {
-    /// Store the state, the consumed input and all effects in one commit.
+pub enum Work<S> {
+    /// Store the state, the consumed input and all effects in one commit. It fails as a whole if a fact in it is not new.
     Commit {
         /// The state to store.
         state: S,
-        /// Everything that is to be performed after the commit; stored with it, so that a crash repeats them.
-        effects: Vec<E>,
+        /// Everything that belongs to the commit, in order.
+        effects: Vec<Effect>,
     },
     /// Perform an effect. It is performed again after a crash, until it is acknowledged.
-    Perform(E),
+    Perform(Effect),
 }
 
 /// The work that one step makes, in order.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Turn<S, E> {
-    work: std::collections::VecDeque<Work<S, E>>,
+pub struct Turn<S> {
+    work: VecDeque<Work<S>>,
 }
 
-impl<S, E: Clone> Turn<S, E> {
+impl<S> Turn<S> {
     /// Orders the work of a step: commit first, then the effects as they stand.
-    pub fn new(state: S, effects: Vec<E>) -> Self {
-        let mut work = std::collections::VecDeque::with_capacity(effects.len() + 1);
-        work.push_back(Work::Commit { state, effects: effects.clone() });
-        work.extend(effects.into_iter().map(Work::Perform));
+    pub fn new(state: S, effects: Vec<Effect>) -> Self {
+        let (stored, after): (Vec<_>, Vec<_>) = effects
+            .iter()
+            .cloned()
+            .partition(|effect| !(matches!(effect, Effect::Once(_)) && flaws::active(Flaw::DedupNotAtomic)));
+        let outward = effects.into_iter().filter(is_outward).map(Work::Perform);
+        let mut work: VecDeque<_> = outward.collect();
+        let commit = Work::Commit { state, effects: stored };
+        if flaws::active(Flaw::SendBeforeStore) || flaws::active(Flaw::AnswerBeforeStore) {
+            work.push_back(commit);
+        } else {
+            work.push_front(commit);
+        }
+        work.extend(after.into_iter().map(Work::Perform));
         Self { work }
     }
 
-    /// The work after a restart: the stored effects, again.
-    pub fn recovered(effects: Vec<E>) -> Self {
-        Self { work: effects.into_iter().map(Work::Perform).collect() }
+    /// The work after a restart: what the store says is not acknowledged yet, again.
+    pub fn recovered(unacknowledged: Vec<Effect>) -> Self {
+        if flaws::active(Flaw::NoResend) {
+            return Self { work: VecDeque::new() };
+        }
+        Self { work: unacknowledged.into_iter().filter(is_outward).map(Work::Perform).collect() }
     }
 }
 
-impl<S, E> Iterator for Turn<S, E> {
-    type Item = Work<S, E>;
+/// Whether an effect leaves this process: everything else is complete with the commit.
+pub fn is_outward(effect: &Effect) -> bool {
+    matches!(effect, Effect::Send(_) | Effect::AskArbiter(_) | Effect::Sign { .. })
+}
+
+impl<S> Iterator for Turn<S> {
+    type Item = Work<S>;
 
     fn next(&mut self) -> Option<Self::Item> {
         self.work.pop_front()

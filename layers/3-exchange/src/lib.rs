@@ -1,1 +1,16 @@
-//! placeholder
+//! Layer 3 of Semper: fair exchange. Both or neither, and a third party only when something goes wrong.
+//!
+//! ```text
+//!    apps        semper (node, CLI, third parties) · semper-vault
+//!    4 commerce  terms of business, deals
+//!  ▸ 3 exchange  fair exchange, arbiter, evidence
+//!    2 transfer  statements, certificates, payments; containers
+//!    1 support   ports: cryptography, archive, channel, approval
+//!    0 core      parties, amounts, ids, documents, containers, encoding, the Machine contract
+//! ```
+//!
+//! Engines are pure [`Machine`](semper_core::machine::Machine)s: [`c2`] signs a contract between two parties. [`arbiter`] decides
+//! where they disagree, once per contract and for ever.
+
+pub mod arbiter;
+pub mod c2;

@@ -1,0 +1,79 @@
+//! Seeded mistakes. A model checker that finds nothing may be blind; with the feature `flaws` one mistake at a time can be switched
+//! on, and a test fails if the checker does not find it. Without the feature, [`active`] is a constant `false`.
+
+/// A mistake that an implementation of these protocols could contain. Numbers as in `design/exchange.md` §14.3.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Flaw {
+    /// F1: the arbiter resolves although it has aborted.
+    ResolveAfterAbort = 1,
+    /// F2: the originator sends its final although it has asked for an abort.
+    ContinueAfterAbort = 2,
+    /// F3: the originator asks for an abort although its final is on the way.
+    AbortAfterFinal = 3,
+    /// F4: the arbiter answers before its decision is stored.
+    AnswerBeforeStore = 4,
+    /// F5: a party sends before its state is stored.
+    SendBeforeStore = 5,
+    /// F6: nothing is sent again after a crash.
+    NoResend = 6,
+    /// F7: finals do not bind the promises, and runs are not counted.
+    UnboundFinal = 7,
+    /// F7a: finals bind the promises, but one contract may be run twice.
+    NoDedup = 8,
+    /// F8: whether a contract was run before is looked up, but not in the commit that starts the run.
+    DedupNotAtomic = 9,
+}
+
+impl Flaw {
+    /// Every seeded mistake.
+    pub const ALL: [Self; 9] = [
+        Self::ResolveAfterAbort,
+        Self::ContinueAfterAbort,
+        Self::AbortAfterFinal,
+        Self::AnswerBeforeStore,
+        Self::SendBeforeStore,
+        Self::NoResend,
+        Self::UnboundFinal,
+        Self::NoDedup,
+        Self::DedupNotAtomic,
+    ];
+}
+
+/// Whether mistakes can be switched on in this build.
+pub const COMPILED_IN: bool = cfg!(feature = "flaws");
+
+#[cfg(feature = "flaws")]
+mod switch {
+    use std::sync::atomic::{AtomicU8, Ordering};
+    use std::sync::{Mutex, PoisonError};
+
+    use super::Flaw;
+
+    static ACTIVE: AtomicU8 = AtomicU8::new(0);
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+    /// Whether a mistake is switched on.
+    pub fn active(flaw: Flaw) -> bool {
+        ACTIVE.load(Ordering::SeqCst) == flaw as u8
+    }
+
+    /// Runs `check` with one mistake (or none) switched on; runs wait for each other.
+    pub fn with<T>(flaw: Option<Flaw>, check: impl FnOnce() -> T) -> T {
+        let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        ACTIVE.store(flaw.map_or(0, |flaw| flaw as u8), Ordering::SeqCst);
+        let result = check();
+        ACTIVE.store(0, Ordering::SeqCst);
+        result
+    }
+}
+
+#[cfg(feature = "flaws")]
+pub use switch::{active, with};
+
+/// Whether a mistake is switched on: never, in a build without the feature `flaws`.
+#[cfg(not(feature = "flaws"))]
+#[inline]
+pub const fn active(_: Flaw) -> bool {
+    false
+}
