@@ -235,7 +235,12 @@ pub trait Archive: Send + Sync {
     async fn record(&self, space: &str, key: &[u8]) -> Result<Option<Vec<u8>>, ReadError>;
 
     /// Records of a space in key order: key and value, after the key `after`, at most `limit`.
-    async fn records(&self, space: &str, after: Option<&[u8]>, limit: usize) -> Result<Vec<(Vec<u8>, Vec<u8>)>, ReadError>;
+    async fn records(
+        &self,
+        space: &str,
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, ReadError>;
 }
 
 /// Largest machine key, in bytes.

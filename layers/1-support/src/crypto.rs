@@ -116,7 +116,13 @@ pub trait Seal: Send + Sync {
     ///
     /// # Errors
     /// `Malformed`, `NoRandomness`.
-    fn seal(&self, suite: KemSuite, public_key: &[u8], context: &[u8], plaintext: &[u8]) -> Result<Vec<u8>, CryptoError>;
+    fn seal(
+        &self,
+        suite: KemSuite,
+        public_key: &[u8],
+        context: &[u8],
+        plaintext: &[u8],
+    ) -> Result<Vec<u8>, CryptoError>;
 }
 
 /// A secret key that opens what was sealed for it.

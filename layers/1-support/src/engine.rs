@@ -3,6 +3,7 @@
 //! Every engine of the transfer and exchange layers is a [`Machine`](semper_core::machine::Machine) with these inputs and
 //! effects, so that one driver runs them all.
 
+use semper_core::cbor::{Decode, DecodeError, Encode, Problem, Value};
 use semper_core::cose::{Draft, Signed};
 use semper_core::ids::StatementId;
 use semper_core::time::Time;
@@ -87,6 +88,34 @@ pub enum Ending {
     Lapsed,
     /// A transfer was given up before it was acknowledged. It may have arrived.
     Unconfirmed,
+}
+
+const ENDINGS: [(Ending, &str); 4] = [
+    (Ending::Success, "success"),
+    (Ending::Aborted, "aborted"),
+    (Ending::Lapsed, "lapsed"),
+    (Ending::Unconfirmed, "unconfirmed"),
+];
+
+impl Ending {
+    /// The name in stored states.
+    pub fn name(self) -> &'static str {
+        ENDINGS[self as usize].1
+    }
+}
+
+impl Encode for Ending {
+    fn to_value(&self) -> Value {
+        self.name().into()
+    }
+}
+
+impl Decode for Ending {
+    fn from_value(value: Value) -> Result<Self, DecodeError> {
+        let name = String::from_value(value)?;
+        let found = ENDINGS.iter().find(|(_, text)| *text == name).map(|(ending, _)| *ending);
+        found.ok_or(DecodeError::field("", Problem::Unknown { what: "ending", found: name }))
+    }
 }
 
 macro_rules! evidence_kinds {

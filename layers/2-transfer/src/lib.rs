@@ -1,1 +1,16 @@
-//! placeholder
+//! Layer 2 of Semper: transfer. Something for nothing, with evidence but without fairness.
+//!
+//! ```text
+//!    apps        semper (node, CLI, third parties) · semper-vault
+//!    4 commerce  terms of business, deals
+//!    3 exchange  fair exchange, arbiter, evidence
+//!  ▸ 2 transfer  statements, certificates, payments; containers
+//!    1 support   ports: cryptography, archive, channel, approval
+//!    0 core      parties, amounts, ids, documents, containers, encoding, the Machine contract
+//! ```
+//!
+//! [`tx`] sends a container from one party to another, signed by its sender and acknowledged by its receiver if its attributes ask
+//! for it. The blocks of the papers (statements, certificates, payments: a manager and pluggable modules each) get a folder each
+//! beside it when they come.
+
+// pub mod tx; // waits for semper_core::container

@@ -516,7 +516,7 @@ impl Encode for C2 {
                 stored.put_list(3, promises)
             }
             C2::AwaitVerdict { question, promises, .. } => stored.put_list(3, promises).put_item(5, question),
-            C2::Ended { ending, .. } => stored.put(6, ending_code(*ending)),
+            C2::Ended { ending, .. } => stored.put_item(6, ending),
         }
         .build()
     }
@@ -546,7 +546,7 @@ impl Decode for C2 {
                 let promises = promises(&mut fields)?;
                 C2::AwaitVerdict { run, question: fields.item(5, "question")?, promises }
             }
-            "ended" => C2::Ended { run, ending: read_ending(fields.uint(6, "ending")?)? },
+            "ended" => C2::Ended { run, ending: fields.item(6, "ending")? },
             _ => return Err(DecodeError::field("state", Problem::Unknown { what: "state", found: name })),
         };
         fields.close()?;
@@ -561,17 +561,4 @@ fn one(promises: Vec<Signed>) -> Result<Signed, DecodeError> {
 fn exactly<const N: usize>(promises: Vec<Signed>) -> Result<[Signed; N], DecodeError> {
     let wrong = |_| DecodeError::field("promises", Problem::OutOfRange("the state has another number of promises"));
     promises.try_into().map_err(wrong)
-}
-
-const ENDINGS: [Ending; 4] = [Ending::Success, Ending::Aborted, Ending::Lapsed, Ending::Unconfirmed];
-
-fn ending_code(ending: Ending) -> u64 {
-    ENDINGS.iter().position(|e| *e == ending).expect("every ending is listed") as u64
-}
-
-fn read_ending(code: u64) -> Result<Ending, DecodeError> {
-    let found = usize::try_from(code).ok().and_then(|code| ENDINGS.get(code));
-    found
-        .copied()
-        .ok_or_else(|| DecodeError::field("ending", Problem::Unknown { what: "ending", found: code.to_string() }))
 }
