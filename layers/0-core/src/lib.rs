@@ -26,6 +26,7 @@
 
 pub mod amount;
 pub mod cbor;
+pub mod container;
 pub mod contract;
 pub mod cose;
 pub mod domain;
@@ -34,4 +35,5 @@ pub mod ids;
 pub mod machine;
 pub mod party;
 pub mod signature;
+pub mod text;
 pub mod time;

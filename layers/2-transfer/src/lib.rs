@@ -13,4 +13,4 @@
 //! for it. The blocks of the papers (statements, certificates, payments: a manager and pluggable modules each) get a folder each
 //! beside it when they come.
 
-// pub mod tx; // waits for semper_core::container
+pub mod tx;
