@@ -157,6 +157,8 @@ pub enum Tx {
     AwaitAckSignature {
         /// Both sides.
         sides: Sides,
+        /// The container that was taken.
+        container: Container,
         /// What is to be signed.
         ack: Ack,
     },
@@ -190,7 +192,7 @@ impl Machine for Tx {
             (Tx::AwaitAck { sides, container }, Input::Message(bytes)) => acknowledged(env, sides, container, &bytes),
             (Tx::AwaitAck { sides, .. }, Input::GiveUp | Input::Timer(_)) => Ok(end(sides, Ending::Unconfirmed)),
             (Tx::AwaitContainer { sides }, Input::Message(bytes)) => take(env, sides, &bytes),
-            (Tx::AwaitAckSignature { sides, ack }, Input::Signed(signed)) => {
+            (Tx::AwaitAckSignature { sides, ack, .. }, Input::Signed(signed)) => {
                 let draft = ack.draft(sides.receiver.suite(), sides.receiver.id());
                 let ack = own(env, &sides.receiver, &draft, signed)?;
                 let kept = keep(&ack);
@@ -237,6 +239,17 @@ impl Tx {
             Tx::AwaitContainer { .. } => "await-container",
             Tx::AwaitAckSignature { .. } => "await-ack-signature",
             Tx::Ended { .. } => "ended",
+        }
+    }
+
+    /// The container, as long as the transfer needs it.
+    pub fn container(&self) -> Option<&Container> {
+        match self {
+            Tx::ToSend { container, .. }
+            | Tx::AwaitOriginSignature { container, .. }
+            | Tx::AwaitAck { container, .. }
+            | Tx::AwaitAckSignature { container, .. } => Some(container),
+            Tx::AwaitContainer { .. } | Tx::Ended { .. } => None,
         }
     }
 
@@ -315,7 +328,7 @@ fn take(env: &Env<'_>, sides: Sides, bytes: &[u8]) -> Result<Step<Tx>, TxError> 
     let ack = accept(&container, env.now);
     let draft = ack.draft(sides.receiver.suite(), sides.receiver.id());
     effects.push(Effect::Sign { draft, consent: Consent::Ask });
-    Ok(Step { state: Tx::AwaitAckSignature { sides, ack }, effects })
+    Ok(Step { state: Tx::AwaitAckSignature { sides, container, ack }, effects })
 }
 
 fn accept(container: &Container, now: Time) -> Ack {
@@ -348,13 +361,11 @@ impl Encode for Tx {
         let sides = self.sides();
         let stored =
             record().put(0, 1_u64).put(1, self.state_name()).put_item(2, &sides.sender).put_item(3, &sides.receiver);
+        let stored = stored.put_some(4, self.container().map(|container| Value::Bytes(container.to_bytes())));
         match self {
-            Tx::ToSend { container, .. } | Tx::AwaitOriginSignature { container, .. } | Tx::AwaitAck { container, .. } => {
-                stored.put_bytes(4, container.to_bytes())
-            }
-            Tx::AwaitContainer { .. } => stored,
             Tx::AwaitAckSignature { ack, .. } => stored.put_item(5, ack),
             Tx::Ended { ending, .. } => stored.put_item(6, ending),
+            _ => stored,
         }
         .build()
     }
@@ -376,7 +387,9 @@ impl Decode for Tx {
             "await-origin-signature" => Tx::AwaitOriginSignature { sides, container: container(&mut fields)? },
             "await-ack" => Tx::AwaitAck { sides, container: container(&mut fields)? },
             "await-container" => Tx::AwaitContainer { sides },
-            "await-ack-signature" => Tx::AwaitAckSignature { sides, ack: fields.item(5, "ack")? },
+            "await-ack-signature" => {
+                Tx::AwaitAckSignature { sides, container: container(&mut fields)?, ack: fields.item(5, "ack")? }
+            }
             "ended" => Tx::Ended { sides, ending: fields.item(6, "ending")? },
             _ => return Err(DecodeError::field("state", Problem::Unknown { what: "state", found: name })),
         };
