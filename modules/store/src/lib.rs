@@ -1,1 +1,22 @@
-//! placeholder
+//! Modules of the archive port ([`semper_support::archive`]): where every state, message and proof is kept.
+//!
+//! - [`MemoryArchive`]: for tests and the simulator; it is small enough to be checked by reading, and so says what the other means.
+//! - [`SqliteArchive`]: one directory of one party; embedded, durable, group commit.
+//!
+//! Both pass the kit `semper_support::archive::contract`, which says what the port promises. A module here never decides anything:
+//! it stores, refuses and finds again. It must never answer before what it answers is durable.
+//!
+//! Start reading at [`MemoryArchive`], then `sqlite/mod.rs`, then `sqlite/writer.rs`.
+//!
+//! Source: DESIGN §12, `spec/archive.md`.
+
+mod memory;
+mod sqlite;
+
+pub use memory::MemoryArchive;
+pub use sqlite::{OpenError, SqliteArchive, SqliteOptions};
+
+use semper_support::archive::CommitError;
+
+/// Refusal of a message whose identifier belongs to a message that still waits.
+const MESSAGE_TAKEN: CommitError = CommitError::Malformed("a message with this identifier waits already");

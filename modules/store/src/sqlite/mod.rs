@@ -1,0 +1,325 @@
+//! The archive in one SQLite database: embedded, durable, for one party or a small third party.
+//!
+//! Commits are prepared by their callers (`script.rs`) and stored by one writer in groups (`writer.rs`); reads go through a few
+//! connections of their own (`read.rs`), and see every commit that was answered. Nothing here may answer before the sync.
+//!
+//! Source: DESIGN §12, `spec/archive.md`.
+
+mod directory;
+mod read;
+mod schema;
+mod script;
+mod sum;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::TryStreamExt;
+use semper_core::hash::Digest;
+use semper_core::time::Time;
+use semper_support::archive::{
+    Archive, Commit, CommitError, Evidence, Fact, Outgoing, OutgoingId, ReadError, SetTimer, StoredState,
+};
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions, SqliteConnection, SqlitePool};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+use directory::DirectoryLock;
+use script::Script;
+use writer::{Job, QUEUE_COMMITS_MAX, Stopped, Writer, stopped_message};
+
+/// Connections that read.
+const READERS_MAX: u32 = 4;
+/// Memory that waiting commits may take, in KiB; a commit that is larger waits until it is alone.
+const QUEUE_KIB_MAX: u32 = 256 * 1024;
+/// Most lines in the report of [`SqliteArchive::integrity_check`].
+const PROBLEMS_MAX: usize = 100;
+/// How long a connection waits for another one. Only backups and other programs can make it wait at all.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// What a log that has been written back may keep on the disk, in bytes.
+const LOG_BYTES_KEPT: &str = "67108864";
+
+/// An archive in one directory: the database `archive.db`, SQLite's log beside it, and the file `lock`.
+///
+/// Must be opened, and used, inside a tokio runtime. A commit whose caller stops waiting is stored nevertheless.
+#[derive(Debug)]
+pub struct SqliteArchive {
+    jobs: Mutex<Option<mpsc::Sender<Job>>>,
+    room: Arc<Semaphore>,
+    stopped: Stopped,
+    readers: SqlitePool,
+    writer: tokio::sync::Mutex<Option<JoinHandle<Result<(), sqlx::Error>>>>,
+}
+
+/// How an archive is opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SqliteOptions {
+    /// The largest that the database may become, in bytes, rounded up to pages of 4 KiB; the log comes on top. Beyond it commits
+    /// fail with [`CommitError::Storage`] and nothing of them is stored. `None`: as much as the disk holds.
+    pub bytes_max: Option<u64>,
+}
+
+/// Why an archive could not be opened. Nothing was changed but what the text says.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// Another process, or another place in this one, has the archive open.
+    #[error("the archive in {dir} is in use by {}", holder.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}")), dir = dir.display())]
+    InUse {
+        /// The data directory.
+        dir: PathBuf,
+        /// The process that has it, if it could be read.
+        holder: Option<u32>,
+    },
+    /// The archive was written by a newer program. An older one must not touch it.
+    #[error("the archive has tables of version {found}, this program knows up to {known}: use a newer program")]
+    Newer {
+        /// The version of the archive's tables.
+        found: i64,
+        /// The newest version that this program knows.
+        known: i64,
+    },
+    /// The database is not an archive.
+    #[error("archive.db is a database of another program")]
+    Foreign,
+    /// The directory or its files cannot be used.
+    #[error("the data directory cannot be used: {0}")]
+    Directory(#[from] std::io::Error),
+    /// The database refuses: it is damaged, or the disk is full. New files may have been made.
+    #[error("the database cannot be opened: {0}")]
+    Database(#[from] sqlx::Error),
+}
+
+impl SqliteArchive {
+    /// Opens the archive in `dir`; makes both if they are not there, readable by their owner only. Tables of an older version are
+    /// brought to the newest.
+    ///
+    /// # Errors
+    /// [`OpenError`]: each variant says what is wrong.
+    pub async fn open(dir: impl AsRef<Path>) -> Result<Self, OpenError> {
+        Self::open_with(dir, SqliteOptions::default()).await
+    }
+
+    /// Opens the archive in `dir` with options.
+    ///
+    /// # Errors
+    /// As [`SqliteArchive::open`].
+    pub async fn open_with(dir: impl AsRef<Path>, options: SqliteOptions) -> Result<Self, OpenError> {
+        let dir = dir.as_ref();
+        directory::make_private_dir(dir)?;
+        let lock = DirectoryLock::take(dir)?;
+        let path = dir.join("archive.db");
+        directory::make_private_file(&path)?;
+        let connection = open_writer(&path, options).await?;
+        let (sender, jobs) = mpsc::channel(QUEUE_COMMITS_MAX);
+        let stopped = Stopped::new(OnceLock::new());
+        let writer = Writer { connection, jobs, stopped: stopped.clone(), lock };
+        let readers = SqlitePoolOptions::new().max_connections(READERS_MAX).test_before_acquire(false);
+        Ok(Self {
+            jobs: Mutex::new(Some(sender)),
+            room: Arc::new(Semaphore::new(QUEUE_KIB_MAX as usize)),
+            stopped,
+            readers: readers.connect_lazy_with(connect_options(&path).read_only(true)),
+            writer: tokio::sync::Mutex::new(Some(tokio::spawn(writer.run()))),
+        })
+    }
+
+    /// Stores what waits, writes the log back into the database and gives the directory free. Calls after it fail; closing twice
+    /// does nothing.
+    ///
+    /// Without it everything that was answered is stored too, but the directory is given free a little later.
+    ///
+    /// # Errors
+    /// The log could not be written back. Nothing is lost: the next opening does it.
+    pub async fn close(&self) -> Result<(), ReadError> {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.readers.close().await;
+        let Some(writer) = self.writer.lock().await.take() else { return Ok(()) };
+        let closed = writer.await.map_err(|error| ReadError(format!("the writer was lost: {error}")))?;
+        closed.map_err(read::failed)
+    }
+
+    /// Writes a copy of the archive, as it is now, to the new file `path`, readable by its owner only. Commits go on meanwhile. To
+    /// restore it, put the file as `archive.db` into a new directory and open that.
+    ///
+    /// # Errors
+    /// There is a file of this name, its directory cannot be written, or the archive cannot be read. No file is left behind.
+    pub async fn backup_to(&self, path: impl AsRef<Path>) -> Result<(), ReadError> {
+        self.check_running()?;
+        let path = path.as_ref();
+        let io = |error: std::io::Error| ReadError(format!("backup to {}: {error}", path.display()));
+        let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let copy = tempfile::NamedTempFile::new_in(dir).map_err(io)?;
+        let target = copy.path().to_str().ok_or_else(|| ReadError("the backup's path is not Unicode".to_owned()))?;
+        sqlx::query("VACUUM INTO ?").bind(target).execute(&self.readers).await.map_err(read::failed)?;
+        copy.as_file().sync_all().map_err(io)?;
+        copy.persist_noclobber(path).map_err(|failed| io(failed.error))?;
+        directory::sync_dir(dir).map_err(io)
+    }
+
+    /// Reads everything and says what is damaged, in at most 100 lines; empty if nothing is.
+    ///
+    /// Checks the shape of the database, the sum of every row, and that no machine's evidence has gaps. Takes as long as reading the
+    /// whole file.
+    ///
+    /// # Errors
+    /// The archive is closed or so damaged that it cannot be read at all.
+    pub async fn integrity_check(&self) -> Result<Vec<String>, ReadError> {
+        self.check_running()?;
+        let mut problems: Vec<String> =
+            sqlx::query_scalar("PRAGMA integrity_check").fetch_all(&self.readers).await.map_err(read::failed)?;
+        problems.retain(|line| line != "ok");
+        for (table, sql, check) in read::TABLES {
+            let found = damaged_rows(&self.readers, sql, check, PROBLEMS_MAX.saturating_sub(problems.len())).await;
+            match found {
+                Ok(damaged) => problems.extend(damaged),
+                Err(error) => problems.push(format!("table {table}: {error}")),
+            }
+        }
+        let sql =
+            "SELECT count(*) FROM (SELECT machine FROM evidence GROUP BY machine HAVING max(place) + 1 <> count(*))";
+        match sqlx::query_scalar::<_, i64>(sql).fetch_one(&self.readers).await {
+            Ok(0) => {}
+            Ok(machines) => problems.push(format!("evidence is missing of {machines} machines")),
+            Err(error) => problems.push(error.to_string()),
+        }
+        problems.truncate(PROBLEMS_MAX);
+        Ok(problems)
+    }
+
+    async fn store(&self, script: Script) -> Result<(), CommitError> {
+        let closed = || CommitError::Storage("the archive is closed".to_owned());
+        let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or_else(closed)?;
+        let kib = u32::try_from(script.bytes / 1024 + 1).unwrap_or(u32::MAX).min(QUEUE_KIB_MAX);
+        let room = self.room.clone().acquire_many_owned(kib).await.expect("the semaphore is never closed");
+        let (answer, answered) = oneshot::channel();
+        jobs.send(Job { script, answer, _room: room }).await.map_err(|_| closed())?;
+        answered.await.unwrap_or_else(|_| Err(CommitError::Unknown("the writer was lost".to_owned())))
+    }
+
+    /// What a reader sees may be undone by the next opening once the outcome of a commit is unknown.
+    fn check_running(&self) -> Result<(), ReadError> {
+        self.stopped.get().map_or(Ok(()), |why| Err(ReadError(stopped_message(why))))
+    }
+
+    fn readers(&self) -> Result<&SqlitePool, ReadError> {
+        self.check_running().map(|()| &self.readers)
+    }
+}
+
+#[async_trait]
+impl Archive for SqliteArchive {
+    async fn commit(&self, commit: Commit) -> Result<(), CommitError> {
+        commit.check()?;
+        self.store(Script::of(&commit)).await
+    }
+
+    async fn state(&self, key: &[u8]) -> Result<Option<StoredState>, ReadError> {
+        read::state(self.readers()?, key).await
+    }
+
+    async fn states(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Vec<StoredState>, ReadError> {
+        read::states(self.readers()?, prefix, after, limit).await
+    }
+
+    async fn is_consumed(&self, key: &[u8], input: &Digest) -> Result<bool, ReadError> {
+        read::is_consumed(self.readers()?, key, input).await
+    }
+
+    async fn outbox_due(&self, now: Time, limit: usize) -> Result<Vec<Outgoing>, ReadError> {
+        read::outbox_due(self.readers()?, now, limit).await
+    }
+
+    async fn outbox_postpone(&self, id: &OutgoingId, due: Time) -> Result<(), ReadError> {
+        self.store(Script::postpone(id, due)).await.map_err(|error| ReadError(error.to_string()))
+    }
+
+    async fn outbox_of(&self, key: &[u8]) -> Result<Vec<Outgoing>, ReadError> {
+        read::outbox_of(self.readers()?, key).await
+    }
+
+    async fn timers_due(&self, now: Time, limit: usize) -> Result<Vec<SetTimer>, ReadError> {
+        read::timers_due(self.readers()?, now, limit).await
+    }
+
+    async fn timers_of(&self, key: &[u8]) -> Result<Vec<SetTimer>, ReadError> {
+        read::timers_of(self.readers()?, key).await
+    }
+
+    async fn next_due(&self) -> Result<Option<Time>, ReadError> {
+        read::next_due(self.readers()?).await
+    }
+
+    async fn evidence(&self, key: &[u8]) -> Result<Vec<Evidence>, ReadError> {
+        read::evidence(self.readers()?, key).await
+    }
+
+    async fn fact(&self, space: &str, key: &[u8]) -> Result<Option<Vec<u8>>, ReadError> {
+        read::fact(self.readers()?, space, key).await
+    }
+
+    async fn facts(&self, space: &str, after: Option<&[u8]>, limit: usize) -> Result<Vec<Fact>, ReadError> {
+        read::facts(self.readers()?, space, after, limit).await
+    }
+
+    async fn record(&self, space: &str, key: &[u8]) -> Result<Option<Vec<u8>>, ReadError> {
+        read::record(self.readers()?, space, key).await
+    }
+
+    async fn records(
+        &self,
+        space: &str,
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, ReadError> {
+        read::records(self.readers()?, space, after, limit).await
+    }
+}
+
+/// What is wrong with the rows of a table, at most `limit` lines.
+async fn damaged_rows(
+    readers: &SqlitePool,
+    sql: &'static str,
+    check: read::RowCheck,
+    limit: usize,
+) -> Result<Vec<String>, sqlx::Error> {
+    let mut rows = sqlx::query(sql).fetch(readers);
+    let mut problems = Vec::new();
+    while let Some(row) = rows.try_next().await? {
+        if problems.len() == limit {
+            break;
+        }
+        problems.extend(check(&row).err().map(|error| error.0));
+    }
+    Ok(problems)
+}
+
+/// Opens the connection that writes. Nothing is changed before the file is known to be an archive.
+async fn open_writer(path: &Path, options: SqliteOptions) -> Result<SqliteConnection, OpenError> {
+    let mut connection = connect_options(path).connect().await?;
+    schema::check(&mut connection).await?;
+    let mode: String = sqlx::query_scalar("PRAGMA journal_mode = WAL").fetch_one(&mut connection).await?;
+    if mode != "wal" {
+        return Err(OpenError::Database(sqlx::Error::Protocol(format!("no write-ahead log here, only {mode}"))));
+    }
+    schema::migrate(&mut connection).await?;
+    if let Some(bytes) = options.bytes_max {
+        let sql = format!("PRAGMA max_page_count = {}", bytes.div_ceil(4096));
+        sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&mut connection).await?;
+    }
+    Ok(connection)
+}
+
+fn connect_options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(BUSY_TIMEOUT)
+        .pragma("journal_size_limit", LOG_BYTES_KEPT)
+        .disable_statement_logging()
+}

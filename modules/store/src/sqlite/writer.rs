@@ -1,0 +1,227 @@
+//! The one writer: what waits is stored in one transaction with one sync, each commit under a savepoint of its own.
+//!
+//! Nobody is answered before the transaction is durable. If the transaction cannot be stored for a known reason, each commit gets
+//! another try alone, so that one that is too large for the disk does not spoil the others. If it cannot be known whether it was
+//! stored, the writer stops for good: only opening the archive again finds out.
+
+use std::sync::{Arc, OnceLock};
+
+use futures_util::TryStreamExt;
+use semper_support::archive::{CommitError, Fact};
+use sqlx::{AssertSqlSafe, Connection, Either, Executor, SqliteConnection};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+
+use super::directory::DirectoryLock;
+use super::script::{Batch, Script};
+
+/// Most commits in one transaction.
+const GROUP_COMMITS_MAX: usize = 256;
+/// A transaction takes no further commit when it holds this many bytes.
+const GROUP_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Most commits that wait for the writer; more wait in their callers.
+pub(super) const QUEUE_COMMITS_MAX: usize = 1024;
+
+/// A commit that waits for the writer.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) script: Script,
+    pub(super) answer: oneshot::Sender<Result<(), CommitError>>,
+    /// Its share of the memory that waiting commits may take.
+    pub(super) _room: OwnedSemaphorePermit,
+}
+
+/// Set when the outcome of a transaction is unknown; holds why.
+pub(super) type Stopped = Arc<OnceLock<String>>;
+
+pub(super) struct Writer {
+    pub(super) connection: SqliteConnection,
+    pub(super) jobs: mpsc::Receiver<Job>,
+    pub(super) stopped: Stopped,
+    /// Held until the last commit is stored.
+    pub(super) lock: DirectoryLock,
+}
+
+/// Why a transaction was not stored.
+enum Failure {
+    /// Nothing of it was stored.
+    Nothing(sqlx::Error),
+    /// It may be stored or not.
+    Unknown(sqlx::Error),
+}
+
+impl Writer {
+    /// Stores what comes until all senders are gone, then closes the database and gives the directory free.
+    ///
+    /// # Errors
+    /// The database could not be closed in order; every commit that was answered is stored nevertheless.
+    pub(super) async fn run(mut self) -> Result<(), sqlx::Error> {
+        while let Some(group) = self.next_group().await {
+            if let Some(why) = self.stopped.get() {
+                answer_all(group, &CommitError::Storage(stopped_message(why)));
+            } else {
+                self.store(group).await;
+            }
+        }
+        let emptied = sqlx::raw_sql("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut self.connection).await;
+        let closed = self.connection.close().await;
+        drop(self.lock);
+        emptied.and(closed)
+    }
+
+    /// Waits for a commit and takes with it what waits already.
+    async fn next_group(&mut self) -> Option<Vec<Job>> {
+        let first = self.jobs.recv().await?;
+        // Those that were just answered get their turn: what they commit next belongs into this group.
+        tokio::task::yield_now().await;
+        let mut bytes = first.script.bytes;
+        let mut group = vec![first];
+        while group.len() < GROUP_COMMITS_MAX && bytes < GROUP_BYTES_MAX {
+            let Ok(job) = self.jobs.try_recv() else { break };
+            bytes = bytes.saturating_add(job.script.bytes);
+            group.push(job);
+        }
+        Some(group)
+    }
+
+    async fn store(&mut self, group: Vec<Job>) {
+        match self.attempt(&group).await {
+            Ok(outcomes) => {
+                for (job, outcome) in group.into_iter().zip(outcomes) {
+                    answer(job, outcome);
+                }
+            }
+            Err(Failure::Nothing(error)) if group.len() == 1 => {
+                answer_all(group, &CommitError::Storage(error.to_string()));
+            }
+            Err(Failure::Nothing(error)) => {
+                tracing::warn!(%error, commits = group.len(), "a group of commits was not stored; each is tried alone");
+                self.store_one_by_one(group).await;
+            }
+            Err(Failure::Unknown(error)) => self.stop(group, &error),
+        }
+    }
+
+    async fn store_one_by_one(&mut self, group: Vec<Job>) {
+        for job in group {
+            if let Some(why) = self.stopped.get() {
+                answer(job, Err(CommitError::Storage(stopped_message(why))));
+                continue;
+            }
+            match self.attempt(std::slice::from_ref(&job)).await {
+                Ok(outcomes) => answer(job, outcomes.into_iter().next().expect("one commit has one outcome")),
+                Err(Failure::Nothing(error)) => answer(job, Err(CommitError::Storage(error.to_string()))),
+                Err(Failure::Unknown(error)) => self.stop(vec![job], &error),
+            }
+        }
+    }
+
+    fn stop(&mut self, group: Vec<Job>, error: &sqlx::Error) {
+        tracing::error!(%error, "the outcome of a commit is unknown; the archive must be opened again");
+        let why = self.stopped.get_or_init(|| error.to_string()).clone();
+        answer_all(group, &CommitError::Unknown(why));
+    }
+
+    /// Stores a group in one transaction, durably. The outcomes are those of the commits, in order.
+    async fn attempt(&mut self, group: &[Job]) -> Result<Vec<Result<(), CommitError>>, Failure> {
+        match self.run_scripts(group).await {
+            Ok(outcomes) => match self.execute("COMMIT").await {
+                Ok(()) => Ok(outcomes),
+                Err(error) => Err(self.failed_commit(error).await),
+            },
+            Err(error) => {
+                self.roll_back().await;
+                Err(Failure::Nothing(error))
+            }
+        }
+    }
+
+    async fn run_scripts(&mut self, group: &[Job]) -> Result<Vec<Result<(), CommitError>>, sqlx::Error> {
+        self.execute("BEGIN IMMEDIATE").await?;
+        let mut outcomes = Vec::with_capacity(group.len());
+        for job in group {
+            outcomes.push(self.run_script(&job.script).await?);
+        }
+        Ok(outcomes)
+    }
+
+    /// Runs one commit inside the transaction; nothing of it stays if it is refused.
+    async fn run_script(&mut self, script: &Script) -> Result<Result<(), CommitError>, sqlx::Error> {
+        self.execute("SAVEPOINT one").await?;
+        for batch in &script.batches {
+            if let Some(refusal) = self.run_batch(batch).await? {
+                self.execute("ROLLBACK TO one; RELEASE one").await?;
+                return Ok(Err(self.with_what_stands(refusal).await?));
+            }
+        }
+        self.execute("RELEASE one").await?;
+        Ok(Ok(()))
+    }
+
+    /// Runs the statements of a batch; the first that should have changed a row and did not says why the commit is refused.
+    async fn run_batch(&mut self, batch: &Batch) -> Result<Option<CommitError>, sqlx::Error> {
+        let query = sqlx::query_with(AssertSqlSafe(batch.sql.as_str()), batch.arguments.clone());
+        let mut refusals = batch.refusals.iter();
+        let mut refused = None;
+        let mut results = self.connection.fetch_many(query);
+        while let Some(result) = results.try_next().await? {
+            if let Either::Left(done) = result {
+                let refusal = refusals.next().and_then(Option::as_ref);
+                if done.rows_affected() == 0 && refused.is_none() {
+                    refused = refusal.cloned();
+                }
+            }
+        }
+        Ok(refused)
+    }
+
+    /// Puts the fact that stands into a refusal that was prepared with the one that was offered.
+    async fn with_what_stands(&mut self, refusal: CommitError) -> Result<CommitError, sqlx::Error> {
+        let CommitError::Taken { stands } = refusal else { return Ok(refusal) };
+        let sql = "SELECT value FROM facts WHERE space = ? AND key = ?";
+        let query = sqlx::query_scalar(sql).bind(&stands.space).bind(&stands.key);
+        let value = query.fetch_one(&mut self.connection).await?;
+        Ok(CommitError::Taken { stands: Fact { value, ..stands } })
+    }
+
+    /// What a failed COMMIT means. A full disk is met before the mark that ends a transaction is whole in the log, and a busy
+    /// database before anything is written. After any other error the mark may be on the disk although this process does not see it.
+    async fn failed_commit(&mut self, error: sqlx::Error) -> Failure {
+        const BUSY: i32 = 5;
+        const FULL: i32 = 13;
+        let code = error.as_database_error().and_then(|error| error.code()?.parse::<i32>().ok());
+        // The low byte is the primary code, the rest says where it happened.
+        if !matches!(code.map(|code| code & 0xff), Some(BUSY | FULL)) {
+            return Failure::Unknown(error);
+        }
+        self.roll_back().await;
+        Failure::Nothing(error)
+    }
+
+    /// Ends the transaction. SQLite may have done so by itself, which is no failure; if it cannot be ended, the next one cannot
+    /// begin, and says so.
+    async fn roll_back(&mut self) {
+        if let Err(error) = self.execute("ROLLBACK").await {
+            tracing::debug!(%error, "there was nothing to roll back");
+        }
+    }
+
+    async fn execute(&mut self, sql: &'static str) -> Result<(), sqlx::Error> {
+        sqlx::query(sql).execute(&mut self.connection).await.map(|_| ())
+    }
+}
+
+/// What an archive says that has stopped.
+pub(super) fn stopped_message(why: &str) -> String {
+    format!("the archive stopped, because the outcome of a commit is unknown ({why}); open it again")
+}
+
+fn answer(job: Job, outcome: Result<(), CommitError>) {
+    // Who no longer waits for the answer does not miss it: it can be read from the archive.
+    let _ = job.answer.send(outcome);
+}
+
+fn answer_all(group: Vec<Job>, error: &CommitError) {
+    for job in group {
+        answer(job, Err(error.clone()));
+    }
+}
