@@ -10,7 +10,8 @@
 //! ```
 //!
 //! Engines are pure [`Machine`](semper_core::machine::Machine)s: [`c2`] signs a contract between two parties. [`arbiter`] decides
-//! where they disagree, once per contract and for ever.
+//! where they disagree, once per contract and for ever. [`evidence`] is what a stranger concludes from what a party kept.
 
 pub mod arbiter;
 pub mod c2;
+pub mod evidence;

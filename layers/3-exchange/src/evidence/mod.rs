@@ -1,0 +1,15 @@
+//! Evidence: what a party keeps, and what a stranger concludes from it.
+//!
+//! [`Folder`] is the file; [`verify`] is a pure function from a folder to a [`Report`]: what happened, who signed what, what is
+//! proven, what is missing. It needs no network and trusts nothing in the folder but signatures. Whose key a key set is, is another
+//! question: it is answered by certificates (`modules/trust`) or by knowing the key.
+//!
+//! Source: `spec/evidence.md` (design/exchange.md §2).
+
+mod folder;
+mod report;
+mod verify;
+
+pub use folder::{Folder, ITEMS_MAX, Item};
+pub use report::{Contract, Finding, Receipt, Report, Standing, Transfer};
+pub use verify::verify;

@@ -1,0 +1,182 @@
+//! What a verifier concludes from a deal folder.
+
+use std::fmt;
+
+use semper_core::container::Disposition;
+use semper_core::contract::Core;
+use semper_core::hash::Digest;
+use semper_core::ids::{Cid, ContainerId, DealId, KeySetId, StatementId};
+use semper_core::party::{KeySet, Role};
+use semper_core::time::Time;
+use semper_support::engine::EvidenceKind;
+
+/// What a folder proves, and what is wrong with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// The deal.
+    pub deal: DealId,
+    /// The contracts, counted by identifier.
+    pub contracts: Vec<Contract>,
+    /// The transfers, counted by container.
+    pub transfers: Vec<Transfer>,
+    /// The key sets that appear, for whoever knows or certifies whose they are.
+    pub key_sets: Vec<KeySet>,
+    /// What is missing, does not fit, or shows misconduct.
+    pub findings: Vec<Finding>,
+}
+
+/// One contract.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Contract {
+    /// Its identifier.
+    pub cid: Cid,
+    /// What the parties agreed on.
+    pub core: Core,
+    /// The text that was shown to the signers, if the folder holds it.
+    pub text: Option<String>,
+    /// Where it stands.
+    pub standing: Standing,
+    /// Files that the text names by hash: the hash, and the file's size if the folder holds the file.
+    pub files: Vec<(Digest, Option<usize>)>,
+}
+
+/// Where a contract stands, as far as the folder proves it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Signed by both parties.
+    Complete,
+    /// Completed by the arbiter from both promises. It binds as if both had signed.
+    Resolved {
+        /// When, by the arbiter's clock.
+        time: Time,
+    },
+    /// The arbiter has aborted it: nobody is bound.
+    Aborted {
+        /// When, by the arbiter's clock.
+        time: Time,
+    },
+    /// Not completed. A promise alone binds nobody.
+    Open {
+        /// Who has promised: originator, responder.
+        promised: [bool; 2],
+    },
+}
+
+/// One transfer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transfer {
+    /// The container.
+    pub container: ContainerId,
+    /// Who provably sent it.
+    pub origin: Option<KeySetId>,
+    /// Who provably received it.
+    pub receipt: Option<Receipt>,
+}
+
+/// A signed acknowledgement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// Who acknowledged.
+    pub by: KeySetId,
+    /// When, by its clock.
+    pub time: Time,
+    /// Accepted, or refused and why.
+    pub disposition: Disposition,
+}
+
+/// Something that a verifier has to know besides the standing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Finding {
+    /// An item is not what it claims to be.
+    Unreadable {
+        /// Its place in the folder, from 0.
+        item: usize,
+        /// What it claims to be.
+        kind: EvidenceKind,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A statement is not validly signed. It was left out of account.
+    NotSigned {
+        /// Its place in the folder, from 0.
+        item: usize,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The text that goes with a contract is missing or is not the one that was signed.
+    Text {
+        /// The contract.
+        cid: Cid,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A file in the folder that no contract or transfer names.
+    StrayFile {
+        /// Its hash.
+        file: Digest,
+    },
+    /// A validly signed statement that belongs to nothing in this folder.
+    StrayStatement {
+        /// Which one.
+        statement: StatementId,
+    },
+    /// Misconduct of the arbiter: it gave two different verdicts on one contract. Both are in the folder.
+    ArbiterEquivocated {
+        /// The contract.
+        cid: Cid,
+    },
+    /// Misconduct of a party: it asked for an abort and completed the contract all the same.
+    CompletedAfterAbort {
+        /// The contract.
+        cid: Cid,
+        /// The party.
+        role: Role,
+    },
+}
+
+impl Finding {
+    /// Whether the folder itself is faulty: somebody changed it, or left out what belongs into it. Misconduct that a sound folder
+    /// proves is no fault of the folder.
+    pub fn is_fault(&self) -> bool {
+        !matches!(self, Finding::ArbiterEquivocated { .. } | Finding::CompletedAfterAbort { .. })
+    }
+}
+
+impl Report {
+    /// Whether nothing is wrong with the folder itself.
+    pub fn is_sound(&self) -> bool {
+        !self.findings.iter().any(Finding::is_fault)
+    }
+}
+
+impl fmt::Display for Standing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Standing::Complete => write!(f, "complete: signed by both parties"),
+            Standing::Resolved { time } => write!(f, "complete: by the arbiter's verdict of {time}"),
+            Standing::Aborted { time } => write!(f, "aborted by the arbiter on {time}: nobody is bound"),
+            Standing::Open { promised: [false, false] } => write!(f, "open: nobody has promised anything"),
+            Standing::Open { promised: [true, true] } => write!(f, "open: both have promised; the arbiter would complete it"),
+            Standing::Open { .. } => write!(f, "open: only one party has promised; nobody is bound"),
+        }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Finding::Unreadable { item, kind, reason } => write!(f, "item {item} ({}) is not readable: {reason}", kind.name()),
+            Finding::NotSigned { item, reason } => write!(f, "item {item} was left out of account: {reason}"),
+            Finding::Text { cid, reason } => write!(f, "the text of contract {cid}: {reason}"),
+            Finding::StrayFile { file } => write!(f, "the file with hash {file} is named by no contract or transfer in this folder"),
+            Finding::StrayStatement { statement } => write!(f, "statement {statement} belongs to nothing in this folder"),
+            Finding::ArbiterEquivocated { cid } => {
+                write!(f, "misconduct of the arbiter: it signed two different verdicts on contract {cid}")
+            }
+            Finding::CompletedAfterAbort { cid, role } => {
+                write!(f, "misconduct of the {role}: it asked the arbiter to abort contract {cid} and completed it all the same")
+            }
+        }
+    }
+}

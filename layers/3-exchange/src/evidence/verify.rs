@@ -1,0 +1,226 @@
+//! From a folder to a report.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use semper_core::cbor::Decode;
+use semper_core::container::{Ack, Container, ContainerStatement, information_hash};
+use semper_core::contract::{Core, Final, Promise};
+use semper_core::cose::{Kind, Signed, Statement};
+use semper_core::document::Document;
+use semper_core::hash::Digest;
+use semper_core::ids::{Cid, KeySetId, Slot, StatementId, TemplateId};
+use semper_core::party::{KeySet, Role};
+use semper_core::signature::{Verify, verify as verify_statement};
+use semper_core::template::Template;
+use semper_support::engine::EvidenceKind;
+
+use super::report::{self, Finding, Receipt, Report, Standing, Transfer};
+use super::{Folder, Item};
+use crate::arbiter::request::{Abort, Resolve};
+use crate::arbiter::verdict::{ClosedUnused, Outcome, Verdict};
+use crate::c2;
+
+/// Concludes what a folder proves. The same folder gives the same report, on every machine and at every time.
+pub fn verify(verifier: &dyn Verify, folder: &Folder) -> Report {
+    let mut pool = Pool::default();
+    for (index, item) in folder.items.iter().enumerate() {
+        pool.take(index, item);
+    }
+    pool.check_signatures(verifier);
+    let contracts: Vec<_> = pool.cores.clone().into_values().map(|core| contract(&mut pool, core)).collect();
+    let transfers: Vec<_> = pool.containers.clone().into_iter().map(|container| transfer(&mut pool, &container)).collect();
+    let strays = pool.statements.keys().filter(|id| !pool.used.contains(*id)).copied();
+    let strays = strays.map(|statement| Finding::StrayStatement { statement });
+    let named: BTreeSet<_> = contracts.iter().flat_map(|c| c.files.iter().map(|(file, _)| *file)).collect();
+    let stray_files = pool.files.keys().filter(|file| !named.contains(file)).map(|file| Finding::StrayFile { file: *file });
+    let findings = pool.findings.into_iter().chain(strays).chain(stray_files).collect();
+    let key_sets = pool.key_sets.into_values().collect();
+    Report { deal: folder.deal, contracts, transfers, key_sets, findings }
+}
+
+/// What a folder holds, sorted; statements only if their signatures are good.
+#[derive(Default)]
+struct Pool {
+    cores: BTreeMap<Cid, Core>,
+    documents: Vec<Document>,
+    templates: BTreeMap<TemplateId, Template>,
+    key_sets: BTreeMap<KeySetId, KeySet>,
+    claimed: Vec<(usize, Signed)>,
+    statements: BTreeMap<StatementId, Signed>,
+    used: BTreeSet<StatementId>,
+    containers: Vec<Container>,
+    files: BTreeMap<Digest, usize>,
+    findings: Vec<Finding>,
+}
+
+impl Pool {
+    fn take(&mut self, index: usize, item: &Item) {
+        if let Err(error) = self.sort(index, item) {
+            self.findings.push(Finding::Unreadable { item: index, kind: item.kind, reason: error.to_string() });
+        }
+    }
+
+    fn sort(&mut self, index: usize, item: &Item) -> Result<(), semper_core::cbor::DecodeError> {
+        let bytes = &item.bytes;
+        match item.kind {
+            EvidenceKind::Core => {
+                let core = Core::from_bytes(bytes)?;
+                self.cores.insert(core.cid(), core);
+            }
+            EvidenceKind::Document => self.documents.push(Document::from_bytes(bytes)?),
+            EvidenceKind::Template => {
+                let template = Template::from_bytes(bytes)?;
+                self.templates.insert(template.id(), template);
+            }
+            EvidenceKind::KeySet => {
+                let key_set = KeySet::from_bytes(bytes)?;
+                self.key_sets.insert(key_set.id(), key_set);
+            }
+            EvidenceKind::Statement => self.claimed.push((index, Signed::from_bytes(bytes)?)),
+            // A late final is still a final.
+            EvidenceKind::Late => match c2::Message::from_bytes(bytes) {
+                Ok(c2::Message::Promise(signed) | c2::Message::Final(signed)) => self.claimed.push((index, signed)),
+                Ok(c2::Message::Decline(_)) | Err(_) => {}
+            },
+            EvidenceKind::Container => {
+                let container = Container::from_bytes(bytes)?;
+                if !self.containers.iter().any(|have| have.id() == container.id()) {
+                    self.containers.push(container);
+                }
+            }
+            EvidenceKind::Attachment => {
+                self.files.insert(information_hash(bytes), bytes.len());
+            }
+            // Checked by whoever knows the authorities, inboxes and logs: not part of what the parties said.
+            EvidenceKind::Certificate | EvidenceKind::RevocationList | EvidenceKind::Receipt | EvidenceKind::LogReceipt => {}
+        }
+        Ok(())
+    }
+
+    fn check_signatures(&mut self, verifier: &dyn Verify) {
+        for (item, signed) in std::mem::take(&mut self.claimed) {
+            match self.signature_problem(verifier, &signed) {
+                None => {
+                    self.statements.insert(signed.id(), signed);
+                }
+                Some(reason) => self.findings.push(Finding::NotSigned { item, reason }),
+            }
+        }
+    }
+
+    fn signature_problem(&self, verifier: &dyn Verify, signed: &Signed) -> Option<String> {
+        let Some(key_set) = self.key_sets.get(&signed.signer()) else {
+            return Some(format!("the key set {} that signed this {} is not in the folder", signed.signer(), signed.kind()));
+        };
+        let result = match signed.kind() {
+            Kind::Promise => verify_statement::<Promise>(verifier, key_set, signed).map(drop),
+            Kind::Final => verify_statement::<Final>(verifier, key_set, signed).map(drop),
+            Kind::Abort => verify_statement::<Abort>(verifier, key_set, signed).map(drop),
+            Kind::Resolve => verify_statement::<Resolve>(verifier, key_set, signed).map(drop),
+            Kind::Verdict => verify_statement::<Verdict>(verifier, key_set, signed).map(drop),
+            Kind::Status => verify_statement::<ClosedUnused>(verifier, key_set, signed).map(drop),
+            Kind::Container => verify_statement::<ContainerStatement>(verifier, key_set, signed).map(drop),
+            Kind::Ack => verify_statement::<Ack>(verifier, key_set, signed).map(drop),
+            kind => return Some(format!("a {kind} proves nothing about a deal")),
+        };
+        result.err().map(|error| error.to_string())
+    }
+
+    /// All statements of one kind by one signer that `fits`, as (id, statement); they are marked as used.
+    fn said<T: Statement>(&mut self, signer: KeySetId, fits: impl Fn(&T) -> bool) -> Vec<(StatementId, T)> {
+        let candidates = self.statements.values().filter(|signed| signed.kind() == T::KIND && signed.signer() == signer);
+        let said: Vec<_> = candidates
+            .filter_map(|signed| Some((signed.id(), T::from_bytes(signed.payload()).ok()?)))
+            .filter(|(_, statement)| fits(statement))
+            .collect();
+        self.used.extend(said.iter().map(|(id, _)| *id));
+        said
+    }
+}
+
+fn contract(pool: &mut Pool, core: Core) -> report::Contract {
+    let cid = core.cid();
+    let standing = standing(pool, &core, cid);
+    let (text, files) = text(pool, &core, cid);
+    let files = files.into_iter().map(|file| (file, pool.files.get(&file).copied())).collect();
+    report::Contract { cid, core, text, standing, files }
+}
+
+fn standing(pool: &mut Pool, core: &Core, cid: Cid) -> Standing {
+    let (Some(originator), Some(responder)) = (core.party(Role::ORIGINATOR), core.party(Role::RESPONDER)) else {
+        return Standing::Open { promised: [false, false] };
+    };
+    let first = pool.said(originator, |p: &Promise| {
+        *p == Promise { cid, role: Role::ORIGINATOR, answers: None }
+    });
+    let first = first.first().map(|(id, _)| *id);
+    let second = pool.said(responder, |p: &Promise| {
+        first.is_some() && *p == Promise { cid, role: Role::RESPONDER, answers: first }
+    });
+    let second = second.first().map(|(id, _)| *id);
+    let mut completes = |signer, role| {
+        let promises = first.zip(second).map(|(first, second)| [first, second]);
+        !pool.said(signer, |f: &Final| promises.is_some_and(|promises| *f == Final { cid, role, promises })).is_empty()
+    };
+    let finals = [completes(originator, Role::ORIGINATOR), completes(responder, Role::RESPONDER)];
+    let aborts = pool.said(originator, |abort: &Abort| abort.cid == cid);
+    pool.said(originator, |resolve: &Resolve| resolve.cid == cid);
+    pool.said(responder, |resolve: &Resolve| resolve.cid == cid);
+    pool.said(core.terms.arbiter.key_set, |status: &ClosedUnused| status.cid == cid);
+    let verdicts = pool.said(core.terms.arbiter.key_set, |v: &Verdict| v.cid == cid && v.slot == Slot::default());
+    if verdicts.len() > 1 {
+        pool.findings.push(Finding::ArbiterEquivocated { cid });
+    }
+    // The originator's final beside its own request to abort: it must never send both.
+    if finals[0] && !aborts.is_empty() {
+        pool.findings.push(Finding::CompletedAfterAbort { cid, role: Role::ORIGINATOR });
+    }
+    // An abort verdict never refutes a full pair of finals.
+    if finals == [true, true] {
+        return Standing::Complete;
+    }
+    let resolved = verdicts.iter().find(|(_, verdict)| {
+        let basis = verdict.basis.get(1..).unwrap_or_default();
+        verdict.outcome == Outcome::Resolved && first.zip(second).is_some_and(|(first, second)| basis == [first, second])
+    });
+    if let Some((_, verdict)) = resolved {
+        return Standing::Resolved { time: verdict.time };
+    }
+    match verdicts.iter().find(|(_, verdict)| verdict.outcome == Outcome::Aborted) {
+        Some((_, verdict)) => Standing::Aborted { time: verdict.time },
+        None => Standing::Open { promised: [first.is_some(), second.is_some()] },
+    }
+}
+
+/// The shown text, if it is the signed one, and the files that it names.
+fn text(pool: &mut Pool, core: &Core, cid: Cid) -> (Option<String>, Vec<Digest>) {
+    let signed = &core.terms.text;
+    let template = pool.templates.get(&signed.template);
+    let document = pool.documents.iter().find(|d| d.template == signed.template && d.fields_hash() == signed.fields);
+    let result = match (template, document) {
+        (None, _) => Err("the template is not in the folder".to_owned()),
+        (_, None) => Err("the document is not in the folder".to_owned()),
+        (Some(template), Some(document)) => {
+            document.check_text_ref(template, signed).map(|rendered| (rendered.text, document.digests())).map_err(|e| e.to_string())
+        }
+    };
+    match result {
+        Ok((text, files)) => (Some(text), files),
+        Err(reason) => {
+            pool.findings.push(Finding::Text { cid, reason });
+            (None, Vec::new())
+        }
+    }
+}
+
+fn transfer(pool: &mut Pool, container: &Container) -> Transfer {
+    let id = container.id();
+    let signers: Vec<_> = pool.key_sets.keys().copied().collect();
+    let said_by = |pool: &mut Pool, signer| !pool.said(signer, |s: &ContainerStatement| s.container == id).is_empty();
+    let origin = signers.iter().copied().find(|signer| said_by(pool, *signer));
+    let receipt = signers.iter().find_map(|signer| {
+        let (_, ack) = pool.said(*signer, |ack: &Ack| ack.container == id).into_iter().next()?;
+        Some(Receipt { by: *signer, time: ack.time, disposition: ack.disposition })
+    });
+    Transfer { container: id, origin, receipt }
+}
