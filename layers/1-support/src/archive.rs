@@ -288,9 +288,10 @@ impl Commit {
             return Err(CommitError::Malformed("a key must have at most 256 bytes"));
         }
         let values = (self.states.iter().map(|s| s.bytes.len()))
-            .chain(self.outbox.iter().map(|o| o.bytes.len()))
+            .chain(self.outbox.iter().flat_map(|o| [o.destination.len(), o.bytes.len()]))
             .chain(self.evidence.iter().map(|e| e.bytes.len()))
-            .chain(self.facts.iter().map(|f| f.value.len()));
+            .chain(self.facts.iter().map(|f| f.value.len()))
+            .chain(self.records.iter().filter_map(|r| r.2.as_ref()).map(Vec::len));
         if values.into_iter().any(|len| len > VALUE_MAX) {
             return Err(CommitError::Malformed("a value must have at most 64 MiB"));
         }

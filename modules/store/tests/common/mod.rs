@@ -1,0 +1,79 @@
+//! What the tests of this crate share.
+#![allow(dead_code, reason = "each test binary uses a part")]
+#![allow(clippy::unwrap_used)]
+
+use semper_core::hash::Digest;
+use semper_core::time::Time;
+use semper_store::SqliteArchive;
+use semper_support::archive::{Archive, Commit, Consumed, Fact, NewEvidence, NewOutgoing, PutState, SetTimer};
+
+/// One of everything, all told apart by `n`, so that a half commit shows. `padding` bytes are added to each value.
+pub fn numbered(n: u64, padding: usize) -> Commit {
+    let key = n.to_be_bytes().to_vec();
+    let value = value(n, padding);
+    Commit {
+        states: vec![PutState { key: key.clone(), replaces: 0, bytes: value.clone() }],
+        consumed: vec![Consumed { key: key.clone(), input: digest(n) }],
+        outbox: vec![NewOutgoing {
+            id: digest(n),
+            key: key.clone(),
+            destination: b"Bob".to_vec(),
+            bytes: value.clone(),
+            due: Time::from_unix(n),
+        }],
+        timers: vec![SetTimer { key: key.clone(), name: "patience".to_owned(), due: Time::from_unix(n) }],
+        evidence: vec![NewEvidence {
+            key: key.clone(),
+            kind: "statement".to_owned(),
+            bytes: value.clone(),
+            time: Time::from_unix(n),
+        }],
+        facts: vec![Fact { space: "run".to_owned(), key: key.clone(), value: value.clone() }],
+        records: vec![("deal".to_owned(), key, Some(value))],
+        ..Commit::default()
+    }
+}
+
+/// Whether commit `n` of [`numbered`] is in the archive: all of it, or nothing.
+///
+/// # Panics
+/// A part of it is there, or something else is in its place.
+pub async fn holds(archive: &SqliteArchive, n: u64, padding: usize) -> bool {
+    let (key, commit) = (n.to_be_bytes(), numbered(n, padding));
+    let value = value(n, padding);
+    let state = archive.state(&key).await.unwrap();
+    let fact = archive.fact("run", &key).await.unwrap();
+    let record = archive.record("deal", &key).await.unwrap();
+    let outbox = archive.outbox_of(&key).await.unwrap();
+    let timers = archive.timers_of(&key).await.unwrap();
+    let evidence = archive.evidence(&key).await.unwrap();
+    let consumed = archive.is_consumed(&key, &digest(n)).await.unwrap();
+    let parts = [
+        state.is_some(),
+        fact.is_some(),
+        record.is_some(),
+        !outbox.is_empty(),
+        !timers.is_empty(),
+        !evidence.is_empty(),
+        consumed,
+    ];
+    if parts == [false; 7] {
+        return false;
+    }
+    assert_eq!(parts, [true; 7], "commit {n} is there only in parts");
+    assert_eq!((&state.unwrap().bytes, &fact.unwrap(), &record.unwrap()), (&value, &value, &value));
+    assert_eq!(outbox[0].message, commit.outbox[0]);
+    assert_eq!(timers, commit.timers);
+    assert_eq!((evidence.len(), &evidence[0].item), (1, &commit.evidence[0]));
+    true
+}
+
+fn value(n: u64, padding: usize) -> Vec<u8> {
+    [n.to_be_bytes().as_slice(), &vec![n.to_le_bytes()[0]; padding]].concat()
+}
+
+fn digest(n: u64) -> Digest {
+    let mut bytes = [0x5e; 32];
+    bytes[..8].copy_from_slice(&n.to_be_bytes());
+    Digest::from_array(bytes)
+}
