@@ -1,1 +1,18 @@
-//! placeholder
+//! Layer 4 of Semper: commerce. Terms of business, and the deals that are made under them.
+//!
+//! ```text
+//!    apps        semper (node, CLI, third parties) · semper-vault
+//!  ▸ 4 commerce  terms of business, deals
+//!    3 exchange  fair exchange, arbiter, evidence
+//!    2 transfer  statements, certificates, payments; containers
+//!    1 support   ports: cryptography, archive, channel, approval
+//!    0 core      parties, amounts, ids, documents, containers, encoding, the Machine contract
+//! ```
+//!
+//! A [`plan`] says which steps a kind of deal has; [`deal::Deal`] is the machine that takes them one after the other, each with an
+//! engine of a lower layer. A [`proposal`] is what one party suggests that both sign; [`contract_file`] makes one over any file.
+
+pub mod contract_file;
+pub mod deal;
+pub mod plan;
+pub mod proposal;

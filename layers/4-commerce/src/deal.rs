@@ -1,0 +1,487 @@
+//! The deal: one machine that takes the steps of a [`Plan`] one after the other, each with an engine of a lower layer.
+//!
+//! To its driver it is an engine like any other: the same inputs and effects. What it adds is the order of the steps, what each
+//! step hands to the next, and what the user is shown for a signature.
+
+use semper_core::cbor::{Decode, DecodeError, Encode, Fields, Problem, Value, record};
+use semper_core::container::Container;
+use semper_core::contract::Core;
+use semper_core::cose::{Draft, Kind};
+use semper_core::ids::{DealId, KeySetId};
+use semper_core::machine::{Blame, Env, Fault, Machine, Step};
+use semper_core::party::{KeySet, Role};
+use semper_core::time::Seconds;
+use semper_exchange::c2::{C2, C2Error, DEADLINE, Run, RunError};
+use semper_support::approval::Exhibit;
+use semper_support::channel::MESSAGE_BYTES_MAX;
+use semper_support::engine::{Effect, Ending, EvidenceKind, Input};
+use semper_transfer::tx::{Sides, Tx, TxError};
+
+use crate::plan::{Action, MAIL, Plan, SIGN};
+use crate::proposal::{Agreement, Proposal, ProposalError};
+
+/// What travels between the parties of a deal.
+///
+/// ```text
+/// message = { 0: 1, 1: step, 2: body, ? 3: opening }        ; opening in the messages of step 0 that open a deal
+/// opening = { 0: plan, 1: sender's key set id }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// The step of the plan, from 0.
+    pub step: u64,
+    /// The engine's message.
+    pub body: Vec<u8>,
+    /// What a party that does not know the deal yet has to know. Who sent it is a claim until a signature proves it.
+    pub opening: Option<Opening>,
+}
+
+/// The beginning of a deal, as its originator announces it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Opening {
+    /// The plan.
+    pub plan: &'static Plan,
+    /// Who says that it sends this.
+    pub from: KeySetId,
+}
+
+/// One party's side of a deal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deal {
+    id: DealId,
+    plan: &'static Plan,
+    sides: Between,
+    /// Arbiters that this party accepts.
+    arbiters: Vec<KeySet>,
+    patience: Seconds,
+    agreement: Option<Agreement>,
+    /// The engines of the steps begun, the last one running.
+    engines: Vec<Engine>,
+    ending: Option<Ending>,
+}
+
+/// Who makes the deal, seen from one side.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Between {
+    /// This party.
+    pub me: KeySet,
+    /// The other one.
+    pub peer: KeySet,
+    /// This party's role.
+    pub role: Role,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Engine {
+    Tx(Tx),
+    C2(Box<C2>),
+}
+
+/// What a deal waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WaitsFor {
+    /// Its own user, to begin or to sign.
+    Us,
+    /// The other party.
+    Peer,
+    /// The arbiter.
+    Arbiter,
+    /// Nothing: it has ended.
+    Nothing,
+}
+
+/// Why an input was not accepted. The stored state stands.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DealError {
+    /// The message is not a deal message.
+    #[error("the message is malformed: {0}")]
+    Malformed(DecodeError),
+    /// The message belongs to a step that has not begun here: an earlier message is still on its way.
+    #[error("the message is ahead of the deal: step {found}, now at step {now}")]
+    TooEarly {
+        /// The message's step.
+        found: u64,
+        /// The deal's step.
+        now: usize,
+    },
+    /// The proposal contradicts itself or its files.
+    #[error("the proposal is not acceptable: {0}")]
+    Proposal(ProposalError),
+    /// The contract cannot be run between these parties or under this arbiter.
+    #[error("the proposed contract cannot be signed: {0}")]
+    Run(RunError),
+    /// The contract names an arbiter that this party has not accepted.
+    #[error("the contract names the arbiter {0}, which is not among the accepted ones")]
+    UnknownArbiter(KeySetId),
+    /// The signing engine refuses.
+    #[error("{0}")]
+    Sign(C2Error),
+    /// The transfer engine refuses.
+    #[error("{0}")]
+    Transfer(TxError),
+    /// The input cannot occur in this state: a bug of the driver.
+    #[error("{0} cannot occur now")]
+    OutOfPlace(&'static str),
+}
+
+impl Blame for DealError {
+    fn fault(&self) -> Fault {
+        match self {
+            DealError::Malformed(_) | DealError::Proposal(_) | DealError::Run(_) => Fault::PeerMisbehaved,
+            DealError::UnknownArbiter(_) => Fault::PeerRefused,
+            DealError::TooEarly { .. } => Fault::Environment,
+            DealError::Sign(error) => error.fault(),
+            DealError::Transfer(error) => error.fault(),
+            DealError::OutOfPlace(_) => Fault::Misuse,
+        }
+    }
+}
+
+impl Machine for Deal {
+    type Input = Input;
+    type Effect = Effect;
+    type Error = DealError;
+
+    fn handle(mut self, env: &Env<'_>, input: Input) -> Result<Step<Self>, DealError> {
+        let running = self.engines.len() - 1;
+        let (index, input) = match input {
+            Input::Message(bytes) => {
+                let message = Message::from_bytes(&bytes).map_err(DealError::Malformed)?;
+                let too_early = DealError::TooEarly { found: message.step, now: running };
+                let index = usize::try_from(message.step).ok().filter(|i| *i <= running).ok_or(too_early)?;
+                (index, Input::Message(message.body))
+            }
+            Input::Begin if self.sides.role != Role::ORIGINATOR || running != 0 => {
+                return Err(DealError::OutOfPlace("begin"));
+            }
+            other => (running, other),
+        };
+        let mut effects = Vec::new();
+        self.drive(env, index, input, &mut effects)?;
+        Ok(Step { state: self, effects })
+    }
+}
+
+impl Deal {
+    /// The originator's side of a deal in which both sign the contract of `proposal`. Begins with [`Input::Begin`].
+    ///
+    /// `patience` is how long the party waits for each message of the peer before it ends the run with the arbiter's help.
+    ///
+    /// # Errors
+    /// `Proposal`: the proposal contradicts itself.
+    pub fn sign(
+        id: DealId,
+        me: KeySet,
+        peer: KeySet,
+        arbiter: KeySet,
+        patience: Seconds,
+        proposal: &Proposal,
+    ) -> Result<Self, DealError> {
+        let container = proposal.to_container().map_err(DealError::Proposal)?;
+        let mut deal = Self::originator(id, &SIGN, me, peer, container);
+        deal.arbiters = vec![arbiter];
+        deal.patience = patience;
+        Ok(deal)
+    }
+
+    /// The originator's side of a deal that delivers `container`. Begins with [`Input::Begin`].
+    pub fn mail(id: DealId, me: KeySet, peer: KeySet, container: Container) -> Self {
+        Self::originator(id, &MAIL, me, peer, container)
+    }
+
+    /// The responder's side of a deal that somebody opens, who says to be `peer`. `arbiters` are those that this party accepts.
+    pub fn opened(
+        id: DealId,
+        plan: &'static Plan,
+        me: KeySet,
+        peer: KeySet,
+        arbiters: Vec<KeySet>,
+        patience: Seconds,
+    ) -> Self {
+        let sides = Between { me, peer, role: Role::RESPONDER };
+        let engine = Engine::Tx(Tx::receiver(sides.transfer()));
+        Self { id, plan, sides, arbiters, patience, agreement: None, engines: vec![engine], ending: None }
+    }
+
+    fn originator(id: DealId, plan: &'static Plan, me: KeySet, peer: KeySet, container: Container) -> Self {
+        let sides = Between { me, peer, role: Role::ORIGINATOR };
+        let engine = Engine::Tx(Tx::sender(sides.transfer(), container));
+        let patience = Seconds::default();
+        Self { id, plan, sides, arbiters: Vec::new(), patience, agreement: None, engines: vec![engine], ending: None }
+    }
+
+    /// The deal's identifier.
+    pub fn id(&self) -> DealId {
+        self.id
+    }
+
+    /// The deal's plan.
+    pub fn plan(&self) -> &'static Plan {
+        self.plan
+    }
+
+    /// Who makes the deal.
+    pub fn sides(&self) -> &Between {
+        &self.sides
+    }
+
+    /// How the deal ended, if it has.
+    pub fn ending(&self) -> Option<Ending> {
+        self.ending
+    }
+
+    /// What both are to sign, once it is known here.
+    pub fn agreement(&self) -> Option<&Agreement> {
+        self.agreement.as_ref()
+    }
+
+    /// The step that the deal is at, as it is called on the screen, and the state within it.
+    pub fn position(&self) -> (&'static str, &'static str) {
+        let step = self.plan.steps[self.engines.len() - 1].name;
+        let state = match self.running() {
+            Engine::Tx(tx) => tx.state_name(),
+            Engine::C2(c2) => c2.state_name(),
+        };
+        (step, state)
+    }
+
+    /// What the deal waits for.
+    pub fn waits_for(&self) -> WaitsFor {
+        if self.ending.is_some() {
+            return WaitsFor::Nothing;
+        }
+        match self.running() {
+            Engine::Tx(Tx::ToSend { .. } | Tx::AwaitOriginSignature { .. } | Tx::AwaitAckSignature { .. }) => WaitsFor::Us,
+            Engine::Tx(_) => WaitsFor::Peer,
+            Engine::C2(c2) => match **c2 {
+                C2::Ready { .. } if self.sides.role == Role::RESPONDER => WaitsFor::Peer,
+                C2::Ready { .. }
+                | C2::AwaitPromiseSignature { .. }
+                | C2::AwaitFinalSignature { .. }
+                | C2::AwaitAbortSignature { .. }
+                | C2::AwaitResolveSignature { .. } => WaitsFor::Us,
+                C2::AwaitPeerPromise { .. } | C2::AwaitPeerFinal { .. } => WaitsFor::Peer,
+                C2::AwaitVerdict { .. } | C2::Ended { .. } => WaitsFor::Arbiter,
+            },
+        }
+    }
+
+    /// What the user is shown for a statement that the deal wants signed.
+    pub fn exhibit(&self, draft: &Draft) -> Exhibit {
+        match (draft.kind, &self.agreement, self.running()) {
+            (Kind::Promise, Some(agreement), _) => agreement.exhibit(),
+            (Kind::Container | Kind::Ack, _, Engine::Tx(tx)) => match tx.container() {
+                Some(container) => Exhibit::Container { container: container.to_bytes() },
+                None => Exhibit::Consequence,
+            },
+            _ => Exhibit::Consequence,
+        }
+    }
+
+    fn running(&self) -> &Engine {
+        self.engines.last().expect("a deal has at least the engine of its first step")
+    }
+
+    /// Gives an input to the engine of a step, and goes on to the next step if that ends this one.
+    fn drive(&mut self, env: &Env<'_>, index: usize, input: Input, out: &mut Vec<Effect>) -> Result<(), DealError> {
+        let (engine, effects) = self.engines[index].clone().handle(env, input)?;
+        let was_running = index + 1 == self.engines.len() && self.ending.is_none();
+        self.engines[index] = engine;
+        let mut ended = None;
+        for effect in effects {
+            match effect {
+                Effect::Send(body) => out.push(Effect::Send(self.message(index, body).to_bytes())),
+                Effect::Keep { kind: EvidenceKind::Container, bytes } => {
+                    match self.plan.steps[index].action {
+                        Action::Propose => self.propose(&bytes, out)?,
+                        Action::Deliver | Action::Sign => out.push(Effect::Keep { kind: EvidenceKind::Container, bytes }),
+                    }
+                    out.extend(self.identities());
+                }
+                Effect::Ended(ending) if was_running => ended = Some(ending),
+                Effect::Ended(_) => {}
+                other => out.push(other),
+            }
+        }
+        match ended {
+            Some(Ending::Success) if index + 1 < self.plan.steps.len() => self.begin_step(env, index + 1, out),
+            Some(ending) => {
+                self.ending = Some(ending);
+                out.push(Effect::Ended(ending));
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Takes in what the step "propose" has transferred.
+    fn propose(&mut self, container: &[u8], out: &mut Vec<Effect>) -> Result<(), DealError> {
+        let container = Container::from_bytes(container).map_err(DealError::Malformed)?;
+        let proposal = Proposal::from_container(&container).map_err(DealError::Proposal)?;
+        out.extend(proposal.evidence());
+        self.agreement = Some(proposal.into_agreement());
+        Ok(())
+    }
+
+    fn begin_step(&mut self, env: &Env<'_>, index: usize, out: &mut Vec<Effect>) -> Result<(), DealError> {
+        let Action::Sign = self.plan.steps[index].action else {
+            return Err(DealError::OutOfPlace("a second transfer"));
+        };
+        let agreement = self.agreement.as_ref().ok_or(DealError::OutOfPlace("signing before a proposal"))?;
+        let run = self.run(&agreement.core)?;
+        let last_step = run.core().terms.deadlines.last_step();
+        self.engines.push(Engine::C2(Box::new(C2::new(run))));
+        if self.sides.role == Role::ORIGINATOR {
+            return self.drive(env, index, Input::Begin, out);
+        }
+        // A proposal whose originator never signs it lapses with its contract.
+        out.push(Effect::SetTimer { name: DEADLINE, due: last_step });
+        Ok(())
+    }
+
+    fn run(&self, core: &Core) -> Result<Run, DealError> {
+        let named = core.terms.arbiter.key_set;
+        let arbiter = self.arbiters.iter().find(|arbiter| arbiter.id() == named).ok_or(DealError::UnknownArbiter(named))?;
+        let Between { me, peer, role } = &self.sides;
+        let key_sets = if *role == Role::ORIGINATOR { [me.clone(), peer.clone()] } else { [peer.clone(), me.clone()] };
+        Run::new(core.clone(), me, key_sets, arbiter.clone(), self.patience).map_err(DealError::Run)
+    }
+
+    /// The key sets under which a stranger checks the evidence.
+    fn identities(&self) -> impl Iterator<Item = Effect> + '_ {
+        let named = self.agreement.as_ref().map(|agreement| agreement.core.terms.arbiter.key_set);
+        let arbiter = self.arbiters.iter().find(|arbiter| Some(arbiter.id()) == named);
+        let parties = [&self.sides.me, &self.sides.peer].into_iter().chain(arbiter);
+        parties.map(|key_set| Effect::Keep { kind: EvidenceKind::KeySet, bytes: key_set.to_bytes() })
+    }
+
+    fn message(&self, index: usize, body: Vec<u8>) -> Message {
+        let opens = index == 0 && self.sides.role == Role::ORIGINATOR;
+        let opening = opens.then(|| Opening { plan: self.plan, from: self.sides.me.id() });
+        Message { step: index as u64, body, opening }
+    }
+}
+
+impl Between {
+    fn transfer(&self) -> Sides {
+        let (me, peer) = (self.me.clone(), self.peer.clone());
+        if self.role == Role::ORIGINATOR { Sides { sender: me, receiver: peer } } else { Sides { sender: peer, receiver: me } }
+    }
+}
+
+impl Engine {
+    fn handle(self, env: &Env<'_>, input: Input) -> Result<(Self, Vec<Effect>), DealError> {
+        match self {
+            Engine::Tx(tx) => {
+                tx.handle(env, input).map(|step| (Engine::Tx(step.state), step.effects)).map_err(DealError::Transfer)
+            }
+            Engine::C2(c2) => c2
+                .handle(env, input)
+                .map(|step| (Engine::C2(Box::new(step.state)), step.effects))
+                .map_err(DealError::Sign),
+        }
+    }
+}
+
+impl Encode for Message {
+    fn to_value(&self) -> Value {
+        let opening = self.opening.map(|o| record().put_item(0, &o.plan).put_item(1, &o.from).build());
+        record().put(0, 1_u64).put(1, self.step).put_bytes(2, &self.body).put_some(3, opening).build()
+    }
+}
+
+impl Decode for Message {
+    const BYTES_MAX: usize = MESSAGE_BYTES_MAX;
+
+    fn from_value(value: Value) -> Result<Self, DecodeError> {
+        let mut fields = Fields::open(value)?;
+        fields.version(0, 1)?;
+        let (step, body) = (fields.uint(1, "step")?, fields.bytes(2, "body", MESSAGE_BYTES_MAX)?);
+        let opening = fields.optional_item(3, "opening")?;
+        fields.close()?;
+        Ok(Self { step, body, opening })
+    }
+}
+
+impl Decode for Opening {
+    fn from_value(value: Value) -> Result<Self, DecodeError> {
+        let mut fields = Fields::open(value)?;
+        let opening = Self { plan: fields.item(0, "plan")?, from: fields.item(1, "from")? };
+        fields.close()?;
+        Ok(opening)
+    }
+}
+
+/// ```text
+/// deal = { 0: 1, 1: id, 2: plan, 3: role, 4: our key set, 5: the peer's, 6: [* arbiter's key set], 7: patience, ? 8: agreement,
+///          9: [+ engine], ? 10: ending }
+/// engine = { 0: tx } / { 1: c2 }
+/// ```
+impl Encode for Deal {
+    fn to_value(&self) -> Value {
+        record()
+            .put(0, 1_u64)
+            .put_item(1, &self.id)
+            .put_item(2, &self.plan)
+            .put_item(3, &self.sides.role)
+            .put_item(4, &self.sides.me)
+            .put_item(5, &self.sides.peer)
+            .put_list(6, &self.arbiters)
+            .put_item(7, &self.patience)
+            .put_some(8, self.agreement.as_ref().map(Encode::to_value))
+            .put_list(9, &self.engines)
+            .put_some(10, self.ending.as_ref().map(Encode::to_value))
+            .build()
+    }
+}
+
+impl Decode for Deal {
+    const BYTES_MAX: usize = 2 * MESSAGE_BYTES_MAX;
+
+    fn from_value(value: Value) -> Result<Self, DecodeError> {
+        let mut fields = Fields::open(value)?;
+        fields.version(0, 1)?;
+        let deal = Self {
+            id: fields.item(1, "id")?,
+            plan: fields.item(2, "plan")?,
+            sides: Between { role: fields.item(3, "role")?, me: fields.item(4, "me")?, peer: fields.item(5, "peer")? },
+            arbiters: fields.list(6, "arbiters", ARBITERS_MAX)?,
+            patience: fields.item(7, "patience")?,
+            agreement: fields.optional_item(8, "agreement")?,
+            engines: fields.list(9, "engines", 16)?,
+            ending: fields.optional_item(10, "ending")?,
+        };
+        fields.close()?;
+        if deal.engines.is_empty() || deal.engines.len() > deal.plan.steps.len() {
+            return Err(DecodeError::field("engines", Problem::OutOfRange("the steps do not fit the plan")));
+        }
+        Ok(deal)
+    }
+}
+
+/// Most arbiters that a party accepts for one deal.
+pub const ARBITERS_MAX: usize = 64;
+
+impl Encode for Engine {
+    fn to_value(&self) -> Value {
+        match self {
+            Engine::Tx(tx) => record().put_item(0, tx),
+            Engine::C2(c2) => record().put_item(1, &**c2),
+        }
+        .build()
+    }
+}
+
+impl Decode for Engine {
+    fn from_value(value: Value) -> Result<Self, DecodeError> {
+        let mut fields = Fields::open(value)?;
+        let (tx, c2) = (fields.optional_item(0, "tx")?, fields.optional_item(1, "c2")?);
+        fields.close()?;
+        match (tx, c2) {
+            (Some(tx), None) => Ok(Engine::Tx(tx)),
+            (None, Some(c2)) => Ok(Engine::C2(Box::new(c2))),
+            _ => Err(DecodeError::field("engine", Problem::Missing)),
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! What a deal does, step by step, as data.
+//!
+//! This table is the only place where the order of a deal's steps stands. Later it is made from a process text; then a process
+//! names its own plan, and this table goes.
+
+use semper_core::cbor::{Decode, DecodeError, Encode, Problem, Value};
+
+/// The steps of one kind of deal, in order.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub struct Plan {
+    /// The name on the wire, with a version.
+    pub name: &'static str,
+    /// The steps.
+    pub steps: &'static [PlanStep],
+}
+
+/// One step of a plan.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub struct PlanStep {
+    /// What the step is called on the screen.
+    pub name: &'static str,
+    /// What happens.
+    pub action: Action,
+}
+
+/// What happens in a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// The originator sends the proposal of a contract; it binds nobody.
+    Propose,
+    /// Both sign the proposed contract, both or neither (C2).
+    Sign,
+    /// The originator sends a container for the responder to keep (TX).
+    Deliver,
+}
+
+/// Sign a contract.
+pub const SIGN: Plan = Plan {
+    name: "sign/1",
+    steps: &[
+        PlanStep { name: "propose", action: Action::Propose },
+        PlanStep { name: "sign", action: Action::Sign },
+    ],
+};
+
+/// Send something and have it acknowledged.
+pub const MAIL: Plan = Plan { name: "mail/1", steps: &[PlanStep { name: "deliver", action: Action::Deliver }] };
+
+/// Every plan that this version knows.
+pub const ALL: &[&Plan] = &[&SIGN, &MAIL];
+
+impl Encode for &'static Plan {
+    fn to_value(&self) -> Value {
+        self.name.into()
+    }
+}
+
+impl Decode for &'static Plan {
+    fn from_value(value: Value) -> Result<Self, DecodeError> {
+        let name = String::from_value(value)?;
+        let found = ALL.iter().copied().find(|plan| plan.name == name);
+        found.ok_or(DecodeError::field("", Problem::Unknown { what: "plan", found: name }))
+    }
+}

@@ -1,0 +1,212 @@
+//! A proposal: what one party suggests that both sign. The contract, its text, and the files that the text names.
+//!
+//! It travels as a container of files with the media types below; nothing in it is signed yet. [`Proposal::from_container`] accepts
+//! it only if the parts agree: the text is the one that the contract names, the parties, the arbiter and the deadline that are shown
+//! are those of the contract, and every file is named by its hash and present.
+
+use std::collections::BTreeSet;
+
+use semper_core::cbor::{Decode, DecodeError, Encode, Fields, Value, record};
+use semper_core::container::{Attributes, Container, Information, Leaf, Node};
+use semper_core::contract::Core;
+use semper_core::document::{Document, DocumentError};
+use semper_core::hash::Digest;
+use semper_core::ids::TemplateId;
+use semper_core::template::Template;
+use semper_support::approval::Exhibit;
+use semper_support::engine::{Effect, EvidenceKind};
+
+use crate::contract_file;
+
+const MEDIA_CORE: &str = "application/vnd.semper.core";
+const MEDIA_DOCUMENT: &str = "application/vnd.semper.document";
+const MEDIA_TEMPLATE: &str = "application/vnd.semper.template";
+
+/// What is to be signed: the contract and the text that belongs to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Agreement {
+    /// The contract.
+    pub core: Core,
+    /// The filled-in text.
+    pub document: Document,
+    /// The template of the text.
+    pub template: Template,
+}
+
+/// An agreement and its files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proposal {
+    /// What is to be signed.
+    pub agreement: Agreement,
+    /// The files that the text names.
+    pub files: Vec<Information>,
+    /// Random bytes: the same proposal, sent twice, is two.
+    pub nonce: [u8; 16],
+}
+
+/// Why a proposal is not acceptable.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProposalError {
+    /// A part is malformed.
+    #[error("the {part} is malformed: {error}")]
+    Malformed {
+        /// Which part.
+        part: &'static str,
+        /// What is wrong with it.
+        error: DecodeError,
+    },
+    /// A part is missing or there twice.
+    #[error("the {0} is missing, or there more than once")]
+    Parts(&'static str),
+    /// The text is not the one that the contract names.
+    #[error("the text does not belong to the contract: {0}")]
+    Text(DocumentError),
+    /// The words are not ones that this version knows: nobody has checked that they say what the contract does.
+    #[error("the contract uses the unknown template {0}")]
+    UnknownTemplate(TemplateId),
+    /// What the text says about a party, the arbiter or the deadline is not what the contract says.
+    #[error("the text and the contract differ in {0:?}")]
+    Contradiction(&'static str),
+    /// A file that the text does not name.
+    #[error("the file {0:?} is not named in the contract")]
+    StrayFile(String),
+    /// A file that the text names and that is not there.
+    #[error("the contract names a file with hash {0} that was not sent")]
+    MissingFile(Digest),
+}
+
+impl Agreement {
+    /// Joins the encoded parts and checks that they belong together.
+    ///
+    /// # Errors
+    /// `Malformed`, `Text`.
+    pub fn from_parts(core: &[u8], document: &[u8], template: &[u8]) -> Result<Self, ProposalError> {
+        let malformed = |part| move |error| ProposalError::Malformed { part, error };
+        let agreement = Self {
+            core: Core::from_bytes(core).map_err(malformed("contract"))?,
+            document: Document::from_bytes(document).map_err(malformed("document"))?,
+            template: Template::from_bytes(template).map_err(malformed("template"))?,
+        };
+        agreement.text()?;
+        if agreement.template != contract_file::template() {
+            return Err(ProposalError::UnknownTemplate(agreement.template.id()));
+        }
+        contract_file::check(&agreement).map_err(ProposalError::Contradiction)?;
+        Ok(agreement)
+    }
+
+    /// The text that is shown and signed.
+    ///
+    /// # Errors
+    /// `Text`: it is not the one that the contract names.
+    pub fn text(&self) -> Result<String, ProposalError> {
+        let rendered = self.document.check_text_ref(&self.template, &self.core.terms.text).map_err(ProposalError::Text)?;
+        Ok(rendered.text)
+    }
+
+    /// What the user is shown for a signature on it.
+    pub fn exhibit(&self) -> Exhibit {
+        let [core, document, template] = self.encoded();
+        Exhibit::Contract { core, document, template }
+    }
+
+    fn encoded(&self) -> [Vec<u8>; 3] {
+        [self.core.to_bytes(), self.document.to_bytes(), self.template.to_bytes()]
+    }
+}
+
+impl Proposal {
+    /// The proposal as it travels.
+    ///
+    /// # Errors
+    /// `Malformed`: the files are too large together.
+    pub fn to_container(&self) -> Result<Container, ProposalError> {
+        let malformed = |error| ProposalError::Malformed { part: "proposal", error };
+        let [core, document, template] = self.agreement.encoded();
+        let parts = [("core", MEDIA_CORE, core), ("document", MEDIA_DOCUMENT, document), ("template", MEDIA_TEMPLATE, template)];
+        let mut leaves = Vec::new();
+        for (name, media_type, bytes) in parts {
+            leaves.push(Information::new(name, media_type, bytes).map_err(malformed)?);
+        }
+        leaves.extend(self.files.iter().cloned());
+        let nodes = leaves.into_iter().map(|leaf| Node::leaf(Attributes::default(), Leaf::Information(leaf))).collect();
+        let confidential = Attributes { confidential: true, ..Attributes::default() };
+        Container::new(self.nonce, Node::branch(confidential, nodes)).map_err(malformed)
+    }
+
+    /// Reads a proposal and checks that its parts agree.
+    ///
+    /// # Errors
+    /// [`ProposalError`] says which do not.
+    pub fn from_container(container: &Container) -> Result<Self, ProposalError> {
+        let mut leaves = Vec::new();
+        for (_, leaf) in container.leaves() {
+            let Leaf::Information(information) = leaf else {
+                return Err(ProposalError::Parts("information"));
+            };
+            leaves.push(information);
+        }
+        let part = |name, media_type| {
+            let mut found = leaves.iter().filter(|leaf| leaf.media_type() == media_type);
+            match (found.next(), found.next()) {
+                (Some(part), None) => Ok(part.bytes()),
+                _ => Err(ProposalError::Parts(name)),
+            }
+        };
+        let (core, document) = (part("contract", MEDIA_CORE)?, part("document", MEDIA_DOCUMENT)?);
+        let agreement = Agreement::from_parts(core, document, part("template", MEDIA_TEMPLATE)?)?;
+        let own = [MEDIA_CORE, MEDIA_DOCUMENT, MEDIA_TEMPLATE];
+        let files = leaves.iter().filter(|leaf| !own.contains(&leaf.media_type())).map(|leaf| (*leaf).clone()).collect();
+        let proposal = Self { agreement, files, nonce: *container.nonce() };
+        proposal.check_files()?;
+        Ok(proposal)
+    }
+
+    fn check_files(&self) -> Result<(), ProposalError> {
+        let named: BTreeSet<_> = self.agreement.document.digests().into_iter().collect();
+        let present: BTreeSet<_> = self.files.iter().map(Information::hash).collect();
+        if let Some(stray) = self.files.iter().find(|file| !named.contains(&file.hash())) {
+            return Err(ProposalError::StrayFile(stray.name().to_owned()));
+        }
+        match named.difference(&present).next() {
+            Some(missing) => Err(ProposalError::MissingFile(*missing)),
+            None => Ok(()),
+        }
+    }
+
+    /// The parts as evidence.
+    pub fn evidence(&self) -> impl Iterator<Item = Effect> {
+        let [core, document, template] = self.agreement.encoded();
+        let parts = [(EvidenceKind::Core, core), (EvidenceKind::Document, document), (EvidenceKind::Template, template)];
+        let files = self.files.iter().map(|file| (EvidenceKind::Attachment, file.bytes().to_vec()));
+        parts.into_iter().chain(files).map(|(kind, bytes)| Effect::Keep { kind, bytes })
+    }
+
+    /// The agreement without the files.
+    pub fn into_agreement(self) -> Agreement {
+        self.agreement
+    }
+}
+
+/// ```text
+/// agreement = { 0: core, 1: document, 2: template }      ; each as its encoding
+/// ```
+impl Encode for Agreement {
+    fn to_value(&self) -> Value {
+        let [core, document, template] = self.encoded();
+        record().put_bytes(0, core).put_bytes(1, document).put_bytes(2, template).build()
+    }
+}
+
+impl Decode for Agreement {
+    fn from_value(value: Value) -> Result<Self, DecodeError> {
+        let mut fields = Fields::open(value)?;
+        let bytes = |fields: &mut Fields, key, name| fields.bytes(key, name, Container::BYTES_MAX);
+        let core = Core::from_bytes(&bytes(&mut fields, 0, "core")?)?;
+        let document = Document::from_bytes(&bytes(&mut fields, 1, "document")?)?;
+        let template = Template::from_bytes(&bytes(&mut fields, 2, "template")?)?;
+        fields.close()?;
+        Ok(Self { core, document, template })
+    }
+}
