@@ -34,6 +34,7 @@ pub mod domain;
 pub mod hash;
 pub mod ids;
 pub mod machine;
+pub mod merkle;
 pub mod party;
 pub mod signature;
 pub mod template;

@@ -288,10 +288,10 @@ fn parse_line(line: &str) -> Result<Line<'_>, &'static str> {
     let mut rest = line;
     while let Some(brace) = rest.find('{') {
         let (words, after) = rest.split_at(brace);
-        if after.starts_with("{{") {
+        if let Some(after) = after.strip_prefix("{{") {
             // The first brace is shown, the second is not.
             parts.push(Part::Words(&rest[..=brace]));
-            rest = &after[2..];
+            rest = after;
             continue;
         }
         if !words.is_empty() {

@@ -32,7 +32,7 @@ impl Reader<'_> {
     fn item(&mut self, depth: usize) -> Result<Value, DecodeError> {
         let start = self.at;
         let (major, argument) = self.head()?;
-        if major >= 4 && major <= 6 && depth >= DEPTH_MAX {
+        if (4..=6).contains(&major) && depth >= DEPTH_MAX {
             return Err(DecodeError::at(start, Problem::TooDeep));
         }
         Ok(match major {
