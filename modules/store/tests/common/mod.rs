@@ -8,7 +8,7 @@ use semper_store::SqliteArchive;
 use semper_support::archive::{Archive, Commit, Consumed, Fact, NewEvidence, NewOutgoing, PutState, SetTimer};
 
 /// One of everything, all told apart by `n`, so that a half commit shows. `padding` bytes are added to each value.
-pub fn numbered(n: u64, padding: usize) -> Commit {
+pub(crate) fn numbered(n: u64, padding: usize) -> Commit {
     let key = n.to_be_bytes().to_vec();
     let value = value(n, padding);
     Commit {
@@ -38,7 +38,7 @@ pub fn numbered(n: u64, padding: usize) -> Commit {
 ///
 /// # Panics
 /// A part of it is there, or something else is in its place.
-pub async fn holds(archive: &SqliteArchive, n: u64, padding: usize) -> bool {
+pub(crate) async fn holds(archive: &SqliteArchive, n: u64, padding: usize) -> bool {
     let (key, commit) = (n.to_be_bytes(), numbered(n, padding));
     let value = value(n, padding);
     let state = archive.state(&key).await.unwrap();
@@ -77,3 +77,26 @@ fn digest(n: u64) -> Digest {
     bytes[..8].copy_from_slice(&n.to_be_bytes());
     Digest::from_array(bytes)
 }
+
+/// A process of this test binary that runs one of its ignored tests, to be killed or starved, with `dir` as its archive.
+pub(crate) fn child(test: &str, dir: &std::path::Path) -> std::process::Command {
+    let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+    command.args([test, "--exact", "--ignored", "--nocapture"]).env(CHILD_DIR, dir);
+    command
+}
+
+/// The archive's directory, for the tests that [`child`] runs.
+pub(crate) fn child_dir() -> std::path::PathBuf {
+    std::env::var_os(CHILD_DIR).expect("this test is run by another one").into()
+}
+
+/// Says something to the parent process, at once and as a whole line.
+pub(crate) fn say(line: std::fmt::Arguments<'_>) {
+    use std::io::Write;
+    let line = format!("{line}\n");
+    let mut out = std::io::stdout().lock();
+    out.write_all(line.as_bytes()).unwrap();
+    out.flush().unwrap();
+}
+
+const CHILD_DIR: &str = "SEMPER_STORE_TEST_DIR";
