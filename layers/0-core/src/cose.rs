@@ -73,6 +73,8 @@ kinds! {
     Ack = "ack";
     /// An inbox's receipt for a sealed message (non-repudiation of submission).
     Receipt = "receipt";
+    /// The owner of a mailbox asks its relay for messages.
+    MailboxRequest = "mailbox-request";
     /// A party's contact card.
     ContactCard = "contact-card";
 }

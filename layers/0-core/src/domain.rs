@@ -55,6 +55,8 @@ registry! {
     SEALED = "semper/sealed/1";
     /// `info` of HPKE for messages between nodes.
     TRANSPORT = "semper/session-transport/1";
+    /// Key and associated data of an answer that an inbox seals for the sender of a message.
+    REPLY = "semper/reply/1";
     /// Hash of an arbiter's rules.
     RULES = "semper/rules/1";
     /// Integrity check of a deal folder.
