@@ -97,7 +97,8 @@ struct Dalek;
 
 impl Verify for Dalek {
     fn verify(&self, algorithm: Algorithm, public_key: &[u8], message: &[u8], signature: &[u8]) -> bool {
-        let (Algorithm::Ed25519, Ok(key), Ok(signature)) = (algorithm, public_key.try_into(), Signature::from_slice(signature))
+        let (Algorithm::Ed25519, Ok(key), Ok(signature)) =
+            (algorithm, public_key.try_into(), Signature::from_slice(signature))
         else {
             return false;
         };
@@ -174,7 +175,8 @@ fn good_vectors_are_read_and_written_the_same() {
 #[test]
 fn bad_vectors_are_refused_for_the_reason_they_name() {
     for vector in vectors().filter(is_refusal) {
-        let expected = Refusal { problem: text(&vector, "problem").to_owned(), error: text(&vector, "error").to_owned() };
+        let expected =
+            Refusal { problem: text(&vector, "problem").to_owned(), error: text(&vector, "error").to_owned() };
         assert_eq!(read(text(&vector, "type"), &bytes(&vector)), Err(expected), "{}", text(&vector, "name"));
     }
 }
@@ -192,7 +194,10 @@ fn no_change_of_a_byte_goes_unseen() {
                 let result = read(type_name, &changed);
                 let name = text(&vector, "name");
                 assert!(result.is_err() || result == Ok(changed), "{name}: byte {place} ^ {flip:#x}");
-                assert!(type_name != "signed promise" || result.is_err(), "{name}: byte {place} ^ {flip:#x} still verifies");
+                assert!(
+                    type_name != "signed promise" || result.is_err(),
+                    "{name}: byte {place} ^ {flip:#x} still verifies"
+                );
                 seen += 1;
             }
         }
@@ -207,7 +212,8 @@ fn no_change_of_a_byte_goes_unseen() {
 #[test]
 fn good_vectors_fit_the_cddl() {
     let rules = std::fs::read_to_string(path("semper.cddl")).unwrap();
-    let fits = |rule: &str, bytes: &[u8]| cddl::validate_cbor_from_slice(&format!("root = {rule}\n{rules}"), bytes, None);
+    let fits =
+        |rule: &str, bytes: &[u8]| cddl::validate_cbor_from_slice(&format!("root = {rule}\n{rules}"), bytes, None);
     let mut checked = 0;
     for vector in vectors().filter(|vector| !is_refusal(vector) && text(vector, "type") != "cbor") {
         let (name, rule, bytes) = (text(&vector, "name"), text(&vector, "type"), bytes(&vector));

@@ -6,7 +6,9 @@ use data_encoding::HEXLOWER;
 use ed25519_dalek::{Signer, SigningKey};
 use semper_core::amount::Amount;
 use semper_core::cbor::{self, Encode, Map, Value, record};
-use semper_core::container::{Ack, Anonymity, Attributes, Container, ContainerStatement, Disposition, Information, Leaf, Node};
+use semper_core::container::{
+    Ack, Anonymity, Attributes, Container, ContainerStatement, Disposition, Information, Leaf, Node,
+};
 use semper_core::container::{AckWanted, Fairness};
 use semper_core::contract::{
     ArbiterRef, Core, Deadlines, Final, Item, ItemKind, Link, PartyRef, Profile, Promise, Relation, Terms, TextRef,
@@ -174,8 +176,10 @@ fn encoding() -> Vec<Json> {
         ("0000", "a second item"),
         ("818181818181818181818181818181818100", "17 levels"),
     ];
-    let accepted = accepted.iter().enumerate().map(|(i, (hex_, meaning))| good(&format!("cbor-{i}"), "cbor", meaning, &hex(hex_)));
-    let refused = refused.iter().enumerate().map(|(i, (hex_, why))| bad(&format!("not-cbor-{i}"), "cbor", why, &hex(hex_)));
+    let accepted =
+        accepted.iter().enumerate().map(|(i, (hex_, meaning))| good(&format!("cbor-{i}"), "cbor", meaning, &hex(hex_)));
+    let refused =
+        refused.iter().enumerate().map(|(i, (hex_, why))| bad(&format!("not-cbor-{i}"), "cbor", why, &hex(hex_)));
     accepted.chain(refused).collect()
 }
 
@@ -229,7 +233,10 @@ fn document(locale: &str) -> Document {
         .with("seller", FieldValue::Party(key_set(1).id()))
         .with("buyer", FieldValue::Party(key_set(2).id()))
         .with("status", FieldValue::Choice("consumer".to_owned()))
-        .with("items", FieldValue::Table(vec![row("Data set", Some(digest(7))), row("Evil\nTotal: 0.00 EUR\u{202e} \\", None)]))
+        .with(
+            "items",
+            FieldValue::Table(vec![row("Data set", Some(digest(7))), row("Evil\nTotal: 0.00 EUR\u{202e} \\", None)]),
+        )
         .with("until", FieldValue::Time(Time::from_unix(1_795_246_200)))
         .with("remarks", FieldValue::LongText("First line\n  second  line\u{200b}\n\n{buyer} | \\none".to_owned()))
         .with("token", FieldValue::Bytes(vec![0xca, 0xfe]))
@@ -283,7 +290,8 @@ fn core() -> Vec<Json> {
     let leaf = |i: u64| leaves[usize::try_from(i).unwrap()];
     let mut frontier = Frontier::new();
     leaves.iter().for_each(|leaf| assert!(frontier.append(*leaf).is_ok()));
-    let roots = json!({ "leaves": "RFC 9162 leaf hashes of the one-byte strings 00 to 06", "root": root(&leaves).to_hex() });
+    let roots =
+        json!({ "leaves": "RFC 9162 leaf hashes of the one-byte strings 00 to 06", "root": root(&leaves).to_hex() });
     let inclusion = Inclusion::prove(4, 7, leaf).unwrap().to_bytes();
     let consistency = Consistency::prove(3, 7, leaf).unwrap().to_bytes();
     let es256 = KeySet::new(Suite::Es256, vec![vec![4; 65]]).unwrap();
@@ -304,12 +312,28 @@ fn core() -> Vec<Json> {
         good("time-first", "time", "1970-01-01 00:00:00 UTC", &Time::from_unix(0).to_bytes()),
         good("time-last", "time", "9999-12-31 23:59:59 UTC", &last_instant),
         good_with("key-set-ed25519", "key-set", "Ed25519 key of the seed 32 x 01", &alice_bytes, id(&alice)),
-        good_with("key-set-hybrid", "key-set", "Ed25519 key of the seed 32 x 05; 1952 x 55 in the place of an ML-DSA-65 key",
-            &hybrid_key_set().to_bytes(), id(&hybrid_key_set())),
+        good_with(
+            "key-set-hybrid",
+            "key-set",
+            "Ed25519 key of the seed 32 x 05; 1952 x 55 in the place of an ML-DSA-65 key",
+            &hybrid_key_set().to_bytes(),
+            id(&hybrid_key_set()),
+        ),
         good_with("key-set-es256", "key-set", "65 x 04 in the place of a P-256 key", &es256.to_bytes(), id(&es256)),
-        good_with("core", "core", "a contract between the keys of the seeds 32 x 01 and 32 x 02", &core_bytes,
-            json!({ "cid": core.cid().to_string(), "tid": core.tid().to_hex(), "fields": text.fields.to_hex(), "render": text.render.to_hex() })),
-        good_with("core-bare", "core", "a contract without items and links", &bare.to_bytes(), json!({ "cid": bare.cid().to_string() })),
+        good_with(
+            "core",
+            "core",
+            "a contract between the keys of the seeds 32 x 01 and 32 x 02",
+            &core_bytes,
+            json!({ "cid": core.cid().to_string(), "tid": core.tid().to_hex(), "fields": text.fields.to_hex(), "render": text.render.to_hex() }),
+        ),
+        good_with(
+            "core-bare",
+            "core",
+            "a contract without items and links",
+            &bare.to_bytes(),
+            json!({ "cid": bare.cid().to_string() }),
+        ),
         good("promise-originator", "promise", "the originator's promise", &opening),
         good("promise-responder", "promise", "the responder's promise, which answers the originator's", &answer),
         good("final", "final", "the originator's final", &last),
@@ -335,12 +359,32 @@ fn core() -> Vec<Json> {
         bad("core-wrong-version", "core", "version 2", &terms(|terms| terms.insert(1_u64, 2_u64))),
         bad("core-unknown-profile", "core", "profile c9/1", &terms(|terms| terms.insert(2_u64, "c9/1"))),
         bad("core-unknown-field", "core", "field 12 of the terms", &terms(|terms| terms.insert(12_u64, true))),
-        bad("core-deposits", "core", "deposits, which this version does not know", &inside(&core_bytes, 1, |map| map.insert(0_u64, true))),
-        bad("core-one-party", "core", "only one party", &inside(&core_bytes, 0, move |terms| terms.insert(3_u64, vec![other_role]))),
-        bad("core-short-nonce", "core", "a nonce of 31 bytes", &terms(|terms| terms.insert(9_u64, Value::bytes([0; 31])))),
+        bad(
+            "core-deposits",
+            "core",
+            "deposits, which this version does not know",
+            &inside(&core_bytes, 1, |map| map.insert(0_u64, true)),
+        ),
+        bad(
+            "core-one-party",
+            "core",
+            "only one party",
+            &inside(&core_bytes, 0, move |terms| terms.insert(3_u64, vec![other_role])),
+        ),
+        bad(
+            "core-short-nonce",
+            "core",
+            "a nonce of 31 bytes",
+            &terms(|terms| terms.insert(9_u64, Value::bytes([0; 31]))),
+        ),
         bad("promise-wrong-version", "promise", "version 2", &with(&opening, 0, 2_u64)),
         bad("final-one-promise", "final", "one promise in the place of two", &with(&last, 3, vec![first.to_value()])),
-        bad("frontier-peaks", "frontier", "two peaks where the size says three", &with(&frontier, 1, vec![first.to_value(); 2])),
+        bad(
+            "frontier-peaks",
+            "frontier",
+            "two peaks where the size says three",
+            &with(&frontier, 1, vec![first.to_value(); 2]),
+        ),
     ]
 }
 
@@ -378,16 +422,51 @@ fn documents() -> Vec<Json> {
         bad("template-unknown-field", "template", "field 9", &with(&template_bytes, 9, true)),
         bad("template-name", "template", "a name in capitals", &with(&template_bytes, 1, "ORDER")),
         bad("template-no-text", "template", "no language at all", &with(&template_bytes, 4, Map::new())),
-        bad("template-locale", "template", "not a language tag", &inside(&template_bytes, 4, |texts| texts.insert("d e", "x"))),
+        bad(
+            "template-locale",
+            "template",
+            "not a language tag",
+            &inside(&template_bytes, 4, |texts| texts.insert("d e", "x")),
+        ),
         bad("template-hides", "template", "the German text shows no required field", &text("nichts")),
-        bad("template-unknown-name", "template", "a field that is not there", &text(&format!("{fields_text}{{other}}"))),
+        bad(
+            "template-unknown-name",
+            "template",
+            "a field that is not there",
+            &text(&format!("{fields_text}{{other}}")),
+        ),
         bad("template-open-brace", "template", "a brace that is not closed", &text(&format!("{fields_text}{{seller"))),
-        bad("template-bidi", "template", "a character that turns the reading direction", &text(&format!("{fields_text}\u{202e}x"))),
+        bad(
+            "template-bidi",
+            "template",
+            "a character that turns the reading direction",
+            &text(&format!("{fields_text}\u{202e}x")),
+        ),
         bad("template-backslash", "template", "a backslash", &text(&format!("{fields_text}\\none"))),
-        bad("template-bar", "template", "a line that looks like one of a long text", &text(&format!("{fields_text}| x"))),
-        bad("template-nested", "template", "a table in a table", &text(&format!("{fields_text}{{#items}}\n{{#items}}\n{{/items}}\n"))),
-        bad("template-long-text", "template", "a long text inside a line", &text(&format!("{fields_text}x {{remarks}}"))),
-        bad("template-neighbours", "template", "two fields with nothing between", &text(&format!("{fields_text}{{seller}}{{buyer}}"))),
+        bad(
+            "template-bar",
+            "template",
+            "a line that looks like one of a long text",
+            &text(&format!("{fields_text}| x")),
+        ),
+        bad(
+            "template-nested",
+            "template",
+            "a table in a table",
+            &text(&format!("{fields_text}{{#items}}\n{{#items}}\n{{/items}}\n")),
+        ),
+        bad(
+            "template-long-text",
+            "template",
+            "a long text inside a line",
+            &text(&format!("{fields_text}x {{remarks}}")),
+        ),
+        bad(
+            "template-neighbours",
+            "template",
+            "two fields with nothing between",
+            &text(&format!("{fields_text}{{seller}}{{buyer}}")),
+        ),
         bad("document-wrong-version", "document", "version 2", &with(&english, 0, 2_u64)),
         bad("document-unknown-field", "document", "field 4", &with(&english, 4, 0_u64)),
         bad("document-locale", "document", "not a language tag", &with(&english, 2, "e_n")),
@@ -424,14 +503,18 @@ fn containers() -> Vec<Json> {
     let leaves = vec![
         Node::leaf(inner, Leaf::Information(file)),
         Node::leaf(none(), Leaf::Statement(sign(1, &promise(None)))),
-        Node::branch(none(), vec![Node::leaf(none(), Leaf::Credential(vec![0x30, 0])), Node::leaf(none(), Leaf::Money(vec![1, 2]))]),
+        Node::branch(
+            none(),
+            vec![Node::leaf(none(), Leaf::Credential(vec![0x30, 0])), Node::leaf(none(), Leaf::Money(vec![1, 2]))],
+        ),
     ];
     let tree = Container::new([2; 16], Node::branch(outer, leaves)).unwrap();
     let signed = Attributes { origin: true, ack: AckWanted::Signed, ..none() };
     let signed = Container::message([3; 16], "please confirm", signed).unwrap();
     let facts = |container: &Container| json!({ "id": container.id().to_string() });
     let statement = ContainerStatement { container: signed.id() }.to_bytes();
-    let taken = Ack { container: signed.id(), disposition: Disposition::Accepted, time: Time::from_unix(1_795_246_200) };
+    let taken =
+        Ack { container: signed.id(), disposition: Disposition::Accepted, time: Time::from_unix(1_795_246_200) };
     let refused = Ack { disposition: Disposition::Refused("too late".to_owned()), ..taken.clone() }.to_bytes();
     let taken = taken.to_bytes();
     let (message_bytes, signed_bytes) = (message.to_bytes(), signed.to_bytes());
@@ -456,10 +539,27 @@ fn containers() -> Vec<Json> {
     }
     let id = |n: u8| Value::bytes([n; 32]);
     vec![
-        good_with("container-message", "container", "one text message that asks for nothing", &message_bytes, facts(&message)),
-        good_with("container-signed", "container", "a message that asks for origin and a signed acknowledgement", &signed_bytes, facts(&signed)),
-        good_with("container-tree", "container", "a tree with every kind of leaf and attribute", &tree.to_bytes(),
-            json!({ "id": tree.id().to_string(), "information": file_hash.to_hex() })),
+        good_with(
+            "container-message",
+            "container",
+            "one text message that asks for nothing",
+            &message_bytes,
+            facts(&message),
+        ),
+        good_with(
+            "container-signed",
+            "container",
+            "a message that asks for origin and a signed acknowledgement",
+            &signed_bytes,
+            facts(&signed),
+        ),
+        good_with(
+            "container-tree",
+            "container",
+            "a tree with every kind of leaf and attribute",
+            &tree.to_bytes(),
+            json!({ "id": tree.id().to_string(), "information": file_hash.to_hex() }),
+        ),
         good("container-statement", "container-statement", "\"I sent this container\"", &statement),
         good("ack-accepted", "ack", "\"I took this container\"", &taken),
         good("ack-refused", "ack", "\"I did not take this container\"", &refused),
@@ -476,17 +576,42 @@ fn containers() -> Vec<Json> {
         bad("container-long-name", "container", "a file name of 256 bytes", &named(&"x".repeat(256))),
         bad("container-media-type", "container", "not a media type", &leaf(3, Value::text("text"))),
         bad("container-leaf-kind", "container", "a kind of leaf that there is not", &leaf(0, Value::text("goods"))),
-        bad("container-empty-attributes", "container", "attributes that ask for nothing are written", &inside(&message_bytes, 2, |n| n.insert(0_u64, Map::new()))),
+        bad(
+            "container-empty-attributes",
+            "container",
+            "attributes that ask for nothing are written",
+            &inside(&message_bytes, 2, |n| n.insert(0_u64, Map::new())),
+        ),
         bad("container-false", "container", "a flag that is false is written", &asked(0, Value::Bool(false))),
         bad("container-ack-0", "container", "a code for the default is written", &asked(3, Value::Uint(0))),
         bad("container-ack-3", "container", "a code that there is not", &asked(3, Value::Uint(3))),
-        bad("container-no-parties", "container", "an empty list of third parties is written", &asked(7, Value::Array(Vec::new()))),
-        bad("container-party-order", "container", "third parties out of order", &asked(7, Value::Array(vec![id(2), id(1)]))),
-        bad("container-empty-branch", "container", "a branch without nodes", &inside(&message_bytes, 2, |node| {
-            node.remove(2_u64);
-            node.insert(1_u64, Vec::new());
-        })),
-        bad("container-branch-and-leaf", "container", "a node that is branch and leaf", &inside(&message_bytes, 2, |node| node.insert(1_u64, Vec::new()))),
+        bad(
+            "container-no-parties",
+            "container",
+            "an empty list of third parties is written",
+            &asked(7, Value::Array(Vec::new())),
+        ),
+        bad(
+            "container-party-order",
+            "container",
+            "third parties out of order",
+            &asked(7, Value::Array(vec![id(2), id(1)])),
+        ),
+        bad(
+            "container-empty-branch",
+            "container",
+            "a branch without nodes",
+            &inside(&message_bytes, 2, |node| {
+                node.remove(2_u64);
+                node.insert(1_u64, Vec::new());
+            }),
+        ),
+        bad(
+            "container-branch-and-leaf",
+            "container",
+            "a node that is branch and leaf",
+            &inside(&message_bytes, 2, |node| node.insert(1_u64, Vec::new())),
+        ),
         bad("container-deep", "container", "seven levels", &with(&message_bytes, 2, tower.to_value())),
         bad("ack-disposition", "ack", "neither accepted nor refused", &with(&taken, 2, "perhaps")),
         bad("ack-reason", "ack", "accepted, with a reason for refusing", &with(&taken, 3, "but")),
@@ -529,15 +654,38 @@ fn signed() -> Vec<Json> {
     let draft = promise(None).draft(Suite::Hybrid, hybrid_key_set().id());
     let ed25519 = key(5).sign(&draft.to_be_signed(Algorithm::Ed25519)).to_bytes().to_vec();
     let hybrid = draft.assemble(vec![ed25519, vec![0x66; Algorithm::MlDsa65.signature_len()]]).unwrap();
-    let es256 = promise(None).draft(Suite::Es256, KeySetId::from_digest(digest(6))).assemble(vec![vec![0x77; 64]]).unwrap();
+    let es256 =
+        promise(None).draft(Suite::Es256, KeySetId::from_digest(digest(6))).assemble(vec![vec![0x77; 64]]).unwrap();
     let mut vectors = vec![
-        good_with("signed-promise", "signed promise", "the originator's promise", first.bytes(), signed_facts(1, &first)),
+        good_with(
+            "signed-promise",
+            "signed promise",
+            "the originator's promise",
+            first.bytes(),
+            signed_facts(1, &first),
+        ),
         good_with("signed-answer", "signed", "the responder's promise", second.bytes(), signed_facts(2, &second)),
         good_with("signed-final", "signed", "the originator's final", last.bytes(), signed_facts(1, &last)),
-        good_with("signed-ack", "signed", "the receiver's acknowledgement of a container", ack.bytes(), signed_facts(2, &ack)),
-        good_with("signed-hybrid", "signed", "shape of the hybrid suite: the Ed25519 signature is good, 3309 x 66 stand in the place of an ML-DSA-65 signature",
-            hybrid.bytes(), signed_facts(5, &hybrid)),
-        good("signed-es256", "signed", "shape of the ES256 suite: 64 x 77 stand in the place of a signature", es256.bytes()),
+        good_with(
+            "signed-ack",
+            "signed",
+            "the receiver's acknowledgement of a container",
+            ack.bytes(),
+            signed_facts(2, &ack),
+        ),
+        good_with(
+            "signed-hybrid",
+            "signed",
+            "shape of the hybrid suite: the Ed25519 signature is good, 3309 x 66 stand in the place of an ML-DSA-65 signature",
+            hybrid.bytes(),
+            signed_facts(5, &hybrid),
+        ),
+        good(
+            "signed-es256",
+            "signed",
+            "shape of the ES256 suite: 64 x 77 stand in the place of a signature",
+            es256.bytes(),
+        ),
     ];
     vectors.extend(malformed(&first, &hybrid));
     vectors.extend(unverified(&first, &second, &hybrid));
@@ -565,7 +713,11 @@ fn malformed(first: &Signed, hybrid: &Signed) -> Vec<Json> {
     let full = |algorithm: i64, signature: usize| {
         let mut protected = Map::new();
         protected.insert(1_u64, algorithm);
-        Value::Array(vec![Value::Bytes(Value::Map(protected).encode()), Value::Map(Map::new()), Value::bytes(vec![0x66; signature])])
+        Value::Array(vec![
+            Value::Bytes(Value::Map(protected).encode()),
+            Value::Map(Map::new()),
+            Value::bytes(vec![0x66; signature]),
+        ])
     };
     let crit = |labels: &[Value]| {
         let labels = labels.to_vec();
@@ -584,22 +736,77 @@ fn malformed(first: &Signed, hybrid: &Signed) -> Vec<Json> {
         bad("signed-short-signature", "signed", "63 bytes", &part(first, 3, Value::bytes([0; 63]))),
         bad("signed-unprotected", "signed", "something in the unprotected header", &part(first, 1, Value::Map(kid))),
         bad("signed-empty-header", "signed", "an empty protected header", &part(first, 0, Value::bytes(Vec::new()))),
-        bad("signed-header-order", "signed", "the protected header is not in order", &part(first, 0, Value::bytes(hex("a202000100")))),
-        bad("signed-wrong-alg", "signed", "ES256 in the header of the Ed25519 suite", &header(first, &|h| h.insert(1_u64, -9_i64))),
+        bad(
+            "signed-header-order",
+            "signed",
+            "the protected header is not in order",
+            &part(first, 0, Value::bytes(hex("a202000100"))),
+        ),
+        bad(
+            "signed-wrong-alg",
+            "signed",
+            "ES256 in the header of the Ed25519 suite",
+            &header(first, &|h| h.insert(1_u64, -9_i64)),
+        ),
         bad("signed-eddsa", "signed", "the old number of EdDSA", &header(first, &|h| h.insert(1_u64, -8_i64))),
         bad("signed-no-alg", "signed", "no algorithm", &header(first, &|h| drop(h.remove(1_u64)))),
         bad("signed-no-crit", "signed", "nothing is critical", &header(first, &|h| drop(h.remove(2_u64)))),
         bad("signed-empty-crit", "signed", "an empty list of critical headers", &header(first, &crit(&[]))),
-        bad("signed-unknown-crit", "signed", "an unknown critical header", &header(first, &crit(&[suite.clone(), Value::int(-70002)]))),
+        bad(
+            "signed-unknown-crit",
+            "signed",
+            "an unknown critical header",
+            &header(first, &crit(&[suite.clone(), Value::int(-70002)])),
+        ),
         bad("signed-suite-4", "signed", "an unknown suite", &header(first, &|h| h.insert(Value::int(-70001), 4_u64))),
-        bad("signed-suite-2", "signed", "one signature under the hybrid suite", &header(first, &|h| h.insert(Value::int(-70001), 2_u64))),
-        bad("signed-short-kid", "signed", "a signer of 31 bytes", &header(first, &|h| h.insert(4_u64, Value::bytes([0; 31])))),
-        bad("signed-unknown-typ", "signed", "a kind that there is not", &header(first, &|h| h.insert(16_u64, "application/semper.wish+cbor;v=1"))),
-        bad("signed-typ-version", "signed", "version 2 of a kind", &header(first, &|h| h.insert(16_u64, "application/semper.promise+cbor;v=2"))),
-        bad("signed-more-header", "signed", "a header that the suite does not have", &header(first, &|h| h.insert(99_u64, 0_u64))),
-        bad("hybrid-stripped", "signed", "the ML-DSA-65 signature is missing", &part(hybrid, 3, Value::Array(vec![full(-19, 64)]))),
-        bad("hybrid-doubled", "signed", "two Ed25519 signatures", &part(hybrid, 3, Value::Array(vec![full(-19, 64), full(-19, 64)]))),
-        bad("hybrid-swapped", "signed", "the signatures in the other order", &part(hybrid, 3, Value::Array(vec![full(-49, 3309), full(-19, 64)]))),
+        bad(
+            "signed-suite-2",
+            "signed",
+            "one signature under the hybrid suite",
+            &header(first, &|h| h.insert(Value::int(-70001), 2_u64)),
+        ),
+        bad(
+            "signed-short-kid",
+            "signed",
+            "a signer of 31 bytes",
+            &header(first, &|h| h.insert(4_u64, Value::bytes([0; 31]))),
+        ),
+        bad(
+            "signed-unknown-typ",
+            "signed",
+            "a kind that there is not",
+            &header(first, &|h| h.insert(16_u64, "application/semper.wish+cbor;v=1")),
+        ),
+        bad(
+            "signed-typ-version",
+            "signed",
+            "version 2 of a kind",
+            &header(first, &|h| h.insert(16_u64, "application/semper.promise+cbor;v=2")),
+        ),
+        bad(
+            "signed-more-header",
+            "signed",
+            "a header that the suite does not have",
+            &header(first, &|h| h.insert(99_u64, 0_u64)),
+        ),
+        bad(
+            "hybrid-stripped",
+            "signed",
+            "the ML-DSA-65 signature is missing",
+            &part(hybrid, 3, Value::Array(vec![full(-19, 64)])),
+        ),
+        bad(
+            "hybrid-doubled",
+            "signed",
+            "two Ed25519 signatures",
+            &part(hybrid, 3, Value::Array(vec![full(-19, 64), full(-19, 64)])),
+        ),
+        bad(
+            "hybrid-swapped",
+            "signed",
+            "the signatures in the other order",
+            &part(hybrid, 3, Value::Array(vec![full(-49, 3309), full(-19, 64)])),
+        ),
     ]
 }
 
@@ -607,14 +814,20 @@ fn malformed(first: &Signed, hybrid: &Signed) -> Vec<Json> {
 fn unverified(first: &Signed, second: &Signed, hybrid: &Signed) -> Vec<Json> {
     let mut forged = first.bytes().to_vec();
     *forged.last_mut().unwrap() ^= 1;
-    let other = Draft { kind: Kind::Final, suite: Suite::Ed25519, signer: key_set(1).id(), payload: promise(None).to_bytes() };
+    let other =
+        Draft { kind: Kind::Final, suite: Suite::Ed25519, signer: key_set(1).id(), payload: promise(None).to_bytes() };
     let empty = Draft { kind: Kind::Promise, payload: Value::Map(Map::new()).encode(), ..other.clone() };
     assert_eq!(hybrid.kind(), Kind::Promise);
     vec![
         bad("signed-forged", "signed promise", "a bit of the signature is changed", &forged),
         bad("signed-wrong-kind", "signed promise", "the same payload, signed as a final", assemble(1, other).bytes()),
         bad("signed-wrong-signer", "signed promise", "a good promise of another party", second.bytes()),
-        bad("signed-malformed", "signed promise", "the signature is good, the payload is no promise", assemble(1, empty).bytes()),
+        bad(
+            "signed-malformed",
+            "signed promise",
+            "the signature is good, the payload is no promise",
+            assemble(1, empty).bytes(),
+        ),
     ]
 }
 
@@ -625,9 +838,13 @@ fn exchange() -> Vec<Json> {
     let first = sign(1, &promise(None));
     let second = sign(2, &promise(Some(first.id())));
     let promises = [first.id(), second.id()];
-    let container = Container::message([3; 16], "please confirm", Attributes { origin: true, ..Attributes::default() }).unwrap();
+    let container =
+        Container::message([3; 16], "please confirm", Attributes { origin: true, ..Attributes::default() }).unwrap();
     let origin = sign(1, &ContainerStatement { container: container.id() });
-    let ack = sign(2, &Ack { container: container.id(), disposition: Disposition::Accepted, time: Time::from_unix(1_795_246_200) });
+    let ack = sign(
+        2,
+        &Ack { container: container.id(), disposition: Disposition::Accepted, time: Time::from_unix(1_795_246_200) },
+    );
     let start = || record().put(0, 1_u64);
     let about = || start().put_item(1, &cid).put_item(2, &slot);
     let time = Time::from_unix(1_795_240_000);
@@ -657,23 +874,43 @@ fn exchange() -> Vec<Json> {
     let resolved = start().put_item(1, &said).put_list(2, &[first.clone(), second.clone()]).build().encode();
     let silent = start().put_item(1, &raw(3, Kind::Status, &closed)).put(2, Vec::new()).build().encode();
     let piece = record().put(0, "core").put_bytes(1, core.to_bytes()).put_item(2, &time).build();
-    let contents = || record().put(0, "semper-folder").put(1, 1_u64).put_item(2, &DealId::from_array([1; 16])).put(3, vec![piece.clone()]);
+    let contents = || {
+        record()
+            .put(0, "semper-folder")
+            .put(1, 1_u64)
+            .put_item(2, &DealId::from_array([1; 16]))
+            .put(3, vec![piece.clone()])
+    };
     let hash = Digest::of(semper_core::domain::FOLDER, &contents().build().encode());
     let folder = contents().put_item(4, &hash).build().encode();
     let last = sign(1, &Final { cid, role: Role::ORIGINATOR, promises });
     let c2 = |kind: &str, signed: &Signed| start().put(1, kind).put_item(2, signed).build().encode();
     vec![
-        good("tx-container", "tx-message", "a container with the sender's statement", &start()
-            .put(1, "container").put_bytes(2, container.to_bytes()).put_item(3, &origin).build().encode()),
+        good(
+            "tx-container",
+            "tx-message",
+            "a container with the sender's statement",
+            &start().put(1, "container").put_bytes(2, container.to_bytes()).put_item(3, &origin).build().encode(),
+        ),
         good("tx-ack", "tx-message", "its acknowledgement", &start().put(1, "ack").put_item(3, &ack).build().encode()),
         good("c2-promise", "c2-message", "message 1", &c2("promise", &first)),
         good("c2-final", "c2-message", "message 3", &c2("final", &last)),
-        good("c2-decline", "c2-message", "a refusal to sign", &start().put(1, "decline").put(3, "too expensive").build().encode()),
+        good(
+            "c2-decline",
+            "c2-message",
+            "a refusal to sign",
+            &start().put(1, "decline").put(3, "too expensive").build().encode(),
+        ),
         good("arbiter-abort", "abort", "the payload of a request to abort", &abort),
         good("arbiter-resolve", "resolve", "the payload of a request to resolve", &resolve),
         good("arbiter-request", "request", "a whole request to resolve", &request),
         good("arbiter-verdict", "verdict", "the payload of the verdict", &verdict),
-        good("arbiter-closed-unused", "closed-unused", "the payload of the answer to a first request after the end", &closed),
+        good(
+            "arbiter-closed-unused",
+            "closed-unused",
+            "the payload of the answer to a first request after the end",
+            &closed,
+        ),
         good("arbiter-answer-verdict", "arbiter-answer", "the signed verdict with both promises", &resolved),
         good("arbiter-answer-status", "arbiter-answer", "the signed status", &silent),
         good("folder", "folder", "a deal folder that holds a contract", &folder),
