@@ -326,11 +326,10 @@ struct ValidPath {
 
 impl AnchorLimits {
     fn read(tbs: &TbsCertificate) -> Result<Self, PathError> {
-        let malformed = PathError::Malformed("certificate of an authority");
-        let constraints = tbs.get_extension::<BasicConstraints>().map_err(|_| malformed.clone())?;
-        let usage = tbs.get_extension::<KeyUsageBits>().map_err(|_| malformed)?;
+        let constraints = tbs.get_extension::<BasicConstraints>();
+        let constraints = constraints.map_err(|_| PathError::Malformed("certificate of an authority"))?;
         let (_, constraints) = constraints.filter(|(_, c)| c.ca).ok_or(PathError::NotAnAuthority)?;
-        if usage.is_some_and(|(_, usage)| !usage.key_cert_sign()) {
+        if !has_authority_usage(tbs) {
             return Err(PathError::NotAnAuthority);
         }
         Ok(Self {
@@ -350,10 +349,27 @@ impl AnchorLimits {
             return Err(webpki::Error::CertExpired { time, not_after: unix_time(self.until) });
         }
         let intermediates = path.intermediate_certificates().count();
+        if !path.intermediate_certificates().all(|issuer| may_certify(issuer.der().as_ref())) {
+            return Err(webpki::Error::EndEntityUsedAsCa);
+        }
         if self.intermediates_max.is_some_and(|max| intermediates > usize::from(max)) {
             return Err(webpki::Error::PathLenConstraintViolated);
         }
         Ok(())
+    }
+}
+
+/// What the library leaves out: it takes every certificate with CA:TRUE for one that may sign certificates, and every anchor for
+/// one that may sign revocation lists.
+fn may_certify(issuer: &[u8]) -> bool {
+    parse(issuer, "certificate of an issuer").is_ok_and(|issuer| has_authority_usage(issuer.tbs_certificate()))
+}
+
+/// Whether a certificate has no key usage, or one that includes keyCertSign and cRLSign: every issuer here must do both.
+fn has_authority_usage(tbs: &TbsCertificate) -> bool {
+    match tbs.get_extension::<KeyUsageBits>() {
+        Ok(usage) => usage.is_none_or(|(_, usage)| usage.key_cert_sign() && usage.crl_sign()),
+        Err(_) => false,
     }
 }
 

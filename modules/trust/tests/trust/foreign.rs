@@ -57,6 +57,14 @@ subjectKeyIdentifier = hash
 [nosign]
 basicConstraints = critical,CA:TRUE
 keyUsage = critical,digitalSignature
+[crlonly]
+basicConstraints = critical,CA:TRUE
+keyUsage = critical,cRLSign
+subjectKeyIdentifier = hash
+[certonly]
+basicConstraints = critical,CA:TRUE
+keyUsage = critical,keyCertSign
+subjectKeyIdentifier = hash
 [holder]
 basicConstraints = critical,CA:FALSE
 keyUsage = critical,digitalSignature
@@ -174,7 +182,12 @@ fn a_certificate_by_openssl_is_accepted_and_its_revocation_seen() {
 #[test]
 fn the_issuers_of_a_path_must_be_authorities() {
     let foreign = Foreign::new("root");
-    for (name, section, expected) in [("good", "root", None), ("plain", "notca", Some(PathError::NotAnAuthority))] {
+    for (name, section, expected) in [
+        ("good", "root", None),
+        ("plain", "notca", Some(PathError::NotAnAuthority)),
+        ("silent", "crlonly", Some(PathError::NotAnAuthority)),
+        ("mute", "certonly", Some(PathError::NotAnAuthority)),
+    ] {
         foreign.issue("root", name, "Middle", section);
         foreign.issue(name, "alice", "Alice", "holder");
         foreign.crl(name);
@@ -201,7 +214,7 @@ fn an_anchor_binds_itself() {
     foreign.crl("middle");
     assert_eq!(foreign.verify(&["alice", "middle"], &["root", "middle"]), Err(PathError::PathTooLong));
 
-    for section in ["notca", "nosign"] {
+    for section in ["notca", "nosign", "crlonly", "certonly"] {
         let foreign = Foreign::new(section);
         let root = foreign.openssl.read_pem("root.pem", CERTIFICATE);
         assert_eq!(Trust::default().add_anchor(&root), Err(PathError::NotAnAuthority), "{section}");
