@@ -12,8 +12,18 @@ use crate::MESSAGE_TAKEN;
 /// prepared by the connection.
 const STATEMENTS_PER_BATCH: usize = 16;
 
-/// Statements in order, in batches.
-#[derive(Debug, Default)]
+/// Opens the transaction of a group. In it there is always a savepoint `one`, at the beginning of the commit that is being run, so that
+/// one call can leave the commit before and run the next.
+pub(super) const BEGIN: &str = "BEGIN IMMEDIATE; SAVEPOINT one";
+/// Undoes the commit that is being run.
+pub(super) const UNDO: &str = "ROLLBACK TO one";
+/// Keeps the commit before, begins the next.
+const NEXT: &str = "RELEASE one;SAVEPOINT one;";
+/// Statements in [`NEXT`].
+const NEXT_STATEMENTS: usize = 2;
+
+/// The statements of one commit, in order, in batches.
+#[derive(Debug)]
 pub(super) struct Script {
     pub(super) batches: Vec<Batch>,
     /// About how many bytes the script holds.
@@ -41,7 +51,7 @@ impl Script {
     /// The script of a commit whose bounds were checked. What can be refused comes first, in the order in which refusals are
     /// named; removals come before additions.
     pub(super) fn of(commit: &Commit) -> Self {
-        let mut script = Self::default();
+        let mut script = Self::new();
         for consumed in &commit.consumed {
             let (key, input) = (&*consumed.key, consumed.input.as_bytes().as_slice());
             let sum = row_sum("consumed", &[key, input]);
@@ -81,10 +91,15 @@ impl Script {
 
     /// The script that notes a failed attempt to send.
     pub(super) fn postpone(id: &OutgoingId, due: Time) -> Self {
-        let mut script = Self::default();
+        let mut script = Self::new();
         let sql = "UPDATE outbox SET due = ?, attempts = attempts + 1, due_check = ? + attempts + 1 WHERE id = ?";
         script.push(sql, &[Int(seconds(due)), Int(seconds(due)), Bytes(id.as_bytes())], None);
         script
+    }
+
+    fn new() -> Self {
+        let first = Batch { sql: NEXT.to_owned(), refusals: vec![None; NEXT_STATEMENTS], ..Batch::default() };
+        Self { batches: vec![first], bytes: 0 }
     }
 
     fn put_state(&mut self, state: &PutState) {

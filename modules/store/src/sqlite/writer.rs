@@ -12,7 +12,7 @@ use sqlx::{AssertSqlSafe, Connection, Either, Executor, SqliteConnection};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use super::directory::DirectoryLock;
-use super::script::{Batch, Script};
+use super::script::{self, Batch, Script};
 
 /// Most commits in one transaction.
 const GROUP_COMMITS_MAX: usize = 256;
@@ -136,7 +136,7 @@ impl Writer {
     }
 
     async fn run_scripts(&mut self, group: &[Job]) -> Result<Vec<Result<(), CommitError>>, sqlx::Error> {
-        self.execute("BEGIN IMMEDIATE").await?;
+        self.execute(script::BEGIN).await?;
         let mut outcomes = Vec::with_capacity(group.len());
         for job in group {
             outcomes.push(self.run_script(&job.script).await?);
@@ -146,14 +146,12 @@ impl Writer {
 
     /// Runs one commit inside the transaction; nothing of it stays if it is refused.
     async fn run_script(&mut self, script: &Script) -> Result<Result<(), CommitError>, sqlx::Error> {
-        self.execute("SAVEPOINT one").await?;
         for batch in &script.batches {
             if let Some(refusal) = self.run_batch(batch).await? {
-                self.execute("ROLLBACK TO one; RELEASE one").await?;
+                self.execute(script::UNDO).await?;
                 return Ok(Err(self.with_what_stands(refusal).await?));
             }
         }
-        self.execute("RELEASE one").await?;
         Ok(Ok(()))
     }
 
