@@ -125,9 +125,6 @@ impl ContactCard {
             return Err(DecodeError::field("", Problem::Oversized { limit: CARD_BYTES_MAX }).into());
         }
         let signed = Signed::from_bytes(bytes)?;
-        if signed.kind() != Self::KIND {
-            return Err(SignatureError::WrongKind { expected: Self::KIND, found: signed.kind() }.into());
-        }
         let claimed = <Self as Decode>::from_bytes(signed.payload())?;
         Ok(signature::verify(verify, &claimed.key_set, &signed)?)
     }

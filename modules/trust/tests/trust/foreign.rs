@@ -86,6 +86,8 @@ subjectAltName = @names
 1.2.3.4 = critical,ASN1:NULL
 [asked]
 subjectAltName = URI:KEYSET
+[extra]
+subjectAltName = URI:KEYSET,DNS:shop.example
 [greedy]
 subjectAltName = URI:KEYSET
 basicConstraints = critical,CA:TRUE
@@ -222,6 +224,40 @@ fn an_anchor_binds_itself() {
 }
 
 #[test]
+fn a_revoked_issuer_takes_its_certificates_along() {
+    let foreign = Foreign::new("root");
+    foreign.issue("root", "middle", "Middle", "root");
+    foreign.issue("middle", "alice", "Alice", "holder");
+    foreign.crl("middle");
+    let verify = || foreign.verify(&["alice", "middle"], &["root", "middle"]);
+    verify().unwrap();
+    assert_eq!(foreign.verify(&["alice", "middle"], &["middle"]), Err(PathError::CrlMissing));
+    foreign
+        .openssl
+        .must("ca -config config -cert root.pem -keyfile root.key -revoke middle.pem -crl_reason CACompromise");
+    foreign.crl("root");
+    let revoked = verify();
+    assert!(matches!(revoked, Err(PathError::Revoked(r)) if r.reason.code() == 2), "{revoked:?}");
+}
+
+// The library takes an anchor for valid at all times.
+#[test]
+fn an_anchor_is_not_trusted_outside_of_its_own_validity() {
+    let foreign = Foreign::new("root");
+    foreign.issue("root", "alice", "Alice", "holder -days 90 -startdate 20200101000000Z");
+    let mut trust = Trust::new(StaleCrl::Accept);
+    trust.add_anchor(&foreign.openssl.read_pem("root.pem", CERTIFICATE)).unwrap();
+    trust.add_crl(&foreign.openssl.read_pem("root.crl", CRL)).unwrap();
+    let chain = [foreign.openssl.read_pem("alice.pem", CERTIFICATE)];
+    let certified = trust.verify(&chain, foreign.key_set(), foreign.now.after(Seconds(59 * DAY))).unwrap();
+    let until = certified.valid_until();
+    let late = trust.verify(&chain, foreign.key_set(), until.after(Seconds(1)));
+    assert_eq!(late, Err(PathError::Expired { until }));
+    let early = trust.verify(&chain, foreign.key_set(), until.before(Seconds(61 * DAY)));
+    assert!(matches!(early, Err(PathError::NotYetValid { .. })), "{early:?}");
+}
+
+#[test]
 fn pathlen_of_an_intermediate_holds() {
     let foreign = Foreign::new("root");
     foreign.issue("root", "upper", "Upper", "root0");
@@ -281,6 +317,7 @@ fn requests_by_openssl_that_are_refused() {
         ("p384", "/CN=Alice", "-reqexts asked", RequestError::UnsupportedKey),
         ("rsa", "/CN=Alice", "-reqexts asked", RequestError::UnsupportedKey),
         ("good", "/CN=Alice", "-sha384 -reqexts asked", RequestError::UnsupportedKey),
+        ("good", "/CN=Alice", "-reqexts extra", RequestError::AsksForMore),
         ("good", "/CN=Alice", "-reqexts greedy", RequestError::AsksForMore),
         ("good", "/O=Bank/CN=Alice", "-reqexts asked", RequestError::AsksForMore),
         ("good", "/CN=Alice", "-reqexts nameless", RequestError::AsksForMore),

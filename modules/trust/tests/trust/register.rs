@@ -1,14 +1,15 @@
 //! What the authority refuses to certify, and that its state survives being stored.
 
-use semper_core::cbor::{Decode, Encode};
+use semper_core::cbor::{Decode, Encode, Value};
 use semper_core::time::Seconds;
+use semper_trust::armour::CERTIFICATE;
 use semper_trust::authority::{Authority, AuthorityError};
 use semper_trust::path::PathError;
 use semper_trust::register::{Reason, Register, Serial};
 use semper_trust::request::{self, RequestError, VerifiedRequest};
 use semper_trust::{CertificateKey, KeyError, KeyType, NameError};
 
-use crate::support::{Counted, DAY, NOW, Party, Scene, authority, key, trust};
+use crate::support::{Counted, DAY, NOW, OpenSsl, Party, Scene, authority, key, trust};
 
 fn request(name: &str, party: &Party) -> VerifiedRequest {
     let der = request::make(&key(KeyType::P256, 9), name, None, party.key_set.id()).unwrap();
@@ -78,6 +79,40 @@ fn an_authority_goes_on_after_a_restart() {
         trust(again.register().certificate(), &[&list]).verify(&[scene.certificate], scene.alice.key_set.id(), NOW);
     assert!(matches!(revoked, Err(PathError::Revoked(r)) if r.reason == Reason::Ceased), "{revoked:?}");
     assert_eq!(Register::from_bytes(&again.register().to_bytes()).as_ref(), Ok(again.register()));
+}
+
+#[test]
+fn a_register_has_one_encoding() {
+    let mut authority = authority(KeyType::P256, 1);
+    let alice = Party::new(1);
+    let (request, card, randomness) = (request("Alice", &alice), alice.verified_card("Alice"), Counted::new(4));
+    for _ in 0..2 {
+        authority.issue(&request, &card, Seconds(DAY), NOW, &randomness).unwrap();
+    }
+    let Value::Map(mut map) = authority.register().to_value() else { panic!("a register is a record") };
+    let Some(Value::Array(mut issued)) = map.remove(4_u64) else { panic!("4 is a list") };
+    for order in ["backwards", "twice"] {
+        issued.reverse();
+        if order == "twice" {
+            issued[1] = issued[0].clone();
+        }
+        map.remove(4_u64);
+        map.insert(4_u64, issued.clone());
+        assert!(Register::from_value(Value::Map(map.clone())).is_err(), "{order}");
+    }
+}
+
+// A clock that was set back must not date a certificate before its authority.
+#[test]
+fn no_certificate_is_older_than_its_authority() {
+    let mut authority = authority(KeyType::P256, 1);
+    let alice = Party::new(1);
+    let early = NOW.before(Seconds(200));
+    let card = alice.verified_card("Alice");
+    let certificate = authority.issue(&request("Alice", &alice), &card, Seconds(DAY), early, &Counted::new(4)).unwrap();
+    let openssl = OpenSsl::new();
+    openssl.write_pem("alice.pem", CERTIFICATE, &certificate);
+    assert_eq!(openssl.must("x509 -in alice.pem -noout -startdate").trim(), "notBefore=Nov 21 07:25:00 2026 GMT");
 }
 
 #[test]
