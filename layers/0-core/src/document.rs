@@ -14,6 +14,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use unicode_normalization::UnicodeNormalization;
+
 use crate::amount::Amount;
 use crate::cbor::{Decode, DecodeError, Encode, Fields, Map, Problem, Value, record};
 use crate::contract::TextRef;
@@ -154,6 +156,10 @@ impl Document {
             return Err(DocumentError::UnknownLocale(self.locale.clone()));
         }
         check_shape(&self.fields).map_err(DocumentError::Malformed)?;
+        if self.to_bytes().len() > Self::BYTES_MAX {
+            let problem = Problem::Oversized { limit: Self::BYTES_MAX };
+            return Err(DocumentError::Malformed(DecodeError::field("document", problem)));
+        }
         check_fields(template.fields(), &self.fields)
     }
 
@@ -407,9 +413,11 @@ fn check_shape(fields: &BTreeMap<String, FieldValue>) -> Result<(), DecodeError>
 
 fn check_value(value: &FieldValue) -> Result<(), Problem> {
     let limit = |found: usize, limit| if found > limit { Err(Problem::Oversized { limit }) } else { Ok(()) };
+    // What counts is the form that is encoded; it can be longer than the one that was typed.
+    let length = |text: &str| text.nfc().map(char::len_utf8).sum();
     match value {
-        FieldValue::Text(text) | FieldValue::Choice(text) => limit(text.len(), TEXT_MAX),
-        FieldValue::LongText(text) => limit(text.len(), LONG_TEXT_MAX),
+        FieldValue::Text(text) | FieldValue::Choice(text) => limit(length(text), TEXT_MAX),
+        FieldValue::LongText(text) => limit(length(text), LONG_TEXT_MAX),
         FieldValue::Bytes(bytes) => limit(bytes.len(), VALUE_BYTES_MAX),
         FieldValue::Table(rows) => {
             limit(rows.len(), ROWS_MAX)?;
@@ -649,6 +657,13 @@ mod tests {
             (document().with("items", FieldValue::Table(vec![nested])), "no long text and no table"),
             (document().with("Bad Name", FieldValue::Uint(1)), "not the name of a field"),
             (document().with("buyer", FieldValue::Text("x".repeat(TEXT_MAX + 1))), "limit"),
+            // Three bytes here are six in NFC.
+            (document().with("buyer", FieldValue::Text("\u{fb2c}".repeat(TEXT_MAX / 6 + 1))), "limit"),
+            (
+                (0..17)
+                    .fold(document(), |d, i| d.with(format!("x{i}"), FieldValue::LongText("x".repeat(LONG_TEXT_MAX)))),
+                "limit",
+            ),
         ] {
             let error = refused(document);
             assert!(error.contains(words), "{words}: {error}");

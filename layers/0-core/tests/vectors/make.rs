@@ -24,7 +24,7 @@ use semper_core::time::{Seconds, Time};
 use serde_json::{Value as Json, json};
 
 /// Every file with its vectors.
-pub(crate) fn all() -> [(&'static str, Json); 7] {
+pub(crate) fn all() -> [(&'static str, Json); 8] {
     let visible = (0..=u32::from(char::MAX)).filter(|c| char::from_u32(*c).is_some_and(semper_core::text::is_visible));
     let mut ranges: Vec<(u32, u32)> = Vec::new();
     for c in visible {
@@ -41,7 +41,15 @@ pub(crate) fn all() -> [(&'static str, Json); 7] {
         ("signed", Json::Array(signed())),
         ("exchange", Json::Array(exchange())),
         ("visible", json!(ranges)),
+        ("registry", registry()),
     ]
+}
+
+/// The words that every implementation must have the same.
+fn registry() -> Json {
+    let domains: Vec<_> = semper_core::domain::ALL.iter().map(|domain| domain.as_str()).collect();
+    let kinds: Vec<_> = Kind::ALL.iter().map(|kind| kind.name()).collect();
+    json!({ "domains": domains, "kinds": kinds })
 }
 
 /// The key set of the party whose Ed25519 key is made from 32 equal bytes.
