@@ -1,1 +1,34 @@
-//! placeholder
+//! Module: the real cryptography behind the ports of [`semper_core::signature`] and [`semper_support::crypto`].
+//!
+//! - [`Verifier`] checks signatures (aws-lc-rs; many Ed25519 signatures at once by ed25519-dalek).
+//! - [`SecretKeys`] signs with all algorithms of a suite.
+//! - [`Sealer`] and [`OpenKey`] seal and open messages (HPKE, RFC 9180).
+//! - [`PassphraseStore`] keeps secrets under a passphrase (Argon2id, AES-256-GCM).
+//! - [`SystemRandom`] is the operating system's randomness.
+//!
+//! ```
+//! use semper_core::cose::{Draft, Kind};
+//! use semper_core::party::Suite;
+//! use semper_core::signature::Verify;
+//! use semper_crypto::{SecretKeys, Verifier};
+//! use semper_support::crypto::Signer;
+//!
+//! let keys = SecretKeys::generate(Suite::Hybrid).unwrap();
+//! let signer = keys.key_set().id();
+//! let draft = Draft { kind: Kind::Receipt, suite: Suite::Hybrid, signer, payload: b"hello".to_vec() };
+//! let signed = keys.sign(draft).unwrap();
+//! let good = signed.signatures().zip(keys.key_set().keys());
+//! assert!(good.into_iter().all(|((algorithm, message, signature), (_, key))| Verifier.verify(algorithm, key, &message, signature)));
+//! ```
+
+mod keys;
+mod passphrase;
+mod random;
+mod seal;
+mod verify;
+
+pub use keys::SecretKeys;
+pub use passphrase::PassphraseStore;
+pub use random::SystemRandom;
+pub use seal::{OpenKey, Sealer};
+pub use verify::Verifier;

@@ -1,0 +1,249 @@
+//! Secret signature keys.
+
+use std::fmt;
+
+use aws_lc_rs::rand::SystemRandom as AwsRandom;
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, ML_DSA_65_SIGNING, PqdsaKeyPair,
+};
+use semper_core::cbor::{Decode, DecodeError, Fields, Problem, Value, record};
+use semper_core::cose::{Draft, Signed};
+use semper_core::party::{Algorithm, KeySet, Suite};
+use semper_support::crypto::{CryptoError, Randomness as _, Signer};
+use zeroize::Zeroizing;
+
+use crate::SystemRandom;
+
+/// The secret keys of one party: one per algorithm of its suite, ready to sign.
+pub struct SecretKeys {
+    suite: Suite,
+    keys: Vec<SecretKey>,
+    public: KeySet,
+}
+
+/// One secret key, with the bytes that it is kept as: a seed of 32 bytes, or PKCS#8 for P-256.
+struct SecretKey {
+    kept: Zeroizing<Vec<u8>>,
+    pair: Pair,
+}
+
+enum Pair {
+    Ed25519(Ed25519KeyPair),
+    Es256(EcdsaKeyPair),
+    MlDsa65(PqdsaKeyPair),
+}
+
+impl SecretKeys {
+    /// Fresh keys.
+    ///
+    /// # Errors
+    /// `NoRandomness`.
+    pub fn generate(suite: Suite) -> Result<Self, CryptoError> {
+        let keys =
+            suite.algorithms().iter().map(|algorithm| SecretKey::generate(*algorithm)).collect::<Result<_, _>>()?;
+        Self::join(suite, keys)
+    }
+
+    /// The keys as they are kept. Whoever has these bytes can sign.
+    ///
+    /// ```text
+    /// secret-keys = { 0: 1, 1: suite, 2: [+ bstr] }      ; in the suite's order: a seed (32 bytes), or PKCS#8 for P-256
+    /// ```
+    pub fn export(&self) -> Zeroizing<Vec<u8>> {
+        let keys: Vec<Value> = self.keys.iter().map(|key| Value::bytes(key.kept.as_slice())).collect();
+        Zeroizing::new(record().put(0, 1_u64).put_item(1, &self.suite).put(2, keys).build().encode())
+    }
+
+    /// The keys from the form in which they are kept.
+    ///
+    /// # Errors
+    /// `Malformed`.
+    pub fn import(bytes: &[u8]) -> Result<Self, CryptoError> {
+        let kept = Kept::from_bytes(bytes).map_err(|_| CryptoError::Malformed("secret keys"))?;
+        let with = kept.suite.algorithms().iter().zip(kept.keys);
+        let keys = with.map(|(algorithm, kept)| SecretKey::from_kept(*algorithm, kept)).collect::<Result<_, _>>()?;
+        Self::join(kept.suite, keys)
+    }
+
+    fn join(suite: Suite, keys: Vec<SecretKey>) -> Result<Self, CryptoError> {
+        let public = KeySet::new(suite, keys.iter().map(SecretKey::public_key).collect());
+        Ok(Self { suite, public: public.map_err(|_| CryptoError::Malformed("secret keys"))?, keys })
+    }
+}
+
+impl Signer for SecretKeys {
+    fn key_set(&self) -> &KeySet {
+        &self.public
+    }
+
+    fn sign(&self, draft: Draft) -> Result<Signed, CryptoError> {
+        if draft.signer != self.public.id() || draft.suite != self.suite {
+            return Err(CryptoError::WrongSigner);
+        }
+        let signed = self.suite.algorithms().iter().zip(&self.keys);
+        let signatures =
+            signed.map(|(algorithm, key)| key.sign(&draft.to_be_signed(*algorithm))).collect::<Result<_, _>>()?;
+        draft.assemble(signatures).map_err(|_| CryptoError::Malformed("signature"))
+    }
+}
+
+impl SecretKey {
+    fn generate(algorithm: Algorithm) -> Result<Self, CryptoError> {
+        let kept = match algorithm {
+            Algorithm::Ed25519 | Algorithm::MlDsa65 => {
+                let mut seed = Zeroizing::new(vec![0; 32]);
+                SystemRandom.fill(&mut seed)?;
+                seed
+            }
+            Algorithm::Es256 => {
+                let pair =
+                    EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).map_err(|_| CryptoError::NoRandomness)?;
+                let pkcs8 = pair.to_pkcs8v1().map_err(|_| CryptoError::NoRandomness)?;
+                Zeroizing::new(pkcs8.as_ref().to_vec())
+            }
+        };
+        Self::from_kept(algorithm, kept)
+    }
+
+    fn from_kept(algorithm: Algorithm, kept: Zeroizing<Vec<u8>>) -> Result<Self, CryptoError> {
+        let malformed = || CryptoError::Malformed("secret key");
+        let pair = match algorithm {
+            Algorithm::Ed25519 => Pair::Ed25519(Ed25519KeyPair::from_seed_unchecked(&kept).map_err(|_| malformed())?),
+            Algorithm::MlDsa65 => {
+                Pair::MlDsa65(PqdsaKeyPair::from_seed(&ML_DSA_65_SIGNING, &kept).map_err(|_| malformed())?)
+            }
+            Algorithm::Es256 => {
+                let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &kept);
+                Pair::Es256(pair.map_err(|_| malformed())?)
+            }
+        };
+        Ok(Self { kept, pair })
+    }
+
+    fn public_key(&self) -> Vec<u8> {
+        match &self.pair {
+            Pair::Ed25519(pair) => pair.public_key().as_ref().to_vec(),
+            Pair::Es256(pair) => pair.public_key().as_ref().to_vec(),
+            Pair::MlDsa65(pair) => pair.public_key().as_ref().to_vec(),
+        }
+    }
+
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, CryptoError> {
+        // With a key that was read without complaint only the random numbers can fail.
+        match &self.pair {
+            Pair::Ed25519(pair) => Ok(pair.sign(message).as_ref().to_vec()),
+            Pair::Es256(pair) => {
+                let signature = pair.sign(&AwsRandom::new(), message).map_err(|_| CryptoError::NoRandomness)?;
+                Ok(signature.as_ref().to_vec())
+            }
+            Pair::MlDsa65(pair) => {
+                let mut signature = vec![0; Algorithm::MlDsa65.signature_len()];
+                pair.sign(message, &mut signature).map_err(|_| CryptoError::NoRandomness)?;
+                Ok(signature)
+            }
+        }
+    }
+}
+
+impl fmt::Debug for SecretKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SecretKeys({:?})", self.public)
+    }
+}
+
+struct Kept {
+    suite: Suite,
+    keys: Vec<Zeroizing<Vec<u8>>>,
+}
+
+impl Decode for Kept {
+    fn from_value(value: Value) -> Result<Self, DecodeError> {
+        let mut fields = Fields::open(value)?;
+        fields.version(0, 1)?;
+        let suite: Suite = fields.item(1, "suite")?;
+        let keys: Vec<Vec<u8>> = fields.list(2, "keys", 4)?;
+        let keys: Vec<_> = keys.into_iter().map(Zeroizing::new).collect();
+        fields.close()?;
+        if keys.len() != suite.algorithms().len() {
+            return Err(DecodeError::field(
+                "keys",
+                Problem::OutOfRange("one secret key per algorithm of the suite is needed"),
+            ));
+        }
+        Ok(Self { suite, keys })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::Verifier;
+    use proptest::prelude::*;
+    use semper_core::cose::Kind;
+    use semper_core::signature::Verify as _;
+
+    const SUITES: [Suite; 3] = [Suite::Ed25519, Suite::Hybrid, Suite::Es256];
+
+    fn draft(keys: &SecretKeys, payload: &[u8]) -> Draft {
+        let signer = keys.key_set().id();
+        Draft { kind: Kind::Receipt, suite: keys.key_set().suite(), signer, payload: payload.to_vec() }
+    }
+
+    fn is_good(keys: &SecretKeys, signed: &Signed) -> bool {
+        let parts = signed.signatures().zip(keys.key_set().keys());
+        parts
+            .into_iter()
+            .all(|((algorithm, message, signature), (_, key))| Verifier.verify(algorithm, key, &message, signature))
+    }
+
+    #[test]
+    fn kept_keys_sign_as_before() {
+        for suite in SUITES {
+            let keys = SecretKeys::generate(suite).unwrap();
+            let again = SecretKeys::import(&keys.export()).unwrap();
+            assert_eq!(again.key_set(), keys.key_set());
+            assert!(is_good(&keys, &again.sign(draft(&keys, b"x")).unwrap()));
+            assert!(SecretKeys::import(&keys.export()[1..]).is_err());
+        }
+    }
+
+    // A signer that signs for any name would let one key set speak for another.
+    #[test]
+    fn nothing_is_signed_for_another_key_set() {
+        let (a, b) = (SecretKeys::generate(Suite::Ed25519).unwrap(), SecretKeys::generate(Suite::Ed25519).unwrap());
+        assert_eq!(a.sign(draft(&b, b"x")), Err(CryptoError::WrongSigner));
+        let other_suite = Draft { suite: Suite::Es256, ..draft(&a, b"x") };
+        assert_eq!(a.sign(other_suite), Err(CryptoError::WrongSigner));
+    }
+
+    #[test]
+    fn secrets_are_not_printed() {
+        let keys = SecretKeys::generate(Suite::Ed25519).unwrap();
+        let printed = format!("{keys:?}");
+        assert!(!printed.contains(&format!("{:?}", &keys.keys[0].kept[..4])), "{printed}");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+        // One flipped bit anywhere in message or signature, and the signature is worth nothing.
+        #[test]
+        fn a_flipped_bit_is_noticed(payload in prop::collection::vec(any::<u8>(), 1..64), place: prop::sample::Index, bit in 0..8_u8) {
+            for suite in SUITES {
+                let keys = SecretKeys::generate(suite).unwrap();
+                let signed = keys.sign(draft(&keys, &payload)).unwrap();
+                prop_assert!(is_good(&keys, &signed));
+                for ((algorithm, message, signature), (_, key)) in signed.signatures().zip(keys.key_set().keys()) {
+                    let mut bad = signature.to_vec();
+                    let at = place.index(bad.len());
+                    bad[at] ^= 1 << bit;
+                    prop_assert!(!Verifier.verify(algorithm, key, &message, &bad));
+                    let mut bad = message.clone();
+                    let at = place.index(bad.len());
+                    bad[at] ^= 1 << bit;
+                    prop_assert!(!Verifier.verify(algorithm, key, &bad, signature));
+                }
+            }
+        }
+    }
+}
