@@ -129,16 +129,19 @@ async fn write_raw(connection: &mut SqliteConnection, commits: u64) {
 
 fn print_ratios() {
     let totals = TOTALS.lock().unwrap();
+    for (name, (time, commits)) in totals.iter() {
+        println!("{name}: {commits} commits, {:.0} a second", *commits as f64 / time.as_secs_f64());
+    }
     let rate = |name| totals.get(name).map(|(time, commits)| *commits as f64 / time.as_secs_f64());
     let (raw, one, many) = (rate("raw, one writer"), rate("archive, one writer"), rate("archive, 64 writers"));
-    let (Some(raw), Some(one), Some(many)) = (raw, one, many) else { return };
-    println!("commits a second: raw {raw:.0}, archive with one writer {one:.0}, with {WRITERS} writers {many:.0}");
-    println!(
-        "one writer / raw {:.2}, {WRITERS} writers / raw {:.2}, {WRITERS} writers / one {:.2}",
-        one / raw,
-        many / raw,
-        many / one
-    );
+    if let (Some(raw), Some(one), Some(many)) = (raw, one, many) {
+        println!(
+            "one writer / raw {:.2}, 64 writers / raw {:.2}, 64 writers / one {:.2}",
+            one / raw,
+            many / raw,
+            many / one
+        );
+    }
 }
 
 criterion_group!(benches, store);

@@ -94,7 +94,7 @@ fn commits_until_killed() {
         for committer in 0..COMMITTERS {
             let archive = archive.clone();
             committers.spawn(async move {
-                for n in (first + committer..first + NUMBERS_PER_ROUND).step_by(COMMITTERS as usize) {
+                for n in (first..first + NUMBERS_PER_ROUND).filter(|n| n % COMMITTERS == committer) {
                     archive.commit(common::numbered(n, PADDING)).await.unwrap();
                     common::say(format_args!("stored {n}"));
                 }

@@ -58,7 +58,7 @@ async fn a_commit_that_does_not_fit_spoils_no_other() {
     let archive = Arc::new(SqliteArchive::open_with(dir.path(), small).await.unwrap());
     let commit = |n: u64| {
         let archive = archive.clone();
-        let padding = if n % 4 == 0 { 1024 * 1024 } else { 10 };
+        let padding = if n.is_multiple_of(4) { 1024 * 1024 } else { 10 };
         async move { archive.commit(common::numbered(n, padding)).await }
     };
     let mut tasks = Vec::new();
@@ -89,7 +89,7 @@ fn a_full_disk_refuses_and_works_again_when_there_is_room() {
         .output();
     match output {
         Ok(output) if output.status.success() => {
-            assert!(String::from_utf8_lossy(&output.stdout).contains("it was full"))
+            assert!(String::from_utf8_lossy(&output.stdout).contains("it was full"));
         }
         Ok(output) if output.status.code() == Some(101) => panic!("{}", String::from_utf8_lossy(&output.stderr)),
         refused => println!("NOT RUN: this system lets no test mount a small file system: {refused:?}"),

@@ -323,3 +323,30 @@ fn connect_options(path: &Path) -> SqliteConnectOptions {
         .pragma("journal_size_limit", LOG_BYTES_KEPT)
         .disable_statement_logging()
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    // Without a full sync at each COMMIT a power cut takes back what was answered, and no test that only kills processes would see it.
+    #[tokio::test]
+    async fn the_writer_syncs_at_every_commit() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("archive.db");
+        directory::make_private_file(&path).unwrap();
+        let mut connection = open_writer(&path, SqliteOptions::default()).await.unwrap();
+        let synchronous: i64 = sqlx::query_scalar("PRAGMA synchronous").fetch_one(&mut connection).await.unwrap();
+        let journal: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut connection).await.unwrap();
+        assert_eq!((synchronous, journal.as_str()), (2, "wal"));
+    }
+
+    // A reader that could write would be a second writer, beside the groups.
+    #[tokio::test]
+    async fn readers_cannot_write() {
+        let dir = tempfile::tempdir().unwrap();
+        let archive = SqliteArchive::open(dir.path()).await.unwrap();
+        let written = sqlx::query("DELETE FROM facts").execute(&archive.readers).await;
+        assert!(written.unwrap_err().to_string().contains("readonly"));
+    }
+}
