@@ -88,6 +88,8 @@ subjectAltName = @names
 subjectAltName = URI:KEYSET
 [extra]
 subjectAltName = URI:KEYSET,DNS:shop.example
+[mails]
+subjectAltName = URI:KEYSET,email:a@example.org,email:b@example.org
 [greedy]
 subjectAltName = URI:KEYSET
 basicConstraints = critical,CA:TRUE
@@ -227,10 +229,12 @@ fn an_anchor_binds_itself() {
 fn a_revoked_issuer_takes_its_certificates_along() {
     let foreign = Foreign::new("root");
     foreign.issue("root", "middle", "Middle", "root");
-    foreign.issue("middle", "alice", "Alice", "holder");
+    foreign.issue("middle", "alice", "Alice", "holder -days 40");
     foreign.crl("middle");
     let verify = || foreign.verify(&["alice", "middle"], &["root", "middle"]);
-    verify().unwrap();
+    // The issuer expires in 30 days, before the holder's certificate and the anchor.
+    let until = verify().unwrap().valid_until();
+    assert!(until < foreign.now.after(Seconds(31 * DAY)), "{until}");
     assert_eq!(foreign.verify(&["alice", "middle"], &["middle"]), Err(PathError::CrlMissing));
     foreign
         .openssl
@@ -312,12 +316,24 @@ fn requests_by_openssl_that_are_refused() {
     let openssl = &foreign.openssl;
     openssl.must("genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out good.key");
     openssl.must("genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-384 -out p384.key");
+    openssl.must("ec -in good.key -conv_form compressed -out compressed.key");
     openssl.must("genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out rsa.key");
+    let password = std::fs::read_to_string(openssl.path("config")).unwrap();
+    let password = password.replacen("[req]", "[req]\nattributes = extra_attributes\n", 1);
+    let password = password.replacen("[none]", "[none]\nCN = Alice\n", 1);
+    openssl.write("password", password + "[extra_attributes]\nchallengePassword = secret\n");
+    openssl.must("req -config password -new -key good.key -reqexts asked -out bad.csr");
+    assert!(openssl.must("req -in bad.csr -noout -text").contains("challengePassword"));
+    let refused = VerifiedRequest::from_der(&openssl.read_pem("bad.csr", REQUEST));
+    assert_eq!(refused, Err(RequestError::AsksForMore));
+
     for (key, subject, options, expected) in [
         ("p384", "/CN=Alice", "-reqexts asked", RequestError::UnsupportedKey),
         ("rsa", "/CN=Alice", "-reqexts asked", RequestError::UnsupportedKey),
         ("good", "/CN=Alice", "-sha384 -reqexts asked", RequestError::UnsupportedKey),
         ("good", "/CN=Alice", "-reqexts extra", RequestError::AsksForMore),
+        ("good", "/CN=Alice", "-reqexts mails", RequestError::AsksForMore),
+        ("compressed", "/CN=Alice", "-reqexts asked", RequestError::UnsupportedKey),
         ("good", "/CN=Alice", "-reqexts greedy", RequestError::AsksForMore),
         ("good", "/O=Bank/CN=Alice", "-reqexts asked", RequestError::AsksForMore),
         ("good", "/CN=Alice", "-reqexts nameless", RequestError::AsksForMore),
