@@ -11,6 +11,8 @@ use semper_support::archive::{Archive, Commit, Consumed, Fact, NewEvidence, NewO
 pub(crate) fn numbered(n: u64, padding: usize) -> Commit {
     let key = n.to_be_bytes().to_vec();
     let value = value(n, padding);
+    let (kind, time) = ("statement".to_owned(), Time::from_unix(n));
+    let evidence = NewEvidence { key: key.clone(), kind, bytes: value.clone(), time };
     Commit {
         states: vec![PutState { key: key.clone(), replaces: 0, bytes: value.clone() }],
         consumed: vec![Consumed { key: key.clone(), input: digest(n) }],
@@ -22,12 +24,7 @@ pub(crate) fn numbered(n: u64, padding: usize) -> Commit {
             due: Time::from_unix(n),
         }],
         timers: vec![SetTimer { key: key.clone(), name: "patience".to_owned(), due: Time::from_unix(n) }],
-        evidence: vec![NewEvidence {
-            key: key.clone(),
-            kind: "statement".to_owned(),
-            bytes: value.clone(),
-            time: Time::from_unix(n),
-        }],
+        evidence: vec![evidence; pieces_of_evidence(n)],
         facts: vec![Fact { space: "run".to_owned(), key: key.clone(), value: value.clone() }],
         records: vec![("deal".to_owned(), key, Some(value))],
         ..Commit::default()
@@ -64,8 +61,14 @@ pub(crate) async fn holds(archive: &SqliteArchive, n: u64, padding: usize) -> bo
     assert_eq!((&state.unwrap().bytes, &fact.unwrap(), &record.unwrap()), (&value, &value, &value));
     assert_eq!(outbox[0].message, commit.outbox[0]);
     assert_eq!(timers, commit.timers);
-    assert_eq!((evidence.len(), &evidence[0].item), (1, &commit.evidence[0]));
+    let evidence: Vec<_> = evidence.into_iter().map(|stored| stored.item).collect();
+    assert_eq!(evidence, commit.evidence);
     true
+}
+
+/// Every third commit has more than goes to the database in one call.
+fn pieces_of_evidence(n: u64) -> usize {
+    if n % 3 == 2 { 20 } else { 1 }
 }
 
 fn value(n: u64, padding: usize) -> Vec<u8> {
