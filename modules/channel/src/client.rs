@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::header::CONTENT_TYPE;
-use reqwest::{Response, StatusCode, Url, redirect, retry};
+use reqwest::{NoProxy, Response, StatusCode, Url, redirect, retry};
 use rustls::crypto::aws_lc_rs;
 use rustls::{ClientConfig, RootCertStore, version};
 use rustls_pki_types::CertificateDer;
@@ -14,6 +14,10 @@ use crate::problem::{PROBLEM_TYPE, Problem, ProblemKind};
 
 /// Largest refusal that is read, in bytes.
 const PROBLEM_BYTES_MAX: usize = 16 * 1024;
+/// How long an unused connection is kept: shorter than a server's silence, or posts would begin on connections that just end.
+const POOL_IDLE: Duration = Duration::from_secs(45);
+/// What is reached without the proxy: it would look for these on its own machine.
+const NEVER_PROXIED: &str = "127.0.0.0/8,::1,localhost";
 /// Longest address, in bytes.
 const URL_BYTES_MAX: usize = 2048;
 
@@ -22,7 +26,8 @@ const URL_BYTES_MAX: usize = 2048;
 pub struct ClientOptions {
     /// Certification authorities whose certificates are accepted for `https` addresses. None: only plain addresses work.
     pub anchors: Vec<CertificateDer<'static>>,
-    /// A proxy for everything, `socks5h://127.0.0.1:9050` for Tor. Without one, `.onion` addresses are not reachable.
+    /// A proxy for everything but loopback, `socks5h://127.0.0.1:9050` for Tor (with `socks5` names would be looked up in the clear).
+    /// Without one, `.onion` addresses are refused.
     pub proxy: Option<String>,
     /// How long a connection may take to be made.
     pub connect_patience: Duration,
@@ -47,6 +52,7 @@ impl Default for ClientOptions {
 
 pub(crate) struct Client {
     http: reqwest::Client,
+    has_proxy: bool,
     patience: Duration,
     answer_bytes_max: usize,
 }
@@ -69,16 +75,22 @@ impl Client {
         let builder = reqwest::Client::builder()
             .tls_backend_preconfigured(tls(&options.anchors)?)
             .connect_timeout(options.connect_patience)
+            .pool_idle_timeout(POOL_IDLE)
             .redirect(redirect::Policy::none())
             .retry(retry::never())
             .referer(false);
         let builder = match &options.proxy {
             // Without this the environment of the process would decide where messages go.
             None => builder.no_proxy(),
-            Some(url) => builder.proxy(reqwest::Proxy::all(url).map_err(|e| unusable(format!("proxy: {e}")))?),
+            Some(url) => {
+                let proxy =
+                    reqwest::Proxy::all(url).map_err(|error| unusable(format!("proxy: {}", describe(error))))?;
+                builder.proxy(proxy.no_proxy(NoProxy::from_string(NEVER_PROXIED)))
+            }
         };
         let http = builder.build().map_err(|error| unusable(describe(error)))?;
-        Ok(Self { http, patience: options.patience, answer_bytes_max: options.answer_bytes_max })
+        let has_proxy = options.proxy.is_some();
+        Ok(Self { http, has_proxy, patience: options.patience, answer_bytes_max: options.answer_bytes_max })
     }
 
     /// Posts `body` once and gives the body of an answer of the expected type. `longer` is added to the patience.
@@ -91,6 +103,10 @@ impl Client {
         longer: Duration,
     ) -> Result<Vec<u8>, Failed> {
         let url = check_url(url)?;
+        if is_onion(&url) && !self.has_proxy {
+            // Looking the name up would tell the resolver what nobody is to know.
+            return Err(unusable("an .onion address is reached through a Tor proxy only").into());
+        }
         let patience = self.patience.saturating_add(longer);
         let request = self.http.post(url).header(CONTENT_TYPE, content_type).timeout(patience).body(body);
         let response = request.send().await.map_err(not_sent)?;
@@ -138,7 +154,11 @@ fn check_url(text: &str) -> Result<Url, PostError> {
 fn is_private(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default();
     let literal = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
-    literal.is_ok_and(|ip| ip.is_loopback()) || host == "localhost" || host.ends_with(".onion")
+    literal.is_ok_and(|ip| ip.is_loopback()) || host == "localhost" || is_onion(url)
+}
+
+fn is_onion(url: &Url) -> bool {
+    url.host_str().is_some_and(|host| host.ends_with(".onion"))
 }
 
 async fn read(mut response: Response, max: usize) -> Result<Vec<u8>, PostError> {

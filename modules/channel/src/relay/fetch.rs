@@ -83,18 +83,21 @@ impl RelayInbox {
     /// Fetches until `stop` becomes true or its sender is gone, then tells the relay what was stored. Failures are logged and
     /// tried again with growing pauses.
     pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
-        let mut failures = 0;
+        let mut failures: u32 = 0;
         while !*stop.borrow() {
-            let polled = tokio::select! {
-                polled = self.poll(WAIT) => polled,
+            // Only the wait is cut short: a message that the node is working on is finished and acknowledged.
+            let mail = tokio::select! {
+                mail = self.request(WAIT, ITEMS_MAX) => mail,
                 _ = stop.wait_for(|stop| *stop) => break,
             };
-            failures = match polled {
-                Ok(Polled { postponed: 0, .. }) => 0,
-                Ok(_) => failures + 1,
+            failures = match mail {
+                Ok(mail) => match self.hand_over(mail).await.postponed {
+                    0 => 0,
+                    _ => failures.saturating_add(1),
+                },
                 Err(error) => {
                     tracing::warn!(%error, mailbox = self.url, "the mailbox cannot be fetched from");
-                    failures + 1
+                    failures.saturating_add(1)
                 }
             };
             if failures > 0 {
@@ -114,11 +117,7 @@ impl RelayInbox {
     /// As for [`semper_support::channel::Post::post`]; nothing is lost, messages may come again.
     pub async fn poll(&mut self, wait: Seconds) -> Result<Polled, PostError> {
         let mail = self.request(wait, ITEMS_MAX).await?;
-        let mut polled = Polled::default();
-        for letter in mail.letters {
-            self.hand_over(&letter, &mut polled).await;
-        }
-        Ok(polled)
+        Ok(self.hand_over(mail).await)
     }
 
     /// Tells the relay what was stored, and fetches nothing.
@@ -129,7 +128,15 @@ impl RelayInbox {
         if self.stored.is_empty() { Ok(()) } else { self.request(Seconds(0), 0).await.map(drop) }
     }
 
-    async fn hand_over(&mut self, letter: &Letter, polled: &mut Polled) {
+    async fn hand_over(&mut self, mail: Mail) -> Polled {
+        let mut polled = Polled::default();
+        for letter in mail.letters {
+            self.hand_over_one(&letter, &mut polled).await;
+        }
+        polled
+    }
+
+    async fn hand_over_one(&mut self, letter: &Letter, polled: &mut Polled) {
         let sealed = Envelope::digest(&letter.sealed);
         let taken = match Opened::open(&*self.open, &letter.sealed) {
             Ok(opened) => self.handler.deliver(opened.frame).await.map(drop),

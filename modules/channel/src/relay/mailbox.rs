@@ -17,8 +17,8 @@ use super::Quota;
 
 const PREFIX: &[u8] = b"mailbox/";
 const BODIES: &str = "relay.mail";
-/// Bound of the list when it is read; the quota bounds it when it is written.
-const ITEMS_BOUND: usize = 1 << 16;
+/// Most envelopes in a mailbox, whatever the quota says: more could not be read again.
+pub(super) const ITEMS_BOUND: usize = 1 << 16;
 
 /// A mailbox.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -69,7 +69,7 @@ pub struct Quota {
     pub admission: Admission,
     /// Most open mailboxes.
     pub mailboxes_max: u64,
-    /// Most messages in one mailbox.
+    /// Most messages in one mailbox; more than 65,536 count as that.
     pub items_max: usize,
     /// Most bytes in one mailbox.
     pub bytes_max: u64,
@@ -180,7 +180,7 @@ impl Relay {
 
     fn check_room(&self, mailbox: &Mailbox, size: u64) -> Result<(), Problem> {
         let full = |what: &str| Problem::new(ProblemKind::MailboxFull, what).retry_after(Duration::from_secs(600));
-        if mailbox.items.len() >= self.quota.items_max {
+        if mailbox.items.len() >= self.quota.items_max.min(mailbox::ITEMS_BOUND) {
             return Err(full("too many messages wait in this mailbox"));
         }
         if mailbox.bytes().saturating_add(size) > self.quota.bytes_max {

@@ -260,6 +260,50 @@ async fn unusable_addresses_and_bytes_are_our_own_mistake() {
     assert!(matches!(made.err(), Some(PostError::Unusable(_))));
 }
 
+// An onion address must reach the proxy as a name, and must not be looked up when there is no proxy.
+#[tokio::test]
+async fn onion_addresses_go_through_the_proxy_only() {
+    const NAME: &str = "expyuzz4wqqyqhjnexample.onion";
+    let keys = keys();
+    let url = format!("http://{NAME}/inbox");
+    let named = url.clone();
+    let (server, _) = liar(move |body, _| answer(sign(&keys, &receipt(body, &named)).bytes(), keys.key_set(), None));
+    assert!(matches!(try_post(&post(), &url).await, Err(PostError::Unusable(_))));
+
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let proxy = Some(format!("socks5h://{}", listener.local_addr().unwrap()));
+    let inbox = server.address();
+    let (told, name) = tokio::sync::oneshot::channel();
+    tokio::spawn(async move {
+        // SOCKS 5 (RFC 1928): greeting, then a request to connect to a name.
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut greeting = [0; 2];
+        stream.read_exact(&mut greeting).await.unwrap();
+        let mut methods = vec![0; greeting[1].into()];
+        stream.read_exact(&mut methods).await.unwrap();
+        stream.write_all(&[5, 0]).await.unwrap();
+        let mut request = [0; 5];
+        stream.read_exact(&mut request).await.unwrap();
+        assert_eq!(request[..4], [5, 1, 0, 3], "a name, not an address");
+        let mut name = vec![0; request[4].into()];
+        stream.read_exact(&mut name).await.unwrap();
+        assert_eq!(stream.read_u16().await.unwrap(), 80);
+        stream.write_all(&[5, 0, 0, 1, 0, 0, 0, 0, 0, 0]).await.unwrap();
+        told.send(String::from_utf8(name).unwrap()).unwrap();
+        let mut onward = tokio::net::TcpStream::connect(inbox).await.unwrap();
+        let _ = tokio::io::copy_bidirectional(&mut stream, &mut onward).await;
+    });
+    let through = ClientOptions { proxy, ..ClientOptions::default() };
+    try_post(&post_with(&through), &url).await.unwrap();
+    assert_eq!(within(name).await.unwrap(), NAME);
+    // Loopback is not the proxy's business: nobody accepts there any more, and the message arrives all the same.
+    let (_server, url) = {
+        let keys = crate::support::keys();
+        liar(move |body, url| answer(sign(&keys, &receipt(body, url)).bytes(), keys.key_set(), None))
+    };
+    try_post(&post_with(&through), &url).await.unwrap();
+}
+
 // Two messages of one sender to one inbox must not be linkable by what is outside the seal.
 #[test]
 fn envelopes_of_one_sender_have_nothing_in_common() {

@@ -139,7 +139,7 @@ async fn a_dropped_server_is_gone() {
     drop(server);
     within(async {
         while tokio::net::TcpStream::connect(address).await.is_ok() {
-            tokio::task::yield_now().await
+            tokio::task::yield_now().await;
         }
     })
     .await;

@@ -152,11 +152,21 @@ impl Bed {
     }
 
     pub(crate) fn on(node: &Arc<Node>, limits: Limits, suite: KemSuite, scheme: &str, transport: Transport) -> Self {
+        let open = Arc::new(OpenKey::generate(suite).unwrap());
+        Self::opened_by(node, limits, open, scheme, transport)
+    }
+
+    pub(crate) fn opened_by(
+        node: &Arc<Node>,
+        limits: Limits,
+        open: Arc<dyn Open>,
+        scheme: &str,
+        transport: Transport,
+    ) -> Self {
         let listener = bind();
         let url = format!("{scheme}://{}/inbox", listener.local_addr().unwrap());
-        let open = Arc::new(OpenKey::generate(suite).unwrap());
         let signer = keys();
-        let address = InboxAddress { url: url.clone(), suite, public_key: open.public_key().to_vec() };
+        let address = InboxAddress { url: url.clone(), suite: open.suite(), public_key: open.public_key().to_vec() };
         let identity = InboxIdentity { url, open, signer: signer.clone(), clock: HandClock::new().clock() };
         let router = Router::new().nest("/inbox", inbox(node.clone(), identity, limits));
         Self { server: serve(listener, router, transport), address, signer }
