@@ -126,7 +126,10 @@ impl Server {
         let handle = Handle::new();
         let mut server = axum_server::from_tcp(listener)?.handle(handle.clone());
         bound_requests(&mut server, options);
-        let guard = Guard { places: Arc::new(Semaphore::new(options.connections_max)), idle: options.idle };
+        let guard = Guard {
+            places: Arc::new(Semaphore::new(options.connections_max.min(Semaphore::MAX_PERMITS))),
+            idle: options.idle,
+        };
         let service = router.into_make_service_with_connect_info::<SocketAddr>();
         let task = match transport {
             Transport::Plain => tokio::spawn(server.acceptor(guard).serve(service)),

@@ -141,3 +141,36 @@ impl Decode for Letter {
         Ok(Self { sealed, time })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn hex(bytes: &[u8]) -> String {
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    // An owner and a relay of different versions must mean the same bytes.
+    #[test]
+    fn the_layouts_stand() {
+        let stored = vec![Digest::from_array([0xaa; 32])];
+        let request = MailboxRequest { mailbox: "m".to_owned(), number: 7, stored, wait: Seconds(25), items_max: 64 };
+        let expected = format!("a6000101616d0207038158 20{}0418 19051840", "aa".repeat(32)).replace(' ', "");
+        assert_eq!(hex(&request.to_bytes()), expected);
+        assert_eq!(MailboxRequest::from_bytes(&request.to_bytes()).unwrap(), request);
+
+        let letter = Letter { sealed: vec![1, 2], time: Time::from_unix(3) };
+        let mail = Mail { letters: vec![letter], left: 4 };
+        assert_eq!(hex(&mail.to_bytes()), "a300010181a20042010201030204");
+    }
+
+    // More names than the bound would let one request do unbounded work.
+    #[test]
+    fn a_request_is_bounded() {
+        let stored = vec![Digest::from_array([0; 32]); ITEMS_MAX + 1];
+        let request = MailboxRequest { mailbox: "m".to_owned(), number: 7, stored, wait: Seconds(0), items_max: 64 };
+        assert!(MailboxRequest::from_bytes(&request.to_bytes()).is_err());
+    }
+}

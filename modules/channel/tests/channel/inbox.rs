@@ -265,12 +265,18 @@ async fn a_seal_with_garbage_inside_is_refused() {
     let node = Node::willing();
     let bed = Bed::new(&node);
     let context = [domain::TRANSPORT.as_bytes(), &[3; 16]].concat();
-    for inside in [&b"garbage"[..], &record().put(0, 2_u64).build().encode(), &frame(1, b"no letter").to_bytes()] {
+    let envelope = |inside: &[u8]| {
         let sealed = semper_crypto::Sealer.seal(bed.address.suite, &bed.address.public_key, &context, inside).unwrap();
-        let envelope = record().put(0, 1_u64).put_bytes(1, [3; 16]).put_bytes(2, sealed).build().encode();
-        send_sealed(bed.socket(), &envelope).await.problem(400, "malformed", false);
+        record().put(0, 1_u64).put_bytes(1, [3; 16]).put_bytes(2, sealed).build().encode()
+    };
+    for inside in [&b"garbage"[..], &record().put(0, 2_u64).build().encode(), &frame(1, b"no letter").to_bytes()] {
+        send_sealed(bed.socket(), &envelope(inside)).await.problem(400, "malformed", false);
     }
     assert!(node.frames().is_empty());
+    // The twin: a letter made by hand, as `spec/channel.md` says, is taken.
+    let letter = record().put(0, 1_u64).put_item(1, &frame(1, b"by hand")).put_bytes(2, [4; 32]).build().encode();
+    assert_eq!(send_sealed(bed.socket(), &envelope(&letter)).await.status, 200);
+    assert_eq!(node.frames(), [frame(1, b"by hand")]);
 }
 
 #[tokio::test]
