@@ -1,1 +1,8 @@
-//! placeholder
+//! Semper's checks of whole protocols: the model checker's world, the simulator, and the bodies of the fuzz targets.
+//!
+//! Everything here drives the machines of the layers as they are in production; nothing is a copy of them. Start at [`model`]
+//! (every order of events, small worlds) or [`world`] (random orders, large numbers); [`fuzz`] feeds decoders.
+
+pub mod model;
+pub mod scenario;
+pub mod symbolic;

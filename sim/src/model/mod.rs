@@ -1,0 +1,759 @@
+//! The model checker's world: the real machines, every order of events.
+//!
+//! The network is the set of everything that honest parties ever sent; whatever is in it may be delivered at any time, any number
+//! of times, to anybody, or never. A malicious party has no state: whatever it can build from its keys and what it saw may be
+//! delivered as well. An honest process may crash between any two pieces of [`Turn`]'s work: what is stored stays, the rest is
+//! lost. Giving up is possible in every state, which stands for every timer. The clock is three instants: the last step of each
+//! party and the arbiter's `not after`, which are passed at any time that the contract's Δ and σ allow.
+//!
+//! What runs here is [`C2`], [`decide`] and [`Turn`] as they run in production. What is checked is in [`properties`].
+//!
+//! Source: design/exchange.md §14.
+
+mod properties;
+mod table;
+
+pub use table::Set;
+
+use std::sync::Arc;
+
+use semper_core::cbor::{Decode, Encode};
+use semper_core::contract::Core;
+use semper_core::cose::{Kind, Signed};
+use semper_core::machine::{Env, Machine};
+use semper_core::party::Role;
+use semper_core::time::{Seconds, Time};
+use semper_exchange::arbiter::request::{Asked, Case, Request};
+use semper_exchange::arbiter::service::{Next, VERDICT_SPACE, cell_key, decide};
+use semper_exchange::arbiter::verdict::{ArbiterAnswer, Outcome, Verdict};
+use semper_exchange::c2::{C2, Message};
+use semper_support::archive::Fact;
+use semper_support::crypto::Signer;
+use semper_support::engine::{Consent, Effect, EvidenceKind, Input};
+use semper_support::runner::{Turn, Work, is_outward};
+use stateright::{Model, Property};
+use table::{Memo, Table};
+
+use crate::scenario::{Cast, NOT_AFTER};
+
+/// Both roles, in the order of their numbers.
+pub const ROLES: [Role; 2] = [Role::ORIGINATOR, Role::RESPONDER];
+/// Long before any deadline.
+const EARLY: Time = Time::from_unix(1000);
+/// The number that stands for nothing.
+const NONE: u32 = u32::MAX;
+
+/// What can happen in a configuration of the model.
+#[derive(Clone, Copy, Debug)]
+pub struct Setup {
+    /// Who is malicious, if anybody.
+    pub malicious: Option<Role>,
+    /// How many runs of the one contract each honest party is led into: by role.
+    pub sessions: [usize; 2],
+    /// How often honest parties crash.
+    pub crashes: u8,
+    /// How often the arbiter crashes.
+    pub arbiter_crashes: u8,
+    /// How many requests the arbiter works on at once.
+    pub workers: usize,
+    /// Whether deadlines are passed.
+    pub deadlines: bool,
+    /// States that must be reached: names of `sometimes` properties. A model that does not reach them shows nothing.
+    pub reaches: &'static [&'static str],
+}
+
+/// C2, its arbiter and its adversary.
+pub struct World {
+    setup: Setup,
+    cast: Cast,
+    core: Core,
+    machines: Table<C2>,
+    inputs: Table<Input>,
+    turns: Table<Turn<u32>>,
+    lists: Table<Vec<Effect>>,
+    requests: Table<Vec<u8>>,
+    rulings: Table<Turn<Cell>>,
+    kept: Table<(EvidenceKind, Vec<u8>)>,
+    facts: Table<(String, Vec<u8>)>,
+    steps: Memo<(u32, u32, bool), Option<Planned>>,
+    ruled: Memo<(u32, Option<Cell>, bool), Ruled>,
+    derived: Memo<u32, Vec<u32>>,
+    proofs: Memo<(u32, Set), bool>,
+    sound: Memo<Cell, bool>,
+    codecs: Memo<u32, bool>,
+    marks: Memo<u32, Mark>,
+    hostile: Vec<u32>,
+    abort: u32,
+}
+
+/// One state of the world. Numbers refer to the tables of [`World`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct State {
+    /// Originator and responder.
+    pub parties: [Party; 2],
+    /// The arbiter.
+    pub arbiter: Register,
+    /// Messages of honest parties to their peer.
+    pub network: Set,
+    /// Requests of honest parties to the arbiter.
+    pub requests: Set,
+    /// What the arbiter answered.
+    pub answers: Set,
+    /// Crashes of parties that are left.
+    pub crashes: u8,
+    /// Crashes of the arbiter that are left.
+    pub arbiter_crashes: u8,
+}
+
+/// A party: one process, one store. A malicious one has no sessions.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Party {
+    /// Its runs.
+    pub sessions: Vec<Session>,
+    /// Facts in its store.
+    pub facts: Set,
+    /// Whether its clock has passed the last step.
+    pub late: bool,
+}
+
+/// One run of one party.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Session {
+    /// Stored: the machine.
+    pub machine: u32,
+    /// Stored: effects that are not acknowledged.
+    pub unacknowledged: u32,
+    /// Stored: evidence.
+    pub evidence: Set,
+    /// In memory: the work in hand, or [`NONE`].
+    turn: u32,
+    /// In memory: the input that the work in hand consumes, or [`NONE`].
+    input: u32,
+    /// In memory: what the key holder was asked.
+    asked: u32,
+}
+
+/// The arbiter's process and store.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Register {
+    /// Stored: the contract's cell.
+    pub cell: Option<Cell>,
+    /// In memory: requests in work.
+    workers: Vec<u32>,
+    /// Whether its clock has passed `not after`.
+    pub closed: bool,
+}
+
+/// A decided cell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Cell {
+    /// The answer.
+    pub answer: u32,
+    /// The request that it decides.
+    pub request: u32,
+}
+
+/// Something that happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(missing_docs)]
+pub enum Action {
+    /// The user begins.
+    Begin { party: usize, session: usize },
+    /// A message of the network or of the adversary, or an answer of the arbiter, is delivered.
+    Deliver { party: usize, session: usize, input: u32 },
+    /// The key holder signs.
+    Sign { party: usize, session: usize, effect: usize },
+    /// The user declines.
+    Decline { party: usize, session: usize, effect: usize },
+    /// The user, or a timer, gives up.
+    GiveUp { party: usize, session: usize },
+    /// A party does the next piece of its work.
+    Work { party: usize, session: usize },
+    /// A party crashes and starts again.
+    Crash { party: usize },
+    /// A party's clock passes the last step.
+    Late { party: usize },
+    /// The arbiter takes a request.
+    Take { request: u32 },
+    /// The arbiter does the next piece of its work.
+    Rule { worker: usize },
+    /// The arbiter crashes and starts again.
+    CrashArbiter,
+    /// The arbiter's clock passes `not after`.
+    Close,
+}
+
+/// A step that a machine would take.
+#[derive(Clone, Debug)]
+struct Planned {
+    turn: u32,
+    once: Vec<u32>,
+}
+
+/// What the arbiter does about a request.
+#[derive(Clone, Copy, Debug)]
+enum Ruled {
+    Refused,
+    Answer(u32),
+    Work(u32),
+}
+
+/// What the properties need to know about a message or answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mark {
+    Promise(Role),
+    Final(Role),
+    Verdict(Outcome),
+    Other,
+}
+
+impl Model for World {
+    type State = State;
+    type Action = Action;
+
+    fn init_states(&self) -> Vec<State> {
+        let none = self.lists.number(Vec::new());
+        let party = |role: Role| {
+            let run = self.cast.run(&self.core, role);
+            let machine = self.machines.number(C2::new(run));
+            let session = Session {
+                machine,
+                unacknowledged: none,
+                evidence: Set::default(),
+                turn: NONE,
+                input: NONE,
+                asked: none,
+            };
+            let honest = self.setup.malicious != Some(role);
+            let count = if honest { self.setup.sessions[usize::from(role.number())] } else { 0 };
+            Party { sessions: vec![session; count], facts: Set::default(), late: false }
+        };
+        vec![State {
+            parties: ROLES.map(party),
+            arbiter: Register { cell: None, workers: Vec::new(), closed: false },
+            network: Set::default(),
+            requests: Set::default(),
+            answers: Set::default(),
+            crashes: self.setup.crashes,
+            arbiter_crashes: self.setup.arbiter_crashes,
+        }]
+    }
+
+    fn actions(&self, state: &State, actions: &mut Vec<Action>) {
+        for (party, held) in state.parties.iter().enumerate() {
+            for (session, run) in held.sessions.iter().enumerate() {
+                self.session_actions(state, (party, session), run, actions);
+            }
+            let volatile = |s: &Session| s.turn != NONE || !self.lists.thing(s.asked).is_empty();
+            if state.crashes > 0 && held.sessions.iter().any(volatile) {
+                actions.push(Action::Crash { party });
+            }
+            if self.setup.deadlines && !held.late && !held.sessions.is_empty() {
+                actions.push(Action::Late { party });
+            }
+        }
+        if state.arbiter.workers.len() < self.setup.workers {
+            actions.extend(self.askable(state).into_iter().map(|request| Action::Take { request }));
+        }
+        actions.extend((0..state.arbiter.workers.len()).map(|worker| Action::Rule { worker }));
+        if state.arbiter_crashes > 0 && !state.arbiter.workers.is_empty() {
+            actions.push(Action::CrashArbiter);
+        }
+        if self.may_close(state) {
+            actions.push(Action::Close);
+        }
+    }
+
+    fn next_state(&self, last: &State, action: Action) -> Option<State> {
+        match action {
+            Action::Begin { party, session } => self.take(last, (party, session), Input::Begin),
+            Action::Deliver { party, session, input } => self.take_numbered(last, (party, session), input),
+            Action::Sign { party, session, effect } => {
+                let Effect::Sign { draft, .. } = self.asked(last, (party, session), effect) else { return None };
+                let signed = self.cast.parties[party].sign(draft).expect("a party signs its own drafts");
+                self.take(last, (party, session), Input::Signed(signed))
+            }
+            Action::Decline { party, session, effect } => {
+                let Effect::Sign { draft, consent: Consent::Ask } = self.asked(last, (party, session), effect) else {
+                    return None;
+                };
+                self.take(last, (party, session), Input::Declined { statement: draft.id() })
+            }
+            Action::GiveUp { party, session } => self.take(last, (party, session), Input::GiveUp),
+            Action::Work { party, session } => {
+                let mut state = last.clone();
+                self.work(&mut state, (party, session));
+                Some(state)
+            }
+            Action::Crash { party } => {
+                let mut state = State { crashes: last.crashes - 1, ..last.clone() };
+                self.crash(&mut state, party);
+                if self.at_once(&state) {
+                    self.finish_party(&mut state, party);
+                }
+                Some(state)
+            }
+            Action::Late { party } => {
+                let mut state = last.clone();
+                state.parties[party].late = true;
+                Some(state)
+            }
+            Action::Take { request } => self.take_request(last, request),
+            Action::Rule { worker } => {
+                let mut state = last.clone();
+                self.rule(&mut state, worker);
+                Some(state)
+            }
+            Action::CrashArbiter => {
+                let mut state = State { arbiter_crashes: last.arbiter_crashes - 1, ..last.clone() };
+                // Requests are repeated until they are answered, so the arbiter needs no memory of them.
+                state.arbiter.workers.clear();
+                Some(state)
+            }
+            Action::Close => {
+                let mut state = last.clone();
+                state.arbiter.closed = true;
+                Some(state)
+            }
+        }
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        properties::all(&self.setup)
+    }
+}
+
+/// A party and one of its sessions.
+type Place = (usize, usize);
+
+impl World {
+    /// A world in which one contract is run.
+    pub fn new(setup: Setup) -> Self {
+        let cast = Cast::default();
+        let core = cast.core(1);
+        let (inputs, requests) = (Table::default(), Table::default());
+        let hostile = setup.malicious.map(|role| hostile_messages(&cast, &core, role)).unwrap_or_default();
+        let hostile = hostile.into_iter().map(|m| inputs.number(Input::Message(m.to_bytes()))).collect();
+        let abort = requests.number(cast.abort(&core).to_bytes());
+        Self {
+            setup,
+            cast,
+            core,
+            machines: Table::default(),
+            inputs,
+            turns: Table::default(),
+            lists: Table::default(),
+            requests,
+            rulings: Table::default(),
+            kept: Table::default(),
+            facts: Table::default(),
+            steps: Memo::default(),
+            ruled: Memo::default(),
+            derived: Memo::default(),
+            proofs: Memo::default(),
+            sound: Memo::default(),
+            codecs: Memo::default(),
+            marks: Memo::default(),
+            hostile,
+            abort,
+        }
+    }
+
+    /// An action in words.
+    pub fn describe(&self, action: &Action) -> String {
+        let who = |party: usize, session: usize| format!("{}{}", ["O", "R"][party], "'".repeat(session));
+        match *action {
+            Action::Begin { party, session } => format!("{} begins", who(party, session)),
+            Action::Deliver { party, session, input } => {
+                format!("{} receives {:?}", who(party, session), self.mark(input))
+            }
+            Action::Sign { party, session, .. } => format!("{}'s key holder signs", who(party, session)),
+            Action::Decline { party, session, .. } => format!("{}'s user declines", who(party, session)),
+            Action::GiveUp { party, session } => format!("{} gives up", who(party, session)),
+            Action::Work { party, session } => format!("{} does the next piece of its work", who(party, session)),
+            Action::Crash { party } => format!("{} crashes and restarts", who(party, 0)),
+            Action::Late { party } => format!("{}'s clock passes the last step", who(party, 0)),
+            Action::Take { request } => {
+                let bytes = self.requests.thing(request);
+                let request = Request::from_bytes(&bytes).expect("the model makes well-formed requests");
+                let by = request.core.role_of(request.question.signer()).map_or("nobody".to_owned(), |r| r.to_string());
+                format!("the arbiter takes the {} of the {by}", request.question.kind())
+            }
+            Action::Rule { worker } => format!("the arbiter does the next piece of work {worker}"),
+            Action::CrashArbiter => "the arbiter crashes and restarts".to_owned(),
+            Action::Close => "the arbiter's clock passes not-after".to_owned(),
+        }
+    }
+
+    /// A state in words.
+    pub fn describe_state(&self, state: &State) -> String {
+        let sessions = state.parties.iter().zip(["O", "R"]).flat_map(|(party, name)| {
+            party.sessions.iter().map(move |session| (name, session))
+        });
+        let sessions: Vec<_> = sessions
+            .map(|(name, session)| {
+                let machine = self.machines.thing(session.machine);
+                format!("{name}: {} {:?}", machine.state_name(), machine.ending())
+            })
+            .collect();
+        let cell = state.arbiter.cell.map(|cell| self.mark(cell.answer));
+        format!("{}; cell: {cell:?}", sessions.join("; "))
+    }
+
+    fn session_actions(&self, state: &State, place: Place, run: &Session, actions: &mut Vec<Action>) {
+        let (party, session) = place;
+        if run.turn != NONE {
+            actions.push(Action::Work { party, session });
+            return;
+        }
+        let machine = self.machines.thing(run.machine);
+        if matches!(*machine, C2::Ready { .. }) && party == 0 {
+            actions.push(Action::Begin { party, session });
+        }
+        let hostile = self.hostile.iter().copied();
+        let deliverable = state.network.iter().chain(hostile).chain(state.answers.iter());
+        actions.extend(deliverable.map(|input| Action::Deliver { party, session, input }));
+        for (effect, asked) in self.lists.thing(run.asked).iter().enumerate() {
+            actions.push(Action::Sign { party, session, effect });
+            if matches!(asked, Effect::Sign { consent: Consent::Ask, .. }) {
+                actions.push(Action::Decline { party, session, effect });
+            }
+        }
+        actions.push(Action::GiveUp { party, session });
+    }
+
+    /// A party takes an input, if its machine accepts it and it changes anything.
+    fn take(&self, last: &State, place: Place, input: Input) -> Option<State> {
+        self.take_numbered(last, place, self.inputs.number(input))
+    }
+
+    fn take_numbered(&self, last: &State, (party, session): Place, input: u32) -> Option<State> {
+        let held = &last.parties[party];
+        let run = &held.sessions[session];
+        if run.turn != NONE {
+            return None;
+        }
+        let key = (run.machine, input, held.late);
+        let planned = self.steps.get(key, || self.plan(key))?;
+        // A driver looks before it leaps; that this alone is not enough is flaw F8.
+        if planned.once.iter().any(|fact| held.facts.has(*fact)) {
+            return None;
+        }
+        let mut state = last.clone();
+        let run = &mut state.parties[party].sessions[session];
+        (run.turn, run.input) = (planned.turn, input);
+        if self.at_once(&state) {
+            self.finish(&mut state, (party, session));
+        }
+        Some(state)
+    }
+
+    /// The step of a machine; `None` if the input is refused or changes nothing that matters later.
+    fn plan(&self, (machine, input, late): (u32, u32, bool)) -> Option<Planned> {
+        let (before, input) = (self.machines.thing(machine), self.inputs.thing(input));
+        let now = if late { NOT_AFTER.after(Seconds(1)) } else { EARLY };
+        let env = Env { now, verify: &self.cast.oracle };
+        let step = (*before).clone().handle(&env, (*input).clone()).ok()?;
+        let idle = |effect: &Effect| matches!(effect, Effect::Keep { kind: EvidenceKind::Late, .. });
+        if step.state == *before && step.effects.iter().all(idle) {
+            return None;
+        }
+        let once = step.effects.iter().filter_map(|effect| match effect {
+            Effect::Once(fact) => Some(self.fact(fact)),
+            _ => None,
+        });
+        let once = once.collect();
+        let turn = Turn::new(self.machines.number(step.state), step.effects);
+        Some(Planned { turn: self.turns.number(turn), once })
+    }
+
+    fn fact(&self, fact: &Fact) -> u32 {
+        self.facts.number((fact.space.clone(), fact.key.clone()))
+    }
+
+    /// Whether work is done in one go. Without crashes ahead the moment between two pieces shows nothing that a late delivery
+    /// does not show as well.
+    fn at_once(&self, state: &State) -> bool {
+        state.crashes == 0
+    }
+
+    fn finish(&self, state: &mut State, place: Place) {
+        while state.parties[place.0].sessions[place.1].turn != NONE {
+            self.work(state, place);
+        }
+    }
+
+    fn finish_party(&self, state: &mut State, party: usize) {
+        for session in 0..state.parties[party].sessions.len() {
+            self.finish(state, (party, session));
+        }
+    }
+
+    /// The next piece of a session's work.
+    fn work(&self, state: &mut State, (party, session): Place) {
+        let held = &mut state.parties[party];
+        let run = &mut held.sessions[session];
+        let mut turn = (*self.turns.thing(run.turn)).clone();
+        let work = turn.next();
+        run.turn = self.park(turn);
+        match work {
+            None => {}
+            Some(Work::Commit { state: machine, effects }) => {
+                let once: Vec<_> = effects.iter().filter_map(|e| if let Effect::Once(f) = e { Some(self.fact(f)) } else { None }).collect();
+                if once.iter().any(|fact| held.facts.has(*fact)) {
+                    (run.turn, run.input) = (NONE, NONE);
+                    return;
+                }
+                once.into_iter().for_each(|fact| held.facts.add(fact));
+                self.commit(run, machine, &effects);
+            }
+            Some(Work::Perform(effect)) => match &effect {
+                Effect::Send(bytes) => {
+                    state.network.add(self.inputs.number(Input::Message(bytes.clone())));
+                    run.unacknowledged = self.without(run.unacknowledged, &effect);
+                }
+                Effect::AskArbiter(bytes) => {
+                    state.requests.add(self.requests.number(bytes.clone()));
+                    run.unacknowledged = self.without(run.unacknowledged, &effect);
+                }
+                Effect::Sign { .. } => run.asked = self.with(run.asked, &effect),
+                Effect::Once(fact) => held.facts.add(self.fact(fact)),
+                _ => {}
+            },
+        }
+    }
+
+    fn commit(&self, run: &mut Session, machine: u32, effects: &[Effect]) {
+        run.machine = machine;
+        if let Some(answered) = self.answered(run) {
+            run.unacknowledged = self.without(run.unacknowledged, &answered);
+            run.asked = self.without(run.asked, &answered);
+        }
+        run.input = NONE;
+        for effect in effects {
+            match effect {
+                Effect::Keep { kind: EvidenceKind::Late, .. } => {}
+                Effect::Keep { kind, bytes } => run.evidence.add(self.kept.number((*kind, bytes.clone()))),
+                outward if is_outward(outward) => run.unacknowledged = self.with(run.unacknowledged, outward),
+                _ => {}
+            }
+        }
+    }
+
+    /// The request to the key holder that the consumed input answers.
+    fn answered(&self, run: &Session) -> Option<Effect> {
+        if run.input == NONE {
+            return None;
+        }
+        let statement = match &*self.inputs.thing(run.input) {
+            Input::Signed(signed) => signed.id(),
+            Input::Declined { statement } => *statement,
+            _ => return None,
+        };
+        let pending = self.lists.thing(run.unacknowledged);
+        pending.iter().find(|e| matches!(e, Effect::Sign { draft, .. } if draft.id() == statement)).cloned()
+    }
+
+    fn with(&self, list: u32, effect: &Effect) -> u32 {
+        let list = self.lists.thing(list);
+        let others = list.iter().filter(|other| *other != effect);
+        self.lists.number(others.chain([effect]).cloned().collect())
+    }
+
+    fn without(&self, list: u32, effect: &Effect) -> u32 {
+        let list = self.lists.thing(list);
+        self.lists.number(list.iter().filter(|other| *other != effect).cloned().collect())
+    }
+
+    fn park(&self, turn: Turn<u32>) -> u32 {
+        if turn.clone().next().is_none() { NONE } else { self.turns.number(turn) }
+    }
+
+    fn asked(&self, state: &State, (party, session): Place, effect: usize) -> Effect {
+        self.lists.thing(state.parties[party].sessions[session].asked)[effect].clone()
+    }
+
+    /// Everything in memory is lost; what the store says is not acknowledged is done again.
+    fn crash(&self, state: &mut State, party: usize) {
+        for run in &mut state.parties[party].sessions {
+            let unacknowledged = (*self.lists.thing(run.unacknowledged)).clone();
+            run.turn = self.park(Turn::recovered(unacknowledged));
+            run.input = NONE;
+            run.asked = self.lists.number(Vec::new());
+        }
+    }
+
+    /// Requests that the arbiter may be handed.
+    fn askable(&self, state: &State) -> Vec<u32> {
+        let mut requests: Vec<_> = state.requests.iter().collect();
+        if let Some(role) = self.setup.malicious {
+            if role == Role::ORIGINATOR {
+                requests.push(self.abort);
+            }
+            for message in state.network.iter().filter(|m| self.mark(*m) == Mark::Promise(role.peer())) {
+                requests.extend(self.derived.get(message, || self.derive(role, message)));
+            }
+        }
+        requests
+    }
+
+    /// What a malicious party can ask once it has seen a promise of its peer.
+    fn derive(&self, role: Role, message: u32) -> Vec<u32> {
+        let Input::Message(bytes) = &*self.inputs.thing(message) else { return Vec::new() };
+        let Ok(Message::Promise(theirs)) = Message::from_bytes(bytes) else { return Vec::new() };
+        let ask = |variant| {
+            let mine = self.cast.promise(&self.core, role, variant);
+            let promises = if role == Role::ORIGINATOR { [mine, theirs.clone()] } else { [theirs.clone(), mine] };
+            self.requests.number(self.cast.resolve(&self.core, role, promises).to_bytes())
+        };
+        vec![ask(0), ask(1)]
+    }
+
+    fn take_request(&self, last: &State, request: u32) -> Option<State> {
+        let mut state = last.clone();
+        let Register { cell, closed, .. } = last.arbiter;
+        match self.ruled.get((request, cell, closed), || self.consider(request, cell, closed)) {
+            Ruled::Refused => return None,
+            Ruled::Answer(answer) if last.answers.has(answer) => return None,
+            Ruled::Answer(answer) => state.answers.add(answer),
+            Ruled::Work(work) => {
+                state.arbiter.workers.push(work);
+                state.arbiter.workers.sort_unstable();
+                if state.arbiter_crashes == 0 && self.setup.workers == 1 {
+                    self.finish_rulings(&mut state);
+                }
+            }
+        }
+        Some(state)
+    }
+
+    fn finish_rulings(&self, state: &mut State) {
+        while !state.arbiter.workers.is_empty() {
+            self.rule(state, 0);
+        }
+    }
+
+    /// What the arbiter's service does with a request: as `apps/semper` does it, over the same functions.
+    fn consider(&self, request: u32, cell: Option<Cell>, closed: bool) -> Ruled {
+        let bytes = self.requests.thing(request);
+        let arbiter = self.cast.arbiter.key_set();
+        let Ok(message) = Request::from_bytes(&bytes) else { return Ruled::Refused };
+        let Ok(case) = Case::check(&self.cast.oracle, arbiter.id(), &message) else { return Ruled::Refused };
+        let outcome = cell.and_then(|cell| match self.mark(cell.answer) {
+            Mark::Verdict(outcome) => Some(outcome),
+            _ => None,
+        });
+        let now = if closed { NOT_AFTER.after(Seconds(1)) } else { EARLY };
+        let sign = |draft| self.cast.arbiter.sign(draft).expect("the arbiter signs its own drafts");
+        let answer = |statement, promises| {
+            let bytes = ArbiterAnswer { statement, promises }.to_bytes();
+            (self.inputs.number(Input::ArbiterSays(bytes.clone())), bytes)
+        };
+        match (decide(outcome, &case, arbiter, 0, now), cell) {
+            (Next::AnswerStored, Some(cell)) => Ruled::Answer(cell.answer),
+            (Next::AnswerStored, None) => Ruled::Refused,
+            (Next::SignAndAnswer(draft), _) => Ruled::Answer(answer(sign(draft), Vec::new()).0),
+            (Next::SignAndStore(draft), cell) => {
+                let resolved = matches!(case.asked(), Asked::Resolve { .. });
+                let promises = if resolved { message.promises } else { Vec::new() };
+                let (number, bytes) = answer(sign(draft), promises);
+                let fact = Fact { space: VERDICT_SPACE.to_owned(), key: cell_key(&case), value: bytes.clone() };
+                // Rules that overwrite a decided cell are a flaw that the checker must see, so the store does not hide it.
+                let once = if cell.is_none() { vec![Effect::Once(fact)] } else { Vec::new() };
+                let effects = once.into_iter().chain([Effect::Send(bytes)]).collect();
+                Ruled::Work(self.rulings.number(Turn::new(Cell { answer: number, request }, effects)))
+            }
+        }
+    }
+
+    /// The next piece of the arbiter's work.
+    fn rule(&self, state: &mut State, worker: usize) {
+        let work = state.arbiter.workers.remove(worker);
+        let mut turn = (*self.rulings.thing(work)).clone();
+        match turn.next() {
+            Some(Work::Commit { state: new, effects }) => {
+                let once = effects.iter().any(|effect| matches!(effect, Effect::Once(_)));
+                match state.arbiter.cell {
+                    // Another request was first: this one gets what stands.
+                    Some(stands) if once => {
+                        state.answers.add(stands.answer);
+                        return;
+                    }
+                    _ => state.arbiter.cell = Some(new),
+                }
+            }
+            Some(Work::Perform(Effect::Send(bytes))) => {
+                state.answers.add(self.inputs.number(Input::ArbiterSays(bytes)));
+            }
+            Some(Work::Perform(_)) | None => {}
+        }
+        if turn.clone().next().is_some() {
+            state.arbiter.workers.push(self.rulings.number(turn));
+            state.arbiter.workers.sort_unstable();
+        }
+    }
+
+    /// Whether the arbiter's clock can have passed `not after`. All honest clocks have then passed the last step (σ), and what
+    /// honest parties asked by then has arrived (Δ).
+    fn may_close(&self, state: &State) -> bool {
+        let safe = |run: &Session| {
+            let pending = self.lists.thing(run.unacknowledged);
+            let asking = pending.iter().any(|effect| matches!(effect, Effect::AskArbiter(_)));
+            let waits = match &*self.machines.thing(run.machine) {
+                C2::AwaitPeerFinal { .. } | C2::AwaitResolveSignature { .. } => true,
+                C2::AwaitFinalSignature { theirs, .. } => theirs.is_none(),
+                C2::AwaitVerdict { promises, .. } => promises.len() == 2 && state.arbiter.cell.is_none(),
+                _ => false,
+            };
+            run.turn == NONE && !asking && !waits
+        };
+        self.setup.deadlines
+            && !state.arbiter.closed
+            && state.parties.iter().all(|p| (p.late || p.sessions.is_empty()) && p.sessions.iter().all(safe))
+            && state.arbiter.workers.is_empty()
+    }
+
+    fn mark(&self, input: u32) -> Mark {
+        self.marks.get(input, || {
+            let said = |signed: &Signed, make: fn(Role) -> Mark| {
+                self.core.role_of(signed.signer()).map_or(Mark::Other, make)
+            };
+            match &*self.inputs.thing(input) {
+                Input::Message(bytes) => match Message::from_bytes(bytes) {
+                    Ok(Message::Promise(signed)) => said(&signed, Mark::Promise),
+                    Ok(Message::Final(signed)) => said(&signed, Mark::Final),
+                    _ => Mark::Other,
+                },
+                Input::ArbiterSays(bytes) => match ArbiterAnswer::from_bytes(bytes) {
+                    Ok(answer) if answer.statement.kind() == Kind::Verdict => {
+                        Verdict::from_bytes(answer.statement.payload()).map_or(Mark::Other, |v| Mark::Verdict(v.outcome))
+                    }
+                    _ => Mark::Other,
+                },
+                _ => Mark::Other,
+            }
+        })
+    }
+
+    fn machine(&self, session: &Session) -> Arc<C2> {
+        self.machines.thing(session.machine)
+    }
+}
+
+/// What a malicious party can send from its keys alone. Its answer to a promise it need not have seen: identifiers are hashes of
+/// what anybody can write, only signatures are not.
+fn hostile_messages(cast: &Cast, core: &Core, role: Role) -> Vec<Message> {
+    use semper_core::contract::{Final, Promise};
+    let [first, second] = cast.promise_ids(core);
+    let cid = core.cid();
+    let unasked = cast.say(role, &Promise { cid, role, answers: Some(second) }, 0);
+    let crossed = cast.say(role, &Final { cid, role, promises: [second, first] }, 0);
+    vec![
+        Message::Promise(cast.promise(core, role, 0)),
+        Message::Promise(cast.promise(core, role, 1)),
+        Message::Promise(unasked),
+        Message::Final(cast.completion(core, role)),
+        Message::Final(crossed),
+        Message::Decline(String::new()),
+    ]
+}

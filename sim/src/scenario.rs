@@ -1,0 +1,142 @@
+//! Two parties, an arbiter and a contract between them: what every check begins with.
+
+use semper_core::contract::{
+    ArbiterRef, Core, Deadlines, Final, Item, ItemKind, PartyRef, Profile, Promise, Terms, TextRef,
+};
+use semper_core::cose::{Signed, Statement};
+use semper_core::domain;
+use semper_core::hash::Digest;
+use semper_core::ids::{Slot, StatementId, TemplateId};
+use semper_core::party::{KeySet, Role, Suite};
+use semper_core::time::{Seconds, Time};
+use semper_exchange::arbiter::request::{Abort, Request, Resolve};
+use semper_exchange::arbiter::rules_hash;
+use semper_exchange::c2::Run;
+use semper_support::crypto::Signer;
+
+use crate::symbolic::{Hand, Oracle};
+
+/// After this the arbiter refuses a first request.
+pub const NOT_AFTER: Time = Time::from_unix(100_000);
+/// The longest that a message to the arbiter takes.
+pub const DELTA: Seconds = Seconds(300);
+/// The most by which two honest clocks differ.
+pub const SIGMA: Seconds = Seconds(60);
+/// How long an honest party waits for each message.
+pub const PATIENCE: Seconds = Seconds(30);
+
+/// The keys of everybody.
+#[derive(Clone, Debug)]
+pub struct Cast {
+    /// Who recognises signatures.
+    pub oracle: Oracle,
+    /// Originator and responder.
+    pub parties: [Hand; 2],
+    /// The arbiter.
+    pub arbiter: Hand,
+}
+
+impl Default for Cast {
+    fn default() -> Self {
+        Self::new(Suite::Ed25519)
+    }
+}
+
+impl Cast {
+    /// Everybody with keys of one suite.
+    pub fn new(suite: Suite) -> Self {
+        let oracle = Oracle::new(*b"known to the verifier alone ever");
+        Self { oracle, parties: [oracle.hand(suite, 1), oracle.hand(suite, 2)], arbiter: oracle.hand(suite, 3) }
+    }
+
+    /// Who signs for a role.
+    pub fn hand(&self, role: Role) -> &Hand {
+        &self.parties[usize::from(role.number())]
+    }
+
+    /// The key sets of originator and responder.
+    pub fn key_sets(&self) -> [KeySet; 2] {
+        self.parties.each_ref().map(|hand| hand.key_set().clone())
+    }
+
+    /// A contract between the two; contracts with different nonces are different contracts.
+    pub fn core(&self, nonce: u8) -> Core {
+        let [originator, responder] = self.parties.each_ref().map(|hand| hand.key_set().id());
+        let sealed = |owner: Role| Item {
+            kind: ItemKind::Signature,
+            owner,
+            recipient: owner.peer(),
+            descriptor: Vec::new(),
+            slot: Slot::default(),
+        };
+        let arbiter = self.arbiter.key_set().id();
+        Core {
+            terms: Terms {
+                profile: Profile::C2,
+                parties: vec![
+                    PartyRef { role: Role::ORIGINATOR, key_set: originator },
+                    PartyRef { role: Role::RESPONDER, key_set: responder },
+                ],
+                arbiter: ArbiterRef { key_set: arbiter, log: arbiter, rules: rules_hash() },
+                items: vec![sealed(Role::ORIGINATOR), sealed(Role::RESPONDER)],
+                deadlines: Deadlines { not_after: NOT_AFTER, delta: DELTA, sigma: SIGMA },
+                text: TextRef {
+                    template: TemplateId::from_digest(Digest::of(domain::TEMPLATE, b"")),
+                    fields: Digest::of(domain::FIELDS, b""),
+                    locale: "en".to_owned(),
+                    render: Digest::of(domain::RENDER, b""),
+                },
+                links: Vec::new(),
+                nonce: [nonce; 32],
+            },
+        }
+    }
+
+    /// A party's side of a contract.
+    pub fn run(&self, core: &Core, role: Role) -> Run {
+        let me = self.hand(role).key_set();
+        Run::new(core.clone(), me, self.key_sets(), self.arbiter.key_set().clone(), PATIENCE)
+            .expect("the contract is between these parties")
+    }
+
+    /// Has a party of the contract sign a statement, in one of the valid forms.
+    pub fn say(&self, role: Role, statement: &impl Statement, variant: u8) -> Signed {
+        let hand = self.hand(role);
+        let draft = statement.draft(hand.key_set().suite(), hand.key_set().id());
+        hand.sign_again(draft, variant).expect("the draft names this signer")
+    }
+
+    /// The originator's promise, or the responder's answer to it.
+    pub fn promise(&self, core: &Core, role: Role, variant: u8) -> Signed {
+        let answers = (role == Role::RESPONDER).then(|| self.promise(core, Role::ORIGINATOR, 0).id());
+        self.say(role, &Promise { cid: core.cid(), role, answers }, variant)
+    }
+
+    /// The identifiers of both promises, whether or not anybody has made them.
+    pub fn promise_ids(&self, core: &Core) -> [StatementId; 2] {
+        [Role::ORIGINATOR, Role::RESPONDER].map(|role| self.promise(core, role, 0).id())
+    }
+
+    /// A party's final.
+    pub fn completion(&self, core: &Core, role: Role) -> Signed {
+        self.say(role, &Final { cid: core.cid(), role, promises: self.promise_ids(core) }, 0)
+    }
+
+    /// The originator's request to abort.
+    pub fn abort(&self, core: &Core) -> Request {
+        let promise = self.promise(core, Role::ORIGINATOR, 0);
+        let abort = Abort { cid: core.cid(), slot: Slot::default(), promise: promise.id() };
+        self.request(core, vec![promise], self.say(Role::ORIGINATOR, &abort, 0))
+    }
+
+    /// A request to resolve from the promises that the asker holds.
+    pub fn resolve(&self, core: &Core, by: Role, promises: [Signed; 2]) -> Request {
+        let ids = promises.each_ref().map(Signed::id);
+        let resolve = Resolve { cid: core.cid(), slot: Slot::default(), promises: ids, role: by };
+        self.request(core, promises.into(), self.say(by, &resolve, 0))
+    }
+
+    fn request(&self, core: &Core, promises: Vec<Signed>, question: Signed) -> Request {
+        Request { core: core.clone(), key_sets: self.key_sets(), promises, question }
+    }
+}

@@ -1,0 +1,56 @@
+//! Is the model checker blind? Each seeded mistake is switched on, and the checker must find a property that it violates; without a
+//! mistake it must find none in the same worlds. A mistake that is not found fails the test: either the model does not reach it or
+//! no property minds it.
+#![cfg(feature = "flaws")]
+
+use semper_core::party::Role;
+use semper_sim::model::{Setup, World};
+use semper_support::flaws::{self, Flaw};
+use stateright::{Checker, HasDiscoveries, Model};
+
+const PLAIN: Setup =
+    Setup { malicious: None, sessions: [1, 1], crashes: 0, arbiter_crashes: 0, workers: 1, deadlines: false, reaches: &[] };
+
+/// The world in which a mistake shows, and a property that it violates there.
+fn lair(flaw: Flaw) -> (Setup, &'static [&'static str]) {
+    let hostile = |malicious| Setup { malicious: Some(malicious), ..PLAIN };
+    let second_run = Setup { sessions: [1, 2], ..hostile(Role::ORIGINATOR) };
+    match flaw {
+        Flaw::ResolveAfterAbort => (PLAIN, &["S1", "S3"]),
+        Flaw::ContinueAfterAbort => (hostile(Role::RESPONDER), &["S2"]),
+        Flaw::AbortAfterFinal => (PLAIN, &["S3"]),
+        Flaw::AnswerBeforeStore => (Setup { arbiter_crashes: 1, ..PLAIN }, &["S1", "S3"]),
+        Flaw::SendBeforeStore => (Setup { crashes: 1, ..PLAIN }, &["S3", "S10"]),
+        Flaw::NoResend => (Setup { crashes: 1, ..PLAIN }, &["S8", "S10"]),
+        Flaw::UnboundFinal | Flaw::NoDedup => (second_run, &["S4"]),
+        Flaw::DedupNotAtomic => (Setup { crashes: 1, ..second_run }, &["S4"]),
+    }
+}
+
+/// The violated properties, each with its trace in words.
+fn violations(setup: Setup) -> Vec<(&'static str, String)> {
+    // Every property is searched for its own counterexample, so that a lesser violation does not hide the one that matters.
+    let checker = World::new(setup).checker().threads(2).finish_when(HasDiscoveries::All).spawn_bfs().join();
+    let world = checker.model();
+    let words = |actions: Vec<_>| actions.iter().map(|action| world.describe(action)).collect::<Vec<_>>().join("\n    ");
+    let mut found: Vec<_> =
+        checker.discoveries().into_iter().map(|(name, path)| (name, words(path.into_actions()))).collect();
+    found.sort_unstable();
+    found
+}
+
+#[test]
+fn every_seeded_mistake_is_found() {
+    for flaw in Flaw::ALL {
+        let (setup, expected) = lair(flaw);
+        let clean = flaws::with(None, || violations(setup));
+        assert!(clean.is_empty(), "without a mistake: {clean:?}");
+        let found = flaws::with(Some(flaw), || violations(setup));
+        println!("{flaw:?}: {:?}", found.iter().map(|(name, _)| *name).collect::<Vec<_>>());
+        for property in expected {
+            let hit = found.iter().find(|(name, _)| name.split(' ').next() == Some(*property));
+            let Some((name, trace)) = hit else { panic!("{flaw:?} does not violate {property}: {found:?}") };
+            println!("  {name}:\n    {trace}");
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! Every order of events in small worlds. What could go wrong: some interleaving of messages, crashes, deadlines and lies leaves an
+//! honest party without its contract while the other side has one. A configuration that never reaches its interesting states
+//! fails as well. Not seen here: two contracts at once, more than the configured crashes, weaknesses of real signatures.
+
+use std::time::Instant;
+
+use semper_core::party::Role;
+use semper_sim::model::{Setup, World};
+use stateright::{Checker, Model};
+
+const HONEST: Setup = Setup {
+    malicious: None,
+    sessions: [1, 1],
+    crashes: 0,
+    arbiter_crashes: 0,
+    workers: 1,
+    deadlines: false,
+    reaches: &["completed without the arbiter", "aborted", "resolved"],
+};
+const AFTER_CRASH: &[&str] = &["completed without the arbiter", "completed after a crash", "aborted", "resolved"];
+
+const HOSTILE: Setup = Setup { crashes: 1, arbiter_crashes: 1, workers: 2, reaches: AFTER_CRASH, ..HONEST };
+const SECOND_RUN: &[&str] = &["completed without the arbiter", "a second run was refused", "aborted", "resolved"];
+
+/// Searches the whole world; panics with the trace of a violated property or the name of a state that is never reached.
+fn check(setup: Setup) {
+    let begin = Instant::now();
+    let checker = World::new(setup).checker().threads(2).spawn_bfs().join();
+    let world = checker.model();
+    let elapsed = begin.elapsed();
+    println!("{setup:?}\n  {} states, {} generated, {elapsed:?}", checker.unique_state_count(), checker.state_count());
+    let discoveries = checker.discoveries();
+    for name in world.property_names() {
+        let violated = name.starts_with('S');
+        match discoveries.get(name) {
+            Some(path) if violated => {
+                let last = world.describe_state(path.last_state());
+                let trace: Vec<_> = path.clone().into_actions().iter().map(|a| world.describe(a)).collect();
+                panic!("{name} is violated:\n  {}\n  {last}", trace.join("\n  "));
+            }
+            None if !violated => panic!("never reached: {name}"),
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn honest_parties() {
+    check(HONEST);
+}
+
+#[test]
+fn honest_parties_and_crashes() {
+    check(Setup { crashes: 2, arbiter_crashes: 1, reaches: AFTER_CRASH, ..HONEST });
+}
+
+#[test]
+fn honest_parties_and_a_crashing_arbiter_with_two_workers() {
+    check(Setup { crashes: 1, arbiter_crashes: 2, workers: 2, reaches: AFTER_CRASH, ..HONEST });
+}
+
+#[test]
+fn honest_parties_and_deadlines() {
+    let reaches = &["completed without the arbiter", "completed after a crash", "aborted", "resolved", "unused"];
+    check(Setup { deadlines: true, crashes: 1, arbiter_crashes: 1, reaches, ..HONEST });
+}
+
+#[test]
+fn malicious_originator() {
+    check(Setup { malicious: Some(Role::ORIGINATOR), crashes: 2, ..HOSTILE });
+}
+
+#[test]
+fn malicious_responder() {
+    check(Setup { malicious: Some(Role::RESPONDER), crashes: 2, ..HOSTILE });
+}
+
+#[test]
+fn malicious_originator_and_deadlines() {
+    check(Setup { malicious: Some(Role::ORIGINATOR), deadlines: true, ..HOSTILE });
+}
+
+#[test]
+fn malicious_responder_and_deadlines() {
+    check(Setup { malicious: Some(Role::RESPONDER), deadlines: true, ..HOSTILE });
+}
+
+#[test]
+fn malicious_originator_and_a_second_run() {
+    check(Setup { malicious: Some(Role::ORIGINATOR), sessions: [1, 2], reaches: SECOND_RUN, ..HOSTILE });
+}
+
+#[test]
+fn malicious_responder_and_a_second_run() {
+    check(Setup { malicious: Some(Role::RESPONDER), sessions: [2, 1], reaches: SECOND_RUN, ..HOSTILE });
+}
+
+#[test]
+fn honest_parties_and_a_second_run() {
+    check(Setup { sessions: [2, 2], crashes: 1, reaches: SECOND_RUN, ..HONEST });
+}
