@@ -73,7 +73,8 @@ pub struct Quota {
     pub items_max: usize,
     /// Most bytes in one mailbox.
     pub bytes_max: u64,
-    /// Most bytes in all mailboxes together. Counted by this process; several processes on one archive each count their own.
+    /// Most bytes in all mailboxes together. Counted by this process, and anew in each [`Relay::sweep`]: several processes on one
+    /// archive may exceed it together until then.
     pub total_bytes_max: u64,
     /// How long a message is kept.
     pub age_max: Seconds,
@@ -141,17 +142,23 @@ impl Relay {
         Ok(Arc::new(relay))
     }
 
-    /// Removes messages that are too old, and closes mailboxes whose owners have not come for too long. To be called now and then
+    /// Removes messages that are too old, and closes mailboxes whose owners have not come for too long, and counts what is left. To be called now and then
     /// (every hour); between calls only the mailboxes that somebody uses are cleaned.
     ///
     /// # Errors
     /// [`ReadError`]: the archive cannot be read or written; what was removed before stays removed.
     pub async fn sweep(&self) -> Result<(), ReadError> {
-        let mut after = None;
+        let (mut after, mut open, mut bytes) = (None, 0, 0);
         while let Some((id, _)) = mailbox::next(&*self.archive, after.as_ref()).await? {
-            self.change(&id, |_, _| Ok(((), Vec::new()))).await.map_err(|problem| ReadError(problem.detail))?;
+            let left = self.change(&id, |mailbox, _| Ok(((mailbox.is_open(), mailbox.bytes()), Vec::new()))).await;
+            let left = left.map_err(|problem| ReadError(problem.detail))?;
+            open += u64::from(left.0);
+            bytes += left.1;
             after = Some(id);
         }
+        // Other processes on this archive, and commits with an unknown outcome, have made the counts of this one drift.
+        self.open.store(open, Ordering::Relaxed);
+        self.bytes.store(bytes, Ordering::Relaxed);
         Ok(())
     }
 
@@ -329,9 +336,10 @@ impl Relay {
 /// Envelopes that a step adds (with their bytes) or removes.
 type Bodies = Vec<(Digest, Option<Vec<u8>>)>;
 
+/// Never below zero: what another process has counted in may be counted out here.
 fn shift(counter: &AtomicU64, before: u64, after: u64) {
-    counter.fetch_add(after, Ordering::Relaxed);
-    counter.fetch_sub(before, Ordering::Relaxed);
+    let shifted = |count: u64| Some(count.saturating_add(after).saturating_sub(before));
+    counter.fetch_update(Ordering::Relaxed, Ordering::Relaxed, shifted).expect("the closure always gives a value");
 }
 
 fn unreadable(error: ReadError) -> Problem {

@@ -322,6 +322,33 @@ async fn bytes_are_bounded_in_a_mailbox_and_in_all() {
     }
 }
 
+// Two processes on one archive each count for themselves: a count must neither fall below nothing nor stay wrong for ever.
+#[tokio::test]
+async fn two_processes_serve_one_archive() {
+    let (desk, node) = (Desk::new(Quota { total_bytes_max: 2000, ..Quota::default() }).await, Node::willing());
+    let mut owner = desk.owner(&node);
+    owner.inbox.poll(NOW).await.unwrap();
+    let second = open(&desk.archive, &desk.signer, &desk.clock, &desk.quota, desk.port).await;
+    let (server, _) = crate::support::plain(router(&second));
+    let sealed = desk.deposit(&owner, 1, &[0; 1500]).await.unwrap();
+
+    let path = format!("/mailbox/{}", owner.signer.key_set().id());
+    let stored = vec![Digest::of(domain::SEALED, &sealed)];
+    let request = MailboxRequest { stored, ..ask(&owner.address.url, u64::MAX / 2) };
+    let fetch = format!("{path}/fetch");
+    let raw = send(server.address(), &fetch, MAILBOX_REQUEST_TYPE, &signed(&request, &owner.signer)).await;
+    assert_eq!(raw.status, 200);
+    let next = post().seal(&owner.address, &frame(2, &[0; 1500])).unwrap();
+    assert!(post().post(&owner.address.url, &next).await.is_err(), "the first still counts what the second removed");
+    desk.relay.sweep().await.unwrap();
+    post().post(&owner.address.url, &next).await.unwrap();
+    // The second has counted out what it never counted in; it must not take itself for full.
+    owner.inbox.poll(NOW).await.unwrap();
+    owner.inbox.acknowledge().await.unwrap();
+    let last = post().seal(&owner.address, &frame(3, &[0; 1500])).unwrap();
+    assert_eq!(send(server.address(), &path, SEALED_TYPE, &last).await.status, 200);
+}
+
 // Mailboxes nobody opened take nothing: strangers cannot fill the relay with names of their own making.
 #[tokio::test]
 async fn only_opened_mailboxes_take_messages() {
