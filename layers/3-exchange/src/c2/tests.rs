@@ -1,1 +1,566 @@
-//! Unit tests of the C2 machine.
+//! Unit tests of the machine: every state with every input. What could go wrong: a message, a timer or a late answer moves a state
+//! that it must not move, and an originator that has asked for an abort sends its final. Whole runs with loss, crashes and a
+//! malicious peer are checked in `sim/`.
+#![allow(clippy::unwrap_used)]
+
+use semper_core::cbor::{Decode, Encode};
+use semper_core::contract::{
+    ArbiterRef, Core, Deadlines, Final, Item, ItemKind, PartyRef, Profile, Promise, Terms, TextRef,
+};
+use semper_core::cose::{Draft, Kind, Signed, Statement};
+use semper_core::domain;
+use semper_core::hash::Digest;
+use semper_core::ids::{Slot, StatementId, TemplateId};
+use semper_core::machine::{Blame, Env, Fault, Machine, Step};
+use semper_core::party::{Algorithm, KeySet, Role, Suite};
+use semper_core::signature::Verify;
+use semper_core::time::{Seconds, Time};
+use semper_support::engine::{Consent, Effect, Ending, EvidenceKind, Input};
+
+use super::{C2, C2Error, DEADLINE, Message, PATIENCE, Run, RunError};
+use crate::arbiter::request::{Abort, Request, Resolve};
+use crate::arbiter::rules_hash;
+use crate::arbiter::verdict::{ArbiterAnswer, ClosedUnused, Outcome, Verdict};
+
+const ROLES: [Role; 2] = [Role::ORIGINATOR, Role::RESPONDER];
+const NOW: Time = Time::from_unix(1000);
+const LAST_STEP: Time = Time::from_unix(9_640);
+const NOT_AFTER: Time = Time::from_unix(10_000);
+
+/// A signature is the signer's key, then a hash of the message: enough where nobody forges.
+struct Tags;
+
+impl Verify for Tags {
+    fn verify(&self, _: Algorithm, public_key: &[u8], message: &[u8], signature: &[u8]) -> bool {
+        signature == tag(public_key, message)
+    }
+}
+
+fn tag(public_key: &[u8], message: &[u8]) -> Vec<u8> {
+    [public_key, Digest::of(domain::INPUT, message).as_bytes()].concat()
+}
+
+fn key_set(number: u8) -> KeySet {
+    KeySet::new(Suite::Ed25519, vec![vec![number; 32]]).unwrap()
+}
+
+fn key_sets() -> [KeySet; 2] {
+    [key_set(1), key_set(2)]
+}
+
+fn arbiter() -> KeySet {
+    key_set(3)
+}
+
+fn sign(draft: Draft) -> Signed {
+    let all = [key_set(1), key_set(2), arbiter()];
+    let signer = all.iter().find(|k| k.id() == draft.signer).unwrap();
+    let signatures = signer.keys().map(|(algorithm, key)| tag(key, &draft.to_be_signed(algorithm))).collect();
+    draft.assemble(signatures).unwrap()
+}
+
+fn say(signer: &KeySet, statement: &impl Statement) -> Signed {
+    sign(statement.draft(signer.suite(), signer.id()))
+}
+
+fn forged(signed: &Signed) -> Signed {
+    let draft = Draft {
+        kind: signed.kind(),
+        suite: signed.suite(),
+        signer: signed.signer(),
+        payload: signed.payload().to_vec(),
+    };
+    draft.assemble(vec![vec![9; 64]]).unwrap()
+}
+
+fn core(nonce: u8) -> Core {
+    let [o, r] = key_sets();
+    let item = |owner: Role| Item {
+        kind: ItemKind::Signature,
+        owner,
+        recipient: owner.peer(),
+        descriptor: Vec::new(),
+        slot: Slot::default(),
+    };
+    let t = arbiter().id();
+    Core {
+        terms: Terms {
+            profile: Profile::C2,
+            parties: vec![
+                PartyRef { role: Role::ORIGINATOR, key_set: o.id() },
+                PartyRef { role: Role::RESPONDER, key_set: r.id() },
+            ],
+            arbiter: ArbiterRef { key_set: t, log: t, rules: rules_hash() },
+            items: ROLES.map(item).to_vec(),
+            deadlines: Deadlines { not_after: NOT_AFTER, delta: Seconds(300), sigma: Seconds(60) },
+            text: TextRef {
+                template: TemplateId::from_digest(Digest::of(domain::TEMPLATE, b"")),
+                fields: Digest::of(domain::FIELDS, b""),
+                locale: "en".to_owned(),
+                render: Digest::of(domain::RENDER, b""),
+            },
+            links: Vec::new(),
+            nonce: [nonce; 32],
+        },
+    }
+}
+
+fn run_of(role: Role) -> Run {
+    let me = key_sets()[usize::from(role.number())].clone();
+    Run::new(core(1), &me, key_sets(), arbiter(), Seconds(30)).unwrap()
+}
+
+fn promise(role: Role) -> Signed {
+    let answers = (role == Role::RESPONDER).then(|| promise(Role::ORIGINATOR).id());
+    say(&key_sets()[usize::from(role.number())], &Promise { cid: core(1).cid(), role, answers })
+}
+
+fn promises() -> [Signed; 2] {
+    ROLES.map(promise)
+}
+
+fn promise_ids() -> [StatementId; 2] {
+    promises().each_ref().map(Signed::id)
+}
+
+fn completion(role: Role) -> Signed {
+    say(&key_sets()[usize::from(role.number())], &Final { cid: core(1).cid(), role, promises: promise_ids() })
+}
+
+fn abort() -> Signed {
+    say(&key_sets()[0], &Abort { cid: core(1).cid(), slot: Slot::default(), promise: promise_ids()[0] })
+}
+
+fn resolve(role: Role) -> Signed {
+    let resolve = Resolve { cid: core(1).cid(), slot: Slot::default(), promises: promise_ids(), role };
+    say(&key_sets()[usize::from(role.number())], &resolve)
+}
+
+fn verdict(outcome: Outcome) -> ArbiterAnswer {
+    let (question, promises) = match outcome {
+        Outcome::Aborted => (abort(), Vec::new()),
+        Outcome::Resolved => (resolve(Role::ORIGINATOR), promises().to_vec()),
+    };
+    let rests_on = if outcome == Outcome::Aborted { vec![promise_ids()[0]] } else { promise_ids().to_vec() };
+    let basis = std::iter::once(question.id()).chain(rests_on).collect();
+    let verdict = Verdict { cid: core(1).cid(), slot: Slot::default(), outcome, basis, time: NOW, log_index: 0 };
+    ArbiterAnswer { statement: say(&arbiter(), &verdict), promises }
+}
+
+fn unused(question: StatementId) -> ArbiterAnswer {
+    let status = ClosedUnused { cid: core(1).cid(), slot: Slot::default(), request: question, time: NOT_AFTER };
+    ArbiterAnswer { statement: say(&arbiter(), &status), promises: Vec::new() }
+}
+
+fn step_at(now: Time, state: &C2, input: Input) -> Result<Step<C2>, C2Error> {
+    state.clone().handle(&Env { now, verify: &Tags }, input)
+}
+
+fn step(state: &C2, input: Input) -> Step<C2> {
+    step_at(NOW, state, input).unwrap()
+}
+
+fn message(message: &Message) -> Input {
+    Input::Message(message.to_bytes())
+}
+
+fn says(answer: &ArbiterAnswer) -> Input {
+    Input::ArbiterSays(answer.to_bytes())
+}
+
+/// Every state of a role, as it is reached.
+fn states(role: Role) -> Vec<C2> {
+    let run = || run_of(role);
+    let ready = C2::new(run());
+    let theirs = (role == Role::RESPONDER).then(|| promise(Role::ORIGINATOR));
+    let mut all = vec![
+        ready,
+        C2::AwaitPromiseSignature { run: run(), theirs },
+        C2::AwaitPeerFinal { run: run(), promises: promises() },
+        C2::AwaitResolveSignature { run: run(), promises: promises() },
+        C2::AwaitVerdict { run: run(), question: resolve(role).id(), promises: promises().to_vec() },
+    ];
+    let theirs = (role == Role::RESPONDER).then(|| completion(Role::ORIGINATOR));
+    all.push(C2::AwaitFinalSignature { run: run(), promises: promises(), theirs });
+    if role == Role::ORIGINATOR {
+        let ours = promise(role);
+        all.push(C2::AwaitPeerPromise { run: run(), ours: ours.clone() });
+        all.push(C2::AwaitAbortSignature { run: run(), ours: ours.clone() });
+        all.push(C2::AwaitVerdict { run: run(), question: abort().id(), promises: vec![ours] });
+    }
+    all.extend([Ending::Success, Ending::Aborted, Ending::Lapsed].map(|ending| C2::Ended { run: run(), ending }));
+    all
+}
+
+fn all_states() -> Vec<C2> {
+    ROLES.into_iter().flat_map(states).collect()
+}
+
+/// The one statement that a step asks the key holder for.
+fn asked(step: &Step<C2>) -> (Draft, Consent) {
+    let mut drafts = step.effects.iter().filter_map(|effect| match effect {
+        Effect::Sign { draft, consent } => Some((draft.clone(), *consent)),
+        _ => None,
+    });
+    let found = drafts.next().unwrap();
+    assert!(drafts.next().is_none());
+    found
+}
+
+fn sent(step: &Step<C2>) -> Vec<Message> {
+    let sent = step.effects.iter().filter_map(|e| if let Effect::Send(bytes) = e { Some(bytes) } else { None });
+    sent.map(|bytes| Message::from_bytes(bytes).unwrap()).collect()
+}
+
+fn requested(step: &Step<C2>) -> Request {
+    let mut asked = step.effects.iter().filter_map(|e| if let Effect::AskArbiter(bytes) = e { Some(bytes) } else { None });
+    Request::from_bytes(asked.next().unwrap()).unwrap()
+}
+
+fn timers(step: &Step<C2>) -> Vec<(&'static str, Time)> {
+    let set = |e: &Effect| if let Effect::SetTimer { name, due } = e { Some((*name, *due)) } else { None };
+    step.effects.iter().filter_map(set).collect()
+}
+
+fn kept(step: &Step<C2>, kind: EvidenceKind) -> Vec<Vec<u8>> {
+    let kept = |e: &Effect| match e {
+        Effect::Keep { kind: k, bytes } if *k == kind => Some(bytes.clone()),
+        _ => None,
+    };
+    step.effects.iter().filter_map(kept).collect()
+}
+
+/// The step changed nothing and wants nothing but to keep what came.
+fn ignored(state: &C2, step: &Step<C2>) -> bool {
+    let late = |e: &Effect| matches!(e, Effect::Keep { kind: EvidenceKind::Late, .. });
+    step.state == *state && step.effects.iter().all(late)
+}
+
+#[test]
+fn two_honest_parties_complete_without_the_arbiter() {
+    let [mut o, mut r] = ROLES.map(|role| C2::new(run_of(role)));
+    let begun = step(&o, Input::Begin);
+    assert!(matches!(begun.effects[0], Effect::Once(_)), "the run is counted in the commit that begins it");
+    let (draft, consent) = asked(&begun);
+    assert_eq!((draft.kind, consent), (Kind::Promise, Consent::Ask));
+    o = begun.state;
+    let first = step(&o, Input::Signed(sign(draft)));
+    assert_eq!(timers(&first), [(PATIENCE, Time::from_unix(1030))]);
+    o = first.state.clone();
+
+    let answered = step(&r, message(&sent(&first)[0]));
+    assert!(matches!(answered.effects[0], Effect::Once(_)));
+    let (draft, consent) = asked(&answered);
+    assert_eq!(consent, Consent::Ask);
+    r = answered.state;
+    let second = step(&r, Input::Signed(sign(draft)));
+    assert_eq!(timers(&second), [(PATIENCE, Time::from_unix(1030)), (DEADLINE, LAST_STEP)]);
+    r = second.state.clone();
+
+    let both = step(&o, message(&sent(&second)[0]));
+    let (draft, consent) = asked(&both);
+    assert_eq!((draft.kind, consent), (Kind::Final, Consent::Implied));
+    o = both.state;
+    let third = step(&o, Input::Signed(sign(draft)));
+    o = third.state.clone();
+    assert_eq!(o.ending(), None);
+
+    let completing = step(&r, message(&sent(&third)[0]));
+    let (draft, _) = asked(&completing);
+    let fourth = step(&completing.state, Input::Signed(sign(draft)));
+    assert_eq!(fourth.state.ending(), Some(Ending::Success));
+    assert!(fourth.effects.contains(&Effect::Ended(Ending::Success)));
+    let done = step(&o, message(&sent(&fourth)[0]));
+    assert_eq!(done.state.ending(), Some(Ending::Success));
+    assert_eq!(kept(&done, EvidenceKind::Statement), [completion(Role::RESPONDER).bytes().to_vec()]);
+}
+
+// `begin` and the arbiter's answer have one place each; everywhere else they are refused or change nothing.
+#[test]
+fn begin_belongs_to_an_originator_that_is_ready() {
+    for state in all_states() {
+        let may = state.state_name() == "ready" && state.run().role() == Role::ORIGINATOR;
+        match step_at(NOW, &state, Input::Begin) {
+            Ok(_) => assert!(may, "{}", state.state_name()),
+            Err(error) => {
+                assert!(!may);
+                assert_eq!(error, C2Error::OutOfPlace { state: state.state_name(), input: "begin" });
+                assert_eq!(error.fault(), Fault::Misuse);
+            }
+        }
+    }
+}
+
+#[test]
+fn every_message_moves_only_the_state_that_awaits_it() {
+    for state in all_states() {
+        let role = state.run().role();
+        let peer = role.peer();
+        for (sent, moves) in [
+            (Message::Promise(promise(peer)), if role == Role::ORIGINATOR { "await-peer-promise" } else { "ready" }),
+            (Message::Final(completion(peer)), "await-peer-final"),
+        ] {
+            let step = step(&state, message(&sent));
+            let expected = state.state_name() == moves;
+            assert_eq!(!ignored(&state, &step), expected, "{role} {} {sent:?}", state.state_name());
+            if !expected {
+                assert_eq!(kept(&step, EvidenceKind::Late), [sent.to_bytes()], "a late statement is kept");
+            }
+        }
+        let declined = step(&state, message(&Message::Decline("no".to_owned())));
+        if state.state_name() == "await-peer-promise" {
+            assert_eq!(asked(&declined).0, abort_draft());
+        } else {
+            assert!(ignored(&state, &declined), "{role} {}", state.state_name());
+        }
+    }
+}
+
+fn abort_draft() -> Draft {
+    let abort = Abort { cid: core(1).cid(), slot: Slot::default(), promise: promise_ids()[0] };
+    abort.draft(Suite::Ed25519, key_sets()[0].id())
+}
+
+#[test]
+fn giving_up_and_every_timer_lead_towards_an_end() {
+    for state in all_states() {
+        let role = state.run().role();
+        let by_user = step(&state, Input::GiveUp);
+        for timer in [PATIENCE, DEADLINE] {
+            assert_eq!(step(&state, Input::Timer(timer)), by_user);
+        }
+        match state.state_name() {
+            "ready" => {
+                assert_eq!(by_user.state.ending(), Some(Ending::Lapsed));
+                assert!(sent(&by_user).is_empty());
+            }
+            "await-promise-signature" => {
+                assert_eq!(by_user.state.ending(), Some(Ending::Lapsed));
+                let told = if role == Role::RESPONDER { vec![Message::Decline(String::new())] } else { Vec::new() };
+                assert_eq!(sent(&by_user), told);
+            }
+            "await-peer-promise" => {
+                assert_eq!(by_user.state.state_name(), "await-abort-signature");
+                assert_eq!(asked(&by_user), (abort_draft(), Consent::Implied));
+            }
+            "await-final-signature" | "await-peer-final" => {
+                assert_eq!(by_user.state.state_name(), "await-resolve-signature");
+                assert_eq!(asked(&by_user).0.id(), resolve(role).id());
+            }
+            _ => assert!(ignored(&state, &by_user), "{}", state.state_name()),
+        }
+    }
+}
+
+#[test]
+fn the_arbiter_is_asked_with_everything_that_its_answer_rests_on() {
+    let o = run_of(Role::ORIGINATOR);
+    let waiting = C2::AwaitAbortSignature { run: o, ours: promise(Role::ORIGINATOR) };
+    let request = requested(&step(&waiting, Input::Signed(abort())));
+    assert_eq!((request.question, request.promises), (abort(), vec![promise(Role::ORIGINATOR)]));
+    for role in ROLES {
+        let waiting = C2::AwaitResolveSignature { run: run_of(role), promises: promises() };
+        let asked = step(&waiting, Input::Signed(resolve(role)));
+        assert_eq!(asked.state.state_name(), "await-verdict");
+        let request = requested(&asked);
+        assert_eq!((request.question, request.promises), (resolve(role), promises().to_vec()));
+    }
+}
+
+#[test]
+fn only_a_verdict_ends_a_run_before_the_arbiter() {
+    for state in all_states() {
+        let question = if let C2::AwaitVerdict { question, .. } = &state { *question } else { abort().id() };
+        for (answer, ending) in [
+            (verdict(Outcome::Aborted), Ending::Aborted),
+            (verdict(Outcome::Resolved), Ending::Success),
+            (unused(question), Ending::Lapsed),
+        ] {
+            let step = step(&state, says(&answer));
+            if state.state_name() == "await-verdict" {
+                assert_eq!(step.state.ending(), Some(ending));
+                assert!(kept(&step, EvidenceKind::Statement).contains(&answer.statement.bytes().to_vec()));
+            } else {
+                assert!(ignored(&state, &step), "{}", state.state_name());
+            }
+        }
+    }
+}
+
+// An originator that asked for an abort and hears "resolved" holds a contract, whose second promise it had not seen.
+#[test]
+fn a_resolved_answer_to_an_abort_brings_the_missing_promise() {
+    let run = run_of(Role::ORIGINATOR);
+    let waiting = C2::AwaitVerdict { run, question: abort().id(), promises: vec![promise(Role::ORIGINATOR)] };
+    let heard = step(&waiting, says(&verdict(Outcome::Resolved)));
+    let expected = [promise(Role::RESPONDER).bytes().to_vec(), verdict(Outcome::Resolved).statement.bytes().to_vec()];
+    assert_eq!(kept(&heard, EvidenceKind::Statement), expected);
+}
+
+#[test]
+fn a_wrong_verdict_is_refused() {
+    let waiting =
+        C2::AwaitVerdict { run: run_of(Role::RESPONDER), question: resolve(Role::RESPONDER).id(), promises: promises().into() };
+    let good = verdict(Outcome::Resolved);
+    let other = |change: fn(&mut Verdict)| {
+        let mut verdict = Verdict::from_bytes(good.statement.payload()).unwrap();
+        change(&mut verdict);
+        ArbiterAnswer { statement: say(&arbiter(), &verdict), ..good.clone() }
+    };
+    let by_a_party = Verdict::from_bytes(good.statement.payload()).unwrap();
+    for bad in [
+        ArbiterAnswer { promises: Vec::new(), ..good.clone() },
+        ArbiterAnswer { promises: vec![promise(Role::RESPONDER), promise(Role::ORIGINATOR)], ..good.clone() },
+        ArbiterAnswer { statement: forged(&good.statement), ..good.clone() },
+        ArbiterAnswer { statement: say(&key_sets()[0], &by_a_party), ..good.clone() },
+        other(|v| v.cid = core(2).cid()),
+        other(|v| v.slot = Slot(1)),
+        other(|v| v.basis.swap(1, 2)),
+        unused(abort().id()),
+    ] {
+        let error = step_at(NOW, &waiting, says(&bad)).unwrap_err();
+        assert_eq!(error.fault(), Fault::ThirdParty, "{error}");
+    }
+    let error = step_at(NOW, &waiting, Input::ArbiterSays(vec![0xff])).unwrap_err();
+    assert_eq!(error.fault(), Fault::ThirdParty);
+}
+
+#[test]
+fn a_peer_that_misbehaves_does_not_move_the_state() {
+    let [o, r] = key_sets();
+    let cid = core(1).cid();
+    let ids = promise_ids();
+    let ready = C2::new(run_of(Role::RESPONDER));
+    let peer_promise = C2::AwaitPeerPromise { run: run_of(Role::ORIGINATOR), ours: promise(Role::ORIGINATOR) };
+    let [o_final, r_final] = ROLES.map(|role| C2::AwaitPeerFinal { run: run_of(role), promises: promises() });
+    let from_o = |answers| Promise { cid, role: Role::ORIGINATOR, answers };
+    let from_r = |answers| Promise { cid, role: Role::RESPONDER, answers };
+    let fin = |role, promises| Final { cid, role, promises };
+    for (state, bad) in [
+        (&ready, Message::Promise(forged(&promise(Role::ORIGINATOR)))),
+        (&ready, Message::Promise(say(&o, &from_o(Some(ids[1]))))),
+        (&ready, Message::Promise(say(&o, &from_r(None)))),
+        (&ready, Message::Promise(say(&o, &Promise { cid: core(2).cid(), ..from_o(None) }))),
+        (&ready, Message::Promise(promise(Role::RESPONDER))),
+        (&ready, Message::Promise(completion(Role::ORIGINATOR))),
+        (&peer_promise, Message::Promise(forged(&promise(Role::RESPONDER)))),
+        (&peer_promise, Message::Promise(say(&r, &from_r(None)))),
+        (&peer_promise, Message::Promise(say(&r, &from_r(Some(ids[1]))))),
+        (&peer_promise, Message::Promise(promise(Role::ORIGINATOR))),
+        (&o_final, Message::Final(forged(&completion(Role::RESPONDER)))),
+        (&o_final, Message::Final(say(&r, &fin(Role::RESPONDER, [ids[1], ids[0]])))),
+        (&o_final, Message::Final(say(&r, &fin(Role::ORIGINATOR, ids)))),
+        (&o_final, Message::Final(completion(Role::ORIGINATOR))),
+        (&r_final, Message::Final(forged(&completion(Role::ORIGINATOR)))),
+        (&r_final, Message::Final(say(&o, &Final { cid: core(2).cid(), ..fin(Role::ORIGINATOR, ids) }))),
+        (&r_final, Message::Final(promise(Role::ORIGINATOR))),
+    ] {
+        let error = step_at(NOW, state, message(&bad)).unwrap_err();
+        assert_eq!(error.fault(), Fault::PeerMisbehaved, "{} {bad:?}: {error}", state.state_name());
+    }
+    let error = step_at(NOW, &ready, Input::Message(b"nonsense".to_vec())).unwrap_err();
+    assert!(matches!(error, C2Error::Malformed(_)));
+}
+
+#[test]
+fn the_key_holder_must_return_what_was_asked_for() {
+    for state in all_states() {
+        let wanted = match state.state_name() {
+            "await-promise-signature" => promise(state.run().role()),
+            "await-final-signature" => completion(state.run().role()),
+            "await-abort-signature" => abort(),
+            "await-resolve-signature" => resolve(state.run().role()),
+            _ => {
+                // The answer to a request that was overtaken.
+                let role = state.run().role();
+                for stale in [promise(role), completion(role), resolve(role)] {
+                    assert!(ignored(&state, &step(&state, Input::Signed(stale))));
+                }
+                continue;
+            }
+        };
+        assert_ne!(step(&state, Input::Signed(wanted.clone())).state, state);
+        let foreign = say(&arbiter(), &Abort { cid: core(2).cid(), slot: Slot::default(), promise: promise_ids()[0] });
+        for wrong in [forged(&wanted), foreign] {
+            assert_eq!(step_at(NOW, &state, Input::Signed(wrong)).unwrap_err(), C2Error::WrongSignature);
+        }
+    }
+}
+
+#[test]
+fn declining_ends_only_a_run_that_has_promised_nothing() {
+    for state in all_states() {
+        let role = state.run().role();
+        let declined = step_at(NOW, &state, Input::Declined { statement: promise(role).id() }).unwrap();
+        if state.state_name() == "await-promise-signature" {
+            assert_eq!(declined.state.ending(), Some(Ending::Lapsed));
+            assert_eq!(sent(&declined).len(), usize::from(role == Role::RESPONDER));
+            let other = Input::Declined { statement: completion(role).id() };
+            assert_eq!(step_at(NOW, &state, other).unwrap_err(), C2Error::WrongSignature);
+        } else {
+            assert!(ignored(&state, &declined), "{}", state.state_name());
+        }
+    }
+}
+
+// Nothing may be signed that could not be defended before the arbiter: the last step is `not after` less delta less sigma.
+#[test]
+fn after_the_last_step_nobody_begins_or_completes() {
+    let [o, r] = ROLES.map(|role| C2::new(run_of(role)));
+    let late = LAST_STEP.after(Seconds(1));
+    let first = message(&Message::Promise(promise(Role::ORIGINATOR)));
+    for (now, fine) in [(LAST_STEP, true), (late, false)] {
+        assert_eq!(step_at(now, &o, Input::Begin).is_ok(), fine);
+        assert_eq!(step_at(now, &r, first.clone()).is_ok(), fine);
+        for role in ROLES {
+            let theirs = (role == Role::RESPONDER).then(|| promise(Role::ORIGINATOR));
+            let signing = C2::AwaitPromiseSignature { run: run_of(role), theirs };
+            let signed = step_at(now, &signing, Input::Signed(promise(role))).unwrap();
+            assert_eq!(signed.state.ending(), (!fine).then_some(Ending::Lapsed));
+            assert_eq!(sent(&signed).is_empty(), !fine);
+        }
+        let waiting = C2::AwaitPeerPromise { run: run_of(Role::ORIGINATOR), ours: promise(Role::ORIGINATOR) };
+        let answered = step_at(now, &waiting, message(&Message::Promise(promise(Role::RESPONDER)))).unwrap();
+        let next = if fine { "await-final-signature" } else { "await-abort-signature" };
+        assert_eq!(answered.state.state_name(), next);
+        let signing = C2::AwaitFinalSignature { run: run_of(Role::ORIGINATOR), promises: promises(), theirs: None };
+        let signed = step_at(now, &signing, Input::Signed(completion(Role::ORIGINATOR))).unwrap();
+        let next = if fine { "await-peer-final" } else { "await-resolve-signature" };
+        assert_eq!(signed.state.state_name(), next);
+        // Who holds the peer's final already has nothing to lose by answering it.
+        let theirs = Some(completion(Role::ORIGINATOR));
+        let signing = C2::AwaitFinalSignature { run: run_of(Role::RESPONDER), promises: promises(), theirs };
+        let signed = step_at(now, &signing, Input::Signed(completion(Role::RESPONDER))).unwrap();
+        assert_eq!(signed.state.ending(), Some(Ending::Success));
+    }
+    let near = LAST_STEP.before(Seconds(5));
+    let signing = C2::AwaitPromiseSignature { run: run_of(Role::ORIGINATOR), theirs: None };
+    let signed = step_at(near, &signing, Input::Signed(promise(Role::ORIGINATOR))).unwrap();
+    assert_eq!(timers(&signed), [(PATIENCE, LAST_STEP)], "patience ends at the last step");
+}
+
+#[test]
+fn every_state_is_read_back_as_it_was_stored() {
+    for state in all_states() {
+        let bytes = state.to_bytes();
+        assert_eq!(C2::from_bytes(&bytes).unwrap(), state);
+        for cut in 0..bytes.len() {
+            assert!(C2::from_bytes(&bytes[..cut]).is_err());
+        }
+    }
+}
+
+#[test]
+fn a_run_needs_two_different_parties_and_the_trusted_arbiter() {
+    let [o, r] = key_sets();
+    let with = |core, me: &KeySet, sets, t| Run::new(core, me, sets, t, Seconds(30)).unwrap_err();
+    assert_eq!(with(core(1), &o, [r.clone(), o.clone()], arbiter()), RunError::Parties);
+    assert_eq!(with(core(1), &o, key_sets(), key_set(4)), RunError::Arbiter);
+    assert_eq!(with(core(1), &key_set(4), key_sets(), arbiter()), RunError::NotMine);
+    let mut reflected = core(1);
+    reflected.terms.parties[1].key_set = o.id();
+    assert_eq!(with(reflected, &o, [o.clone(), o.clone()], arbiter()), RunError::SelfDeal);
+    let mut ruled = core(1);
+    ruled.terms.arbiter.rules = Digest::of(domain::RULES, b"whatever the arbiter likes");
+    assert_eq!(with(ruled, &r, key_sets(), arbiter()), RunError::Rules);
+}

@@ -1,0 +1,88 @@
+//! The arrows between crates: a lower layer never sees a higher one, a module never another module, nothing sees `apps` or `sim`,
+//! and no I/O stands below `modules/`.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cargo_metadata::{DependencyKind, MetadataCommand, Package};
+
+/// What a layer must not see, directly or through others: runtimes, sockets, files, clocks.
+const IO: &[&str] = &["tokio", "sqlx", "reqwest", "axum", "hyper", "rustls", "mio", "rusqlite", "socket2", "aws-lc-rs"];
+
+/// Where a crate stands in the house, by its folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Layer(u8),
+    Module,
+    App,
+    Sim,
+}
+
+fn place(package: &Package, root: &str) -> Place {
+    let path = package.manifest_path.as_str().strip_prefix(root).unwrap().trim_start_matches('/');
+    match path.split('/').collect::<Vec<_>>()[..] {
+        ["layers", layer, ..] => Place::Layer(layer.as_bytes()[0] - b'0'),
+        ["modules", ..] => Place::Module,
+        ["apps", ..] => Place::App,
+        ["sim", ..] => Place::Sim,
+        _ => panic!("{path} stands in no room of the house"),
+    }
+}
+
+fn may_see(from: Place, to: Place) -> bool {
+    match (from, to) {
+        (Place::Layer(from), Place::Layer(to)) => to < from,
+        (Place::Module, Place::Layer(_)) | (Place::App, Place::Layer(_) | Place::Module) => true,
+        (Place::Sim, to) => to != Place::App,
+        _ => false,
+    }
+}
+
+#[test]
+fn arrows_point_down() {
+    let metadata = MetadataCommand::new().no_deps().exec().unwrap();
+    let root = metadata.workspace_root.as_str();
+    let places: BTreeMap<_, _> = metadata.packages.iter().map(|p| (p.name.to_string(), place(p, root))).collect();
+    assert!(places.values().filter(|place| matches!(place, Place::Layer(_))).count() >= 5, "{places:?}");
+    for package in &metadata.packages {
+        let from = places[&package.name.to_string()];
+        for dependency in &package.dependencies {
+            // Tests of a module may use another module; what ships may not.
+            let Some(to) = places.get(&dependency.name).filter(|_| dependency.kind == DependencyKind::Normal) else {
+                continue;
+            };
+            assert!(may_see(from, *to), "{} ({from:?}) must not see {} ({to:?})", package.name, dependency.name);
+        }
+    }
+}
+
+#[test]
+fn no_io_below_the_modules() {
+    let metadata = MetadataCommand::new().exec().unwrap();
+    let root = metadata.workspace_root.as_str();
+    let nodes: BTreeMap<_, _> = metadata.resolve.as_ref().unwrap().nodes.iter().map(|n| (&n.id, n)).collect();
+    let layers = metadata.workspace_packages().into_iter().filter(|p| matches!(place(p, root), Place::Layer(_)));
+    for layer in layers {
+        let (mut seen, mut open) = (BTreeSet::new(), vec![&layer.id]);
+        while let Some(id) = open.pop() {
+            if !seen.insert(id) {
+                continue;
+            }
+            let name = metadata[id].name.as_str();
+            assert!(!IO.contains(&name), "{} must not see {name}, directly or through others", layer.name);
+            let normal = nodes[id].deps.iter().filter(|d| d.dep_kinds.iter().any(|k| k.kind == DependencyKind::Normal));
+            open.extend(normal.map(|dependency| &dependency.pkg));
+        }
+    }
+}
+
+// The rules must be able to fail.
+#[test]
+fn a_forbidden_arrow_is_noticed() {
+    assert!(!may_see(Place::Layer(1), Place::Layer(3)));
+    assert!(!may_see(Place::Layer(3), Place::Module));
+    assert!(!may_see(Place::Module, Place::Module));
+    assert!(!may_see(Place::Module, Place::App));
+    assert!(!may_see(Place::App, Place::Sim));
+}
