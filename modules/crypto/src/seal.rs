@@ -6,8 +6,10 @@ use hpke::aead::ChaCha20Poly1305;
 use hpke::kdf::HkdfSha256;
 use hpke::kem::{MlKem768, X25519HkdfSha256, XWing};
 use hpke::{Deserializable, Kem, OpModeR, OpModeS, Serializable, single_shot_open, single_shot_seal};
-use semper_support::crypto::{CryptoError, KemSuite, Open, Seal};
+use semper_support::crypto::{CryptoError, KemSuite, Open, Randomness as _, Seal};
 use zeroize::Zeroizing;
+
+use crate::SystemRandom;
 
 /// Seals for any recipient.
 #[derive(Clone, Copy, Debug, Default)]
@@ -50,16 +52,19 @@ impl OpenKey {
     /// # Errors
     /// `NoRandomness`.
     pub fn generate(suite: KemSuite) -> Result<Self, CryptoError> {
-        Ok(match suite {
+        match suite {
             KemSuite::X25519 => Self::fresh::<X25519HkdfSha256>(suite),
             KemSuite::MlKem768 => Self::fresh::<MlKem768>(suite),
             KemSuite::XWing => Self::fresh::<XWing>(suite),
-        })
+        }
     }
 
-    fn fresh<K: Kem>(suite: KemSuite) -> Self {
-        let (secret, public) = K::gen_keypair();
-        Self { suite, secret: Zeroizing::new(secret.to_bytes().to_vec()), public: public.to_bytes().to_vec() }
+    fn fresh<K: Kem>(suite: KemSuite) -> Result<Self, CryptoError> {
+        let mut material = Zeroizing::new([0; 64]);
+        SystemRandom.fill(&mut *material)?;
+        let (secret, public) = K::derive_keypair(&*material);
+        let secret = Zeroizing::new(secret.to_bytes().to_vec());
+        Ok(Self { suite, secret, public: public.to_bytes().to_vec() })
     }
 
     /// The key as it is kept: the suite's number (one byte) and the secret key. Whoever has these bytes can open.
