@@ -1,0 +1,86 @@
+//! Answering what waits.
+
+use anyhow::{Result, bail};
+use clap::Args;
+use semper_core::domain;
+use semper_core::hash::Digest;
+
+use super::{Common, ask};
+use crate::control::client::Client;
+use crate::control::{AnswerOrder, ApprovalView};
+use crate::party;
+
+/// Read something that waits for your answer, and answer.
+#[derive(Debug, Args)]
+pub(super) struct Approve {
+    /// Which one, as `semper approvals` lists it; the only one if left out
+    id: Option<String>,
+}
+
+/// Say no to something that waits for your answer.
+#[derive(Debug, Args)]
+pub(super) struct Decline {
+    /// Which one, as `semper approvals` lists it
+    id: String,
+}
+
+impl Approve {
+    pub(super) async fn run(self, common: &Common) -> Result<()> {
+        let session = party::connect(common.home()?, common.passphrase_file.as_deref(), false).await?;
+        let approval = find(session.client(), self.id.as_deref()).await?;
+        put(session.client(), &approval).await?;
+        session.settle().await
+    }
+}
+
+impl Decline {
+    pub(super) async fn run(self, common: &Common) -> Result<()> {
+        let session = party::connect(common.home()?, common.passphrase_file.as_deref(), false).await?;
+        let approval = find(session.client(), Some(&self.id)).await?;
+        let order = AnswerOrder { approve: false, seen: String::new(), reason: String::new() };
+        session.client().answer(&approval.id, &order).await?;
+        println!("Declined. Nothing was signed.");
+        session.settle().await
+    }
+}
+
+/// Lists what waits.
+pub(super) async fn list(common: &Common) -> Result<()> {
+    let session = party::connect(common.home()?, common.passphrase_file.as_deref(), false).await?;
+    let approvals = session.client().approvals().await?;
+    if approvals.is_empty() {
+        println!("Nothing waits for your answer.");
+    }
+    for approval in approvals {
+        println!("{}  {}  (deal {})", &approval.id[..12], approval.title, &approval.deal[..12]);
+    }
+    Ok(())
+}
+
+/// Shows the text and takes a typed answer.
+pub(super) async fn put(client: &Client, approval: &ApprovalView) -> Result<()> {
+    println!("{}\n", approval.title);
+    println!("{}\n", frame(&approval.text));
+    let seen = Digest::of(domain::RENDER, approval.text.as_bytes());
+    println!("Check words of this text: {}", ask::check_words(&seen));
+    let approve = ask::typed("Type `sign` to sign it, `no` to decline: ", "sign")?;
+    let order = AnswerOrder { approve, seen: seen.to_hex(), reason: String::new() };
+    client.answer(&approval.id, &order).await?;
+    println!("{}", if approve { "Signed." } else { "Declined. Nothing was signed." });
+    Ok(())
+}
+
+/// The signed text, set apart from what the program says itself.
+fn frame(text: &str) -> String {
+    text.lines().map(|line| format!("  | {line}")).collect::<Vec<_>>().join("\n")
+}
+
+async fn find(client: &Client, start: Option<&str>) -> Result<ApprovalView> {
+    let mut fitting = client.approvals().await?;
+    fitting.retain(|approval| start.is_none_or(|start| approval.id.starts_with(start)));
+    match (fitting.pop(), fitting.is_empty()) {
+        (Some(only), true) => Ok(only),
+        (None, _) => bail!("nothing like that waits for your answer; see `semper approvals`"),
+        (Some(_), false) => bail!("more than one fits; give more of its name, see `semper approvals`"),
+    }
+}

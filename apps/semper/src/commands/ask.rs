@@ -1,0 +1,62 @@
+//! Asking in the terminal.
+
+use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use semper_core::hash::Digest;
+use zeroize::Zeroizing;
+
+/// Asks until the user types `yes` or `no` in full; the end of the input is no answer.
+///
+/// # Errors
+/// The input ended: nothing was decided.
+pub(crate) fn typed(question: &str, yes: &str) -> Result<bool> {
+    let mut lines = std::io::stdin().lock().lines();
+    loop {
+        print!("{question}");
+        std::io::stdout().flush()?;
+        let Some(line) = lines.next() else {
+            bail!("no answer was given; nothing was signed, and the question still waits (see `semper approvals`)");
+        };
+        match line?.trim() {
+            answer if answer.eq_ignore_ascii_case(yes) => return Ok(true),
+            answer if answer.eq_ignore_ascii_case("no") => return Ok(false),
+            _ => {}
+        }
+    }
+}
+
+/// The passphrase, from a file or the terminal. `fresh` asks twice.
+///
+/// # Errors
+/// The file cannot be read, there is no terminal, or the two do not agree.
+pub(crate) fn passphrase(file: Option<&Path>, fresh: bool) -> Result<Zeroizing<Vec<u8>>> {
+    if let Some(file) = file {
+        let mut text = Zeroizing::new(std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?);
+        while text.last().is_some_and(|byte| matches!(byte, b'\n' | b'\r')) {
+            text.pop();
+        }
+        return Ok(text);
+    }
+    if !std::io::stdin().is_terminal() {
+        bail!("a passphrase is needed: give its file with --passphrase-file or SEMPER_PASSPHRASE_FILE");
+    }
+    let first = Zeroizing::new(rpassword::prompt_password("Passphrase: ")?);
+    if fresh {
+        let second = Zeroizing::new(rpassword::prompt_password("Once more: ")?);
+        if first != second {
+            bail!("the two passphrases differ; nothing was made");
+        }
+    }
+    Ok(Zeroizing::new(first.as_bytes().to_vec()))
+}
+
+/// Four groups of five digits from a hash, for comparing over the telephone: about 66 bits.
+pub(crate) fn check_words(hash: &Digest) -> String {
+    let groups = hash.as_bytes().chunks_exact(8).take(4).map(|chunk| {
+        let number = chunk.iter().fold(0_u64, |number, byte| (number << 8) | u64::from(*byte));
+        format!("{:05}", number % 100_000)
+    });
+    groups.collect::<Vec<_>>().join(" ")
+}

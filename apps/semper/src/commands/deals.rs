@@ -1,0 +1,184 @@
+//! Looking at deals.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::Subcommand;
+
+use super::Common;
+use crate::control::DealView;
+use crate::control::client::Client;
+use crate::party;
+
+/// Your deals.
+#[derive(Debug, Subcommand)]
+pub(super) enum Deals {
+    /// All of them, the youngest first
+    List {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// One of them
+    Show {
+        /// The beginning of its identifier
+        id: String,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write everything you can prove with into one file
+    Export {
+        /// The beginning of its identifier
+        id: String,
+        /// The file [default: the deal's identifier with .semper]
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// Write the files that belong to a deal into a folder
+    Files {
+        /// The beginning of its identifier
+        id: String,
+        /// The folder
+        #[arg(long, value_name = "DIR", default_value = ".")]
+        out: PathBuf,
+    },
+    /// Wait until a deal has ended
+    Wait {
+        /// The beginning of its identifier
+        id: String,
+    },
+    /// End a deal now, with what you can do alone
+    GiveUp {
+        /// The beginning of its identifier
+        id: String,
+    },
+}
+
+impl Deals {
+    pub(super) async fn run(self, common: &Common) -> Result<ExitCode> {
+        let session = party::connect(common.home()?, common.passphrase_file.as_deref(), false).await?;
+        let client = session.client();
+        match self {
+            Deals::List { json } => list(client, json).await?,
+            Deals::Show { id, json } => show(&client.deal(&id).await?, json)?,
+            Deals::Export { id, out } => export(client, &id, out).await?,
+            Deals::Files { id, out } => files(client, &id, &out).await?,
+            Deals::Wait { id } => {
+                let id = client.deal_id(&id).await?;
+                return finish(client, &id).await;
+            }
+            Deals::GiveUp { id } => {
+                let id = client.deal_id(&id).await?;
+                client.give_up(&id).await?;
+                return finish(client, &id).await;
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Waits until a deal has ended and says how; the exit code is 0 for success, 2 for any other end.
+pub(super) async fn finish(client: &Client, id: &str) -> Result<ExitCode> {
+    let mut last = String::new();
+    loop {
+        let deal = client.wait(id).await?;
+        let line = sentence(&deal);
+        if line != last {
+            println!("{line}");
+            last = line;
+        }
+        match deal.ending.as_deref() {
+            Some("success") => return Ok(ExitCode::SUCCESS),
+            Some(_) => return Ok(ExitCode::from(2)),
+            None => tokio::time::sleep(std::time::Duration::from_millis(100)).await,
+        }
+    }
+}
+
+/// Where a deal stands, in one sentence.
+pub(super) fn sentence(deal: &DealView) -> String {
+    let what = match (deal.ending.as_deref(), deal.waits_for.as_str()) {
+        (Some("success"), _) if deal.plan == "sign/1" => "signed: the contract binds both".to_owned(),
+        (Some("success"), _) => "done".to_owned(),
+        (Some("aborted"), _) => "aborted: nobody is bound".to_owned(),
+        (Some("lapsed"), _) => "ended before anything was signed: nobody is bound".to_owned(),
+        (Some("unconfirmed"), _) => "sent, but not acknowledged; it may have arrived".to_owned(),
+        (Some(other), _) => other.to_owned(),
+        (None, "us") => "waits for your answer (see `semper approvals`)".to_owned(),
+        (None, "peer") => format!("waits for {}", deal.peer),
+        (None, _) => "waits for the arbiter".to_owned(),
+    };
+    let trouble = deal.trouble.as_ref().filter(|_| deal.ending.is_none()).map(|trouble| format!(" [{trouble}]"));
+    format!("{}: {what}{}", deal.title, trouble.unwrap_or_default())
+}
+
+async fn list(client: &Client, json: bool) -> Result<()> {
+    let deals = client.deals().await?;
+    if json {
+        println!("{}", serde_json::to_string_pretty(&deals)?);
+        return Ok(());
+    }
+    if deals.is_empty() {
+        println!("No deals yet. Begin one with `semper sign FILE --with CONTACT`.");
+    }
+    for deal in deals {
+        println!("{}  {:<9}  {:<20}  {}", &deal.id[..12], deal.plan, deal.peer, sentence(&deal));
+    }
+    Ok(())
+}
+
+fn show(deal: &DealView, json: bool) -> Result<()> {
+    if json {
+        println!("{}", serde_json::to_string_pretty(deal)?);
+        return Ok(());
+    }
+    println!("{}", sentence(deal));
+    println!("  deal      {}", deal.id);
+    println!("  with      {} (we are the {})", deal.peer, deal.role);
+    println!("  opened    {}", semper_core::time::Time::from_unix(deal.opened));
+    println!("  step      {} ({})", deal.step, deal.state);
+    if let Some(cid) = &deal.cid {
+        println!("  contract  {cid}");
+    }
+    for file in &deal.files {
+        println!("  file      {} ({} bytes, hash {})", file.name, file.size, file.hash);
+    }
+    if let Some(trouble) = &deal.trouble {
+        println!("  trouble   {trouble}");
+    }
+    Ok(())
+}
+
+async fn export(client: &Client, id: &str, out: Option<PathBuf>) -> Result<()> {
+    let id = client.deal_id(id).await?;
+    let folder = client.folder(&id).await?;
+    let out = out.unwrap_or_else(|| PathBuf::from(format!("{}.semper", &id[..12])));
+    std::fs::write(&out, &folder).with_context(|| format!("cannot write {}", out.display()))?;
+    println!("{} ({} bytes). Anybody can check it with `semper verify`.", out.display(), folder.len());
+    Ok(())
+}
+
+async fn files(client: &Client, id: &str, out: &std::path::Path) -> Result<()> {
+    let deal = client.deal(id).await?;
+    std::fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
+    for file in &deal.files {
+        let bytes = client.file(&deal.id, &file.hash).await?;
+        let path = free_path(out, &file.name);
+        std::fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
+        println!("{}", path.display());
+    }
+    Ok(())
+}
+
+/// A path in `dir` that no file has yet: nothing of the user's is overwritten.
+fn free_path(dir: &std::path::Path, name: &str) -> PathBuf {
+    let mut path = dir.join(name);
+    let mut count = 1;
+    while path.exists() {
+        count += 1;
+        path = dir.join(format!("{count}-{name}"));
+    }
+    path
+}

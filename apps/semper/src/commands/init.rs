@@ -1,0 +1,61 @@
+//! Making a data directory.
+
+use std::net::{SocketAddr, TcpListener};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+
+use super::{Common, ask};
+use crate::home::{Config, Role};
+use crate::secrets::Secrets;
+
+/// Make a data directory with fresh keys.
+#[derive(Debug, Args)]
+pub(super) struct Init {
+    /// What you call yourself; others see it on your card
+    #[arg(long)]
+    name: String,
+    /// What the directory is for
+    #[arg(long, value_enum, default_value = "party")]
+    role: Role,
+    /// Where the inbox listens; port 0 takes a free port and keeps it
+    #[arg(long, default_value = "127.0.0.1:0")]
+    listen: SocketAddr,
+    /// The address under which others reach you, if it is another one (behind a proxy, with a domain name)
+    #[arg(long, value_name = "URL")]
+    address: Option<String>,
+    /// The address of a relay's mailboxes, if others cannot reach you at all
+    #[arg(long, value_name = "URL")]
+    relay: Option<String>,
+}
+
+impl Init {
+    pub(super) fn run(self, common: &Common) -> Result<()> {
+        let home = common.home()?;
+        if self.name.trim().is_empty() || self.name.len() > 200 {
+            bail!("a name has 1 to 200 bytes");
+        }
+        if home.config().is_ok() {
+            bail!("{} is in use already; choose another directory with --dir", home.dir().display());
+        }
+        let passphrase = ask::passphrase(common.passphrase_file.as_deref(), true)?;
+        if passphrase.len() < 8 {
+            bail!("a passphrase has at least 8 bytes; nothing was made");
+        }
+        let config = Config::new(self.name, self.role, free_port(self.listen)?, self.address, self.relay);
+        let secrets = Secrets::generate()?;
+        let card = secrets.card(&config, &[])?;
+        home.create(&config, &secrets.protect(&passphrase)?, &card)?;
+        println!("Made {} for {} ({}).", home.dir().display(), config.name, config.role.name());
+        println!("Your key: {}", secrets.key_set().id());
+        println!("Your card: {}. Give it to those you deal with.", home.card_path().display());
+        println!("There is no way to recover a lost passphrase: keep it, and keep a copy of the directory.");
+        Ok(())
+    }
+}
+
+/// The address, with a free port in the place of port 0.
+fn free_port(listen: SocketAddr) -> Result<SocketAddr> {
+    let listener = TcpListener::bind(listen).with_context(|| format!("cannot listen on {listen}"))?;
+    Ok(listener.local_addr()?)
+}

@@ -1,0 +1,133 @@
+//! The command line.
+
+mod approve;
+pub(crate) mod ask;
+mod contact;
+mod deals;
+mod demo;
+mod init;
+mod order;
+mod serve;
+mod verify;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+use crate::home::Home;
+
+/// Fair deals between parties who do not trust each other, with proof that a stranger can check.
+#[derive(Debug, Parser)]
+#[command(
+    name = "semper",
+    version,
+    about,
+    max_term_width = 110,
+    after_help = "Try `semper demo` first: it shows everything on this machine in half a minute."
+)]
+struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every command takes.
+#[derive(Clone, Debug, Args)]
+struct Common {
+    /// The data directory [default: ~/.local/share/semper]
+    #[arg(long, global = true, env = "SEMPER_DIR", value_name = "DIR")]
+    dir: Option<PathBuf>,
+    /// A file with the passphrase; without it the passphrase is asked for
+    #[arg(long, global = true, env = "SEMPER_PASSPHRASE_FILE", value_name = "FILE")]
+    passphrase_file: Option<PathBuf>,
+}
+
+impl Common {
+    fn home(&self) -> Result<Home> {
+        Home::at(self.dir.clone())
+    }
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make a data directory with fresh keys
+    Init(init::Init),
+    /// Run a party's node until it is stopped
+    Up(serve::Up),
+    /// Run a third party until it is stopped
+    Serve(serve::Serve),
+    /// Stop the node that runs on this data directory
+    Stop,
+    /// The contact book
+    #[command(subcommand)]
+    Contact(contact::Contact),
+    /// Propose a contract over files, and sign it together with the other party
+    Sign(order::Sign),
+    /// Send files, signed and acknowledged if you wish
+    Mail(order::Mail),
+    /// What waits for your answer
+    Approvals,
+    /// Read something that waits for your answer, and answer
+    Approve(approve::Approve),
+    /// Say no to something that waits for your answer
+    Decline(approve::Decline),
+    /// Your deals
+    #[command(subcommand)]
+    Deals(deals::Deals),
+    /// Certify that a name belongs to your keys
+    Certify(serve::Certify),
+    /// What a certification authority does: invite somebody, revoke a certificate
+    #[command(subcommand)]
+    Ca(serve::Ca),
+    /// Check a deal folder: what happened, who signed what, what is proven
+    Verify(verify::Verify),
+    /// See everything at work on this machine, with separate processes
+    Demo(demo::Demo),
+}
+
+/// Runs the command line.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let filter = EnvFilter::try_from_env("SEMPER_LOG").unwrap_or_else(|_| EnvFilter::new("error"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("semper: cannot start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(run(cli)) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("semper: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(cli: Cli) -> Result<ExitCode> {
+    let common = cli.common;
+    match cli.command {
+        Command::Verify(verify) => return verify.run(),
+        Command::Init(init) => init.run(&common)?,
+        Command::Up(up) => up.run(&common).await?,
+        Command::Serve(serve) => serve.run(&common).await?,
+        Command::Stop => serve::stop(&common).await?,
+        Command::Contact(contact) => contact.run(&common).await?,
+        Command::Sign(sign) => return sign.run(&common).await,
+        Command::Mail(mail) => return mail.run(&common).await,
+        Command::Approvals => approve::list(&common).await?,
+        Command::Approve(approve) => approve.run(&common).await?,
+        Command::Decline(decline) => decline.run(&common).await?,
+        Command::Deals(deals) => return deals.run(&common).await,
+        Command::Certify(certify) => certify.run(&common).await?,
+        Command::Ca(ca) => ca.run(&common).await?,
+        Command::Demo(demo) => demo.run().await?,
+    }
+    Ok(ExitCode::SUCCESS)
+}

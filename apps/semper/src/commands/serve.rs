@@ -1,0 +1,161 @@
+//! Running: a party's node, a third party.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{Common, ask};
+use crate::home::{Home, Role};
+use crate::party::{self, Running};
+use crate::policy::Policy;
+use crate::roles::ca;
+
+/// Run a party's node until it is stopped.
+#[derive(Debug, Args)]
+pub(super) struct Up {
+    /// Sign without asking what the policy allows; everything else still waits for you
+    #[arg(long, requires = "policy")]
+    yes: bool,
+    /// The policy file
+    #[arg(long, value_name = "FILE", requires = "yes")]
+    policy: Option<PathBuf>,
+}
+
+/// Run a third party until it is stopped.
+#[derive(Debug, Args)]
+pub(super) struct Serve {
+    /// The role, which must be the one that the directory was made for
+    #[arg(long, value_enum)]
+    role: Role,
+}
+
+/// Certify that a name belongs to your keys.
+#[derive(Debug, Args)]
+pub(super) struct Certify {
+    /// The certification authority's address
+    #[arg(long, value_name = "URL")]
+    ca: String,
+    /// The code that the authority gave you
+    #[arg(long)]
+    code: String,
+}
+
+/// What a certification authority does.
+#[derive(Debug, Subcommand)]
+pub(super) enum Ca {
+    /// Let somebody request a certificate in this name; prints a code for them
+    Invite {
+        /// The name that will stand in the certificate, as you have checked it
+        name: String,
+    },
+    /// Revoke a certificate
+    Revoke {
+        /// Its serial number in hexadecimal digits
+        serial: String,
+    },
+    /// What was issued
+    List,
+}
+
+impl Up {
+    pub(super) async fn run(self, common: &Common) -> Result<()> {
+        let home = common.home()?;
+        let config = home.config()?;
+        if config.role != Role::Party {
+            bail!("this directory was made for the role {0}; use `semper serve --role {0}`", config.role.name());
+        }
+        let policy = self.policy.as_deref().map(Policy::read).transpose()?;
+        let passphrase = ask::passphrase(common.passphrase_file.as_deref(), false)?;
+        let running = Running::start(&home, &passphrase, policy, true).await?;
+        println!("{} runs; its inbox is {}. Stop it with Ctrl-C or `semper stop`.", config.name, config.inbox_url());
+        until_stopped(running).await
+    }
+}
+
+impl Serve {
+    pub(super) async fn run(self, common: &Common) -> Result<()> {
+        let home = common.home()?;
+        let config = home.config()?;
+        if config.role != self.role {
+            bail!("this directory was made for the role {}, not {}", config.role.name(), self.role.name());
+        }
+        let passphrase = ask::passphrase(common.passphrase_file.as_deref(), false)?;
+        let running = Running::start(&home, &passphrase, None, true).await?;
+        println!(
+            "{} runs as {} on {}. Stop it with Ctrl-C or `semper stop`.",
+            config.name,
+            config.role.name(),
+            config.listen
+        );
+        until_stopped(running).await
+    }
+}
+
+async fn until_stopped(running: Running) -> Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+        () = running.asked_to_stop() => {}
+    }
+    running.stop().await;
+    Ok(())
+}
+
+/// Stops the node that runs on a data directory.
+pub(super) async fn stop(common: &Common) -> Result<()> {
+    let home = common.home()?;
+    match party::running_client(&home).await? {
+        Some(client) => {
+            client.stop().await?;
+            println!("Stopped.");
+        }
+        None => println!("No node runs on {}.", home.dir().display()),
+    }
+    Ok(())
+}
+
+impl Certify {
+    pub(super) async fn run(self, common: &Common) -> Result<()> {
+        let home = common.home()?;
+        let passphrase = ask::passphrase(common.passphrase_file.as_deref(), false)?;
+        let secrets = party::unlock(&home, &passphrase)?;
+        let config = home.config()?;
+        let chain = ca::enrol(&self.ca, &self.code, &config.name, &secrets).await?;
+        home.set_card(&secrets.card(&config, &chain)?)?;
+        println!("Certified. Your card {} now carries the certificate; give it out again.", home.card_path().display());
+        Ok(())
+    }
+}
+
+impl Ca {
+    pub(super) async fn run(self, common: &Common) -> Result<()> {
+        let home = ca_home(common)?;
+        let client = ca::Operator::connect(&home)
+            .context("the authority does not run; start it with `semper serve --role ca`")?;
+        match self {
+            Ca::Invite { name } => println!("{}", client.invite(&name).await?),
+            Ca::Revoke { serial } => {
+                client.revoke(&serial).await?;
+                println!("Revoked. The next revocation list names it.");
+            }
+            Ca::List => {
+                for issued in client.list().await? {
+                    let state = if issued.revoked { "revoked" } else { "valid" };
+                    println!("{}  {state:<7}  {}  key {}", issued.serial, issued.name, issued.key_set);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn ca_home(common: &Common) -> Result<Home> {
+    let home = common.home()?;
+    if home.config()?.role != Role::Ca {
+        bail!("{} does not belong to a certification authority", home.dir().display());
+    }
+    Ok(home)
+}

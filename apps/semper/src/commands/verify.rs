@@ -1,0 +1,150 @@
+//! Checking a deal folder. Needs no node, no key and no network.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use semper_core::cbor::Decode;
+use semper_core::container::Disposition;
+use semper_core::ids::KeySetId;
+use semper_core::party::Role;
+use semper_crypto::Verifier;
+use semper_exchange::evidence::{Contract, Folder, Report, Standing, Transfer, verify};
+use serde_json::{Value, json};
+
+/// Check a deal folder: what happened, who signed what, what is proven.
+///
+/// The exit code is 0 if the folder is sound, 1 if it is damaged, altered or incomplete.
+#[derive(Debug, Args)]
+pub(super) struct Verify {
+    /// The folder: a *.semper file
+    folder: PathBuf,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Verify {
+    pub(super) fn run(self) -> Result<ExitCode> {
+        let name = self.folder.display();
+        let size = std::fs::metadata(&self.folder).with_context(|| format!("cannot read {name}"))?.len();
+        if size > Folder::BYTES_MAX as u64 {
+            anyhow::bail!("{name} has {size} bytes; a deal folder has at most {}", Folder::BYTES_MAX);
+        }
+        let bytes = std::fs::read(&self.folder).with_context(|| format!("cannot read {name}"))?;
+        let folder = match Folder::from_bytes(&bytes) {
+            Ok(folder) => folder,
+            Err(error) => {
+                if self.json {
+                    println!("{:#}", json!({ "sound": false, "error": error.to_string() }));
+                } else {
+                    println!("REFUSED  {name}: {error}");
+                }
+                return Ok(ExitCode::FAILURE);
+            }
+        };
+        let report = verify(&Verifier, &folder);
+        if self.json {
+            println!("{:#}", to_json(&report))
+        } else {
+            print(&report)
+        }
+        Ok(if report.is_sound() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+}
+
+fn print(report: &Report) {
+    println!("{}  deal {}", if report.is_sound() { "SOUND" } else { "NOT SOUND" }, report.deal);
+    for contract in &report.contracts {
+        println!("\nContract {}", contract.cid);
+        println!("  {}", contract.standing);
+        for role in [Role::ORIGINATOR, Role::RESPONDER] {
+            if let Some(key_set) = contract.core.party(role) {
+                println!("  {role:<10}  key {key_set}");
+            }
+        }
+        println!("  arbiter     key {}", contract.core.terms.arbiter.key_set);
+        for (hash, size) in &contract.files {
+            match size {
+                Some(size) => println!("  file        {hash}, {size} bytes, in the folder, matches"),
+                None => println!("  file        {hash}, not in the folder"),
+            }
+        }
+        for line in contract.text.iter().flat_map(|text| text.lines()) {
+            println!("  | {line}");
+        }
+    }
+    for transfer in &report.transfers {
+        println!("\nTransfer of container {}", transfer.container);
+        match transfer.origin {
+            Some(origin) => println!("  sent by key {origin}: proven by its signature"),
+            None => println!("  who sent it is not proven"),
+        }
+        match &transfer.receipt {
+            Some(receipt) => println!("  {}: proven by its signature", receipt_sentence(receipt)),
+            None => println!("  that it was received is not proven"),
+        }
+    }
+    if report.contracts.is_empty() && report.transfers.is_empty() {
+        println!("\nThe folder holds neither a contract nor a transfer: it proves nothing.");
+    }
+    if !report.findings.is_empty() {
+        println!();
+    }
+    for finding in &report.findings {
+        println!("{} {finding}", if finding.is_fault() { "FAULT" } else { "NOTE " });
+    }
+}
+
+fn receipt_sentence(receipt: &semper_exchange::evidence::Receipt) -> String {
+    match &receipt.disposition {
+        Disposition::Accepted => format!("received by key {} on {}", receipt.by, receipt.time),
+        Disposition::Refused(reason) => format!("refused by key {} on {} ({reason})", receipt.by, receipt.time),
+    }
+}
+
+fn to_json(report: &Report) -> Value {
+    json!({
+        "sound": report.is_sound(),
+        "deal": report.deal.to_string(),
+        "contracts": report.contracts.iter().map(contract_json).collect::<Vec<_>>(),
+        "transfers": report.transfers.iter().map(transfer_json).collect::<Vec<_>>(),
+        "key_sets": report.key_sets.iter().map(|key_set| key_set.id().to_string()).collect::<Vec<_>>(),
+        "findings": report.findings.iter()
+            .map(|finding| json!({ "fault": finding.is_fault(), "text": finding.to_string() })).collect::<Vec<_>>(),
+    })
+}
+
+fn contract_json(contract: &Contract) -> Value {
+    let party = |role| contract.core.party(role).as_ref().map(KeySetId::to_string);
+    let (standing, time) = match contract.standing {
+        Standing::Complete => ("complete", None),
+        Standing::Resolved { time } => ("resolved", Some(time.unix())),
+        Standing::Aborted { time } => ("aborted", Some(time.unix())),
+        Standing::Open { .. } => ("open", None),
+    };
+    json!({
+        "cid": contract.cid.to_string(),
+        "standing": standing,
+        "binding": matches!(contract.standing, Standing::Complete | Standing::Resolved { .. }),
+        "verdict_time": time,
+        "originator": party(Role::ORIGINATOR),
+        "responder": party(Role::RESPONDER),
+        "arbiter": contract.core.terms.arbiter.key_set.to_string(),
+        "text": contract.text,
+        "files": contract.files.iter().map(|(hash, size)| json!({ "hash": hash.to_string(), "bytes": size })).collect::<Vec<_>>(),
+    })
+}
+
+fn transfer_json(transfer: &Transfer) -> Value {
+    json!({
+        "container": transfer.container.to_string(),
+        "origin": transfer.origin.map(|origin| origin.to_string()),
+        "receipt": transfer.receipt.as_ref().map(|receipt| json!({
+            "by": receipt.by.to_string(),
+            "time": receipt.time.unix(),
+            "accepted": receipt.disposition == Disposition::Accepted,
+        })),
+    })
+}

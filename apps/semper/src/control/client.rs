@@ -1,0 +1,156 @@
+//! The calling side of the control interface.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use reqwest::{Method, Response};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::{
+    AnswerOrder, ApprovalView, ContactOrder, ContactView, DealView, Endpoint, MailOrder, Opened, Problem, SignOrder,
+};
+
+/// A connection to a running node.
+#[derive(Clone, Debug)]
+pub struct Client {
+    http: reqwest::Client,
+    endpoint: Endpoint,
+}
+
+impl Client {
+    /// A client for the node that `endpoint` describes.
+    ///
+    /// # Errors
+    /// The HTTP client cannot be made.
+    pub fn new(endpoint: Endpoint) -> Result<Self> {
+        let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(60)).build()?;
+        Ok(Self { http, endpoint })
+    }
+
+    /// Whether the node answers.
+    pub async fn is_alive(&self) -> bool {
+        self.get::<()>("/alive").await.is_ok()
+    }
+
+    async fn call(&self, method: Method, path: &str, body: Option<&impl Serialize>) -> Result<Response> {
+        let url = format!("http://127.0.0.1:{}{path}", self.endpoint.port);
+        let mut request = self.http.request(method, url).bearer_auth(&self.endpoint.token);
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let response = request.send().await.context("the node does not answer")?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        let status = response.status();
+        match response.json::<Problem>().await {
+            Ok(problem) => bail!("{}: {}", problem.title, problem.detail),
+            Err(_) => bail!("the node answered {status}"),
+        }
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
+        self.call(Method::GET, path, None::<&()>).await?.json().await.context("the node's answer is not readable")
+    }
+
+    async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T> {
+        self.call(Method::POST, path, Some(body)).await?.json().await.context("the node's answer is not readable")
+    }
+
+    /// All deals, the youngest first.
+    pub async fn deals(&self) -> Result<Vec<DealView>> {
+        let mut all: Vec<DealView> = Vec::new();
+        loop {
+            let after = all.iter().map(|deal| deal.id.clone()).max();
+            let path = after.map_or("/deals".to_owned(), |after| format!("/deals?after={after}"));
+            let page: Vec<DealView> = self.get(&path).await?;
+            if page.is_empty() {
+                all.sort_by_key(|deal| std::cmp::Reverse(deal.opened));
+                return Ok(all);
+            }
+            all.extend(page);
+        }
+    }
+
+    /// One deal. `id` may be the beginning of its identifier if only one deal begins so.
+    pub async fn deal(&self, id: &str) -> Result<DealView> {
+        let id = self.deal_id(id).await?;
+        self.get(&format!("/deals/{id}")).await
+    }
+
+    /// The whole identifier of the deal that begins with `start`.
+    pub async fn deal_id(&self, start: &str) -> Result<String> {
+        if start.len() == 32 {
+            return Ok(start.to_owned());
+        }
+        let deals = self.deals().await?;
+        let mut fitting = deals.into_iter().filter(|deal| deal.id.starts_with(start));
+        match (fitting.next(), fitting.next()) {
+            (Some(deal), None) => Ok(deal.id),
+            (None, _) => bail!("there is no deal that begins with {start:?}; see `semper deals list`"),
+            (Some(_), Some(_)) => bail!("more than one deal begins with {start:?}; give more of its identifier"),
+        }
+    }
+
+    /// The deal, as soon as it has ended or waits for the user, or after some seconds.
+    pub async fn wait(&self, id: &str) -> Result<DealView> {
+        self.get(&format!("/deals/{id}/wait")).await
+    }
+
+    /// The deal's folder, as its file holds it.
+    pub async fn folder(&self, id: &str) -> Result<Vec<u8>> {
+        Ok(self.call(Method::GET, &format!("/deals/{id}/folder"), None::<&()>).await?.bytes().await?.to_vec())
+    }
+
+    /// A file of a deal.
+    pub async fn file(&self, id: &str, hash: &str) -> Result<Vec<u8>> {
+        let path = format!("/deals/{id}/files/{hash}");
+        Ok(self.call(Method::GET, &path, None::<&()>).await?.bytes().await?.to_vec())
+    }
+
+    /// Ends a deal with what this party can do alone.
+    pub async fn give_up(&self, id: &str) -> Result<DealView> {
+        self.post(&format!("/deals/{id}/give-up"), &()).await
+    }
+
+    /// What waits for the user's word.
+    pub async fn approvals(&self) -> Result<Vec<ApprovalView>> {
+        self.get("/approvals").await
+    }
+
+    /// Answers.
+    pub async fn answer(&self, id: &str, order: &AnswerOrder) -> Result<()> {
+        self.post(&format!("/approvals/{id}"), order).await
+    }
+
+    /// The contact book.
+    pub async fn contacts(&self) -> Result<Vec<ContactView>> {
+        self.get("/contacts").await
+    }
+
+    /// Adds a contact.
+    pub async fn add_contact(&self, order: &ContactOrder) -> Result<ContactView> {
+        self.post("/contacts", order).await
+    }
+
+    /// Removes a contact.
+    pub async fn remove_contact(&self, name: &str) -> Result<()> {
+        self.call(Method::DELETE, &format!("/contacts/{name}"), None::<&()>).await.map(drop)
+    }
+
+    /// Proposes a contract.
+    pub async fn sign(&self, order: &SignOrder) -> Result<Opened> {
+        self.post("/sign", order).await
+    }
+
+    /// Sends a container.
+    pub async fn mail(&self, order: &MailOrder) -> Result<Opened> {
+        self.post("/mail", order).await
+    }
+
+    /// Stops the node.
+    pub async fn stop(&self) -> Result<()> {
+        self.post("/stop", &()).await
+    }
+}

@@ -1,0 +1,185 @@
+//! The control interface of a running node: HTTP with JSON on a loopback port, for the same user only.
+//!
+//! A node writes its port and a random token to `run/control.json` in its data directory, which only its owner can read. Every
+//! request carries the token. The command line has no other way to a node: where none runs, it starts one for itself.
+
+pub mod client;
+pub mod server;
+
+use serde::{Deserialize, Serialize};
+
+/// What `run/control.json` says.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Endpoint {
+    /// The process.
+    pub pid: u32,
+    /// The loopback port.
+    pub port: u16,
+    /// The token, 64 hexadecimal digits.
+    pub token: String,
+}
+
+/// A deal, for the screen.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DealView {
+    /// Its identifier.
+    pub id: String,
+    /// Its plan.
+    pub plan: String,
+    /// What it is about.
+    pub title: String,
+    /// The other party, as the contact book calls it.
+    pub peer: String,
+    /// Our role.
+    pub role: String,
+    /// The step that it is at.
+    pub step: String,
+    /// The state within the step.
+    pub state: String,
+    /// Who is waited for: `us`, `peer`, `arbiter`, `nothing`.
+    pub waits_for: String,
+    /// How it ended: `success`, `aborted`, `lapsed`, `unconfirmed`.
+    pub ending: Option<String>,
+    /// When it was opened here, in seconds since 1970.
+    pub opened: u64,
+    /// The contract's identifier, if there is one.
+    pub cid: Option<String>,
+    /// The last thing that went wrong.
+    pub trouble: Option<String>,
+    /// The files that belong to it.
+    pub files: Vec<FileView>,
+}
+
+/// A file of a deal.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct FileView {
+    /// Its name.
+    pub name: String,
+    /// Its hash.
+    pub hash: String,
+    /// Its size in bytes.
+    pub size: usize,
+}
+
+/// Something that waits for the user's word.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ApprovalView {
+    /// Its identifier: the statement's.
+    pub id: String,
+    /// The deal.
+    pub deal: String,
+    /// What is asked, in one line.
+    pub title: String,
+    /// The text that is signed, as it is shown.
+    pub text: String,
+    /// Since when it waits, in seconds since 1970.
+    pub since: u64,
+}
+
+/// The user's answer.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct AnswerOrder {
+    /// Yes or no.
+    pub approve: bool,
+    /// The hash of the text that the user has seen: what is approved is what was shown.
+    pub seen: String,
+    /// Why not, if not.
+    #[serde(default)]
+    pub reason: String,
+}
+
+/// A contact, for the screen.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ContactView {
+    /// What we call it.
+    pub name: String,
+    /// Its key set.
+    pub key_set: String,
+    /// The fingerprint in groups, to compare over the telephone.
+    pub fingerprint: String,
+    /// Where its inbox is.
+    pub inbox: Option<String>,
+    /// Whether we accept it as an arbiter.
+    pub arbiter: bool,
+    /// Names that certificates give to the key set.
+    pub certificates: usize,
+}
+
+/// A new contact.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ContactOrder {
+    /// The contact card, as its file holds it.
+    pub card: String,
+    /// What to call it; its own name for itself if empty.
+    #[serde(default)]
+    pub name: String,
+    /// Whether to accept it as an arbiter.
+    #[serde(default)]
+    pub arbiter: bool,
+}
+
+/// A file that travels through the control interface.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct FileOrder {
+    /// Its name, without a path.
+    pub name: String,
+    /// Its media type.
+    pub media_type: String,
+    /// Its bytes in base64.
+    pub base64: String,
+}
+
+/// A contract to be proposed and signed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SignOrder {
+    /// The other party, by its name in the contact book.
+    pub with: String,
+    /// The arbiter, by its name in the contact book; the only accepted one if empty.
+    #[serde(default)]
+    pub arbiter: String,
+    /// The files.
+    pub files: Vec<FileOrder>,
+    /// Terms in words.
+    #[serde(default)]
+    pub terms: String,
+    /// The law that applies, in words.
+    #[serde(default)]
+    pub law: String,
+    /// The language, `en` or `de`.
+    pub locale: String,
+    /// How long each message is waited for, in seconds.
+    pub patience: u64,
+    /// How long from now the arbiter can be asked, in seconds.
+    pub valid_for: u64,
+}
+
+/// A container to be sent.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct MailOrder {
+    /// The receiver, by its name in the contact book.
+    pub to: String,
+    /// The files.
+    pub files: Vec<FileOrder>,
+    /// Whether we sign that it is from us.
+    pub signed: bool,
+    /// Whether the receiver is asked to sign that it has it.
+    pub acknowledged: bool,
+}
+
+/// A deal was opened.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Opened {
+    /// Its identifier.
+    pub deal: String,
+}
+
+/// What went wrong, as RFC 9457 says it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Problem {
+    /// What kind of problem.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// What happened.
+    pub detail: String,
+}

@@ -1,0 +1,224 @@
+//! The serving side of the control interface.
+
+use std::sync::Arc;
+
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{delete, get, post};
+use axum::{Json, Router};
+use semper_core::cbor::Encode;
+use semper_core::ids::{DealId, StatementId};
+use semper_support::channel::MESSAGE_BYTES_MAX;
+use semper_support::engine::Input;
+use serde::Deserialize;
+use tokio::sync::Notify;
+
+use super::{AnswerOrder, ApprovalView, ContactOrder, ContactView, DealView, MailOrder, Opened, Problem, SignOrder};
+use crate::node::{Node, NodeError};
+use crate::orders;
+use crate::vault::{Vault, VaultError};
+
+/// What the control interface controls.
+#[derive(Clone)]
+pub struct Controlled {
+    /// The node.
+    pub node: Arc<Node>,
+    /// The holder of the keys, for the user's answers.
+    pub vault: Arc<Vault>,
+}
+
+/// `routes` and what every running process has: `GET /alive` and `POST /stop`. Every request must carry `token` and name a loopback
+/// host, so that neither another user nor a web page can reach them.
+pub fn guarded(routes: Router, token: String, stop: Arc<Notify>) -> Router {
+    let token: Arc<str> = token.into();
+    let stop = move || async move {
+        stop.notify_one();
+        Json(())
+    };
+    routes
+        .route("/alive", get(async || Json(())))
+        .route("/stop", post(stop))
+        .layer(middleware::from_fn_with_state(token, authorised))
+}
+
+/// The routes of a party's node.
+pub fn party_routes(controlled: Controlled) -> Router {
+    Router::new()
+        .route("/deals", get(deals))
+        .route("/deals/{id}", get(deal))
+        .route("/deals/{id}/wait", get(wait))
+        .route("/deals/{id}/folder", get(folder))
+        .route("/deals/{id}/files/{hash}", get(file))
+        .route("/deals/{id}/give-up", post(give_up))
+        .route("/approvals", get(approvals))
+        .route("/approvals/{id}", post(answer))
+        .route("/contacts", get(contacts).post(add_contact))
+        .route("/contacts/{name}", delete(remove_contact))
+        .route("/sign", post(sign))
+        .route("/mail", post(mail))
+        .layer(DefaultBodyLimit::max(2 * MESSAGE_BYTES_MAX))
+        .with_state(controlled)
+}
+
+async fn authorised(State(token): State<Arc<str>>, request: Request, next: Next) -> Response {
+    if is_authorised(&token, request.headers()) {
+        return next.run(request).await;
+    }
+    Failure::new(StatusCode::UNAUTHORIZED, "not allowed", "the control token is missing or wrong").into_response()
+}
+
+fn is_authorised(token: &str, headers: &HeaderMap) -> bool {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let local = text(header::HOST).is_some_and(|host| host.starts_with("127.0.0.1:") || host.starts_with("[::1]:"));
+    let given = text(header::AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer "));
+    local && given.is_some_and(|given| verify_slices_are_equal(given.as_bytes(), token.as_bytes()).is_ok())
+}
+
+/// An error, as the caller sees it.
+pub struct Failure(Problem);
+
+impl Failure {
+    fn new(status: StatusCode, title: &str, detail: impl ToString) -> Self {
+        Self(Problem { title: title.to_owned(), status: status.as_u16(), detail: detail.to_string() })
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        (status, [(header::CONTENT_TYPE, "application/problem+json")], Json(self.0)).into_response()
+    }
+}
+
+impl From<NodeError> for Failure {
+    fn from(error: NodeError) -> Self {
+        let (status, title) = match &error {
+            NodeError::NoSuchDeal(_) => (StatusCode::NOT_FOUND, "no such deal"),
+            NodeError::Commit(_) | NodeError::Read(_) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "storage failed; nothing was changed")
+            }
+            _ => (StatusCode::CONFLICT, "not possible; nothing was changed"),
+        };
+        Self::new(status, title, error)
+    }
+}
+
+impl From<VaultError> for Failure {
+    fn from(error: VaultError) -> Self {
+        Self::new(StatusCode::CONFLICT, "the answer was not taken; nothing was signed", error)
+    }
+}
+
+impl From<orders::OrderError> for Failure {
+    fn from(error: orders::OrderError) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "the order is not usable; nothing was sent", error)
+    }
+}
+
+type Reply<T> = Result<Json<T>, Failure>;
+
+/// Deals that are listed at once.
+const PAGE: usize = 200;
+
+#[derive(Deserialize)]
+struct After {
+    after: Option<String>,
+}
+
+async fn deals(State(on): State<Controlled>, Query(After { after }): Query<After>) -> Reply<Vec<DealView>> {
+    let after = after.map(|text| deal_id(&text)).transpose()?;
+    let mut entries = on.node.entries(after, PAGE).await?;
+    entries.sort_by_key(|entry| std::cmp::Reverse(entry.opened));
+    Ok(Json(entries.iter().map(orders::view).collect()))
+}
+
+async fn deal(State(on): State<Controlled>, Path(id): Path<String>) -> Reply<DealView> {
+    let id = deal_id(&id)?;
+    let mut view = orders::view(&on.node.entry(id).await?);
+    view.files = orders::files(&on.node.folder(id).await?);
+    Ok(Json(view))
+}
+
+/// How long a request waits for a change before it answers with what is.
+const LONG_POLL: std::time::Duration = std::time::Duration::from_secs(20);
+
+/// Answers when the deal has ended or something about it needs the user, at the latest after [`LONG_POLL`].
+async fn wait(State(on): State<Controlled>, Path(id): Path<String>) -> Reply<DealView> {
+    let id = deal_id(&id)?;
+    let mut changes = on.node.changes();
+    let until = tokio::time::Instant::now() + LONG_POLL;
+    loop {
+        let entry = on.node.entry(id).await?;
+        let asked = on.vault.waiting().await?.iter().any(|approval| approval.deal == id);
+        if entry.deal.ending().is_some() || asked || tokio::time::timeout_at(until, changes.changed()).await.is_err() {
+            return Ok(Json(orders::view(&entry)));
+        }
+    }
+}
+
+async fn folder(State(on): State<Controlled>, Path(id): Path<String>) -> Result<Bytes, Failure> {
+    Ok(on.node.folder(deal_id(&id)?).await?.to_bytes().into())
+}
+
+async fn file(State(on): State<Controlled>, Path((id, hash)): Path<(String, String)>) -> Result<Bytes, Failure> {
+    let folder = on.node.folder(deal_id(&id)?).await?;
+    orders::file(&folder, &hash)
+        .map(Bytes::from)
+        .ok_or_else(|| Failure::new(StatusCode::NOT_FOUND, "no such file", "the deal has no file with this hash"))
+}
+
+async fn give_up(State(on): State<Controlled>, Path(id): Path<String>) -> Reply<DealView> {
+    let id = deal_id(&id)?;
+    on.node.step(id, Input::GiveUp.into()).await?;
+    Ok(Json(orders::view(&on.node.entry(id).await?)))
+}
+
+async fn approvals(State(on): State<Controlled>) -> Reply<Vec<ApprovalView>> {
+    let waiting = on.vault.waiting().await?;
+    Ok(Json(waiting.into_iter().map(|approval| approval.view()).collect()))
+}
+
+async fn answer(State(on): State<Controlled>, Path(id): Path<String>, Json(order): Json<AnswerOrder>) -> Reply<()> {
+    let bad =
+        || Failure::new(StatusCode::BAD_REQUEST, "not an approval", "an approval's name has 64 hexadecimal digits");
+    let id = StatementId::parse(&id).ok_or_else(bad)?;
+    on.vault.answer(id, &order).await?;
+    on.node.look_at_asks();
+    Ok(Json(()))
+}
+
+async fn contacts(State(on): State<Controlled>) -> Reply<Vec<ContactView>> {
+    let contacts = on.node.book().all().await.map_err(NodeError::Book)?;
+    Ok(Json(contacts.iter().map(orders::contact_view).collect()))
+}
+
+async fn add_contact(State(on): State<Controlled>, Json(order): Json<ContactOrder>) -> Reply<ContactView> {
+    let contact = on.node.book().add(&order.card, &order.name, order.arbiter).await.map_err(NodeError::Book)?;
+    Ok(Json(orders::contact_view(&contact)))
+}
+
+async fn remove_contact(State(on): State<Controlled>, Path(name): Path<String>) -> Reply<()> {
+    on.node.book().remove(&name).await.map_err(NodeError::Book)?;
+    Ok(Json(()))
+}
+
+async fn sign(State(on): State<Controlled>, Json(order): Json<SignOrder>) -> Reply<Opened> {
+    let (deal, title, peer) = orders::sign(&on.node, order).await?;
+    let id = on.node.begin(deal, title, peer).await?;
+    Ok(Json(Opened { deal: id.to_string() }))
+}
+
+async fn mail(State(on): State<Controlled>, Json(order): Json<MailOrder>) -> Reply<Opened> {
+    let (deal, title, peer) = orders::mail(&on.node, order).await?;
+    let id = on.node.begin(deal, title, peer).await?;
+    Ok(Json(Opened { deal: id.to_string() }))
+}
+
+fn deal_id(text: &str) -> Result<DealId, Failure> {
+    let bad = || Failure::new(StatusCode::BAD_REQUEST, "not a deal", "a deal's name has 32 hexadecimal digits");
+    DealId::parse(text).ok_or_else(bad)
+}

@@ -1,0 +1,267 @@
+//! The data directory of one party or third party.
+//!
+//! ```text
+//! semper.toml          name, role, addresses; made by `semper init`, may be edited while no node runs
+//! keys                 the secret keys, encrypted under the passphrase
+//! card.txt             the contact card, to be given to others
+//! archive/             everything that was received, sent, signed and decided
+//! run/control.json     how to reach the running node; there while one runs
+//! ```
+
+use std::fs;
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+
+use crate::control::Endpoint;
+
+/// A data directory.
+#[derive(Clone, Debug)]
+pub struct Home {
+    dir: PathBuf,
+}
+
+/// `semper.toml`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// What the party calls itself.
+    pub name: String,
+    /// What this directory is for.
+    pub role: Role,
+    /// Where the inbox listens.
+    pub listen: SocketAddr,
+    /// The address under which others reach this process, if it is not the one above (behind a proxy, with a domain name); the inbox
+    /// is at `/inbox` below it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// A relay that keeps a mailbox for this party, for parties that others cannot reach.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub relay: Option<String>,
+    /// TLS for the inbox.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Tls>,
+    /// A file with the certification authorities, in PEM, whose certificates are accepted for `https` addresses; the system's if
+    /// there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub anchors: Option<PathBuf>,
+    /// A proxy for everything that is sent, such as `socks5h://127.0.0.1:9050` for Tor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<String>,
+    /// How long a message of the other party is waited for, in seconds, before a deal is ended with the arbiter's help.
+    #[serde(default = "Config::patience")]
+    pub patience: u64,
+    /// The longest pause between two attempts to reach an inbox, in seconds.
+    #[serde(default = "Config::retry_max")]
+    pub retry_max: u64,
+}
+
+/// TLS for the inbox: files in PEM.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// The certificate and the chain up to the authority.
+    pub certificate: PathBuf,
+    /// The private key.
+    pub key: PathBuf,
+}
+
+impl Config {
+    const fn patience() -> u64 {
+        24 * 3600
+    }
+
+    const fn retry_max() -> u64 {
+        300
+    }
+
+    /// The configuration that `semper init` writes.
+    pub fn new(name: String, role: Role, listen: SocketAddr, address: Option<String>, relay: Option<String>) -> Self {
+        let (patience, retry_max) = (Self::patience(), Self::retry_max());
+        Self { name, role, listen, address, relay, tls: None, anchors: None, proxy: None, patience, retry_max }
+    }
+
+    /// Where others reach this process.
+    pub fn base_url(&self) -> String {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        let base = self.address.clone().unwrap_or_else(|| format!("{scheme}://{}", self.listen));
+        base.trim_end_matches('/').to_owned()
+    }
+
+    /// Where the inbox takes messages.
+    pub fn inbox_url(&self) -> String {
+        format!("{}/inbox", self.base_url())
+    }
+}
+
+/// What a data directory is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// A party that makes deals.
+    Party,
+    /// An arbiter.
+    Arbiter,
+    /// A certification authority.
+    Ca,
+    /// A relay that keeps mailboxes for parties without an address.
+    Relay,
+}
+
+impl Role {
+    /// The name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Role::Party => "party",
+            Role::Arbiter => "arbiter",
+            Role::Ca => "ca",
+            Role::Relay => "relay",
+        }
+    }
+}
+
+impl Home {
+    /// The directory `dir`, or the one that belongs to the user.
+    ///
+    /// # Errors
+    /// No directory was given and the user has no home directory.
+    pub fn at(dir: Option<PathBuf>) -> Result<Self> {
+        let dir = match dir {
+            Some(dir) => dir,
+            None => match std::env::var_os("XDG_DATA_HOME") {
+                Some(data) => PathBuf::from(data).join("semper"),
+                None => std::env::home_dir().context("no home directory; use --dir")?.join(".local/share/semper"),
+            },
+        };
+        Ok(Self { dir })
+    }
+
+    /// The directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The archive's directory.
+    pub fn archive(&self) -> PathBuf {
+        self.dir.join("archive")
+    }
+
+    fn config_path(&self) -> PathBuf {
+        self.dir.join("semper.toml")
+    }
+
+    fn keys_path(&self) -> PathBuf {
+        self.dir.join("keys")
+    }
+
+    /// The contact card's file.
+    pub fn card_path(&self) -> PathBuf {
+        self.dir.join("card.txt")
+    }
+
+    fn endpoint_path(&self) -> PathBuf {
+        self.dir.join("run/control.json")
+    }
+
+    /// Makes the directory, readable by its owner only.
+    ///
+    /// # Errors
+    /// It holds keys already, or cannot be written.
+    pub fn create(&self, config: &Config, keys: &[u8], card: &str) -> Result<()> {
+        if self.keys_path().exists() {
+            bail!("{} is in use already; choose another directory with --dir", self.dir.display());
+        }
+        make_private_dir(&self.dir)?;
+        write_private(&self.card_path(), card.as_bytes())?;
+        write_private(&self.config_path(), toml::to_string_pretty(config)?.as_bytes())?;
+        // Last: a directory with keys is complete.
+        write_private(&self.keys_path(), keys)
+    }
+
+    /// The configuration.
+    ///
+    /// # Errors
+    /// There is none, or it is not usable.
+    pub fn config(&self) -> Result<Config> {
+        let path = self.config_path();
+        let text = fs::read_to_string(&path)
+            .with_context(|| format!("{} holds no Semper data; run `semper init` first", self.dir.display()))?;
+        toml::from_str(&text).with_context(|| format!("{} is not usable", path.display()))
+    }
+
+    /// The encrypted keys.
+    ///
+    /// # Errors
+    /// They cannot be read.
+    pub fn keys(&self) -> Result<Vec<u8>> {
+        fs::read(self.keys_path()).with_context(|| format!("cannot read the keys in {}", self.dir.display()))
+    }
+
+    /// The contact card.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn card(&self) -> Result<String> {
+        fs::read_to_string(self.card_path()).with_context(|| format!("cannot read the card in {}", self.dir.display()))
+    }
+
+    /// Replaces the contact card.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn set_card(&self, card: &str) -> Result<()> {
+        write_private(&self.card_path(), card.as_bytes())
+    }
+
+    /// How to reach the node that runs here, if one does.
+    pub fn endpoint(&self) -> Option<Endpoint> {
+        serde_json::from_slice(&fs::read(self.endpoint_path()).ok()?).ok()
+    }
+
+    /// Tells others of the same user how to reach this node. The file goes when the guard does.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn announce(&self, endpoint: &Endpoint) -> Result<Announced> {
+        make_private_dir(&self.dir.join("run"))?;
+        let path = self.endpoint_path();
+        write_private(&path, &serde_json::to_vec(endpoint)?)?;
+        Ok(Announced { path })
+    }
+}
+
+/// Removes the announcement of a node when it stops.
+#[derive(Debug)]
+pub struct Announced {
+    path: PathBuf,
+}
+
+impl Drop for Announced {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+fn make_private_dir(dir: &Path) -> Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true).mode(0o700);
+    builder.create(dir).with_context(|| format!("cannot make the directory {}", dir.display()))
+}
+
+/// Writes a file that only its owner can read, whole or not at all.
+fn write_private(path: &Path, bytes: &[u8]) -> Result<()> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let write = || -> std::io::Result<()> {
+        let new = path.with_extension("new");
+        let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&new, path)?;
+        fs::File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
+    };
+    write().with_context(|| format!("cannot write {}", path.display()))
+}

@@ -1,0 +1,232 @@
+//! The contact book: whom this party knows, by which name, and whom it accepts as an arbiter.
+
+use std::sync::Arc;
+
+use semper_core::cbor::{Decode, DecodeError, Fields, Value, record};
+use semper_core::cose::Signed;
+use semper_core::ids::KeySetId;
+use semper_core::party::KeySet;
+use semper_core::signature::{Verified, Verify};
+use semper_exchange::arbiter::rules_hash;
+use semper_support::archive::{Archive, Commit, CommitError, ReadError};
+use semper_support::channel::InboxAddress;
+use semper_trust::card::{CardError, ContactCard, Service};
+
+/// Record space of the contacts: key set → contact.
+const CONTACTS: &str = "contact";
+/// Most contacts.
+const CONTACTS_MAX: usize = 10_000;
+const PAGE: usize = 256;
+
+/// The contact book, in the archive.
+pub struct Book {
+    archive: Arc<dyn Archive>,
+    verify: Arc<dyn Verify>,
+}
+
+/// Somebody in the contact book.
+#[derive(Clone, Debug)]
+pub struct Contact {
+    /// What we call them.
+    pub name: String,
+    /// Whether we accept them as an arbiter.
+    pub arbiter: bool,
+    card: Verified<ContactCard>,
+}
+
+/// Why the contact book has no answer, or did not take a card.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BookError {
+    /// Nobody has this key set.
+    #[error("no contact has the key {0}")]
+    Unknown(KeySetId),
+    /// Nobody has this name.
+    #[error("there is no contact {0:?}; see `semper contact list`")]
+    NoSuchName(String),
+    /// Somebody else has this name already.
+    #[error("the name {0:?} is taken by another contact; choose one with --name")]
+    NameTaken(String),
+    /// The card is not acceptable.
+    #[error("the contact card is not acceptable: {0}")]
+    Card(#[from] CardError),
+    /// A newer card of the same key set is here already.
+    #[error("a newer card of {0} is in the contact book already")]
+    Older(String),
+    /// The card's owner does not offer to be an arbiter under the rules that this program knows.
+    #[error("{0} does not offer to be an arbiter under the rules that this program knows")]
+    NoArbiter(String),
+    /// The contact has no inbox.
+    #[error("{0} has no inbox")]
+    NoInbox(String),
+    /// The book is full.
+    #[error("the contact book is full ({CONTACTS_MAX})")]
+    Full,
+    /// Storage failed.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// Storage failed; nothing was changed.
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+}
+
+impl Book {
+    /// The contact book in an archive.
+    pub fn new(archive: Arc<dyn Archive>, verify: Arc<dyn Verify>) -> Self {
+        Self { archive, verify }
+    }
+
+    /// Adds a contact by its card's text, or takes its newer card. `name` is what we call it; empty for what it calls itself.
+    ///
+    /// # Errors
+    /// [`BookError`]; nothing was changed.
+    pub async fn add(&self, card: &str, name: &str, arbiter: bool) -> Result<Contact, BookError> {
+        let card = ContactCard::verify_text(card, &*self.verify)?;
+        let all = self.all().await?;
+        let known = all.iter().find(|contact| contact.key_set().id() == card.signer());
+        if known.is_some_and(|known| known.card.statement().time > card.statement().time) {
+            return Err(BookError::Older(card.statement().name.clone()));
+        }
+        let own_name = || known.map_or_else(|| card.statement().name.clone(), |known| known.name.clone());
+        let name = if name.is_empty() { own_name() } else { name.to_owned() };
+        if all.iter().any(|contact| contact.name == name && contact.key_set().id() != card.signer()) {
+            return Err(BookError::NameTaken(name));
+        }
+        if all.len() >= CONTACTS_MAX && known.is_none() {
+            return Err(BookError::Full);
+        }
+        let contact = Contact { name, arbiter: arbiter || known.is_some_and(|known| known.arbiter), card };
+        if contact.arbiter && contact.log().is_none() {
+            return Err(BookError::NoArbiter(contact.name));
+        }
+        self.put(contact.key_set().id(), Some(contact.to_bytes())).await?;
+        Ok(contact)
+    }
+
+    /// Removes a contact.
+    ///
+    /// # Errors
+    /// `NoSuchName`, storage.
+    pub async fn remove(&self, name: &str) -> Result<(), BookError> {
+        let contact = self.by_name(name).await?;
+        self.put(contact.key_set().id(), None).await
+    }
+
+    async fn put(&self, key_set: KeySetId, value: Option<Vec<u8>>) -> Result<(), BookError> {
+        let records = vec![(CONTACTS.to_owned(), key_set.as_bytes().to_vec(), value)];
+        Ok(self.archive.commit(Commit { records, ..Commit::default() }).await?)
+    }
+
+    /// Everybody, in the order of the key sets.
+    ///
+    /// # Errors
+    /// Storage.
+    pub async fn all(&self) -> Result<Vec<Contact>, BookError> {
+        let mut all = Vec::new();
+        let mut after: Option<Vec<u8>> = None;
+        loop {
+            let page = self.archive.records(CONTACTS, after.as_deref(), PAGE).await?;
+            let Some((last, _)) = page.last() else {
+                return Ok(all);
+            };
+            after = Some(last.clone());
+            for (_, bytes) in &page {
+                all.push(self.read(bytes)?);
+            }
+        }
+    }
+
+    /// The contact with a name.
+    ///
+    /// # Errors
+    /// `NoSuchName`, storage.
+    pub async fn by_name(&self, name: &str) -> Result<Contact, BookError> {
+        let mut all = self.all().await?;
+        let exact = all.iter().position(|contact| contact.name == name);
+        let place = exact.or_else(|| all.iter().position(|contact| contact.name.to_lowercase() == name.to_lowercase()));
+        place.map(|place| all.swap_remove(place)).ok_or_else(|| BookError::NoSuchName(name.to_owned()))
+    }
+
+    /// The contact with a key set.
+    ///
+    /// # Errors
+    /// `Unknown`, storage.
+    pub async fn by_key_set(&self, key_set: KeySetId) -> Result<Contact, BookError> {
+        let bytes = self.archive.record(CONTACTS, key_set.as_bytes()).await?.ok_or(BookError::Unknown(key_set))?;
+        self.read(&bytes)
+    }
+
+    /// The key sets of the accepted arbiters.
+    ///
+    /// # Errors
+    /// Storage.
+    pub async fn arbiters(&self) -> Result<Vec<KeySet>, BookError> {
+        let accepted = self.all().await?.into_iter().filter(|contact| contact.arbiter);
+        Ok(accepted.map(|contact| contact.key_set().clone()).take(semper_commerce::deal::ARBITERS_MAX).collect())
+    }
+
+    fn read(&self, bytes: &[u8]) -> Result<Contact, BookError> {
+        let unreadable =
+            |error: &dyn std::fmt::Display| BookError::Read(ReadError(format!("a stored contact: {error}")));
+        let stored = Stored::from_bytes(bytes).map_err(|e| unreadable(&e))?;
+        let card = ContactCard::verify(stored.card.bytes(), &*self.verify).map_err(|e| unreadable(&e))?;
+        Ok(Contact { name: stored.name, arbiter: stored.arbiter, card })
+    }
+}
+
+impl Contact {
+    /// The card.
+    pub fn card(&self) -> &ContactCard {
+        self.card.statement()
+    }
+
+    /// The key set.
+    pub fn key_set(&self) -> &KeySet {
+        &self.card().key_set
+    }
+
+    /// The best inbox.
+    ///
+    /// # Errors
+    /// `NoInbox`.
+    pub fn inbox(&self) -> Result<&InboxAddress, BookError> {
+        self.card().inboxes.first().ok_or_else(|| BookError::NoInbox(self.name.clone()))
+    }
+
+    /// The key set of the log, if this is an arbiter under rules that this program knows.
+    pub fn log(&self) -> Option<&KeySet> {
+        self.card().services.iter().find_map(|service| match service {
+            Service::Arbiter { log, rules } if *rules == rules_hash() => Some(log),
+            _ => None,
+        })
+    }
+
+    fn to_bytes(&self) -> Vec<u8> {
+        let stored = record().put(0, self.name.as_str()).put_item(1, self.card.signed()).put(2, self.arbiter);
+        stored.build().encode()
+    }
+}
+
+/// ```text
+/// contact = { 0: name, 1: signed contact card, 2: accepted as arbiter }
+/// ```
+struct Stored {
+    name: String,
+    card: Signed,
+    arbiter: bool,
+}
+
+impl Decode for Stored {
+    const BYTES_MAX: usize = 256 * 1024;
+
+    fn from_value(value: Value) -> Result<Self, DecodeError> {
+        let mut fields = Fields::open(value)?;
+        let stored = Self {
+            name: fields.text(0, "name", 1024)?,
+            card: fields.item(1, "card")?,
+            arbiter: fields.bool(2, "arbiter")?,
+        };
+        fields.close()?;
+        Ok(stored)
+    }
+}

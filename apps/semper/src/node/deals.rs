@@ -1,0 +1,259 @@
+//! One step of one deal: read, let the machine decide, commit, then act.
+
+use semper_commerce::deal::{Deal, Message, Opening};
+use semper_core::cbor::{Decode, Encode};
+use semper_core::domain;
+use semper_core::hash::Digest;
+use semper_core::ids::{DealId, KeySetId, Slot};
+use semper_core::machine::{Env, Machine};
+use semper_core::time::Time;
+use semper_support::archive::{
+    Commit, CommitError, Consumed, NewEvidence, NewOutgoing, PutState, ReadError, SetTimer, StoredState,
+};
+use semper_support::channel::{Frame, InboxAddress};
+use semper_support::engine::{Effect, Ending, Input};
+use semper_support::runner::{Turn, Work};
+
+use super::entry::{ASK_SPACE, Ask, Entry, MESSAGES_MAX};
+use super::outbox::Destination;
+use super::{Node, NodeError, now};
+
+/// Something that happened to a deal, and what is to be stored with it.
+#[derive(Debug)]
+pub struct Event {
+    /// What happened.
+    pub input: Input,
+    /// What else belongs to the same commit: a timer that fired, a question that was answered.
+    pub with: Commit,
+}
+
+impl From<Input> for Event {
+    fn from(input: Input) -> Self {
+        Self { input, with: Commit::default() }
+    }
+}
+
+/// The frame kind of messages between the parties of a deal.
+pub const FRAME_DEAL: &str = "deal";
+/// The frame kind of requests to an arbiter.
+pub const FRAME_ARBITER: &str = "arbiter";
+
+impl Node {
+    /// Stores a deal that our user starts and takes its first step. `title` says what it is about, `peer` with whom.
+    ///
+    /// # Errors
+    /// [`NodeError`]; nothing was stored or sent.
+    pub async fn begin(&self, deal: Deal, title: String, peer: String) -> Result<DealId, NodeError> {
+        let id = deal.id();
+        let entry = Entry { deal, opened: now(), messages: 0, title, peer, trouble: None };
+        let _one_at_a_time = self.lock_of(&id).lock().await;
+        self.take(entry, 0, Input::Begin.into()).await?;
+        Ok(id)
+    }
+
+    /// Gives an event to a deal.
+    ///
+    /// # Errors
+    /// [`NodeError`]: the stored state stands.
+    pub async fn step(&self, id: DealId, event: Event) -> Result<(), NodeError> {
+        let _one_at_a_time = self.lock_of(&id).lock().await;
+        let stored = self.archive.state(&Entry::key(&id)).await?.ok_or(NodeError::NoSuchDeal(id))?;
+        self.take(Entry::read(&stored)?, stored.version, event).await
+    }
+
+    /// Gives a peer's message to its deal, which it may open. A double changes nothing.
+    ///
+    /// # Errors
+    /// [`NodeError`]: the stored state stands.
+    pub async fn message(&self, id: DealId, body: Vec<u8>) -> Result<(), NodeError> {
+        let _one_at_a_time = self.lock_of(&id).lock().await;
+        let key = Entry::key(&id);
+        let digest = Digest::of(domain::INPUT, &body);
+        let (mut entry, version) = match self.archive.state(&key).await? {
+            Some(stored) => (Entry::read(&stored)?, stored.version),
+            None => (self.opened(id, &body).await?, 0),
+        };
+        if self.archive.is_consumed(&key, &digest).await? {
+            return Ok(());
+        }
+        if entry.messages >= MESSAGES_MAX {
+            return Err(NodeError::TooManyMessages);
+        }
+        entry.messages += 1;
+        let with = Commit { consumed: vec![Consumed { key, input: digest }], ..Commit::default() };
+        self.take(entry, version, Event { input: Input::Message(body), with }).await
+    }
+
+    /// A deal that a peer opens.
+    async fn opened(&self, id: DealId, body: &[u8]) -> Result<Entry, NodeError> {
+        let message = Message::from_bytes(body).map_err(semper_commerce::deal::DealError::Malformed)?;
+        let Some(Opening { plan, from }) = message.opening else {
+            return Err(NodeError::NoSuchDeal(id));
+        };
+        let peer = self.book.by_key_set(from).await?;
+        let arbiters = self.book.arbiters().await?;
+        let key_set = peer.key_set().clone();
+        let deal = Deal::opened(id, plan, self.keys.key_set(), key_set, arbiters, self.settings.patience);
+        Ok(Entry { deal, opened: now(), messages: 0, title: plan.name.to_owned(), peer: peer.name, trouble: None })
+    }
+
+    /// The step itself. The deal's lock is held.
+    async fn take(&self, entry: Entry, version: u64, event: Event) -> Result<(), NodeError> {
+        let env = Env { now: now(), verify: &*self.verify };
+        let id = entry.deal.id();
+        let step = entry.deal.clone().handle(&env, event.input)?;
+        let mut with = Some(event.with);
+        for work in Turn::new(step.state, step.effects) {
+            match work {
+                Work::Commit { state, effects } => {
+                    let entry = Entry { deal: state, ..entry.clone() };
+                    let commit = self.commit(entry, version, effects, with.take().unwrap_or_default(), env.now).await?;
+                    match self.archive.commit(commit).await {
+                        Ok(()) => {}
+                        // The same message came twice at once.
+                        Err(CommitError::Doubled { .. }) => return Ok(()),
+                        Err(CommitError::Taken { .. }) => return Err(NodeError::RunBefore),
+                        Err(error) => return Err(NodeError::Commit(error)),
+                    }
+                }
+                Work::Perform(effect) => self.perform(&effect),
+            }
+        }
+        self.timers.notify_one();
+        self.changed.send_modify(|count| *count += 1);
+        tracing::debug!(deal = %id, "step taken");
+        Ok(())
+    }
+
+    /// Everything outward is in the archive already: whoever carries it out is told to look.
+    fn perform(&self, effect: &Effect) {
+        match effect {
+            Effect::Send(_) | Effect::AskArbiter(_) => self.outbox.notify_one(),
+            Effect::Sign { .. } => self.asks.notify_one(),
+            _ => {}
+        }
+    }
+
+    async fn commit(
+        &self,
+        mut entry: Entry,
+        version: u64,
+        effects: Vec<Effect>,
+        with: Commit,
+        now: Time,
+    ) -> Result<Commit, NodeError> {
+        let id = entry.deal.id();
+        let key = Entry::key(&id);
+        let mut commit = with;
+        for (index, effect) in effects.into_iter().enumerate() {
+            match effect {
+                Effect::Send(body) => {
+                    let inbox = self.book.by_key_set(entry.deal.sides().peer.id()).await?.inbox()?.clone();
+                    commit.outbox.push(self.outgoing(
+                        &id,
+                        version,
+                        index,
+                        FRAME_DEAL,
+                        Destination::Peer,
+                        &inbox,
+                        body,
+                        now,
+                    )?);
+                }
+                Effect::AskArbiter(body) => {
+                    let inbox = self.book.by_key_set(arbiter_of(&entry.deal)?).await?.inbox()?.clone();
+                    let to = Destination::Arbiter;
+                    commit.outbox.push(self.outgoing(&id, version, index, FRAME_ARBITER, to, &inbox, body, now)?);
+                }
+                Effect::Sign { draft, consent } => {
+                    let ask = Ask { draft, consent };
+                    let record = (ASK_SPACE.to_owned(), Ask::key(&id, &ask.draft.id()), Some(ask.to_bytes()));
+                    commit.records.push(record);
+                }
+                Effect::SetTimer { name, due } => {
+                    commit.timers_done.retain(|(_, done)| done != name);
+                    commit.timers.push(SetTimer { key: key.clone(), name: name.to_owned(), due });
+                }
+                Effect::CancelTimer(name) => {
+                    commit.timers.retain(|timer| timer.name != name);
+                    commit.timers_done.push((key.clone(), name.to_owned()));
+                }
+                Effect::Keep { kind, bytes } => {
+                    commit.evidence.push(NewEvidence {
+                        key: key.clone(),
+                        kind: kind.name().to_owned(),
+                        bytes,
+                        time: now,
+                    });
+                }
+                Effect::Once(fact) => commit.facts.push(fact),
+                Effect::Ended(ending) if ending == Ending::Success => entry.trouble = None,
+                Effect::Ended(_) => {}
+            }
+        }
+        commit.states.push(PutState { key, replaces: version, bytes: entry.to_bytes() });
+        Ok(commit)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one call per field of the message")]
+    fn outgoing(
+        &self,
+        deal: &DealId,
+        version: u64,
+        index: usize,
+        kind: &str,
+        to: Destination,
+        inbox: &InboxAddress,
+        body: Vec<u8>,
+        due: Time,
+    ) -> Result<NewOutgoing, NodeError> {
+        let frame = Frame { kind: kind.to_owned(), deal: *deal, slot: Slot::default(), seq: version, body };
+        let bytes = self.post.seal(inbox, &frame)?;
+        let place = [version.to_be_bytes(), (index as u64).to_be_bytes()].concat();
+        let id = Digest::of_parts(domain::INPUT, &[deal.as_bytes(), &place]);
+        Ok(NewOutgoing { id, key: Entry::key(deal), destination: to.address(&inbox.url), bytes, due })
+    }
+
+    /// A deal as it stands.
+    ///
+    /// # Errors
+    /// `NoSuchDeal`, `Read`.
+    pub async fn entry(&self, id: DealId) -> Result<Entry, NodeError> {
+        let stored = self.archive.state(&Entry::key(&id)).await?.ok_or(NodeError::NoSuchDeal(id))?;
+        Ok(Entry::read(&stored)?)
+    }
+
+    /// The deals after `after`, in the order of their identifiers, at most `limit`.
+    ///
+    /// # Errors
+    /// `Read`.
+    pub async fn entries(&self, after: Option<DealId>, limit: usize) -> Result<Vec<Entry>, NodeError> {
+        let after = after.map(|id| Entry::key(&id));
+        let stored = self.archive.states(Entry::prefix(), after.as_deref(), limit).await?;
+        stored.iter().map(Entry::read).collect::<Result<_, ReadError>>().map_err(NodeError::Read)
+    }
+
+    /// Notes what went wrong with a deal, for the user.
+    pub(super) async fn note_trouble(&self, id: DealId, trouble: String) -> Result<(), NodeError> {
+        let _one_at_a_time = self.lock_of(&id).lock().await;
+        let key = Entry::key(&id);
+        let Some(StoredState { version, bytes, .. }) = self.archive.state(&key).await? else {
+            return Ok(());
+        };
+        let mut entry = Entry::read(&StoredState { key: key.clone(), version, bytes })?;
+        if entry.trouble.as_ref() == Some(&trouble) {
+            return Ok(());
+        }
+        entry.trouble = Some(trouble);
+        let state = PutState { key, replaces: version, bytes: entry.to_bytes() };
+        self.archive.commit(Commit { states: vec![state], ..Commit::default() }).await.map_err(NodeError::Commit)?;
+        self.changed.send_modify(|count| *count += 1);
+        Ok(())
+    }
+}
+
+fn arbiter_of(deal: &Deal) -> Result<KeySetId, NodeError> {
+    let agreement = deal.agreement();
+    let arbiter = agreement.map(|agreement| agreement.core.terms.arbiter.key_set);
+    arbiter.ok_or(NodeError::Deal(semper_commerce::deal::DealError::OutOfPlace("a question to an arbiter")))
+}

@@ -1,0 +1,150 @@
+//! What the node stores about a deal: the machine's state and what only the driver knows.
+
+use semper_commerce::deal::Deal;
+use semper_core::cbor::{Decode, DecodeError, Encode, Fields, Problem, Value, record};
+use semper_core::cose::{Draft, Kind};
+use semper_core::ids::{DealId, StatementId};
+use semper_core::time::Time;
+use semper_support::archive::{ReadError, StoredState};
+use semper_support::engine::Consent;
+
+/// Record space of the signatures that deals wait for: deal and statement → [`Ask`].
+pub const ASK_SPACE: &str = "ask";
+const PREFIX: &[u8] = b"deal/";
+
+/// A deal as it is stored.
+///
+/// ```text
+/// entry = { 0: 1, 1: deal, 2: opened, 3: messages taken, 4: title, 5: peer's name, ? 6: trouble }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// The machine.
+    pub deal: Deal,
+    /// When it was opened here.
+    pub opened: Time,
+    /// How many messages of the peer were taken; bounded by [`MESSAGES_MAX`].
+    pub messages: u64,
+    /// What it is about, in the user's words (a file's name).
+    pub title: String,
+    /// What the contact book called the peer when the deal was opened.
+    pub peer: String,
+    /// The last thing that went wrong, in plain words.
+    pub trouble: Option<String>,
+}
+
+/// Most messages that a deal takes from its peer. A run of C2 has four; the rest is room for contradictions, which are kept.
+pub const MESSAGES_MAX: u64 = 64;
+
+impl Entry {
+    /// The archive's key of a deal.
+    pub fn key(deal: &DealId) -> Vec<u8> {
+        [PREFIX, deal.as_bytes()].concat()
+    }
+
+    /// The prefix of all deals' keys.
+    pub fn prefix() -> &'static [u8] {
+        PREFIX
+    }
+
+    /// The deal that an archive's key belongs to.
+    pub fn deal_of(key: &[u8]) -> Option<DealId> {
+        key.strip_prefix(PREFIX)?.try_into().ok().map(DealId::from_array)
+    }
+
+    /// Reads a stored deal.
+    ///
+    /// # Errors
+    /// The stored bytes are not a deal of this version.
+    pub fn read(stored: &StoredState) -> Result<Self, ReadError> {
+        Self::from_bytes(&stored.bytes).map_err(|error| ReadError(format!("a stored deal is not readable: {error}")))
+    }
+}
+
+impl Encode for Entry {
+    fn to_value(&self) -> Value {
+        record()
+            .put(0, 1_u64)
+            .put_item(1, &self.deal)
+            .put_item(2, &self.opened)
+            .put(3, self.messages)
+            .put(4, self.title.as_str())
+            .put(5, self.peer.as_str())
+            .put_some(6, self.trouble.as_deref())
+            .build()
+    }
+}
+
+impl Decode for Entry {
+    const BYTES_MAX: usize = Deal::BYTES_MAX + 4096;
+
+    fn from_value(value: Value) -> Result<Self, DecodeError> {
+        let mut fields = Fields::open(value)?;
+        fields.version(0, 1)?;
+        let entry = Self {
+            deal: fields.item(1, "deal")?,
+            opened: fields.item(2, "opened")?,
+            messages: fields.uint(3, "messages")?,
+            title: fields.text(4, "title", 1024)?,
+            peer: fields.text(5, "peer", 1024)?,
+            trouble: fields.optional_item(6, "trouble")?,
+        };
+        fields.close()?;
+        Ok(entry)
+    }
+}
+
+/// A signature that a deal waits for.
+///
+/// ```text
+/// ask = { 0: kind, 1: suite, 2: signer, 3: payload, 4: whether the user is asked }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Ask {
+    /// The statement.
+    pub draft: Draft,
+    /// Whether the user is asked.
+    pub consent: Consent,
+}
+
+impl Ask {
+    /// The record's key.
+    pub fn key(deal: &DealId, statement: &StatementId) -> Vec<u8> {
+        [deal.as_bytes().as_slice(), statement.as_bytes()].concat()
+    }
+
+    /// The deal that a record's key belongs to.
+    pub fn deal_of(key: &[u8]) -> Option<DealId> {
+        key.get(..16)?.try_into().ok().map(DealId::from_array)
+    }
+}
+
+impl Encode for Ask {
+    fn to_value(&self) -> Value {
+        record()
+            .put(0, self.draft.kind.name())
+            .put_item(1, &self.draft.suite)
+            .put_item(2, &self.draft.signer)
+            .put_bytes(3, &self.draft.payload)
+            .put(4, self.consent == Consent::Ask)
+            .build()
+    }
+}
+
+impl Decode for Ask {
+    fn from_value(value: Value) -> Result<Self, DecodeError> {
+        let mut fields = Fields::open(value)?;
+        let name = fields.text(0, "kind", 64)?;
+        let kind = Kind::ALL.iter().copied().find(|kind| kind.name() == name);
+        let kind = kind.ok_or(DecodeError::field("kind", Problem::Unknown { what: "kind", found: name }))?;
+        let draft = Draft {
+            kind,
+            suite: fields.item(1, "suite")?,
+            signer: fields.item(2, "signer")?,
+            payload: fields.bytes(3, "payload", 64 * 1024)?,
+        };
+        let consent = if fields.bool(4, "consent")? { Consent::Ask } else { Consent::Implied };
+        fields.close()?;
+        Ok(Self { draft, consent })
+    }
+}

@@ -1,0 +1,224 @@
+//! The node: one party's deals, driven.
+//!
+//! Every event becomes one step of one deal's machine: the step is committed (state, consumed input, outbox, timers, evidence,
+//! facts), then its effects are performed by three loops, again and again until they are acknowledged: the outbox, the timers, the
+//! signatures that are asked for. The node holds no key of its party: it asks the [`KeyHolder`].
+//!
+//! Read [`deals`] for the step, then [`outbox`], [`asks`] and [`inbox`].
+
+mod asks;
+mod book;
+mod deals;
+mod entry;
+mod folder;
+mod inbox;
+mod outbox;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use semper_commerce::deal::DealError;
+use semper_core::ids::DealId;
+use semper_core::signature::Verify;
+use semper_core::time::{Seconds, Time};
+use semper_support::approval::KeyHolder;
+use semper_support::archive::{Archive, CommitError, ReadError};
+use semper_support::channel::{Post, PostError};
+use semper_support::crypto::{CryptoError, Randomness};
+use tokio::sync::{Mutex, Notify, watch};
+use tokio::task::JoinSet;
+
+pub use book::{Book, BookError, Contact};
+pub use deals::FRAME_ARBITER;
+pub use entry::{Ask, Entry};
+
+/// One party's node. Cheap to share: everything in it is shared.
+pub struct Node {
+    name: String,
+    archive: Arc<dyn Archive>,
+    keys: Arc<dyn KeyHolder>,
+    verify: Arc<dyn Verify>,
+    post: Arc<dyn Post>,
+    random: Arc<dyn Randomness>,
+    book: Book,
+    settings: Settings,
+    /// One step of a deal at a time; deals share a lock by their identifier, so that there are not as many locks as deals.
+    locks: Vec<Mutex<()>>,
+    outbox: Notify,
+    asks: Notify,
+    timers: Notify,
+    /// Counts steps, so that whoever waits for a deal looks again.
+    changed: watch::Sender<u64>,
+}
+
+/// What a node is made of.
+pub struct Parts {
+    /// What the party calls itself.
+    pub name: String,
+    /// The archive.
+    pub archive: Arc<dyn Archive>,
+    /// The holder of the party's keys.
+    pub keys: Arc<dyn KeyHolder>,
+    /// Signature verification.
+    pub verify: Arc<dyn Verify>,
+    /// The sending side of the channel.
+    pub post: Arc<dyn Post>,
+    /// Randomness for identifiers and back-off.
+    pub random: Arc<dyn Randomness>,
+}
+
+/// The user's policy for deals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// How long a message of the peer is waited for before the deal is ended with the arbiter's help.
+    pub patience: Seconds,
+    /// How often an unreachable inbox is tried at most.
+    pub retry_max: Duration,
+}
+
+const LOCKS: usize = 64;
+/// The longest that a loop sleeps without looking: a clock that jumps is noticed after this.
+const LOOK_AGAIN: Duration = Duration::from_secs(30);
+
+/// Why the node did not do what it was asked to.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NodeError {
+    /// There is no such deal.
+    #[error("there is no deal {0}")]
+    NoSuchDeal(DealId),
+    /// The deal's machine does not accept the input. Its state stands.
+    #[error(transparent)]
+    Deal(#[from] DealError),
+    /// The deal takes no more messages.
+    #[error("the deal has taken as many messages as it may")]
+    TooManyMessages,
+    /// This contract or container was run or taken before, in another deal.
+    #[error("this was run or taken before: one contract is run once, one container is taken once")]
+    RunBefore,
+    /// Storage failed. Nothing was done.
+    #[error(transparent)]
+    Commit(CommitError),
+    /// Storage failed. Nothing was done.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The contact book has no usable address.
+    #[error(transparent)]
+    Book(#[from] BookError),
+    /// A message cannot be sealed for its receiver.
+    #[error(transparent)]
+    Post(#[from] PostError),
+    /// No randomness.
+    #[error(transparent)]
+    Crypto(#[from] CryptoError),
+}
+
+impl Node {
+    /// A node over its parts. Nothing runs until [`Node::run`].
+    pub fn new(parts: Parts, settings: Settings) -> Arc<Self> {
+        let Parts { name, archive, keys, verify, post, random } = parts;
+        let book = Book::new(archive.clone(), verify.clone());
+        Arc::new(Self {
+            name,
+            archive,
+            keys,
+            verify,
+            post,
+            random,
+            book,
+            settings,
+            locks: (0..LOCKS).map(|_| Mutex::new(())).collect(),
+            outbox: Notify::new(),
+            asks: Notify::new(),
+            timers: Notify::new(),
+            changed: watch::Sender::new(0),
+        })
+    }
+
+    /// Drives the node until `stop` becomes true. What was asked for before a crash is done first.
+    pub async fn run(self: Arc<Self>, stop: watch::Receiver<bool>) {
+        let mut loops = JoinSet::new();
+        loops.spawn(self.clone().outbox_loop(stop.clone()));
+        loops.spawn(self.clone().asks_loop(stop.clone()));
+        loops.spawn(self.clone().timers_loop(stop));
+        while loops.join_next().await.is_some() {}
+    }
+
+    /// What the party calls itself.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Random bytes for an identifier or nonce.
+    ///
+    /// # Errors
+    /// `NoRandomness`.
+    pub fn random<const N: usize>(&self) -> Result<[u8; N], CryptoError> {
+        let mut bytes = [0; N];
+        self.random.fill(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Whether a message could be sent now.
+    ///
+    /// # Errors
+    /// Storage.
+    pub async fn has_mail_due(&self) -> Result<bool, ReadError> {
+        Ok(!self.archive.outbox_due(now(), 1).await?.is_empty())
+    }
+
+    /// How many signatures are waited for.
+    ///
+    /// # Errors
+    /// Storage.
+    pub async fn questions(&self) -> Result<usize, ReadError> {
+        Ok(self.archive.records(entry::ASK_SPACE, None, 1000).await?.len())
+    }
+
+    /// The contact book.
+    pub fn book(&self) -> &Book {
+        &self.book
+    }
+
+    /// The holder of the party's keys.
+    pub fn keys(&self) -> &Arc<dyn KeyHolder> {
+        &self.keys
+    }
+
+    /// Tells whoever listens that something has changed.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    /// The user has answered: look at the open questions again.
+    pub fn look_at_asks(&self) {
+        self.asks.notify_one();
+    }
+
+    fn lock_of(&self, deal: &DealId) -> &Mutex<()> {
+        &self.locks[usize::from(deal.as_bytes()[0]) % LOCKS]
+    }
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Node({:?})", self.settings)
+    }
+}
+
+/// The present time. The one place of the node that reads a clock.
+pub fn now() -> Time {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Time::from_unix(since.as_secs())
+}
+
+/// Waits until `notify` is notified, `span` is over, or `stop` becomes true; returns whether to go on.
+async fn rest(notify: &Notify, span: Duration, stop: &mut watch::Receiver<bool>) -> bool {
+    tokio::select! {
+        () = notify.notified() => {}
+        () = tokio::time::sleep(span.min(LOOK_AGAIN)) => {}
+        _ = stop.changed() => {}
+    }
+    !*stop.borrow()
+}

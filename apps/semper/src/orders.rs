@@ -1,0 +1,222 @@
+//! From what the user asks for to a deal, and from a deal to what the user sees.
+
+use data_encoding::BASE64;
+use semper_commerce::contract_file::{self, Draft, DraftError, Named};
+use semper_commerce::deal::{Deal, DealError, WaitsFor};
+use semper_core::cbor::{Decode, DecodeError};
+use semper_core::container::{AckWanted, Attributes, Container, Information, Leaf, Node as Part, information_hash};
+use semper_core::document::Document;
+use semper_core::ids::DealId;
+use semper_core::time::Seconds;
+use semper_exchange::arbiter::rules_hash;
+use semper_exchange::evidence::Folder;
+use semper_support::engine::{Ending, EvidenceKind};
+
+use crate::control::{ContactView, DealView, FileOrder, FileView, MailOrder, SignOrder};
+use crate::node::{BookError, Contact, Entry, Node, now};
+
+/// Why an order is not usable. Nothing was stored or sent.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OrderError {
+    /// A contact is not known.
+    #[error(transparent)]
+    Book(#[from] BookError),
+    /// No arbiter was named, and there is not exactly one accepted.
+    #[error("name an arbiter with --arbiter; accepted are: {0}")]
+    WhichArbiter(String),
+    /// The arbiter that was named is not accepted as one.
+    #[error("{0} is not accepted as an arbiter; see `semper contact add --arbiter`")]
+    NotAnArbiter(String),
+    /// A file is not usable.
+    #[error("the file {name:?} is not usable: {error}")]
+    File {
+        /// Its name.
+        name: String,
+        /// What is wrong.
+        error: DecodeError,
+    },
+    /// A file's bytes are not base64.
+    #[error("the bytes of the file {0:?} are not base64")]
+    Base64(String),
+    /// No file was given.
+    #[error("there is nothing to sign or send")]
+    Nothing,
+    /// The files are too large together.
+    #[error("too much for one message: {0}")]
+    TooLarge(DecodeError),
+    /// The contract cannot be written.
+    #[error(transparent)]
+    Draft(#[from] DraftError),
+    /// The deal cannot be made.
+    #[error(transparent)]
+    Deal(#[from] DealError),
+    /// No randomness.
+    #[error(transparent)]
+    Crypto(#[from] semper_support::crypto::CryptoError),
+}
+
+/// A deal in which both sign over files. Returns the deal, its title, and the peer's name.
+///
+/// # Errors
+/// [`OrderError`].
+pub async fn sign(node: &Node, order: SignOrder) -> Result<(Deal, String, String), OrderError> {
+    let peer = node.book().by_name(&order.with).await?;
+    let arbiter = arbiter(node, &order.arbiter).await?;
+    let files = files_of(&order.files)?;
+    let title = title(&files);
+    let me = node.keys().key_set();
+    let draft = Draft {
+        originator: Named { name: node.name().to_owned(), key_set: me.id() },
+        responder: Named { name: peer.name.clone(), key_set: peer.key_set().id() },
+        arbiter: Named { name: arbiter.name.clone(), key_set: arbiter.key_set().id() },
+        log: arbiter.log().ok_or_else(|| OrderError::NotAnArbiter(arbiter.name.clone()))?.id(),
+        rules: rules_hash(),
+        closes: now().after(Seconds(order.valid_for)),
+        files,
+        terms: order.terms,
+        law: order.law,
+        locale: order.locale,
+        nonce: node.random()?,
+    };
+    let proposal = draft.propose(node.random()?)?;
+    let id = DealId::from_array(node.random()?);
+    let patience = Seconds(order.patience);
+    let deal = Deal::sign(id, me, peer.key_set().clone(), arbiter.key_set().clone(), patience, &proposal)?;
+    Ok((deal, title, peer.name))
+}
+
+/// A deal that sends files. Returns the deal, its title, and the peer's name.
+///
+/// # Errors
+/// [`OrderError`].
+pub async fn mail(node: &Node, order: MailOrder) -> Result<(Deal, String, String), OrderError> {
+    let peer = node.book().by_name(&order.to).await?;
+    let files = files_of(&order.files)?;
+    let title = title(&files);
+    let ack = if order.acknowledged { AckWanted::Signed } else { AckWanted::Transport };
+    let attributes = Attributes { confidential: true, origin: order.signed, ack, ..Attributes::default() };
+    let parts = files.into_iter().map(|file| Part::leaf(Attributes::default(), Leaf::Information(file))).collect();
+    let container = Container::new(node.random()?, Part::branch(attributes, parts)).map_err(OrderError::TooLarge)?;
+    let id = DealId::from_array(node.random()?);
+    Ok((Deal::mail(id, node.keys().key_set(), peer.key_set().clone(), container), title, peer.name))
+}
+
+async fn arbiter(node: &Node, name: &str) -> Result<Contact, OrderError> {
+    if !name.is_empty() {
+        let contact = node.book().by_name(name).await?;
+        return if contact.arbiter { Ok(contact) } else { Err(OrderError::NotAnArbiter(contact.name)) };
+    }
+    let mut accepted: Vec<_> = node.book().all().await?.into_iter().filter(|contact| contact.arbiter).collect();
+    match (accepted.pop(), accepted.is_empty()) {
+        (Some(only), true) => Ok(only),
+        (last, _) => {
+            let names: Vec<_> = accepted.into_iter().chain(last).map(|contact| contact.name).collect();
+            Err(OrderError::WhichArbiter(if names.is_empty() { "none".to_owned() } else { names.join(", ") }))
+        }
+    }
+}
+
+fn files_of(orders: &[FileOrder]) -> Result<Vec<Information>, OrderError> {
+    if orders.is_empty() {
+        return Err(OrderError::Nothing);
+    }
+    let file = |order: &FileOrder| {
+        let bytes = BASE64.decode(order.base64.as_bytes()).map_err(|_| OrderError::Base64(order.name.clone()))?;
+        let information = Information::new(&order.name, &order.media_type, bytes);
+        information.map_err(|error| OrderError::File { name: order.name.clone(), error })
+    };
+    orders.iter().map(file).collect()
+}
+
+fn title(files: &[Information]) -> String {
+    match files {
+        [] => String::new(),
+        [only] => only.name().to_owned(),
+        [first, rest @ ..] => format!("{} and {} more", first.name(), rest.len()),
+    }
+}
+
+/// A deal, for the screen; without its files.
+pub fn view(entry: &Entry) -> DealView {
+    let deal = &entry.deal;
+    let (step, state) = deal.position();
+    let waits_for = match deal.waits_for() {
+        WaitsFor::Us => "us",
+        WaitsFor::Peer => "peer",
+        WaitsFor::Arbiter => "arbiter",
+        WaitsFor::Nothing => "nothing",
+    };
+    DealView {
+        id: deal.id().to_string(),
+        plan: deal.plan().name.to_owned(),
+        title: entry.title.clone(),
+        peer: entry.peer.clone(),
+        role: deal.sides().role.to_string(),
+        step: step.to_owned(),
+        state: state.to_owned(),
+        waits_for: waits_for.to_owned(),
+        ending: deal.ending().map(Ending::name).map(str::to_owned),
+        opened: entry.opened.unix(),
+        cid: deal.agreement().map(|agreement| agreement.core.cid().to_string()),
+        trouble: entry.trouble.clone(),
+        files: Vec::new(),
+    }
+}
+
+/// A contact, for the screen.
+pub fn contact_view(contact: &Contact) -> ContactView {
+    ContactView {
+        name: contact.name.clone(),
+        key_set: contact.key_set().id().to_string(),
+        fingerprint: contact.card().fingerprint().to_string(),
+        inbox: contact.inbox().ok().map(|inbox| inbox.url.clone()),
+        arbiter: contact.arbiter,
+        certificates: contact.card().certificates.len(),
+    }
+}
+
+/// The files in a folder: those that a contract names and those in a container.
+pub fn files(folder: &Folder) -> Vec<FileView> {
+    let names = contract_names(folder);
+    all_files(folder, |hash| names.iter().find(|(_, named)| *named == hash).map(|(name, _)| name.clone()))
+        .into_iter()
+        .map(|(name, bytes)| FileView { name, hash: information_hash(&bytes).to_string(), size: bytes.len() })
+        .collect()
+}
+
+/// The file with a hash.
+pub fn file(folder: &Folder, hash: &str) -> Option<Vec<u8>> {
+    let found = all_files(folder, |_| None).into_iter().find(|(_, bytes)| information_hash(bytes).to_string() == hash);
+    found.map(|(_, bytes)| bytes)
+}
+
+fn all_files(folder: &Folder, name: impl Fn(semper_core::hash::Digest) -> Option<String>) -> Vec<(String, Vec<u8>)> {
+    let mut files = Vec::new();
+    for item in &folder.items {
+        match item.kind {
+            EvidenceKind::Attachment => {
+                let hash = information_hash(&item.bytes);
+                files.push((name(hash).unwrap_or_else(|| format!("{hash}.bin")), item.bytes.clone()));
+            }
+            EvidenceKind::Container => {
+                let Ok(container) = Container::from_bytes(&item.bytes) else { continue };
+                for (_, leaf) in container.leaves() {
+                    if let Leaf::Information(file) = leaf {
+                        files.push((file.name().to_owned(), file.bytes().to_vec()));
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    files
+}
+
+fn contract_names(folder: &Folder) -> Vec<(String, semper_core::hash::Digest)> {
+    let documents = folder.items.iter().filter(|item| item.kind == EvidenceKind::Document);
+    let documents = documents.filter_map(|item| Document::from_bytes(&item.bytes).ok());
+    let names = documents.flat_map(|document| contract_file::file_names(&document));
+    // The names come from the other party: what could leave its folder is shown by its hash instead.
+    names.filter_map(|(name, hash)| Some((contract_file::safe_name(&name).ok()?, hash))).collect()
+}

@@ -1,0 +1,324 @@
+//! A party or third party, put together from the layers and modules and kept running.
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use axum::Router;
+use data_encoding::HEXLOWER;
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
+use semper_channel::{
+    ClientOptions, Clock, HttpPost, InboxIdentity, Limits, Quota, Relay, RelayInbox, ReplySecret, Server,
+    ServerOptions, Transport, inbox,
+};
+use semper_core::time::Seconds;
+use semper_crypto::{OpenKey, Sealer, SecretKeys, SystemRandom, Verifier};
+use semper_store::SqliteArchive;
+use semper_support::archive::Archive;
+use semper_support::channel::Inbox;
+use semper_support::crypto::{Open, Randomness as _, Signer};
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
+use zeroize::Zeroizing;
+
+use crate::commands::ask;
+use crate::control::Endpoint;
+use crate::control::client::Client;
+use crate::control::server::{Controlled, guarded, party_routes};
+use crate::home::{Announced, Config, Home, Role};
+use crate::node::{Node, Parts, Settings, now};
+use crate::policy::Policy;
+use crate::roles::arbiter::Arbiter;
+use crate::roles::ca::CaService;
+use crate::secrets::Secrets;
+use crate::vault::{Purpose, Vault};
+
+/// How long a graceful stop may take.
+const STOP_MAX: Duration = Duration::from_secs(5);
+/// How long a command waits until what it began is on its way.
+const SETTLE_MAX: Duration = Duration::from_secs(15);
+/// How often a relay removes what is too old.
+const SWEEP: Duration = Duration::from_secs(3600);
+/// Where Debian keeps the certification authorities that `https` addresses are checked against.
+const SYSTEM_ANCHORS: &str = "/etc/ssl/certs/ca-certificates.crt";
+
+/// A running party or third party.
+pub struct Running {
+    archive: Arc<SqliteArchive>,
+    stop: watch::Sender<bool>,
+    asked: Arc<Notify>,
+    tasks: JoinSet<()>,
+    servers: Vec<Server>,
+    endpoint: Endpoint,
+    party: Option<(Arc<Node>, Arc<Vault>)>,
+    announced: Option<Announced>,
+}
+
+impl Running {
+    /// Starts what the directory was made for. With `listen` it takes messages from others and can be found by other commands of
+    /// the same user; without, it only sends.
+    ///
+    /// # Errors
+    /// The passphrase is wrong, the archive is in use or damaged, or the port is taken.
+    pub async fn start(home: &Home, passphrase: &[u8], policy: Option<Policy>, listen: bool) -> Result<Self> {
+        let config = home.config()?;
+        let secrets = unlock(home, passphrase)?;
+        let archive = Arc::new(SqliteArchive::open(home.archive()).await?);
+        let (stop, stopped) = watch::channel(false);
+        let asked = Arc::new(Notify::new());
+        let mut starting = Starting { config, archive: archive.clone(), stopped, tasks: JoinSet::new() };
+        let made = starting.role(secrets, policy, listen).await?;
+        let mut servers = Vec::new();
+        if listen {
+            servers.push(starting.public(made.public)?);
+        }
+        let token = token()?;
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let endpoint = Endpoint { pid: std::process::id(), port: listener.local_addr()?.port(), token: token.clone() };
+        let control = guarded(made.control, token, asked.clone());
+        servers.push(Server::start(listener, control, Transport::Plain, &ServerOptions::default())?);
+        let announced = if listen { Some(home.announce(&endpoint)?) } else { None };
+        Ok(Self { archive, stop, asked, tasks: starting.tasks, servers, endpoint, party: made.party, announced })
+    }
+
+    /// Returns when somebody asks for a stop through the control interface.
+    pub async fn asked_to_stop(&self) {
+        self.asked.notified().await;
+    }
+
+    /// Stops: takes nothing new, finishes what is on its way, closes the archive.
+    pub async fn stop(mut self) {
+        self.announced.take();
+        self.stop.send_replace(true);
+        for server in self.servers {
+            if let Err(error) = server.stop(STOP_MAX).await {
+                tracing::error!(%error, "a server did not end well");
+            }
+        }
+        let finish = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(STOP_MAX, finish).await.is_err() {
+            tracing::warn!("some work did not finish in time; it goes on after the next start");
+            self.tasks.shutdown().await;
+        }
+        if let Err(error) = self.archive.close().await {
+            tracing::error!(%error, "the archive could not be closed");
+        }
+    }
+
+    /// Whether something could be done now that is not done yet.
+    async fn is_busy(&self) -> Result<bool> {
+        let Some((node, vault)) = &self.party else {
+            return Ok(false);
+        };
+        Ok(node.has_mail_due().await? || node.questions().await? > vault.waiting().await?.len())
+    }
+}
+
+/// What a role is made of.
+struct Made {
+    public: Router,
+    control: Router,
+    party: Option<(Arc<Node>, Arc<Vault>)>,
+}
+
+struct Starting {
+    config: Config,
+    archive: Arc<SqliteArchive>,
+    stopped: watch::Receiver<bool>,
+    tasks: JoinSet<()>,
+}
+
+impl Starting {
+    fn public(&self, router: Router) -> Result<Server> {
+        let listen = self.config.listen;
+        let busy = || format!("cannot listen on {listen}: is another node running?");
+        let listener = TcpListener::bind(listen).with_context(busy)?;
+        let transport = match &self.config.tls {
+            None => Transport::Plain,
+            Some(tls) => {
+                let read = |path: &Path| std::fs::read(path).with_context(|| format!("cannot read {}", path.display()));
+                Transport::from_pem(&read(&tls.certificate)?, &read(&tls.key)?)?
+            }
+        };
+        Ok(Server::start(listener, router, transport, &ServerOptions::default())?)
+    }
+
+    async fn role(&mut self, secrets: Secrets, policy: Option<Policy>, listen: bool) -> Result<Made> {
+        let archive: Arc<dyn Archive> = self.archive.clone();
+        let (signer, opener, transport, certificate, replies) = secrets.into_parts();
+        match self.config.role {
+            Role::Party => {
+                let vault = Arc::new(Vault::new(Box::new(signer), archive.clone(), Purpose::Party, policy));
+                self.party(vault, Arc::new(opener), Arc::new(transport), replies, listen)
+            }
+            Role::Arbiter => {
+                let vault = Arc::new(Vault::new(Box::new(signer), archive.clone(), Purpose::Arbiter, None));
+                let arbiter = Arc::new(Arbiter::new(archive, vault, Arc::new(Verifier)));
+                let inbox = self.inbox(arbiter.clone(), Arc::new(opener), Arc::new(transport));
+                Ok(Made { public: inbox.merge(arbiter.routes()), control: Router::new(), party: None })
+            }
+            Role::Ca => {
+                let (verify, random) = (Arc::new(Verifier), Arc::new(SystemRandom));
+                let base = self.config.base_url();
+                let service = CaService::open(archive, verify, random, certificate, &self.config.name, &base).await?;
+                Ok(Made { public: service.routes(), control: service.operator_routes(), party: None })
+            }
+            Role::Relay => {
+                let (url, quota) = (format!("{}/mail", self.config.base_url()), Quota::default());
+                let relay = Relay::open(archive, Arc::new(transport), Arc::new(Verifier), url, clock(), quota).await?;
+                self.tasks.spawn(sweep(relay.clone(), self.stopped.clone()));
+                let public = Router::new().nest("/mail", relay.router(Limits::default()));
+                Ok(Made { public, control: Router::new(), party: None })
+            }
+        }
+    }
+
+    fn party(
+        &mut self,
+        vault: Arc<Vault>,
+        opener: Arc<OpenKey>,
+        transport: Arc<SecretKeys>,
+        replies: ReplySecret,
+        listen: bool,
+    ) -> Result<Made> {
+        let options = self.client_options()?;
+        let random = Arc::new(SystemRandom);
+        let post = HttpPost::new(Arc::new(Sealer), Arc::new(Verifier), random.clone(), replies, &options)?;
+        let settings =
+            Settings { patience: Seconds(self.config.patience), retry_max: Duration::from_secs(self.config.retry_max) };
+        let parts = Parts {
+            name: self.config.name.clone(),
+            archive: self.archive.clone(),
+            keys: vault.clone(),
+            verify: Arc::new(Verifier),
+            post: Arc::new(post),
+            random: random.clone(),
+        };
+        let node = Node::new(parts, settings);
+        self.tasks.spawn(node.clone().run(self.stopped.clone()));
+        if let (Some(relay), true) = (&self.config.relay, listen) {
+            let url = semper_channel::mailbox_url(relay, &transport.key_set().id());
+            let (open, handler) = (opener.clone(), node.clone());
+            let mailbox = RelayInbox::new(url, transport.clone(), open, handler, random, clock(), &options)?;
+            self.tasks.spawn(mailbox.run(self.stopped.clone()));
+        }
+        let control = party_routes(Controlled { node: node.clone(), vault: vault.clone() });
+        let public = self.inbox(node.clone(), opener, transport);
+        Ok(Made { public, control, party: Some((node, vault)) })
+    }
+
+    fn inbox(&self, handler: Arc<dyn Inbox>, open: Arc<dyn Open>, signer: Arc<dyn Signer>) -> Router {
+        let identity = InboxIdentity { url: self.config.inbox_url(), open, signer, clock: clock() };
+        Router::new().nest("/inbox", inbox(handler, identity, Limits::default()))
+    }
+
+    fn client_options(&self) -> Result<ClientOptions> {
+        let file = self.config.anchors.clone();
+        let file = file.or_else(|| Some(SYSTEM_ANCHORS.into()).filter(|path: &std::path::PathBuf| path.exists()));
+        let mut anchors = Vec::new();
+        if let Some(file) = file {
+            let unusable = || format!("{} holds no usable certificates", file.display());
+            for anchor in CertificateDer::pem_file_iter(&file).with_context(unusable)? {
+                anchors.push(anchor.with_context(unusable)?);
+            }
+        }
+        Ok(ClientOptions { anchors, proxy: self.config.proxy.clone(), ..ClientOptions::default() })
+    }
+}
+
+fn clock() -> Clock {
+    Arc::new(now)
+}
+
+async fn sweep(relay: Arc<Relay>, mut stopped: watch::Receiver<bool>) {
+    loop {
+        if let Err(error) = relay.sweep().await {
+            tracing::error!(%error, "old mail could not be removed");
+        }
+        tokio::select! {
+            () = tokio::time::sleep(SWEEP) => {}
+            _ = stopped.wait_for(|stop| *stop) => return,
+        }
+    }
+}
+
+/// A random token of the control interface.
+fn token() -> Result<String> {
+    let mut bytes = [0; 32];
+    SystemRandom.fill(&mut bytes)?;
+    Ok(HEXLOWER.encode(&bytes))
+}
+
+/// The keys of a data directory.
+///
+/// # Errors
+/// The passphrase is wrong, or the file is damaged.
+pub fn unlock(home: &Home, passphrase: &[u8]) -> Result<Secrets> {
+    Secrets::reveal(passphrase, &home.keys()?)
+}
+
+/// A command's way to the node: the one that runs, or one of its own for as long as the command lasts.
+pub struct Session {
+    client: Client,
+    own: Option<Running>,
+}
+
+impl Session {
+    /// The connection.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Ends the command's own node, if it has one, as soon as what it began is on its way.
+    ///
+    /// # Errors
+    /// The archive cannot be read.
+    pub async fn settle(self) -> Result<()> {
+        let Some(running) = self.own else {
+            return Ok(());
+        };
+        let until = tokio::time::Instant::now() + SETTLE_MAX;
+        while running.is_busy().await? && tokio::time::Instant::now() < until {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        running.stop().await;
+        println!("No node runs here: what others send waits until you start one with `semper up`.");
+        Ok(())
+    }
+}
+
+/// The connection to the node that runs on a data directory, if one does.
+///
+/// # Errors
+/// The HTTP client cannot be made.
+pub async fn running_client(home: &Home) -> Result<Option<Client>> {
+    let Some(endpoint) = home.endpoint() else {
+        return Ok(None);
+    };
+    let client = Client::new(endpoint)?;
+    Ok(if client.is_alive().await { Some(client) } else { None })
+}
+
+/// Connects a command to the node of its data directory; starts one for the command if none runs. With `listen` that one takes
+/// messages from others.
+///
+/// # Errors
+/// The data directory is not usable, or the passphrase is wrong.
+pub async fn connect(home: Home, passphrase_file: Option<&Path>, listen: bool) -> Result<Session> {
+    if let Some(client) = running_client(&home).await? {
+        return Ok(Session { client, own: None });
+    }
+    let config = home.config()?;
+    anyhow::ensure!(
+        config.role == Role::Party,
+        "this directory belongs to the role {}; it makes no deals",
+        config.role.name()
+    );
+    let passphrase: Zeroizing<Vec<u8>> = ask::passphrase(passphrase_file, false)?;
+    let running = Running::start(&home, &passphrase, None, listen).await?;
+    let client = Client::new(running.endpoint.clone())?;
+    Ok(Session { client, own: Some(running) })
+}

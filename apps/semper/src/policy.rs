@@ -1,0 +1,126 @@
+//! Standing answers: a file that says what may be signed without asking.
+//!
+//! ```toml
+//! # What `semper up --yes --policy FILE` may sign. What no rule allows still waits for the user.
+//! [[allow]]
+//! what = "contract"                  # "contract", "mail" or "acknowledgement"
+//! peer = "5f3c…"                     # key set of the other party; any if left out
+//! arbiter = "09ab…"                  # key set of the arbiter; any if left out
+//! ```
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use semper_core::ids::KeySetId;
+use serde::Deserialize;
+
+/// What is to be signed, as far as a policy looks at it.
+#[derive(Clone, Debug)]
+pub struct Subject {
+    /// `contract`, `mail` or `acknowledgement`.
+    pub kind: &'static str,
+    /// The other party of a contract.
+    pub peer: Option<KeySetId>,
+    /// The arbiter of a contract.
+    pub arbiter: Option<KeySetId>,
+}
+
+/// Rules under which the user is not asked.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    rules: Vec<Rule>,
+}
+
+#[derive(Clone, Debug)]
+struct Rule {
+    what: String,
+    peer: Option<KeySetId>,
+    arbiter: Option<KeySetId>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(default)]
+    allow: Vec<FileRule>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileRule {
+    what: String,
+    peer: Option<String>,
+    arbiter: Option<String>,
+}
+
+impl Policy {
+    /// Reads a policy file.
+    ///
+    /// # Errors
+    /// The file cannot be read, or a rule in it is not one.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text =
+            std::fs::read_to_string(path).with_context(|| format!("cannot read the policy {}", path.display()))?;
+        Self::parse(&text).with_context(|| format!("the policy {} is not usable", path.display()))
+    }
+
+    fn parse(text: &str) -> Result<Self> {
+        let file: File = toml::from_str(text)?;
+        let key_set = |text: Option<String>| -> Result<Option<KeySetId>> {
+            let parse = |text: String| KeySetId::parse(&text).with_context(|| format!("{text:?} is not a key set"));
+            text.map(parse).transpose()
+        };
+        let mut rules = Vec::new();
+        for rule in file.allow {
+            if !["contract", "mail", "acknowledgement"].contains(&rule.what.as_str()) {
+                bail!("a rule allows {:?}; known are contract, mail and acknowledgement", rule.what);
+            }
+            rules.push(Rule { what: rule.what, peer: key_set(rule.peer)?, arbiter: key_set(rule.arbiter)? });
+        }
+        Ok(Self { rules })
+    }
+
+    /// Whether a rule allows it. A rule that names a peer or an arbiter allows nothing whose peer or arbiter is unknown.
+    pub fn allows(&self, subject: &Subject) -> bool {
+        self.rules.iter().any(|rule| {
+            rule.what == subject.kind
+                && (rule.peer.is_none() || rule.peer == subject.peer)
+                && (rule.arbiter.is_none() || rule.arbiter == subject.arbiter)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use semper_core::hash::Digest;
+
+    fn key_set(byte: u8) -> KeySetId {
+        KeySetId::from_digest(Digest::from_array([byte; 32]))
+    }
+
+    // A rule that were read more widely than it is written would sign what its user did not allow.
+    #[test]
+    fn a_rule_allows_just_what_it_says() {
+        let text = format!("[[allow]]\nwhat = \"contract\"\npeer = \"{}\"\n", key_set(1));
+        let policy = Policy::parse(&text).unwrap();
+        let subject = |kind, peer| Subject { kind, peer, arbiter: None };
+        assert!(policy.allows(&subject("contract", Some(key_set(1)))));
+        assert!(!policy.allows(&subject("contract", Some(key_set(2)))));
+        assert!(!policy.allows(&subject("contract", None)));
+        assert!(!policy.allows(&subject("mail", Some(key_set(1)))));
+    }
+
+    // A misspelt key would otherwise silently widen the rule to any peer.
+    #[test]
+    fn a_misspelt_rule_is_refused() {
+        for text in [
+            "[[allow]]\nwhat = \"contract\"\npeers = \"x\"",
+            "[[allow]]\nwhat = \"all\"",
+            "[[allow]]\nwhat = \"mail\"\npeer = \"12\"",
+        ] {
+            assert!(Policy::parse(text).is_err(), "{text}");
+        }
+    }
+}

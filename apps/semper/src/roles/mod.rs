@@ -1,0 +1,4 @@
+//! Third parties: roles of the same binary.
+
+pub mod arbiter;
+pub mod ca;

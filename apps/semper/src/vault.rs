@@ -1,0 +1,416 @@
+//! The holder of the keys, in the node's process for now.
+//!
+//! Whatever is signed with a party's keys is signed here. A statement that binds the user is shown first: the text is rendered
+//! here, from the document, and must be the one that the statement's contract names. What follows from an approved contract is
+//! signed without asking, within rules that the vault keeps itself: no final for a contract that was to be aborted, no abort of
+//! one whose final was signed. Every answer is stored before it is given, under the statement's identifier, and is the same for
+//! ever.
+//!
+//! Third parties sign by rule, not by asking: their vault signs only the kinds that their role needs ([`Purpose`]).
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use semper_commerce::proposal::{Agreement, ProposalError};
+use semper_core::cbor::{Decode, DecodeError, Encode, Fields, Value, record};
+use semper_core::container::{Ack, Container, ContainerStatement, Leaf};
+use semper_core::contract::{Final, Promise};
+use semper_core::cose::{Draft, Kind, Signed};
+use semper_core::domain;
+use semper_core::hash::Digest;
+use semper_core::ids::{Cid, DealId, StatementId};
+use semper_core::party::KeySet;
+use semper_core::text::escape;
+use semper_core::time::Time;
+use semper_exchange::arbiter::request::{Abort, Resolve};
+use semper_support::approval::{Answer, ApprovalError, Exhibit, KeyHolder, SignRequest};
+use semper_support::archive::{Archive, Commit, CommitError, Fact, ReadError};
+use semper_support::crypto::Signer;
+
+use crate::control::{AnswerOrder, ApprovalView};
+use crate::node::{Ask, now};
+use crate::policy::{Policy, Subject};
+
+/// Fact space of the answers: statement → signed statement, or nothing for a refusal.
+const ANSWERS: &str = "vault-answer";
+/// Fact space of the way a contract went: cid → `final` or `abort`.
+const WAYS: &str = "vault-way";
+/// Fact space of the contracts that the user has approved: cid.
+const APPROVED: &str = "vault-approved";
+/// Record space of what waits for the user: statement → [`Approval`].
+const WAITING: &str = "vault-waiting";
+/// Most approvals that wait at once.
+const WAITING_MAX: usize = 256;
+
+/// The name of a text message in a container; its words are shown.
+const MESSAGE_NAME: &str = "message.txt";
+
+/// What a vault signs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// A party: it asks its user.
+    Party,
+    /// An arbiter: verdicts, statuses and log heads, which its service has ruled.
+    Arbiter,
+}
+
+/// The keys of one party, and the rules under which they sign.
+pub struct Vault {
+    signer: Box<dyn Signer>,
+    archive: Arc<dyn Archive>,
+    purpose: Purpose,
+    policy: Option<Policy>,
+}
+
+/// Something that waits for the user's word.
+///
+/// ```text
+/// approval = { 0: deal, 1: ask, 2: title, 3: text, 4: since, ? 5: cid }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Approval {
+    /// The deal.
+    pub deal: DealId,
+    /// The statement.
+    pub draft: Draft,
+    /// What is asked, in one line.
+    pub title: String,
+    /// What is shown and signed.
+    pub text: String,
+    /// Since when it waits.
+    pub since: Time,
+    /// The contract that it approves, if it is a promise.
+    pub cid: Option<Cid>,
+}
+
+/// Why the user's answer was not taken.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum VaultError {
+    /// Nothing of this name waits.
+    #[error("no such approval waits: {0}")]
+    NotWaiting(StatementId),
+    /// The user has seen another text.
+    #[error("the text that was shown is not the one that is signed")]
+    NotSeen,
+    /// Signing failed.
+    #[error(transparent)]
+    Approval(#[from] ApprovalError),
+    /// Storage failed.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+}
+
+/// What is to be done about a request.
+enum Judgement {
+    /// Show it to the user.
+    Ask { subject: Subject, text: String, cid: Option<Cid> },
+    /// It follows from what was approved. The facts are stored with it; if one is taken by another value, it is refused.
+    Sign(Vec<Fact>),
+}
+
+impl Vault {
+    /// A vault over `signer`'s keys. `policy` answers for the user where it fits.
+    pub fn new(signer: Box<dyn Signer>, archive: Arc<dyn Archive>, purpose: Purpose, policy: Option<Policy>) -> Self {
+        Self { signer, archive, purpose, policy }
+    }
+
+    /// What waits for the user, the oldest first.
+    ///
+    /// # Errors
+    /// Storage failed.
+    pub async fn waiting(&self) -> Result<Vec<Approval>, VaultError> {
+        let records = self.archive.records(WAITING, None, WAITING_MAX).await?;
+        let read = |bytes: &[u8]| Approval::from_bytes(bytes).map_err(|e| ReadError(format!("a stored approval: {e}")));
+        let mut waiting = records.iter().map(|(_, bytes)| read(bytes)).collect::<Result<Vec<_>, _>>()?;
+        waiting.sort_by_key(|approval| approval.since);
+        Ok(waiting)
+    }
+
+    /// Takes the user's answer. A second answer to the same question changes nothing.
+    ///
+    /// # Errors
+    /// [`VaultError`]; nothing was signed.
+    pub async fn answer(&self, id: StatementId, order: &AnswerOrder) -> Result<(), VaultError> {
+        let record = self.archive.record(WAITING, id.as_bytes()).await?.ok_or(VaultError::NotWaiting(id))?;
+        let approval = Approval::from_bytes(&record).map_err(|e| ReadError(format!("a stored approval: {e}")))?;
+        if !order.approve {
+            self.store(
+                id,
+                Fact { space: ANSWERS.to_owned(), key: id.as_bytes().to_vec(), value: Vec::new() },
+                Vec::new(),
+            )
+            .await?;
+            return Ok(());
+        }
+        if order.seen != approval.text_hash().to_hex() {
+            return Err(VaultError::NotSeen);
+        }
+        let with = approval.cid.map(|cid| fact(APPROVED, cid, b"")).into_iter().collect();
+        self.sign(approval.draft, with).await?;
+        Ok(())
+    }
+
+    /// The answer that stands, if there is one.
+    async fn answered(&self, id: StatementId) -> Result<Option<Answer>, ApprovalError> {
+        let Some(value) = self.archive.fact(ANSWERS, id.as_bytes()).await.map_err(unavailable)? else {
+            return Ok(None);
+        };
+        if value.is_empty() {
+            return Ok(Some(Answer::Declined(String::new())));
+        }
+        let signed =
+            Signed::from_bytes(&value).map_err(|e| ApprovalError::Unavailable(format!("a stored signature: {e}")))?;
+        Ok(Some(Answer::Signed(signed)))
+    }
+
+    /// Signs and stores; gives what stands if the same statement was answered meanwhile.
+    async fn sign(&self, draft: Draft, with: Vec<Fact>) -> Result<Answer, ApprovalError> {
+        let id = draft.id();
+        let signed = self.signer.sign(draft).map_err(|e| ApprovalError::Unavailable(e.to_string()))?;
+        let answer = Fact { space: ANSWERS.to_owned(), key: id.as_bytes().to_vec(), value: signed.bytes().to_vec() };
+        self.store(id, answer, with).await?;
+        self.answered(id).await?.ok_or(ApprovalError::Unavailable("the signature was not stored".to_owned()))
+    }
+
+    async fn store(&self, id: StatementId, answer: Fact, with: Vec<Fact>) -> Result<(), ApprovalError> {
+        let mut facts = vec![answer];
+        for fact in with {
+            // A fact that stands with the same value is fine: the contract was approved, or went this way, before.
+            match self.archive.fact(&fact.space, &fact.key).await.map_err(unavailable)? {
+                Some(stands) if stands == fact.value => {}
+                Some(_) => {
+                    return Err(ApprovalError::Forbidden("the contract went the other way: a final excludes an abort"));
+                }
+                None => facts.push(fact),
+            }
+        }
+        let records = vec![(WAITING.to_owned(), id.as_bytes().to_vec(), None)];
+        match self.archive.commit(Commit { facts, records, ..Commit::default() }).await {
+            Ok(()) => Ok(()),
+            Err(CommitError::Taken { stands }) if stands.space == ANSWERS => Ok(()),
+            Err(CommitError::Taken { .. }) => {
+                Err(ApprovalError::Forbidden("the contract went the other way: a final excludes an abort"))
+            }
+            Err(error) => Err(ApprovalError::Unavailable(error.to_string())),
+        }
+    }
+
+    async fn judge(&self, request: &SignRequest) -> Result<Judgement, ApprovalError> {
+        let draft = &request.draft;
+        if self.purpose == Purpose::Arbiter {
+            return match draft.kind {
+                Kind::Verdict | Kind::Status | Kind::LogHead => Ok(Judgement::Sign(Vec::new())),
+                _ => Err(ApprovalError::Forbidden("an arbiter's keys sign verdicts, statuses and log heads only")),
+            };
+        }
+        match (draft.kind, &request.exhibit) {
+            (Kind::Promise, Exhibit::Contract { core, document, template }) => {
+                self.judge_promise(draft, core, document, template)
+            }
+            (Kind::Container | Kind::Ack, Exhibit::Container { container }) => judge_container(draft, container),
+            (Kind::Final, Exhibit::Consequence) => {
+                let cid = read::<Final>(draft)?.cid;
+                self.follows(cid, vec![fact(WAYS, cid, b"final")]).await
+            }
+            (Kind::Abort, Exhibit::Consequence) => {
+                let cid = read::<Abort>(draft)?.cid;
+                self.follows(cid, vec![fact(WAYS, cid, b"abort")]).await
+            }
+            (Kind::Resolve, Exhibit::Consequence) => self.follows(read::<Resolve>(draft)?.cid, Vec::new()).await,
+            _ => Err(ApprovalError::Forbidden(
+                "a statement of this kind is not signed here without showing what it is about",
+            )),
+        }
+    }
+
+    fn judge_promise(
+        &self,
+        draft: &Draft,
+        core: &[u8],
+        document: &[u8],
+        template: &[u8],
+    ) -> Result<Judgement, ApprovalError> {
+        let mismatch = |e: &dyn fmt::Display| ApprovalError::Mismatch(e.to_string());
+        let agreement = Agreement::from_parts(core, document, template).map_err(|e| mismatch(&e))?;
+        let text = agreement.text().map_err(|e: ProposalError| mismatch(&e))?;
+        let promise: Promise = read(draft)?;
+        let cid = agreement.core.cid();
+        let mine = agreement.core.party(promise.role) == Some(self.signer.key_set().id());
+        if promise.cid != cid || !mine {
+            return Err(mismatch(&"the promise is about another contract or role"));
+        }
+        let peer = agreement.core.party(promise.role.peer());
+        let subject = Subject { kind: "contract", peer, arbiter: Some(agreement.core.terms.arbiter.key_set) };
+        Ok(Judgement::Ask { subject, text, cid: Some(cid) })
+    }
+
+    /// A consequence of a contract that the user has approved.
+    async fn follows(&self, cid: Cid, facts: Vec<Fact>) -> Result<Judgement, ApprovalError> {
+        match self.archive.fact(APPROVED, cid.as_bytes()).await.map_err(unavailable)? {
+            Some(_) => Ok(Judgement::Sign(facts)),
+            None => Err(ApprovalError::Forbidden("it follows from no contract that the user has approved")),
+        }
+    }
+
+    async fn ask(&self, approval: Approval, subject: &Subject) -> Result<Answer, ApprovalError> {
+        let with: Vec<_> = approval.cid.map(|cid| fact(APPROVED, cid, b"")).into_iter().collect();
+        if self.policy.as_ref().is_some_and(|policy| policy.allows(subject)) {
+            return self.sign(approval.draft, with).await;
+        }
+        let id = approval.draft.id();
+        if self.archive.record(WAITING, id.as_bytes()).await.map_err(unavailable)?.is_some() {
+            return Ok(Answer::Waiting);
+        }
+        if self.archive.records(WAITING, None, WAITING_MAX).await.map_err(unavailable)?.len() >= WAITING_MAX {
+            return Err(ApprovalError::TooMany);
+        }
+        let records = vec![(WAITING.to_owned(), id.as_bytes().to_vec(), Some(approval.to_bytes()))];
+        let commit = Commit { records, ..Commit::default() };
+        self.archive.commit(commit).await.map_err(|e| ApprovalError::Unavailable(e.to_string()))?;
+        Ok(Answer::Waiting)
+    }
+}
+
+#[async_trait]
+impl KeyHolder for Vault {
+    fn key_set(&self) -> KeySet {
+        self.signer.key_set().clone()
+    }
+
+    async fn request(&self, request: SignRequest) -> Result<Answer, ApprovalError> {
+        let mine = self.signer.key_set();
+        if request.draft.signer != mine.id() || request.draft.suite != mine.suite() {
+            return Err(ApprovalError::WrongSigner);
+        }
+        if let Some(answer) = self.answered(request.id()).await? {
+            return Ok(answer);
+        }
+        match self.judge(&request).await? {
+            Judgement::Sign(facts) => self.sign(request.draft, facts).await,
+            Judgement::Ask { subject, text, cid } => {
+                let title = title(request.draft.kind);
+                let SignRequest { deal, draft, .. } = request;
+                self.ask(Approval { deal, draft, title, text, since: now(), cid }, &subject).await
+            }
+        }
+    }
+}
+
+fn title(kind: Kind) -> String {
+    match kind {
+        Kind::Promise => "Sign this contract?",
+        Kind::Container => "Send this, signed by you?",
+        Kind::Ack => "Sign that you have received this?",
+        _ => "Sign this?",
+    }
+    .to_owned()
+}
+
+fn judge_container(draft: &Draft, container: &[u8]) -> Result<Judgement, ApprovalError> {
+    let mismatch = |e: &dyn fmt::Display| ApprovalError::Mismatch(e.to_string());
+    let container = Container::from_bytes(container).map_err(|e| mismatch(&e))?;
+    let named = match draft.kind {
+        Kind::Container => read::<ContainerStatement>(draft)?.container,
+        _ => read::<Ack>(draft)?.container,
+    };
+    if named != container.id() {
+        return Err(mismatch(&"the statement is about another container"));
+    }
+    let kind = if draft.kind == Kind::Ack { "acknowledgement" } else { "mail" };
+    let subject = Subject { kind, peer: None, arbiter: None };
+    Ok(Judgement::Ask { subject, text: describe(&container), cid: None })
+}
+
+/// What a container holds, as it is shown: a line for each thing, and a text message in full.
+fn describe(container: &Container) -> String {
+    let mut text = format!("container {}\n", container.id());
+    for (_, leaf) in container.leaves() {
+        match leaf {
+            Leaf::Information(file) => {
+                let name = escape(file.name(), 0);
+                let line =
+                    format!("- {name}, {}, {} bytes\n  hash {}\n", file.media_type(), file.bytes().len(), file.hash());
+                text.push_str(&line);
+                if let (MESSAGE_NAME, Ok(message)) = (file.name(), std::str::from_utf8(file.bytes())) {
+                    text.extend(message.lines().map(|line| format!("  | {}\n", escape(line, 8))));
+                }
+            }
+            Leaf::Statement(signed) => text.push_str(&format!("- a signed {} by {}\n", signed.kind(), signed.signer())),
+            Leaf::Credential(bytes) => text.push_str(&format!("- a credential, {} bytes\n", bytes.len())),
+            Leaf::Money(bytes) => text.push_str(&format!("- money, {} bytes\n", bytes.len())),
+        }
+    }
+    text
+}
+
+fn read<T: Decode>(draft: &Draft) -> Result<T, ApprovalError> {
+    T::from_bytes(&draft.payload).map_err(|e| ApprovalError::Mismatch(e.to_string()))
+}
+
+fn fact(space: &str, cid: Cid, value: &[u8]) -> Fact {
+    Fact { space: space.to_owned(), key: cid.as_bytes().to_vec(), value: value.to_vec() }
+}
+
+fn unavailable(error: ReadError) -> ApprovalError {
+    ApprovalError::Unavailable(error.to_string())
+}
+
+impl fmt::Debug for Vault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Vault({:?}, {:?})", self.signer.key_set().id(), self.purpose)
+    }
+}
+
+impl Approval {
+    /// The hash of the shown text, which an answer must name.
+    pub fn text_hash(&self) -> Digest {
+        Digest::of(domain::RENDER, self.text.as_bytes())
+    }
+
+    /// For the screen.
+    pub fn view(self) -> ApprovalView {
+        ApprovalView {
+            id: self.draft.id().to_string(),
+            deal: self.deal.to_string(),
+            title: self.title,
+            text: self.text,
+            since: self.since.unix(),
+        }
+    }
+}
+
+impl Encode for Approval {
+    fn to_value(&self) -> Value {
+        let ask = Ask { draft: self.draft.clone(), consent: semper_support::engine::Consent::Ask };
+        record()
+            .put_item(0, &self.deal)
+            .put_item(1, &ask)
+            .put(2, self.title.as_str())
+            .put(3, self.text.as_str())
+            .put_item(4, &self.since)
+            .put_some(5, self.cid.map(|cid| cid.to_value()))
+            .build()
+    }
+}
+
+impl Decode for Approval {
+    const BYTES_MAX: usize = 4 * 1024 * 1024;
+
+    fn from_value(value: Value) -> Result<Self, DecodeError> {
+        let mut fields = Fields::open(value)?;
+        let deal = fields.item(0, "deal")?;
+        let Ask { draft, .. } = fields.item(1, "ask")?;
+        let approval = Self {
+            deal,
+            draft,
+            title: fields.text(2, "title", 1024)?,
+            text: fields.text(3, "text", Self::BYTES_MAX)?,
+            since: fields.item(4, "since")?,
+            cid: fields.optional_item(5, "cid")?,
+        };
+        fields.close()?;
+        Ok(approval)
+    }
+}
