@@ -6,3 +6,4 @@
 pub mod model;
 pub mod scenario;
 pub mod symbolic;
+pub mod world;

@@ -1,0 +1,347 @@
+//! The named attacks on C2, its formats and the arbiter (design/exchange.md §14.6), one test each. Every test ends with a twin: the
+//! same thing honestly done is accepted, so that a check which refuses everything fails too.
+#![allow(clippy::unwrap_used)]
+
+use semper_core::cbor::{Decode, Encode, Value};
+use semper_core::contract::{Core, Final, Promise};
+use semper_core::cose::{Draft, Signed, Statement};
+use semper_core::ids::{DealId, Slot};
+use semper_core::machine::{Blame, Env, Fault, Machine, Step};
+use semper_core::party::{KeySet, Role, Suite};
+use semper_core::signature::{SignatureError, verify};
+use semper_core::time::{Seconds, Time};
+use semper_exchange::arbiter::request::{Case, Request, RequestError, Resolve};
+use semper_exchange::arbiter::service::{Next, decide};
+use semper_exchange::arbiter::verdict::{ArbiterAnswer, ClosedUnused, Outcome, Verdict};
+use semper_exchange::arbiter::{Ruling, rule};
+use semper_exchange::c2::{C2, C2Error, Message, Run, RunError};
+use semper_exchange::evidence::{self, Finding, Folder, Item, Standing};
+use semper_sim::scenario::{Cast, NOT_AFTER, PATIENCE};
+use semper_support::crypto::Signer;
+use semper_support::engine::{Effect, Ending, EvidenceKind, Input};
+
+const O: Role = Role::ORIGINATOR;
+const R: Role = Role::RESPONDER;
+const NOW: Time = Time::from_unix(1000);
+
+fn handle(cast: &Cast, state: &C2, input: Input) -> Result<Step<C2>, C2Error> {
+    state.clone().handle(&Env { now: NOW, verify: &cast.oracle }, input)
+}
+
+fn receive(cast: &Cast, state: &C2, message: &Message) -> Result<Step<C2>, C2Error> {
+    handle(cast, state, Input::Message(message.to_bytes()))
+}
+
+fn case(cast: &Cast, request: &Request) -> Result<Case, RequestError> {
+    Case::check(&cast.oracle, cast.arbiter.key_set().id(), request)
+}
+
+fn promises(cast: &Cast, core: &Core) -> [Signed; 2] {
+    [O, R].map(|role| cast.promise(core, role, 0))
+}
+
+fn awaiting_promise(cast: &Cast, core: &Core) -> C2 {
+    C2::AwaitPeerPromise { run: cast.run(core, O), ours: cast.promise(core, O, 0) }
+}
+
+fn awaiting_final(cast: &Cast, core: &Core, role: Role) -> C2 {
+    C2::AwaitPeerFinal { run: cast.run(core, role), promises: promises(cast, core) }
+}
+
+fn rule_on(cast: &Cast, request: &Request) -> ArbiterAnswer {
+    let case = case(cast, request).unwrap();
+    let Next::SignAndStore(draft) = decide(None, &case, cast.arbiter.key_set(), 0, NOW) else { panic!("not ruled") };
+    let promises = if request.promises.len() == 2 { request.promises.clone() } else { Vec::new() };
+    ArbiterAnswer { statement: cast.arbiter.sign(draft).unwrap(), promises }
+}
+
+fn report(cast: &Cast, core: &Core, statements: &[&Signed]) -> evidence::Report {
+    let item = |kind, bytes| Item { kind, time: NOW, bytes };
+    let [o, r] = cast.key_sets();
+    let mut items = vec![item(EvidenceKind::Core, core.to_bytes())];
+    items.extend([&o, &r, cast.arbiter.key_set()].map(|keys| item(EvidenceKind::KeySet, keys.to_bytes())));
+    items.extend(statements.iter().map(|signed| item(EvidenceKind::Statement, signed.bytes().to_vec())));
+    evidence::verify(&cast.oracle, &Folder { deal: DealId::from_array([0; 16]), items })
+}
+
+// A promise of an earlier contract is sent again in a new one with the same peer (Shmatikov and Mitchell).
+#[test]
+fn asw_replay_old_promise() {
+    let cast = Cast::default();
+    let (old, new) = (cast.core(1), cast.core(2));
+    for (state, role) in [(C2::new(cast.run(&new, R)), O), (awaiting_promise(&cast, &new), R)] {
+        let error = receive(&cast, &state, &Message::Promise(cast.promise(&old, role, 0))).unwrap_err();
+        assert_eq!(error, C2Error::PeerMismatch("promise"));
+        assert!(receive(&cast, &state, &Message::Promise(cast.promise(&new, role, 0))).is_ok());
+    }
+    let request = cast.resolve(&new, R, [cast.promise(&old, O, 0), cast.promise(&new, R, 0)]);
+    assert_eq!(case(&cast, &request), Err(RequestError::Foreign("promise")));
+}
+
+// The responder signs its promise twice and gives one to the originator, the other to the arbiter: still one contract, one verdict.
+#[test]
+fn asw_inconsistent_contracts() {
+    let cast = Cast::default();
+    let core = cast.core(1);
+    let [first, second] = promises(&cast, &core);
+    let other = cast.promise(&core, R, 1);
+    assert_ne!(second.bytes(), other.bytes());
+    let request = cast.resolve(&core, R, [first.clone(), other]);
+    let answer = rule_on(&cast, &request);
+    let run = cast.run(&core, O);
+    let question = cast.resolve(&core, O, [first.clone(), second.clone()]).question.id();
+    let waiting = C2::AwaitVerdict { run, question, promises: vec![first, second] };
+    let heard = handle(&cast, &waiting, Input::ArbiterSays(answer.to_bytes())).unwrap();
+    assert_eq!(heard.state.ending(), Some(Ending::Success));
+}
+
+// An arbiter gives each side another verdict: whoever holds both can prove it.
+#[test]
+fn gjm_ttp_unaccountable() {
+    let cast = Cast::default();
+    let core = cast.core(1);
+    let [first, second] = promises(&cast, &core);
+    let aborted = rule_on(&cast, &cast.abort(&core));
+    let resolved = rule_on(&cast, &cast.resolve(&core, R, [first.clone(), second.clone()]));
+    let both = report(&cast, &core, &[&first, &second, &aborted.statement, &resolved.statement]);
+    let accused = |report: &evidence::Report| report.findings.iter().any(|f| matches!(f, Finding::ArbiterEquivocated { .. }));
+    assert!(accused(&both), "{:?}", both.findings);
+    assert!(!accused(&report(&cast, &core, &[&first, &second, &resolved.statement])));
+}
+
+#[test]
+fn resolve_after_abort() {
+    let cast = Cast::default();
+    let core = cast.core(1);
+    let resolve = case(&cast, &cast.resolve(&core, R, promises(&cast, &core))).unwrap();
+    let abort = case(&cast, &cast.abort(&core)).unwrap();
+    assert_eq!(rule(Some(Outcome::Aborted), &resolve, NOW), Ruling::Stands);
+    assert_eq!(rule(Some(Outcome::Resolved), &abort, NOW), Ruling::Stands);
+    assert_eq!(rule(None, &resolve, NOW), Ruling::Write(Outcome::Resolved));
+}
+
+#[test]
+fn abort_after_final() {
+    let cast = Cast::default();
+    let core = cast.core(1);
+    let given_up = handle(&cast, &awaiting_final(&cast, &core, O), Input::GiveUp).unwrap();
+    assert_eq!(given_up.state.state_name(), "await-resolve-signature");
+    let given_up = handle(&cast, &awaiting_promise(&cast, &core), Input::GiveUp).unwrap();
+    assert_eq!(given_up.state.state_name(), "await-abort-signature");
+    // What a cheating originator signs against itself is seen by a stranger.
+    let [first, second] = promises(&cast, &core);
+    let (fin, abort) = (cast.completion(&core, O), cast.abort(&core).question);
+    let report = report(&cast, &core, &[&first, &second, &fin, &abort]);
+    assert!(report.findings.iter().any(|f| matches!(f, Finding::CompletedAfterAbort { role, .. } if *role == O)));
+}
+
+#[test]
+fn continue_after_abort() {
+    let cast = Cast::default();
+    let core = cast.core(1);
+    let ours = cast.promise(&core, O, 0);
+    let theirs = Message::Promise(cast.promise(&core, R, 0));
+    let asked = C2::AwaitVerdict { run: cast.run(&core, O), question: cast.abort(&core).question.id(), promises: vec![ours.clone()] };
+    for state in [C2::AwaitAbortSignature { run: cast.run(&core, O), ours }, asked] {
+        let step = receive(&cast, &state, &theirs).unwrap();
+        assert_eq!(step.state, state);
+        assert!(step.effects.iter().all(|e| matches!(e, Effect::Keep { kind: EvidenceKind::Late, .. })));
+    }
+    let step = receive(&cast, &awaiting_promise(&cast, &core), &theirs).unwrap();
+    assert_eq!(step.state.state_name(), "await-final-signature");
+}
+
+#[test]
+fn wrong_ttp_in_core() {
+    let cast = Cast::default();
+    let mut core = cast.core(1);
+    let other = cast.oracle.hand(Suite::Ed25519, 9);
+    core.terms.arbiter.key_set = other.key_set().id();
+    let me = cast.hand(R).key_set();
+    let run = |core: &Core| Run::new(core.clone(), me, cast.key_sets(), cast.arbiter.key_set().clone(), PATIENCE);
+    assert_eq!(run(&core), Err(RunError::Arbiter));
+    assert_eq!(case(&cast, &cast.abort(&core)), Err(RequestError::NotMine));
+    assert!(run(&cast.core(1)).is_ok());
+    assert!(case(&cast, &cast.abort(&cast.core(1))).is_ok());
+}
+
+#[test]
+fn resolve_by_a_stranger_or_abort_by_the_responder() {
+    let cast = Cast::default();
+    let core = cast.core(1);
+    let [first, second] = promises(&cast, &core);
+    let good = cast.resolve(&core, R, [first.clone(), second.clone()]);
+    let ids = [first.id(), second.id()];
+    let ask = |role| Resolve { cid: core.cid(), slot: Slot::default(), promises: ids, role };
+    let stranger = cast.oracle.hand(Suite::Ed25519, 9);
+    let outside = stranger.sign(ask(R).draft(Suite::Ed25519, stranger.key_set().id())).unwrap();
+    let request = Request { question: outside, ..good.clone() };
+    assert_eq!(case(&cast, &request), Err(RequestError::Foreign("resolve request")));
+    let other_role = Request { question: cast.say(R, &ask(O), 0), ..good.clone() };
+    assert_eq!(case(&cast, &other_role), Err(RequestError::Foreign("resolve request")));
+    let abort = semper_exchange::arbiter::request::Abort { cid: core.cid(), slot: Slot::default(), promise: first.id() };
+    let request = Request { question: cast.say(R, &abort, 0), promises: vec![first], ..good.clone() };
+    assert!(matches!(case(&cast, &request), Err(RequestError::Signature { part: "abort request", .. })));
+    assert!(case(&cast, &good).is_ok());
+}
+
+// A verdict about one slot does not decide another.
+#[test]
+fn slot_verdict_used_for_other_slot() {
+    let cast = Cast::default();
+    let core = cast.core(1);
+    let [first, second] = promises(&cast, &core);
+    let request = cast.resolve(&core, R, [first.clone(), second.clone()]);
+    let good = rule_on(&cast, &request);
+    let verdict = Verdict { slot: Slot(1), ..Verdict::from_bytes(good.statement.payload()).unwrap() };
+    let draft = verdict.draft(Suite::Ed25519, cast.arbiter.key_set().id());
+    let swapped = ArbiterAnswer { statement: cast.arbiter.sign(draft).unwrap(), ..good.clone() };
+    let waiting = C2::AwaitVerdict { run: cast.run(&core, R), question: request.question.id(), promises: vec![first, second] };
+    let error = handle(&cast, &waiting, Input::ArbiterSays(swapped.to_bytes())).unwrap_err();
+    assert_eq!(error.fault(), Fault::ThirdParty);
+    assert!(handle(&cast, &waiting, Input::ArbiterSays(good.to_bytes())).is_ok());
+}
+
+#[test]
+fn first_request_after_not_after() {
+    let cast = Cast::default();
+    let core = cast.core(1);
+    let resolve = case(&cast, &cast.resolve(&core, R, promises(&cast, &core))).unwrap();
+    assert_eq!(rule(None, &resolve, NOT_AFTER), Ruling::Write(Outcome::Resolved));
+    assert_eq!(rule(None, &resolve, NOT_AFTER.after(Seconds(1))), Ruling::TooLate);
+    assert_eq!(rule(Some(Outcome::Aborted), &resolve, NOT_AFTER.after(Seconds(1))), Ruling::Stands);
+}
+
+#[test]
+fn parallel_identical_requests_to_the_arbiter() {
+    let cast = Cast::default();
+    let core = cast.core(1);
+    let request = cast.resolve(&core, R, promises(&cast, &core));
+    let first = case(&cast, &request).unwrap();
+    assert!(matches!(decide(None, &first, cast.arbiter.key_set(), 0, NOW), Next::SignAndStore(_)));
+    assert_eq!(decide(Some(Outcome::Resolved), &first, cast.arbiter.key_set(), 1, NOW), Next::AnswerStored);
+}
+
+fn hybrid_promise(cast: &Cast) -> (Signed, KeySet) {
+    (cast.promise(&cast.core(1), O, 0), cast.hand(O).key_set().clone())
+}
+
+#[test]
+fn signature_stripping() {
+    let cast = Cast::new(Suite::Hybrid);
+    let (signed, keys) = hybrid_promise(&cast);
+    assert!(verify::<Promise>(&cast.oracle, &keys, &signed).is_ok());
+    let Value::Tag(tag, inner) = semper_core::cbor::decode(signed.bytes(), Signed::BYTES_MAX).unwrap() else { panic!() };
+    let Value::Array(mut items) = *inner else { panic!() };
+    let Value::Array(signers) = &mut items[3] else { panic!() };
+    let post_quantum = signers.pop();
+    assert!(post_quantum.is_some());
+    let stripped = Value::Tag(tag, Box::new(Value::Array(items))).encode();
+    assert!(Signed::from_bytes(&stripped).is_err());
+}
+
+#[test]
+fn suite_downgrade() {
+    let cast = Cast::new(Suite::Hybrid);
+    let (signed, keys) = hybrid_promise(&cast);
+    let draft = Draft { kind: signed.kind(), suite: Suite::Ed25519, signer: signed.signer(), payload: signed.payload().to_vec() };
+    let ed25519 = signed.signatures().next().unwrap().2.to_vec();
+    let downgraded = draft.assemble(vec![ed25519]).unwrap();
+    assert_eq!(downgraded.id(), signed.id(), "the same words, weaker signed");
+    let error = verify::<Promise>(&cast.oracle, &keys, &downgraded).unwrap_err();
+    assert!(matches!(error, SignatureError::WrongSuite { .. }));
+}
+
+// A statement of one kind never stands for another, although the signer and the bytes are the same.
+#[test]
+fn cross_protocol() {
+    let cast = Cast::default();
+    let core = cast.core(1);
+    let keys = cast.hand(O).key_set();
+    let (promise, fin) = (cast.promise(&core, O, 0), cast.completion(&core, O));
+    assert!(matches!(verify::<Final>(&cast.oracle, keys, &promise), Err(SignatureError::WrongKind { .. })));
+    assert!(matches!(verify::<Promise>(&cast.oracle, keys, &fin), Err(SignatureError::WrongKind { .. })));
+    let error = receive(&cast, &awaiting_final(&cast, &core, R), &Message::Final(promise.clone())).unwrap_err();
+    assert_eq!(error.fault(), Fault::PeerMisbehaved);
+    let status = ClosedUnused { cid: core.cid(), slot: Slot::default(), request: promise.id(), time: NOW };
+    let status = cast.arbiter.sign(status.draft(Suite::Ed25519, cast.arbiter.key_set().id())).unwrap();
+    assert!(verify::<Verdict>(&cast.oracle, cast.arbiter.key_set(), &status).is_err());
+    assert!(verify::<Promise>(&cast.oracle, keys, &promise).is_ok());
+}
+
+// 0x18 0x00 is a longer way to write 0; a map out of order means the same. Neither is read.
+#[test]
+fn non_canonical_cbor_with_same_meaning() {
+    let core = Cast::default().core(1).to_bytes();
+    assert!(Core::from_bytes(&core).is_ok());
+    assert_eq!(core[1], 0, "the first key of the core");
+    let longer = [&core[..1], &[0x18, 0x00], &core[2..]].concat();
+    assert!(Core::from_bytes(&longer).is_err());
+    let trailing = [core.as_slice(), &[0]].concat();
+    assert!(Core::from_bytes(&trailing).is_err());
+    assert!(semper_core::cbor::decode(&[0xa2, 0x01, 0x00, 0x00, 0x00], 64).is_err());
+    assert!(semper_core::cbor::decode(&[0xa2, 0x00, 0x00, 0x01, 0x00], 64).is_ok());
+}
+
+// A key set that shares one key with the signer's is another party.
+#[test]
+fn identity_misbinding() {
+    let cast = Cast::new(Suite::Hybrid);
+    let (signed, keys) = hybrid_promise(&cast);
+    let mine: Vec<_> = keys.keys().map(|(_, key)| key.to_vec()).collect();
+    let theirs: Vec<_> = cast.hand(R).key_set().keys().map(|(_, key)| key.to_vec()).collect();
+    let mixed = KeySet::new(Suite::Hybrid, vec![mine[0].clone(), theirs[1].clone()]).unwrap();
+    assert!(matches!(verify::<Promise>(&cast.oracle, &mixed, &signed), Err(SignatureError::WrongSigner { .. })));
+    assert!(verify::<Promise>(&cast.oracle, &keys, &signed).is_ok());
+}
+
+// Nobody is both sides of a contract, not even with one key of a hybrid set.
+#[test]
+fn reflection() {
+    let cast = Cast::new(Suite::Hybrid);
+    let [o, r] = cast.key_sets();
+    let key = |set: &KeySet, i: usize| set.keys().nth(i).unwrap().1.to_vec();
+    let half = KeySet::new(Suite::Hybrid, vec![key(&o, 0), key(&r, 1)]).unwrap();
+    for twin in [o.clone(), half] {
+        let mut core = cast.core(1);
+        core.terms.parties[1].key_set = twin.id();
+        let run = Run::new(core, &o, [o.clone(), twin], cast.arbiter.key_set().clone(), PATIENCE);
+        assert_eq!(run, Err(RunError::SelfDeal));
+    }
+    let cast = Cast::default();
+    let core = cast.core(1);
+    let mine = Message::Promise(cast.promise(&core, O, 0));
+    assert!(receive(&cast, &awaiting_promise(&cast, &core), &mine).is_err());
+    let mine = Message::Final(cast.completion(&core, R));
+    assert!(receive(&cast, &awaiting_final(&cast, &core, R), &mine).is_err());
+}
+
+#[test]
+fn oversized_or_deep_input() {
+    let deep = [vec![0x81; 100_000], vec![0]].concat();
+    assert!(semper_core::cbor::decode(&deep, 1 << 20).is_err());
+    assert!(semper_core::cbor::decode(&[vec![0x81; 16], vec![0]].concat(), 64).is_ok());
+    // A length that promises 2^62 bytes or items must not be believed.
+    for head in [0x5b, 0x7b, 0x9b, 0xbb] {
+        assert!(semper_core::cbor::decode(&[head, 0x40, 0, 0, 0, 0, 0, 0, 0], 64).is_err());
+    }
+    let long = Message::Decline("x".repeat(2000)).to_bytes();
+    assert!(Message::from_bytes(&long).is_err());
+    assert!(Message::from_bytes(&Message::Decline("no".to_owned()).to_bytes()).is_ok());
+}
+
+// A complete contract stays complete beside an abort verdict, and is counted once however often it is shown.
+#[test]
+fn one_contract_however_often_it_is_shown() {
+    let cast = Cast::default();
+    let core = cast.core(1);
+    let [first, second] = promises(&cast, &core);
+    let again = cast.promise(&core, R, 1);
+    let finals = [O, R].map(|role| cast.completion(&core, role));
+    let all = [&first, &second, &again, &finals[0], &finals[1], &finals[1]];
+    let shown = report(&cast, &core, &all);
+    assert_eq!(shown.contracts.len(), 1);
+    assert_eq!(shown.contracts[0].standing, Standing::Complete);
+    let promised = report(&cast, &core, &[&first, &second, &finals[0]]);
+    assert!(matches!(promised.contracts[0].standing, Standing::Open { .. }), "one final alone is no contract");
+}
