@@ -20,7 +20,7 @@ use tokio::net::TcpStream;
 use zeroize::Zeroizing;
 
 use crate::support::{
-    Bed, Node, exchange, frame, head, limits, post, post_with, read_response, send, send_sealed, within,
+    Bed, Node, bind, exchange, frame, head, limits, post, post_with, read_response, send, send_sealed, within,
 };
 
 // The whole way, with every suite: what comes out of the node's side is what went in, and the receipt proves it.
@@ -115,11 +115,17 @@ async fn a_lost_reply_and_a_retry() {
     stream.write_all(&sealed).await.unwrap();
     node.called().await;
     drop(stream);
+    within(async {
+        while bed.server.connections() > 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
     node.go_on.add_permits(1);
 
-    // Held or not, the node gets no second permit: a second call would hang and fail the test.
     within(post.post(&bed.address.url, &sealed)).await.unwrap();
     assert_eq!(node.frames().len(), 1);
+    assert_eq!(node.entered.available_permits(), 0, "the first call was given up and a second one made");
 }
 
 // A node that is slower than its sender's patience must not be asked twice.
@@ -210,14 +216,13 @@ async fn slow_clients_are_cut_off() {
     let half = head("/inbox", SEALED_TYPE, "content-length: 100\r\n");
     exchange(bed.socket(), &[half.as_bytes(), b"half"]).await.problem(408, "too-slow", true);
 
-    let impatient = ServerOptions {
-        header_patience: Duration::from_millis(100),
-        idle: Duration::from_millis(300),
-        ..ServerOptions::default()
-    };
-    let router = axum::Router::new();
-    let server = Server::start(crate::support::bind(), router, Transport::Plain, &impatient).unwrap();
-    for start in [&b"POST /inbox HTTP/1.1\r\nhost: loc"[..], b"", b"P"] {
+    // Each bound alone, with the other one out of reach.
+    let (short, long) = (Duration::from_millis(200), Duration::from_secs(3600));
+    for (start, header_patience, idle) in
+        [(&b"POST /inbox HTTP/1.1\r\nhost: loc"[..], short, long), (b"", long, short), (b"P", long, short)]
+    {
+        let impatient = ServerOptions { header_patience, idle, ..ServerOptions::default() };
+        let server = Server::start(bind(), axum::Router::new(), Transport::Plain, &impatient).unwrap();
         let mut stream = TcpStream::connect(server.address()).await.unwrap();
         stream.write_all(start).await.unwrap();
         let mut rest = Vec::new();
