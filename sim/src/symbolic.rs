@@ -55,7 +55,8 @@ impl Oracle {
 impl Verify for Oracle {
     fn verify(&self, algorithm: Algorithm, public_key: &[u8], message: &[u8], signature: &[u8]) -> bool {
         let variant = signature.first().copied().unwrap_or_default();
-        public_key.len() == algorithm.public_key_len() && signature == self.sign(algorithm, public_key, message, variant)
+        public_key.len() == algorithm.public_key_len()
+            && signature == self.sign(algorithm, public_key, message, variant)
     }
 }
 

@@ -42,7 +42,7 @@ use crate::scenario::{Cast, DELTA, NOT_AFTER, SIGMA};
 const MACHINE: &[u8] = b"c2";
 /// How long a party waits before it sends something again, in seconds.
 const RETRY: u64 = 20;
-/// Longest delay between the parties, in seconds.
+/// Longest delay between the parties in any run, in seconds.
 const DELAY_MAX: u64 = 90;
 /// Most events of one run. One that has not ended by then never will.
 const EVENTS_MAX: usize = 20_000;
@@ -91,12 +91,14 @@ enum Event {
     Wake { who: usize },
 }
 
-/// How likely mishaps are in this run, in percent.
+/// How likely mishaps are in this run, in percent, and how slow everybody is.
 struct Weather {
     loss: u32,
     doubling: u32,
     crash: u32,
     decline: u32,
+    /// Longest delay between the parties, and of the key holder's answers, in seconds.
+    delay: u64,
 }
 
 struct World {
@@ -134,6 +136,7 @@ impl World {
             doubling: rng.random_range(0..30),
             crash: rng.random_range(0..20),
             decline: rng.random_range(0..10),
+            delay: [3, 15, DELAY_MAX][rng.random_range(0..3_usize)],
         };
         let cheat = [None, None, Some(0), Some(1)][rng.random_range(0..4_usize)];
         let half = i64::try_from(SIGMA.0 / 2).expect("a small number");
@@ -185,8 +188,16 @@ impl World {
     fn happen(&mut self, event: Event) -> Result<(), String> {
         match event {
             Event::Begin => self.take(0, Input::Begin),
-            Event::GiveUp { to } => self.take(to, Input::GiveUp),
-            Event::Peer { to, bytes } => self.take(to, Input::Message(bytes)),
+            Event::GiveUp { to } => {
+                let crashes = self.crashes;
+                self.take(to, Input::GiveUp)?;
+                if self.crashes > crashes {
+                    // The user sees that nothing has happened, and asks again.
+                    self.at(RETRY, Event::GiveUp { to });
+                }
+                Ok(())
+            }
+            Event::Peer { to, bytes } => self.deliver(to, bytes),
             Event::Answer { to, bytes } => self.take(to, Input::ArbiterSays(bytes)),
             Event::Signature { to, bytes } => {
                 let signed = semper_core::cose::Signed::from_bytes(&bytes).map_err(|e| e.to_string())?;
@@ -237,10 +248,10 @@ impl World {
             return self.cheat(who, input);
         }
         let role = self.parties[who].role;
-        let (machine, version) =
-            self.machine(who).unwrap_or_else(|| (C2::new(self.cast.run(&self.core, role)), 0));
+        let (machine, version) = self.machine(who).unwrap_or_else(|| (C2::new(self.cast.run(&self.core, role)), 0));
         let before = machine.state_name();
-        let env = Env { now: self.clock(who), verify: &self.cast.oracle };
+        let oracle = self.cast.oracle;
+        let env = Env { now: self.clock(who), verify: &oracle };
         let label = label(&input);
         let step = match machine.handle(&env, input.clone()) {
             Ok(step) => step,
@@ -258,8 +269,8 @@ impl World {
         for work in turn {
             if self.chance(self.weather.crash) {
                 self.crashes += 1;
-                self.note(format_args!("{} crashes", self.parties[who].role));
-                self.at(RETRY, Event::Wake { who });
+                let role = self.parties[who].role;
+                self.note(format_args!("{role} crashes"));
                 return Ok(());
             }
             match work {
@@ -327,11 +338,6 @@ impl World {
             Effect::Send(bytes) => {
                 self.seen.push(bytes.clone());
                 self.send(1 - who, bytes);
-                // An acknowledgement comes back unless message or answer is lost; then the message is sent again.
-                if !self.chance(self.weather.loss) {
-                    let commit = Commit { sent: vec![outgoing(effect).0], ..Commit::default() };
-                    ready(self.parties[who].store.commit(commit)).map_err(|e| e.to_string())?;
-                }
             }
             Effect::AskArbiter(bytes) => {
                 let delay = self.rng.random_range(0..30);
@@ -342,10 +348,22 @@ impl World {
                     return self.take(who, Input::Declined { statement: draft.id() });
                 }
                 let signed = self.cast.parties[who].sign(draft.clone()).map_err(|e| e.to_string())?;
-                let delay = self.rng.random_range(0..20);
+                let delay = self.rng.random_range(0..self.weather.delay.min(20));
                 self.at(delay, Event::Signature { to: who, bytes: signed.bytes().to_vec() });
             }
             _ => {}
+        }
+        Ok(())
+    }
+
+    /// A message arrives. It is acknowledged once it is stored, unless the acknowledgement is lost; then it comes again.
+    fn deliver(&mut self, to: usize, bytes: Vec<u8>) -> Result<(), String> {
+        let (from, id) = (1 - to, outgoing(&Effect::Send(bytes.clone())).0);
+        let crashes = self.crashes;
+        self.take(to, Input::Message(bytes))?;
+        if self.crashes == crashes && self.cheat != Some(from) && !self.chance(self.weather.loss) {
+            let commit = Commit { sent: vec![id], ..Commit::default() };
+            ready(self.parties[from].store.commit(commit)).map_err(|e| e.to_string())?;
         }
         Ok(())
     }
@@ -356,7 +374,7 @@ impl World {
             if self.chance(self.weather.loss) {
                 self.note("a message is lost");
             } else {
-                let delay = self.rng.random_range(0..DELAY_MAX);
+                let delay = self.rng.random_range(0..self.weather.delay);
                 self.at(delay, Event::Peer { to, bytes: bytes.to_vec() });
             }
         }
@@ -365,6 +383,8 @@ impl World {
     /// A node starts again, or looks at its store: timers that are due fire, what is not acknowledged is done again.
     fn wake(&mut self, who: usize) -> Result<(), String> {
         if self.cheat == Some(who) {
+            let pause = self.rng.random_range(1..2 * DELAY_MAX);
+            self.at(pause, Event::Wake { who });
             return self.cheat(who, Input::GiveUp);
         }
         self.at(RETRY, Event::Wake { who });
@@ -372,7 +392,8 @@ impl World {
         let store = &self.parties[who].store;
         let due = ready(store.timers_due(now, 8)).map_err(|e| e.to_string())?;
         for timer in due {
-            let name = [semper_exchange::c2::PATIENCE, semper_exchange::c2::DEADLINE].into_iter().find(|n| *n == timer.name);
+            let name =
+                [semper_exchange::c2::PATIENCE, semper_exchange::c2::DEADLINE].into_iter().find(|n| *n == timer.name);
             self.take(who, Input::Timer(name.ok_or("a timer that no machine set")?))?;
         }
         let waiting = ready(self.parties[who].store.outbox_of(MACHINE)).map_err(|e| e.to_string())?;
@@ -410,7 +431,6 @@ impl World {
             }
             _ => self.cheat_resolve(who, variant),
         }
-        self.at(RETRY, Event::Wake { who });
         Ok(())
     }
 
@@ -525,7 +545,8 @@ impl World {
         let mut items = vec![item(EvidenceKind::Core, self.core.to_bytes())];
         let [originator, responder] = self.cast.key_sets();
         items.extend(
-            [&originator, &responder, self.cast.arbiter.key_set()].map(|k: &KeySet| item(EvidenceKind::KeySet, k.to_bytes())),
+            [&originator, &responder, self.cast.arbiter.key_set()]
+                .map(|k: &KeySet| item(EvidenceKind::KeySet, k.to_bytes())),
         );
         for kept in ready(self.parties[who].store.evidence(MACHINE)).map_err(|e| e.to_string())? {
             let kind = EvidenceKind::from_name(&kept.item.kind).ok_or("an unknown kind of evidence")?;
@@ -566,7 +587,9 @@ fn identity(input: &Input) -> Option<Digest> {
 fn outgoing(effect: &Effect) -> (Digest, Vec<u8>, Vec<u8>) {
     match effect {
         Effect::Send(bytes) => (Digest::of_parts(domain::INPUT, &[b"send", bytes]), b"send".to_vec(), bytes.clone()),
-        Effect::AskArbiter(bytes) => (Digest::of_parts(domain::INPUT, &[b"ask", bytes]), b"ask".to_vec(), bytes.clone()),
+        Effect::AskArbiter(bytes) => {
+            (Digest::of_parts(domain::INPUT, &[b"ask", bytes]), b"ask".to_vec(), bytes.clone())
+        }
         Effect::Sign { draft, consent } => {
             let kind = Kind::ALL.iter().position(|kind| *kind == draft.kind).and_then(|i| u8::try_from(i).ok());
             let asks = u8::from(*consent == Consent::Ask);

@@ -104,7 +104,8 @@ fn gjm_ttp_unaccountable() {
     let aborted = rule_on(&cast, &cast.abort(&core));
     let resolved = rule_on(&cast, &cast.resolve(&core, R, [first.clone(), second.clone()]));
     let both = report(&cast, &core, &[&first, &second, &aborted.statement, &resolved.statement]);
-    let accused = |report: &evidence::Report| report.findings.iter().any(|f| matches!(f, Finding::ArbiterEquivocated { .. }));
+    let accused =
+        |report: &evidence::Report| report.findings.iter().any(|f| matches!(f, Finding::ArbiterEquivocated { .. }));
     assert!(accused(&both), "{:?}", both.findings);
     assert!(!accused(&report(&cast, &core, &[&first, &second, &resolved.statement])));
 }
@@ -141,7 +142,11 @@ fn continue_after_abort() {
     let core = cast.core(1);
     let ours = cast.promise(&core, O, 0);
     let theirs = Message::Promise(cast.promise(&core, R, 0));
-    let asked = C2::AwaitVerdict { run: cast.run(&core, O), question: cast.abort(&core).question.id(), promises: vec![ours.clone()] };
+    let asked = C2::AwaitVerdict {
+        run: cast.run(&core, O),
+        question: cast.abort(&core).question.id(),
+        promises: vec![ours.clone()],
+    };
     for state in [C2::AwaitAbortSignature { run: cast.run(&core, O), ours }, asked] {
         let step = receive(&cast, &state, &theirs).unwrap();
         assert_eq!(step.state, state);
@@ -179,7 +184,8 @@ fn resolve_by_a_stranger_or_abort_by_the_responder() {
     assert_eq!(case(&cast, &request), Err(RequestError::Foreign("resolve request")));
     let other_role = Request { question: cast.say(R, &ask(O), 0), ..good.clone() };
     assert_eq!(case(&cast, &other_role), Err(RequestError::Foreign("resolve request")));
-    let abort = semper_exchange::arbiter::request::Abort { cid: core.cid(), slot: Slot::default(), promise: first.id() };
+    let abort =
+        semper_exchange::arbiter::request::Abort { cid: core.cid(), slot: Slot::default(), promise: first.id() };
     let request = Request { question: cast.say(R, &abort, 0), promises: vec![first], ..good.clone() };
     assert!(matches!(case(&cast, &request), Err(RequestError::Signature { part: "abort request", .. })));
     assert!(case(&cast, &good).is_ok());
@@ -196,7 +202,8 @@ fn slot_verdict_used_for_other_slot() {
     let verdict = Verdict { slot: Slot(1), ..Verdict::from_bytes(good.statement.payload()).unwrap() };
     let draft = verdict.draft(Suite::Ed25519, cast.arbiter.key_set().id());
     let swapped = ArbiterAnswer { statement: cast.arbiter.sign(draft).unwrap(), ..good.clone() };
-    let waiting = C2::AwaitVerdict { run: cast.run(&core, R), question: request.question.id(), promises: vec![first, second] };
+    let waiting =
+        C2::AwaitVerdict { run: cast.run(&core, R), question: request.question.id(), promises: vec![first, second] };
     let error = handle(&cast, &waiting, Input::ArbiterSays(swapped.to_bytes())).unwrap_err();
     assert_eq!(error.fault(), Fault::ThirdParty);
     assert!(handle(&cast, &waiting, Input::ArbiterSays(good.to_bytes())).is_ok());
@@ -231,7 +238,9 @@ fn signature_stripping() {
     let cast = Cast::new(Suite::Hybrid);
     let (signed, keys) = hybrid_promise(&cast);
     assert!(verify::<Promise>(&cast.oracle, &keys, &signed).is_ok());
-    let Value::Tag(tag, inner) = semper_core::cbor::decode(signed.bytes(), Signed::BYTES_MAX).unwrap() else { panic!() };
+    let Value::Tag(tag, inner) = semper_core::cbor::decode(signed.bytes(), Signed::BYTES_MAX).unwrap() else {
+        panic!()
+    };
     let Value::Array(mut items) = *inner else { panic!() };
     let Value::Array(signers) = &mut items[3] else { panic!() };
     let post_quantum = signers.pop();
@@ -244,7 +253,12 @@ fn signature_stripping() {
 fn suite_downgrade() {
     let cast = Cast::new(Suite::Hybrid);
     let (signed, keys) = hybrid_promise(&cast);
-    let draft = Draft { kind: signed.kind(), suite: Suite::Ed25519, signer: signed.signer(), payload: signed.payload().to_vec() };
+    let draft = Draft {
+        kind: signed.kind(),
+        suite: Suite::Ed25519,
+        signer: signed.signer(),
+        payload: signed.payload().to_vec(),
+    };
     let ed25519 = signed.signatures().next().unwrap().2.to_vec();
     let downgraded = draft.assemble(vec![ed25519]).unwrap();
     assert_eq!(downgraded.id(), signed.id(), "the same words, weaker signed");

@@ -8,8 +8,15 @@ use semper_sim::model::{Setup, World};
 use semper_support::flaws::{self, Flaw};
 use stateright::{Checker, HasDiscoveries, Model};
 
-const PLAIN: Setup =
-    Setup { malicious: None, sessions: [1, 1], crashes: 0, arbiter_crashes: 0, workers: 1, deadlines: false, reaches: &[] };
+const PLAIN: Setup = Setup {
+    malicious: None,
+    sessions: [1, 1],
+    crashes: 0,
+    arbiter_crashes: 0,
+    workers: 1,
+    deadlines: false,
+    reaches: &[],
+};
 
 /// The world in which a mistake shows, and a property that it violates there.
 fn lair(flaw: Flaw) -> (Setup, &'static [&'static str]) {
@@ -32,7 +39,8 @@ fn violations(setup: Setup) -> Vec<(&'static str, String)> {
     // Every property is searched for its own counterexample, so that a lesser violation does not hide the one that matters.
     let checker = World::new(setup).checker().threads(2).finish_when(HasDiscoveries::All).spawn_bfs().join();
     let world = checker.model();
-    let words = |actions: Vec<_>| actions.iter().map(|action| world.describe(action)).collect::<Vec<_>>().join("\n    ");
+    let words =
+        |actions: Vec<_>| actions.iter().map(|action| world.describe(action)).collect::<Vec<_>>().join("\n    ");
     let mut found: Vec<_> =
         checker.discoveries().into_iter().map(|(name, path)| (name, words(path.into_actions()))).collect();
     found.sort_unstable();

@@ -387,9 +387,11 @@ impl World {
 
     /// A state in words.
     pub fn describe_state(&self, state: &State) -> String {
-        let sessions = state.parties.iter().zip(["O", "R"]).flat_map(|(party, name)| {
-            party.sessions.iter().map(move |session| (name, session))
-        });
+        let sessions = state
+            .parties
+            .iter()
+            .zip(["O", "R"])
+            .flat_map(|(party, name)| party.sessions.iter().map(move |session| (name, session)));
         let sessions: Vec<_> = sessions
             .map(|(name, session)| {
                 let machine = self.machines.thing(session.machine);
@@ -499,7 +501,10 @@ impl World {
         match work {
             None => {}
             Some(Work::Commit { state: machine, effects }) => {
-                let once: Vec<_> = effects.iter().filter_map(|e| if let Effect::Once(f) = e { Some(self.fact(f)) } else { None }).collect();
+                let once: Vec<_> = effects
+                    .iter()
+                    .filter_map(|e| if let Effect::Once(f) = e { Some(self.fact(f)) } else { None })
+                    .collect();
                 if once.iter().any(|fact| held.facts.has(*fact)) {
                     (run.turn, run.input) = (NONE, NONE);
                     return;
@@ -715,9 +720,8 @@ impl World {
 
     fn mark(&self, input: u32) -> Mark {
         self.marks.get(input, || {
-            let said = |signed: &Signed, make: fn(Role) -> Mark| {
-                self.core.role_of(signed.signer()).map_or(Mark::Other, make)
-            };
+            let said =
+                |signed: &Signed, make: fn(Role) -> Mark| self.core.role_of(signed.signer()).map_or(Mark::Other, make);
             match &*self.inputs.thing(input) {
                 Input::Message(bytes) => match Message::from_bytes(bytes) {
                     Ok(Message::Promise(signed)) => said(&signed, Mark::Promise),
@@ -726,7 +730,8 @@ impl World {
                 },
                 Input::ArbiterSays(bytes) => match ArbiterAnswer::from_bytes(bytes) {
                     Ok(answer) if answer.statement.kind() == Kind::Verdict => {
-                        Verdict::from_bytes(answer.statement.payload()).map_or(Mark::Other, |v| Mark::Verdict(v.outcome))
+                        Verdict::from_bytes(answer.statement.payload())
+                            .map_or(Mark::Other, |v| Mark::Verdict(v.outcome))
                     }
                     _ => Mark::Other,
                 },

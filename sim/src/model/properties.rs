@@ -34,10 +34,10 @@ const SOMETIMES: [(&str, Check); 6] = [
         all_succeed(world, state) && state.answers.is_empty() && state.crashes < world.setup.crashes
     }),
     ("aborted", |world, state| some_end(world, state, Ending::Aborted)),
-    ("resolved", |world, state| {
-        all_succeed(world, state) && cell(world, state) == Some(Outcome::Resolved)
+    ("resolved", |world, state| all_succeed(world, state) && cell(world, state) == Some(Outcome::Resolved)),
+    ("unused", |world, state| {
+        state.arbiter.closed && some_end(world, state, Ending::Lapsed) && !state.answers.is_empty()
     }),
-    ("unused", |world, state| state.arbiter.closed && some_end(world, state, Ending::Lapsed) && !state.answers.is_empty()),
     ("a second run was refused", |world, state| {
         let refused = |party: &Party| {
             let ready = party.sessions.iter().any(|s| matches!(*world.machine(s), C2::Ready { .. }));
@@ -191,9 +191,7 @@ fn places(state: &State) -> Vec<(usize, usize)> {
 fn proves(world: &World, state: &State) -> bool {
     sessions(state).all(|(_, session)| match ended(world, session) {
         None => true,
-        Some(ending) => {
-            world.proofs.get((session.machine, session.evidence), || standing_fits(world, session, ending))
-        }
+        Some(ending) => world.proofs.get((session.machine, session.evidence), || standing_fits(world, session, ending)),
     })
 }
 
@@ -249,7 +247,8 @@ fn recovers_at(world: &World, state: &State, party: usize, session: usize) -> bo
         state
     };
     // Another session that is before its commit would lose its input, not its store; it is compared in its own turn.
-    let others = |place: usize| state.parties[party].sessions.iter().enumerate().any(|(i, s)| i != place && s.turn != NONE);
+    let others =
+        |place: usize| state.parties[party].sessions.iter().enumerate().any(|(i, s)| i != place && s.turn != NONE);
     others(session)
         || (crashed.network == finished.network
             && crashed.requests == finished.requests

@@ -1,0 +1,88 @@
+//! The bodies of the fuzz targets: one for each decoder that reads bytes from outside.
+//!
+//! A target must return for all input whatsoever, in bounded time and memory; and what it accepts must be *the* encoding of what was
+//! read. `sim/fuzz` runs them under libFuzzer, `tests/fuzz_replay.rs` over the committed corpus.
+
+use semper_core::cbor::{self, Decode, Encode};
+use semper_core::container::Container;
+use semper_core::contract::Core;
+use semper_core::cose::Signed;
+use semper_core::document::Document;
+use semper_core::party::KeySet;
+use semper_core::template::Template;
+use semper_exchange::arbiter::request::Request;
+use semper_exchange::arbiter::verdict::ArbiterAnswer;
+use semper_exchange::c2::{self, C2};
+use semper_exchange::evidence::{self, Folder};
+use semper_support::channel::Frame;
+use semper_transfer::tx;
+
+use crate::symbolic::Oracle;
+
+/// A fuzz target: its name, and its body, which says whether the input was accepted.
+#[derive(Clone, Copy)]
+pub struct Target {
+    /// The name: of the target in `sim/fuzz` and of its corpus' folder.
+    pub name: &'static str,
+    /// Reads the input. Panics if something is accepted that is not the encoding of what was read.
+    pub run: fn(&[u8]) -> bool,
+}
+
+/// Largest input that generic CBOR is tried with, in bytes.
+const CBOR_MAX: usize = 1 << 20;
+
+/// Every target.
+pub const TARGETS: [Target; 14] = [
+    Target { name: "cbor", run: generic },
+    Target { name: "signed", run: signed },
+    Target { name: "core", run: again::<Core> },
+    Target { name: "key_set", run: again::<KeySet> },
+    Target { name: "request", run: again::<Request> },
+    Target { name: "arbiter_answer", run: again::<ArbiterAnswer> },
+    Target { name: "c2_message", run: again::<c2::Message> },
+    Target { name: "c2_state", run: again::<C2> },
+    Target { name: "tx_message", run: again::<tx::Message> },
+    Target { name: "container", run: again::<Container> },
+    Target { name: "document", run: again::<Document> },
+    Target { name: "template", run: again::<Template> },
+    Target { name: "frame", run: again::<Frame> },
+    Target { name: "folder", run: folder },
+];
+
+/// Runs the target with a name.
+///
+/// # Panics
+/// If there is no such target, or if the target finds a mistake.
+pub fn run(name: &str, input: &[u8]) -> bool {
+    let target = TARGETS.iter().find(|target| target.name == name).expect("a target of this name");
+    (target.run)(input)
+}
+
+fn generic(input: &[u8]) -> bool {
+    let Ok(value) = cbor::decode(input, CBOR_MAX) else { return false };
+    assert_eq!(value.encode(), input, "two encodings of one value");
+    true
+}
+
+fn signed(input: &[u8]) -> bool {
+    let Ok(signed) = Signed::from_bytes(input) else { return false };
+    assert_eq!(signed.bytes(), input);
+    // What is signed and what it is called must be computable for everything that is read.
+    assert_eq!(signed.signatures().count(), signed.suite().algorithms().len());
+    let _ = signed.id();
+    true
+}
+
+fn again<T: Decode + Encode>(input: &[u8]) -> bool {
+    let Ok(read) = T::from_bytes(input) else { return false };
+    assert_eq!(read.to_bytes(), input, "two encodings of one record");
+    true
+}
+
+/// A folder is judged as well: whatever a stranger is sent, the judgement ends.
+fn folder(input: &[u8]) -> bool {
+    let Ok(folder) = Folder::from_bytes(input) else { return false };
+    assert_eq!(folder.to_bytes(), input, "two encodings of one folder");
+    let _ = evidence::verify(&Oracle::new([0; 32]), &folder);
+    true
+}

@@ -1,0 +1,166 @@
+//! The fuzz targets without a fuzzer: over the committed corpus, and over a fixed number of random mutations of it. What could go
+//! wrong: a decoder panics, loops, or accepts two encodings of one meaning. What this cannot find is whatever needs hours and coverage
+//! feedback: `sim/fuzz/README.md`.
+//!
+//! After a format has changed: `UPDATE_CORPUS=1 cargo test -p semper-sim --test fuzz_replay the_corpus_is_read` writes the corpus again, from the good
+//! encodings in `spec/vectors/` and of `scenario`, and mutations of them.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use semper_core::cbor::Encode;
+use semper_core::ids::{DealId, Slot};
+use semper_core::party::{Role, Suite};
+use semper_core::time::Time;
+use semper_exchange::arbiter::verdict::ArbiterAnswer;
+use semper_exchange::c2::{C2, Message};
+use semper_exchange::evidence::{Folder, Item};
+use semper_sim::fuzz::{TARGETS, Target};
+use semper_sim::scenario::Cast;
+use semper_support::channel::Frame;
+use semper_support::engine::EvidenceKind;
+
+/// Random mutations of each target in a test run.
+const MUTATIONS: usize = 2000;
+/// Good and mutated inputs of each target in the corpus.
+const GOOD_MAX: usize = 12;
+const BAD: usize = 24;
+/// Largest file of the corpus, in bytes.
+const FILE_MAX: usize = 8 * 1024;
+
+fn corpus(target: &Target) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target.name)
+}
+
+fn read(target: &Target) -> Vec<Vec<u8>> {
+    let mut files: Vec<_> = std::fs::read_dir(corpus(target)).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    files.iter().map(|file| std::fs::read(file).unwrap()).collect()
+}
+
+#[test]
+fn the_corpus_is_read_without_surprises() {
+    if std::env::var_os("UPDATE_CORPUS").is_some() {
+        TARGETS.iter().for_each(write);
+    }
+    for target in &TARGETS {
+        let inputs = read(target);
+        let accepted = inputs.iter().filter(|input| (target.run)(input)).count();
+        println!("{}: {accepted} of {} accepted", target.name, inputs.len());
+        assert!(accepted > 0, "{}: nothing of the corpus is accepted: it is out of date", target.name);
+        assert!(accepted < inputs.len(), "{}: nothing of the corpus is refused", target.name);
+    }
+}
+
+#[test]
+fn mutations_of_the_corpus_are_read_without_surprises() {
+    for target in &TARGETS {
+        let inputs = read(target);
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        for _ in 0..MUTATIONS {
+            let input = inputs[rng.random_range(0..inputs.len())].clone();
+            (target.run)(&mutated(&mut rng, input));
+        }
+    }
+}
+
+/// Flips, overwrites, inserts, removes and cuts, a few at a time.
+fn mutated(rng: &mut ChaCha8Rng, mut bytes: Vec<u8>) -> Vec<u8> {
+    for _ in 0..rng.random_range(1..4) {
+        if bytes.is_empty() {
+            bytes.push(0);
+        }
+        let at = rng.random_range(0..bytes.len());
+        match rng.random_range(0..6) {
+            0 => bytes[at] ^= 1 << rng.random_range(0..8),
+            1 => bytes[at] = rng.random_range(0..=255),
+            2 => bytes.insert(at, rng.random_range(0..=255)),
+            3 => {
+                bytes.remove(at);
+            }
+            4 => bytes.truncate(at),
+            // The head of a long item.
+            _ => bytes[at] = [0x5b, 0x7b, 0x9b, 0xbb, 0x5f, 0x9f, 0xff, 0xf9][rng.random_range(0..8_usize)],
+        }
+    }
+    bytes
+}
+
+fn write(target: &Target) {
+    let folder = corpus(target);
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).unwrap();
+    let fits = |bytes: &Vec<u8>| bytes.len() <= FILE_MAX && (target.run)(bytes);
+    let good: Vec<_> = good_encodings().into_iter().filter(fits).take(GOOD_MAX).collect();
+    let mut rng = ChaCha8Rng::seed_from_u64(2);
+    let bad: Vec<_> = (0..BAD).map(|i| mutated(&mut rng, good[i % good.len()].clone())).collect();
+    for (kind, inputs) in [("good", good), ("mutated", bad)] {
+        for (i, input) in inputs.iter().enumerate() {
+            std::fs::write(folder.join(format!("{kind}-{i:02}")), input).unwrap();
+        }
+    }
+}
+
+/// One of everything, as far as it can be made here; each target takes what it accepts.
+fn good_encodings() -> BTreeSet<Vec<u8>> {
+    let mut all: BTreeSet<_> = [Suite::Ed25519, Suite::Hybrid].into_iter().flat_map(exchange_encodings).collect();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../spec/vectors");
+    for file in std::fs::read_dir(folder).unwrap() {
+        let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+        let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+        collect(&json, &mut all);
+    }
+    let containers: Vec<_> = all.iter().filter(|bytes| semper_sim::fuzz::run("container", bytes)).cloned().collect();
+    for container in containers {
+        all.insert(semper_transfer::tx::Message::Container { container, origin: None }.to_bytes());
+    }
+    all
+}
+
+fn collect(json: &serde_json::Value, all: &mut BTreeSet<Vec<u8>>) {
+    match json {
+        serde_json::Value::Array(items) => items.iter().for_each(|item| collect(item, all)),
+        serde_json::Value::Object(fields) => fields.values().for_each(|field| collect(field, all)),
+        serde_json::Value::String(text) => all.extend(data_encoding::HEXLOWER.decode(text.as_bytes())),
+        _ => {}
+    }
+}
+
+fn exchange_encodings(suite: Suite) -> Vec<Vec<u8>> {
+    let cast = Cast::new(suite);
+    let core = cast.core(1);
+    let [o, r] = [Role::ORIGINATOR, Role::RESPONDER];
+    let promises = [o, r].map(|role| cast.promise(&core, role, 0));
+    let (run, fin) = (cast.run(&core, o), cast.completion(&core, o));
+    let resolve = cast.resolve(&core, r, promises.clone());
+    let answer = ArbiterAnswer { statement: fin.clone(), promises: promises.to_vec() };
+    let item = |kind, bytes| Item { kind, time: Time::from_unix(1), bytes };
+    let items = vec![
+        item(EvidenceKind::Core, core.to_bytes()),
+        item(EvidenceKind::KeySet, cast.key_sets()[0].to_bytes()),
+        item(EvidenceKind::Statement, fin.bytes().to_vec()),
+    ];
+    let mut all = vec![
+        fin.bytes().to_vec(),
+        core.to_bytes(),
+        cast.key_sets()[0].to_bytes(),
+        cast.abort(&core).to_bytes(),
+        resolve.to_bytes(),
+        answer.to_bytes(),
+        Message::Promise(promises[0].clone()).to_bytes(),
+        Message::Final(fin).to_bytes(),
+        Message::Decline("no".to_owned()).to_bytes(),
+        C2::new(run.clone()).to_bytes(),
+        C2::AwaitPeerFinal { run, promises: promises.clone() }.to_bytes(),
+        Folder { deal: DealId::from_array([7; 16]), items }.to_bytes(),
+    ];
+    let body = all[0].clone();
+    all.push(
+        Frame { kind: "c2".to_owned(), deal: DealId::from_array([7; 16]), slot: Slot::default(), seq: 1, body }
+            .to_bytes(),
+    );
+    all
+}
