@@ -278,6 +278,7 @@ mod tests {
         let keys = SecretKeys::from_seeds(Suite::Ed25519, &[seed_1]).unwrap();
         let public = hex("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a");
         assert_eq!(keys.key_set().keys().next().unwrap().1, public);
+        assert_eq!(*keys.export(), [&hex("a30001010102815820")[..], &seed_1].concat());
         let scalar = seed("c9afa9d845ba75166b5c215767b1d6934e50c3db36e89b127b8a622b120f6721");
         let keys = SecretKeys::from_seeds(Suite::Es256, &[scalar]).unwrap();
         let x = hex("60fed4ba255a9d31c961eb74c6356d68c049b8923b61fa6ce669622e60f29fb6");

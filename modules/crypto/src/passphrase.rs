@@ -179,6 +179,15 @@ mod tests {
         assert_eq!(judged, 66);
     }
 
+    // A blob that was stored once must be read for ever. This one was made by pyca/cryptography 48: others can read the format.
+    #[test]
+    fn stored_blobs_stay_readable() {
+        let blob = data_encoding::HEXLOWER.decode(STORED.as_bytes()).unwrap();
+        let label = Digest::of(domain::KEY_STORE, b"a");
+        assert_eq!(&**PassphraseStore::default().reveal(b"correct horse", &label, &blob).unwrap(), b"secret");
+    }
+    const STORED: &str = "a600010150000102030405060708090a0b0c0d0e0f021920000301044c000102030405060708090a0b055603c9e4650894f12c98b75ae225f23148e06de65c3176";
+
     // A forged blob that asks for 4 TiB of memory must be refused before anything is reserved.
     #[test]
     fn forged_costs_are_refused() {
