@@ -299,6 +299,21 @@ mod tests {
         assert_eq!(a.sign(other_suite), Err(CryptoError::WrongSigner));
     }
 
+    // One P-256 point has four forms; if two of them verified, one person could have two key sets.
+    #[test]
+    fn a_p256_key_has_one_form() {
+        let keys = SecretKeys::generate(Suite::Es256).unwrap();
+        let signed = keys.sign(draft(&keys, b"x")).unwrap();
+        let (algorithm, message, signature) = signed.signatures().next().unwrap();
+        let key = keys.key_set().keys().next().unwrap().1;
+        let accepts = |key: &[u8]| Verifier.verify(algorithm, key, &message, signature);
+        assert!(accepts(key));
+        for form in (0..=255_u8).filter(|form| *form != 4) {
+            assert!(!accepts(&[&[form], &key[1..]].concat()), "{form:02x}");
+            assert!(!accepts(&[&[form], &key[1..33]].concat()), "{form:02x}");
+        }
+    }
+
     #[test]
     fn secrets_are_not_printed() {
         let keys = SecretKeys::generate(Suite::Ed25519).unwrap();

@@ -22,13 +22,15 @@ pub struct Verifier;
 
 impl Verify for Verifier {
     fn verify(&self, algorithm: Algorithm, public_key: &[u8], message: &[u8], signature: &[u8]) -> bool {
-        // aws-lc would read a compressed P-256 point as well: a key set has keys of one form only.
         if public_key.len() != algorithm.public_key_len() || signature.len() != algorithm.signature_len() {
             return false;
         }
         let by: &dyn VerificationAlgorithm = match algorithm {
             Algorithm::Ed25519 if !has_strict_points(public_key, signature) => return false,
             Algorithm::Ed25519 => &ED25519,
+            // aws-lc reads the hybrid form of SEC 1 (06, 07) as well. Then one key would have three key sets, and a party could be its
+            // own peer under another name.
+            Algorithm::Es256 if public_key.first() != Some(&4) => return false,
             Algorithm::Es256 => &ECDSA_P256_SHA256_FIXED,
             Algorithm::MlDsa65 => &ML_DSA_65,
         };
@@ -78,4 +80,36 @@ const fn hex(text: &str) -> [u8; 32] {
         i += 1;
     }
     bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use curve25519_dalek::constants::EIGHT_TORSION;
+
+    // aws-lc refuses these forms by itself today; the rule must not hang on that.
+    #[test]
+    fn canonical_is_below_p() {
+        let point = |low: u8, middle: u8, top: u8| {
+            let mut point = [0xff; 32];
+            (point[0], point[16], point[31]) = (low, middle, top);
+            point
+        };
+        for top in [0x7f, 0xff] {
+            assert!((0..=0xec).all(|low| is_canonical(&point(low, 0xff, top))));
+            assert!((0xed..=0xff).all(|low| !is_canonical(&point(low, 0xff, top))));
+            assert!(is_canonical(&point(0xff, 0xfe, top)));
+        }
+        assert!(is_canonical(&point(0xff, 0xff, 0x7e)) && is_canonical(&point(0xff, 0xff, 0xfe)));
+    }
+
+    #[test]
+    fn the_eight_points_of_small_order_are_known() {
+        for point in EIGHT_TORSION {
+            let bytes = point.compress().to_bytes();
+            assert!(is_of_small_order(&bytes));
+            let mixed = (curve25519_dalek::constants::ED25519_BASEPOINT_POINT + point).compress().to_bytes();
+            assert!(!is_of_small_order(&mixed));
+        }
+    }
 }
