@@ -2,13 +2,17 @@
 //! same thing honestly done is accepted, so that a check which refuses everything fails too.
 #![allow(clippy::unwrap_used)]
 
+use std::collections::BTreeMap;
+
 use semper_core::cbor::{Decode, Encode, Value};
-use semper_core::contract::{Core, Final, Promise};
+use semper_core::contract::{Core, Final, Promise, TextRef};
 use semper_core::cose::{Draft, Signed, Statement};
+use semper_core::document::{Document, FieldValue};
 use semper_core::ids::{DealId, Slot};
 use semper_core::machine::{Blame, Env, Fault, Machine, Step};
 use semper_core::party::{KeySet, Role, Suite};
 use semper_core::signature::{SignatureError, verify};
+use semper_core::template::{FieldDef, FieldKind, Template};
 use semper_core::time::{Seconds, Time};
 use semper_exchange::arbiter::request::{Case, Request, RequestError, Resolve};
 use semper_exchange::arbiter::service::{Next, decide};
@@ -16,9 +20,11 @@ use semper_exchange::arbiter::verdict::{ArbiterAnswer, ClosedUnused, Outcome, Ve
 use semper_exchange::arbiter::{Ruling, rule};
 use semper_exchange::c2::{C2, C2Error, Message, Run, RunError};
 use semper_exchange::evidence::{self, Finding, Folder, Item, Standing};
+use semper_sim::model::{Action, Setup, World};
 use semper_sim::scenario::{Cast, NOT_AFTER, PATIENCE};
 use semper_support::crypto::Signer;
 use semper_support::engine::{Effect, Ending, EvidenceKind, Input};
+use stateright::Model;
 
 const O: Role = Role::ORIGINATOR;
 const R: Role = Role::RESPONDER;
@@ -358,4 +364,97 @@ fn one_contract_however_often_it_is_shown() {
     assert_eq!(shown.contracts[0].standing, Standing::Complete);
     let promised = report(&cast, &core, &[&first, &second, &finals[0]]);
     assert!(matches!(promised.contracts[0].standing, Standing::Open { .. }), "one final alone is no contract");
+}
+
+// A verdict of an arbiter that the contract does not name, about this very contract.
+#[test]
+fn two_ts_for_one_cid() {
+    let cast = Cast::default();
+    let core = cast.core(1);
+    let [first, second] = promises(&cast, &core);
+    let request = cast.resolve(&core, R, [first.clone(), second.clone()]);
+    let good = rule_on(&cast, &request);
+    let other = cast.oracle.hand(Suite::Ed25519, 9);
+    let verdict = Verdict { outcome: Outcome::Aborted, ..Verdict::from_bytes(good.statement.payload()).unwrap() };
+    let foreign = other.sign(verdict.draft(Suite::Ed25519, other.key_set().id())).unwrap();
+    let foreign = ArbiterAnswer { statement: foreign, promises: Vec::new() };
+    let waiting =
+        C2::AwaitVerdict { run: cast.run(&core, R), question: request.question.id(), promises: vec![first, second] };
+    let error = handle(&cast, &waiting, Input::ArbiterSays(foreign.to_bytes())).unwrap_err();
+    assert_eq!(error.fault(), Fault::ThirdParty);
+    assert!(handle(&cast, &waiting, Input::ArbiterSays(good.to_bytes())).is_ok());
+    let mut elsewhere = core.clone();
+    elsewhere.terms.arbiter.key_set = other.key_set().id();
+    assert_ne!(elsewhere.cid(), core.cid(), "the arbiter stands under the identifier");
+}
+
+// Ed25519 and ES256 signatures have the same length: the algorithm is in what is signed, and fixed by the signer's suite.
+#[test]
+fn alg_confusion() {
+    let cast = Cast::default();
+    let keys = cast.hand(O).key_set();
+    let good = cast.promise(&cast.core(1), O, 0);
+    let draft =
+        Draft { kind: good.kind(), suite: Suite::Es256, signer: good.signer(), payload: good.payload().to_vec() };
+    let confused = draft.assemble(vec![good.signatures().next().unwrap().2.to_vec()]).unwrap();
+    assert!(matches!(verify::<Promise>(&cast.oracle, keys, &confused), Err(SignatureError::WrongSuite { .. })));
+    assert!(verify::<Promise>(&cast.oracle, keys, &good).is_ok());
+}
+
+// The text that was hashed is not the text that the fields give: another price is shown than is signed.
+#[test]
+fn rendered_text_differs_from_fields() {
+    let texts = BTreeMap::from([("en".to_owned(), "Price: {price}".to_owned())]);
+    let price = FieldDef::required("price", FieldKind::Uint).label("en", "Price");
+    let template = Template::new("test.price", 1, vec![price], texts).unwrap();
+    let filled = |price| Document::new(&template, "en").with("price", FieldValue::Uint(price));
+    let (cheap, dear) = (filled(1), filled(1000));
+    let honest = cheap.text_ref(&template).unwrap();
+    let deceiving = TextRef { render: honest.render, ..dear.text_ref(&template).unwrap() };
+    assert!(dear.check_text_ref(&template, &deceiving).is_err());
+    assert!(dear.check_text_ref(&template, &honest).is_err());
+    assert!(cheap.check_text_ref(&template, &honest).is_ok());
+}
+
+// Both complete although one of them crashes, whichever piece of its work comes next when it does.
+#[test]
+fn crash_at_every_effect_index() {
+    let mut crashed = 0;
+    for party in 0..2 {
+        for index in 0..100 {
+            let setup = Setup {
+                malicious: None,
+                sessions: [1, 1],
+                crashes: 1,
+                arbiter_crashes: 0,
+                workers: 1,
+                deadlines: false,
+                reaches: &["completed without the arbiter"],
+            };
+            let world = World::new(setup);
+            let completed = world.property("completed without the arbiter").condition;
+            let mut state = world.init_states().remove(0);
+            let mut steps = 0;
+            while !completed(&world, &state) {
+                let mut actions = Vec::new();
+                world.actions(&state, &mut actions);
+                let crash = Action::Crash { party };
+                let next = if steps >= index && actions.contains(&crash) {
+                    crashed += 1;
+                    world.next_state(&state, crash)
+                } else {
+                    actions.into_iter().filter(goes_on).find_map(|action| world.next_state(&state, action))
+                };
+                state = next.unwrap_or_else(|| panic!("stuck: {}", world.describe_state(&state)));
+                steps += 1;
+                assert!(steps < 200, "no end after a crash at step {index}");
+            }
+        }
+    }
+    assert!(crashed > 20, "only {crashed} crashes");
+}
+
+/// What happens when nobody gives up.
+fn goes_on(action: &Action) -> bool {
+    matches!(action, Action::Begin { .. } | Action::Deliver { .. } | Action::Sign { .. } | Action::Work { .. })
 }

@@ -2,8 +2,8 @@
 //! wrong: a decoder panics, loops, or accepts two encodings of one meaning. What this cannot find is whatever needs hours and coverage
 //! feedback: `sim/fuzz/README.md`.
 //!
-//! After a format has changed: `UPDATE_CORPUS=1 cargo test -p semper-sim --test fuzz_replay the_corpus_is_read` writes the corpus again, from the good
-//! encodings in `spec/vectors/` and of `scenario`, and mutations of them.
+//! After a format has changed: `UPDATE_CORPUS=1 cargo test -p semper-sim --test fuzz_replay the_corpus_is_read` writes the corpus
+//! again, from the good encodings in `spec/vectors/` and of `scenario`, and mutations of them.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeSet;

@@ -10,19 +10,25 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// Things and their numbers.
 #[derive(Debug)]
 pub(super) struct Table<T> {
-    known: Mutex<(HashMap<Arc<T>, u32>, Vec<Arc<T>>)>,
+    known: Mutex<Known<T>>,
+}
+
+#[derive(Debug)]
+struct Known<T> {
+    numbers: HashMap<Arc<T>, u32>,
+    things: Vec<Arc<T>>,
 }
 
 impl<T> Default for Table<T> {
     fn default() -> Self {
-        Self { known: Mutex::default() }
+        Self { known: Mutex::new(Known { numbers: HashMap::new(), things: Vec::new() }) }
     }
 }
 
 impl<T: Eq + Hash> Table<T> {
     /// The number of a thing, which is new if the thing is.
     pub(super) fn number(&self, thing: T) -> u32 {
-        let (numbers, things) = &mut *open(&self.known);
+        let Known { numbers, things } = &mut *open(&self.known);
         if let Some(number) = numbers.get(&thing) {
             return *number;
         }
@@ -35,7 +41,7 @@ impl<T: Eq + Hash> Table<T> {
 
     /// The thing with a number.
     pub(super) fn thing(&self, number: u32) -> Arc<T> {
-        open(&self.known).1[number as usize].clone()
+        open(&self.known).things[number as usize].clone()
     }
 }
 

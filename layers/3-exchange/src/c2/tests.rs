@@ -213,7 +213,8 @@ fn sent(step: &Step<C2>) -> Vec<Message> {
 }
 
 fn requested(step: &Step<C2>) -> Request {
-    let mut asked = step.effects.iter().filter_map(|e| if let Effect::AskArbiter(bytes) = e { Some(bytes) } else { None });
+    let mut asked =
+        step.effects.iter().filter_map(|e| if let Effect::AskArbiter(bytes) = e { Some(bytes) } else { None });
     Request::from_bytes(asked.next().unwrap()).unwrap()
 }
 
@@ -399,8 +400,11 @@ fn a_resolved_answer_to_an_abort_brings_the_missing_promise() {
 
 #[test]
 fn a_wrong_verdict_is_refused() {
-    let waiting =
-        C2::AwaitVerdict { run: run_of(Role::RESPONDER), question: resolve(Role::RESPONDER).id(), promises: promises().into() };
+    let waiting = C2::AwaitVerdict {
+        run: run_of(Role::RESPONDER),
+        question: resolve(Role::RESPONDER).id(),
+        promises: promises().into(),
+    };
     let good = verdict(Outcome::Resolved);
     let other = |change: fn(&mut Verdict)| {
         let mut verdict = Verdict::from_bytes(good.statement.payload()).unwrap();
