@@ -20,6 +20,7 @@ use semper_store::SqliteArchive;
 use semper_support::archive::Archive;
 use semper_support::channel::Inbox;
 use semper_support::crypto::{Open, Randomness as _, Signer};
+use semper_trust::card::ContactCard;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use zeroize::Zeroizing;
@@ -70,7 +71,7 @@ impl Running {
         let (stop, stopped) = watch::channel(false);
         let asked = Arc::new(Notify::new());
         let mut starting = Starting { config, archive: archive.clone(), stopped, tasks: JoinSet::new() };
-        let made = starting.role(secrets, policy, listen).await?;
+        let made = starting.role(secrets, policy, &home.card()?, listen).await?;
         let mut servers = Vec::new();
         if listen {
             servers.push(starting.public(made.public)?);
@@ -146,13 +147,13 @@ impl Starting {
         Ok(Server::start(listener, router, transport, &ServerOptions::default())?)
     }
 
-    async fn role(&mut self, secrets: Secrets, policy: Option<Policy>, listen: bool) -> Result<Made> {
+    async fn role(&mut self, secrets: Secrets, policy: Option<Policy>, card: &str, listen: bool) -> Result<Made> {
         let archive: Arc<dyn Archive> = self.archive.clone();
         let (signer, opener, transport, certificate, replies) = secrets.into_parts();
         match self.config.role {
             Role::Party => {
                 let vault = Arc::new(Vault::new(Box::new(signer), archive.clone(), Purpose::Party, policy));
-                self.party(vault, Arc::new(opener), Arc::new(transport), replies, listen)
+                self.party(vault, Arc::new(opener), Arc::new(transport), replies, card, listen)
             }
             Role::Arbiter => {
                 let vault = Arc::new(Vault::new(Box::new(signer), archive.clone(), Purpose::Arbiter, None));
@@ -182,6 +183,7 @@ impl Starting {
         opener: Arc<OpenKey>,
         transport: Arc<SecretKeys>,
         replies: ReplySecret,
+        card: &str,
         listen: bool,
     ) -> Result<Made> {
         let options = self.client_options()?;
@@ -189,7 +191,10 @@ impl Starting {
         let post = HttpPost::new(Arc::new(Sealer), Arc::new(Verifier), random.clone(), replies, &options)?;
         let settings =
             Settings { patience: Seconds(self.config.patience), retry_max: Duration::from_secs(self.config.retry_max) };
+        let card =
+            ContactCard::verify_text(card, &Verifier).context("the contact card in the data directory is damaged")?;
         let parts = Parts {
+            certificates: card.statement().certificates.clone(),
             name: self.config.name.clone(),
             archive: self.archive.clone(),
             keys: vault.clone(),

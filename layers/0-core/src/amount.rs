@@ -51,8 +51,8 @@ impl Currency {
     /// Digits after the point: 0 to 4, as ISO 4217 lists them (2026); 2 for codes it does not list, 0 for `SAT`.
     pub fn exponent(&self) -> u32 {
         match self.code() {
-            "BIF" | "CLP" | "DJF" | "GNF" | "ISK" | "JPY" | "KMF" | "KRW" | "PYG" | "RWF" | "UGX" | "UYI" | "VND" | "VUV" | "XAF"
-            | "XOF" | "XPF" | "SAT" => 0,
+            "BIF" | "CLP" | "DJF" | "GNF" | "ISK" | "JPY" | "KMF" | "KRW" | "PYG" | "RWF" | "UGX" | "UYI" | "VND"
+            | "VUV" | "XAF" | "XOF" | "XPF" | "SAT" => 0,
             "BHD" | "IQD" | "JOD" | "KWD" | "LYD" | "OMR" | "TND" => 3,
             "CLF" | "UYW" => 4,
             _ => 2,
@@ -118,7 +118,8 @@ impl Amount {
         if whole.is_empty() || !digits(whole) || !digits(fraction) {
             return Err(AmountError::Syntax);
         }
-        let missing = (exponent as usize).checked_sub(fraction.len()).ok_or(AmountError::Precision(currency, exponent))?;
+        let missing =
+            (exponent as usize).checked_sub(fraction.len()).ok_or(AmountError::Precision(currency, exponent))?;
         let minor = format!("{whole}{fraction}{}", "0".repeat(missing)).parse().map_err(|_| AmountError::Overflow)?;
         Self::new(minor, currency)
     }
@@ -171,9 +172,11 @@ impl Decode for Amount {
         let minor = fields.uint(0, "minor")?;
         let code = fields.text(1, "currency", 3)?;
         fields.close()?;
-        let currency = Currency::parse(&code)
-            .ok_or_else(|| DecodeError::field("currency", Problem::OutOfRange("a currency is three capital letters")))?;
-        Self::new(minor, currency).map_err(|_| DecodeError::field("minor", Problem::OutOfRange("the amount is too large")))
+        let currency = Currency::parse(&code).ok_or_else(|| {
+            DecodeError::field("currency", Problem::OutOfRange("a currency is three capital letters"))
+        })?;
+        Self::new(minor, currency)
+            .map_err(|_| DecodeError::field("minor", Problem::OutOfRange("the amount is too large")))
     }
 }
 
@@ -184,7 +187,8 @@ mod tests {
     // An amount that is shown differently from how it is counted cheats the user: text and minor units must agree both ways.
     #[test]
     fn text_and_minor_units_agree() {
-        for (text, minor) in [("12.00 EUR", 1200), ("0.05 EUR", 5), ("500 JPY", 500), ("1.234 KWD", 1234), ("7 SAT", 7)] {
+        for (text, minor) in [("12.00 EUR", 1200), ("0.05 EUR", 5), ("500 JPY", 500), ("1.234 KWD", 1234), ("7 SAT", 7)]
+        {
             let amount = Amount::parse(text).unwrap();
             assert_eq!((amount.minor(), amount.to_string().as_str()), (minor, text));
         }

@@ -350,7 +350,10 @@ impl Decode for Terms {
         fields.close()?;
         let in_order = terms.parties.iter().enumerate().all(|(i, party)| usize::from(party.role.number()) == i);
         if terms.parties.len() < 2 || !in_order {
-            return Err(DecodeError::field("parties", Problem::OutOfRange("at least two parties, in the order of their roles")));
+            return Err(DecodeError::field(
+                "parties",
+                Problem::OutOfRange("at least two parties, in the order of their roles"),
+            ));
         }
         Ok(terms)
     }
@@ -428,8 +431,11 @@ impl Encode for Deadlines {
 impl Decode for Deadlines {
     fn from_value(value: Value) -> Result<Self, DecodeError> {
         let mut fields = Fields::open(value)?;
-        let deadlines =
-            Self { not_after: fields.item(0, "not after")?, delta: fields.item(4, "delta")?, sigma: fields.item(5, "sigma")? };
+        let deadlines = Self {
+            not_after: fields.item(0, "not after")?,
+            delta: fields.item(4, "delta")?,
+            sigma: fields.item(5, "sigma")?,
+        };
         fields.close()?;
         Ok(deadlines)
     }

@@ -297,7 +297,13 @@ fn to_be_signed(suite: Suite, protected: &[u8], algorithm: Algorithm, payload: &
     let parts = if suite.algorithms().len() == 1 {
         vec!["Signature1".into(), Value::bytes(protected), aad, Value::bytes(payload)]
     } else {
-        vec!["Signature".into(), Value::bytes(protected), Value::Bytes(signer_protected(algorithm)), aad, Value::bytes(payload)]
+        vec![
+            "Signature".into(),
+            Value::bytes(protected),
+            Value::Bytes(signer_protected(algorithm)),
+            aad,
+            Value::bytes(payload),
+        ]
     };
     Value::Array(parts).encode()
 }
@@ -323,7 +329,10 @@ fn read_header(protected: &[u8]) -> Result<(Kind, Suite, KeySetId), DecodeError>
                     Value::Text(text) => format!("{text:?}"),
                     other => other.type_name().to_owned(),
                 };
-                return Err(DecodeError::field("protected header", Problem::Unknown { what: "critical header", found }));
+                return Err(DecodeError::field(
+                    "protected header",
+                    Problem::Unknown { what: "critical header", found },
+                ));
             }
         }
         _ => return Err(DecodeError::field("protected header.crit", Problem::Missing)),
@@ -334,8 +343,9 @@ fn read_header(protected: &[u8]) -> Result<(Kind, Suite, KeySetId), DecodeError>
     let suite = Suite::from_value(take(Value::int(LABEL_SUITE), "suite")?).map_err(|e| inside(e.within("suite")))?;
     let signer = KeySetId::from_value(take(LABEL_KID.into(), "kid")?).map_err(|e| inside(e.within("kid")))?;
     let typ = String::from_value(take(LABEL_TYP.into(), "typ")?).map_err(|e| inside(e.within("typ")))?;
-    let kind = Kind::from_typ(&typ)
-        .ok_or_else(|| DecodeError::field("protected header.typ", Problem::Unknown { what: "kind", found: format!("{typ:?}") }))?;
+    let kind = Kind::from_typ(&typ).ok_or_else(|| {
+        DecodeError::field("protected header.typ", Problem::Unknown { what: "kind", found: format!("{typ:?}") })
+    })?;
     Ok((kind, suite, signer))
 }
 
@@ -346,7 +356,8 @@ fn read_signer(suite: Suite, index: usize, signer: Value) -> Result<Vec<u8>, Dec
     let [protected, unprotected, signature]: [Value; 3] =
         parts.try_into().map_err(|_| malformed("a COSE_Signature has three parts"))?;
     require_empty(&unprotected)?;
-    let algorithm = suite.algorithms().get(index).ok_or_else(|| malformed("more signatures than the suite has algorithms"))?;
+    let algorithm =
+        suite.algorithms().get(index).ok_or_else(|| malformed("more signatures than the suite has algorithms"))?;
     if protected != Value::Bytes(signer_protected(*algorithm)) {
         return Err(malformed("a signature is not by the algorithm that the suite has in this place"));
     }

@@ -141,12 +141,18 @@ impl KeySet {
     pub fn new(suite: Suite, keys: Vec<Vec<u8>>) -> Result<Self, DecodeError> {
         let algorithms = suite.algorithms();
         if keys.len() != algorithms.len() {
-            return Err(DecodeError::field("keys", Problem::OutOfRange("one public key per algorithm of the suite is needed")));
+            return Err(DecodeError::field(
+                "keys",
+                Problem::OutOfRange("one public key per algorithm of the suite is needed"),
+            ));
         }
         for (i, (key, algorithm)) in keys.iter().zip(algorithms).enumerate() {
             let expected = algorithm.public_key_len();
             if key.len() != expected {
-                return Err(DecodeError::field(format!("keys[{i}]"), Problem::WrongLength { expected, found: key.len() }));
+                return Err(DecodeError::field(
+                    format!("keys[{i}]"),
+                    Problem::WrongLength { expected, found: key.len() },
+                ));
             }
         }
         Ok(Self { suite, keys })

@@ -112,7 +112,11 @@ pub enum SignatureError {
 ///
 /// # Errors
 /// [`SignatureError`]; nothing about the statement may be believed.
-pub fn verify<T: Statement>(verify: &dyn Verify, signer: &KeySet, signed: &Signed) -> Result<Verified<T>, SignatureError> {
+pub fn verify<T: Statement>(
+    verify: &dyn Verify,
+    signer: &KeySet,
+    signed: &Signed,
+) -> Result<Verified<T>, SignatureError> {
     let statement = precheck(signer, signed)?;
     for ((algorithm, public_key), (_, message, signature)) in signer.keys().zip(signed.signatures()) {
         if !verify.verify(algorithm, public_key, &message, signature) {

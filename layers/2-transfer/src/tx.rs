@@ -204,7 +204,9 @@ impl Machine for Tx {
                 Ok(end(sides, Ending::Success))
             }
             (state, Input::Begin) => Err(TxError::OutOfPlace { state: state.state_name(), input: "begin" }),
-            (state, Input::ArbiterSays(_)) => Err(TxError::OutOfPlace { state: state.state_name(), input: "arbiter says" }),
+            (state, Input::ArbiterSays(_)) => {
+                Err(TxError::OutOfPlace { state: state.state_name(), input: "arbiter says" })
+            }
             // Doubled, late, or overtaken.
             (state, _) => Ok(Step::to(state)),
         }
@@ -299,7 +301,8 @@ fn acknowledged(env: &Env<'_>, sides: Sides, container: Container, bytes: &[u8])
 }
 
 fn take(env: &Env<'_>, sides: Sides, bytes: &[u8]) -> Result<Step<Tx>, TxError> {
-    let Message::Container { container: bytes, origin } = Message::from_bytes(bytes).map_err(TxError::Malformed)? else {
+    let Message::Container { container: bytes, origin } = Message::from_bytes(bytes).map_err(TxError::Malformed)?
+    else {
         return Err(TxError::PeerMismatch("container"));
     };
     let container = Container::from_bytes(&bytes).map_err(TxError::Malformed)?;

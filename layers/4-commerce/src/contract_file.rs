@@ -147,12 +147,18 @@ pub fn template() -> Template {
         required("responder", FieldKind::Party, "responder's key", "Schlüssel der Gegenseite"),
         required("arbiter_name", FieldKind::Text, "arbiter", "Schiedsrichter"),
         required("arbiter", FieldKind::Party, "arbiter's key", "Schlüssel des Schiedsrichters"),
-        required("closes", FieldKind::Time, "the arbiter can be asked until", "der Schiedsrichter kann angerufen werden bis"),
+        required(
+            "closes",
+            FieldKind::Time,
+            "the arbiter can be asked until",
+            "der Schiedsrichter kann angerufen werden bis",
+        ),
         required("files", FieldKind::Table(columns), "files", "Dateien"),
         optional("terms", FieldKind::LongText, "Terms", "Bedingungen"),
         optional("law", FieldKind::Text, "Applicable law", "Anwendbares Recht"),
     ];
-    let texts = [("en", include_str!("../../../services/sign/en.txt")), ("de", include_str!("../../../services/sign/de.txt"))];
+    let texts =
+        [("en", include_str!("../../../services/sign/en.txt")), ("de", include_str!("../../../services/sign/de.txt"))];
     let texts = texts.map(|(locale, text)| (locale.to_owned(), text.to_owned())).into();
     Template::new("sign", 1, fields, texts).expect("the shipped template passes its own test")
 }

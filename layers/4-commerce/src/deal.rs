@@ -73,7 +73,7 @@ pub struct Between {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Engine {
-    Tx(Tx),
+    Tx(Box<Tx>),
     C2(Box<C2>),
 }
 
@@ -200,13 +200,13 @@ impl Deal {
         patience: Seconds,
     ) -> Self {
         let sides = Between { me, peer, role: Role::RESPONDER };
-        let engine = Engine::Tx(Tx::receiver(sides.transfer()));
+        let engine = Engine::Tx(Box::new(Tx::receiver(sides.transfer())));
         Self { id, plan, sides, arbiters, patience, agreement: None, engines: vec![engine], ending: None }
     }
 
     fn originator(id: DealId, plan: &'static Plan, me: KeySet, peer: KeySet, container: Container) -> Self {
         let sides = Between { me, peer, role: Role::ORIGINATOR };
-        let engine = Engine::Tx(Tx::sender(sides.transfer(), container));
+        let engine = Engine::Tx(Box::new(Tx::sender(sides.transfer(), container)));
         let patience = Seconds::default();
         Self { id, plan, sides, arbiters: Vec::new(), patience, agreement: None, engines: vec![engine], ending: None }
     }
@@ -252,8 +252,10 @@ impl Deal {
             return WaitsFor::Nothing;
         }
         match self.running() {
-            Engine::Tx(Tx::ToSend { .. } | Tx::AwaitOriginSignature { .. } | Tx::AwaitAckSignature { .. }) => WaitsFor::Us,
-            Engine::Tx(_) => WaitsFor::Peer,
+            Engine::Tx(tx) => match **tx {
+                Tx::ToSend { .. } | Tx::AwaitOriginSignature { .. } | Tx::AwaitAckSignature { .. } => WaitsFor::Us,
+                Tx::AwaitAck { .. } | Tx::AwaitContainer { .. } | Tx::Ended { .. } => WaitsFor::Peer,
+            },
             Engine::C2(c2) => match **c2 {
                 C2::Ready { .. } if self.sides.role == Role::RESPONDER => WaitsFor::Peer,
                 C2::Ready { .. }
@@ -295,7 +297,9 @@ impl Deal {
                 Effect::Keep { kind: EvidenceKind::Container, bytes } => {
                     match self.plan.steps[index].action {
                         Action::Propose => self.propose(&bytes, out)?,
-                        Action::Deliver | Action::Sign => out.push(Effect::Keep { kind: EvidenceKind::Container, bytes }),
+                        Action::Deliver | Action::Sign => {
+                            out.push(Effect::Keep { kind: EvidenceKind::Container, bytes })
+                        }
                     }
                     out.extend(self.identities());
                 }
@@ -342,7 +346,8 @@ impl Deal {
 
     fn run(&self, core: &Core) -> Result<Run, DealError> {
         let named = core.terms.arbiter.key_set;
-        let arbiter = self.arbiters.iter().find(|arbiter| arbiter.id() == named).ok_or(DealError::UnknownArbiter(named))?;
+        let arbiter =
+            self.arbiters.iter().find(|arbiter| arbiter.id() == named).ok_or(DealError::UnknownArbiter(named))?;
         let Between { me, peer, role } = &self.sides;
         let key_sets = if *role == Role::ORIGINATOR { [me.clone(), peer.clone()] } else { [peer.clone(), me.clone()] };
         Run::new(core.clone(), me, key_sets, arbiter.clone(), self.patience).map_err(DealError::Run)
@@ -366,16 +371,21 @@ impl Deal {
 impl Between {
     fn transfer(&self) -> Sides {
         let (me, peer) = (self.me.clone(), self.peer.clone());
-        if self.role == Role::ORIGINATOR { Sides { sender: me, receiver: peer } } else { Sides { sender: peer, receiver: me } }
+        if self.role == Role::ORIGINATOR {
+            Sides { sender: me, receiver: peer }
+        } else {
+            Sides { sender: peer, receiver: me }
+        }
     }
 }
 
 impl Engine {
     fn handle(self, env: &Env<'_>, input: Input) -> Result<(Self, Vec<Effect>), DealError> {
         match self {
-            Engine::Tx(tx) => {
-                tx.handle(env, input).map(|step| (Engine::Tx(step.state), step.effects)).map_err(DealError::Transfer)
-            }
+            Engine::Tx(tx) => tx
+                .handle(env, input)
+                .map(|step| (Engine::Tx(Box::new(step.state)), step.effects))
+                .map_err(DealError::Transfer),
             Engine::C2(c2) => c2
                 .handle(env, input)
                 .map(|step| (Engine::C2(Box::new(step.state)), step.effects))
@@ -466,7 +476,7 @@ pub const ARBITERS_MAX: usize = 64;
 impl Encode for Engine {
     fn to_value(&self) -> Value {
         match self {
-            Engine::Tx(tx) => record().put_item(0, tx),
+            Engine::Tx(tx) => record().put_item(0, &**tx),
             Engine::C2(c2) => record().put_item(1, &**c2),
         }
         .build()
@@ -479,7 +489,7 @@ impl Decode for Engine {
         let (tx, c2) = (fields.optional_item(0, "tx")?, fields.optional_item(1, "c2")?);
         fields.close()?;
         match (tx, c2) {
-            (Some(tx), None) => Ok(Engine::Tx(tx)),
+            (Some(tx), None) => Ok(Engine::Tx(Box::new(tx))),
             (None, Some(c2)) => Ok(Engine::C2(Box::new(c2))),
             _ => Err(DecodeError::field("engine", Problem::Missing)),
         }

@@ -37,10 +37,7 @@ pub enum Action {
 /// Sign a contract.
 pub const SIGN: Plan = Plan {
     name: "sign/1",
-    steps: &[
-        PlanStep { name: "propose", action: Action::Propose },
-        PlanStep { name: "sign", action: Action::Sign },
-    ],
+    steps: &[PlanStep { name: "propose", action: Action::Propose }, PlanStep { name: "sign", action: Action::Sign }],
 };
 
 /// Send something and have it acknowledged.

@@ -101,7 +101,8 @@ impl Agreement {
     /// # Errors
     /// `Text`: it is not the one that the contract names.
     pub fn text(&self) -> Result<String, ProposalError> {
-        let rendered = self.document.check_text_ref(&self.template, &self.core.terms.text).map_err(ProposalError::Text)?;
+        let rendered =
+            self.document.check_text_ref(&self.template, &self.core.terms.text).map_err(ProposalError::Text)?;
         Ok(rendered.text)
     }
 
@@ -124,7 +125,11 @@ impl Proposal {
     pub fn to_container(&self) -> Result<Container, ProposalError> {
         let malformed = |error| ProposalError::Malformed { part: "proposal", error };
         let [core, document, template] = self.agreement.encoded();
-        let parts = [("core", MEDIA_CORE, core), ("document", MEDIA_DOCUMENT, document), ("template", MEDIA_TEMPLATE, template)];
+        let parts = [
+            ("core", MEDIA_CORE, core),
+            ("document", MEDIA_DOCUMENT, document),
+            ("template", MEDIA_TEMPLATE, template),
+        ];
         let mut leaves = Vec::new();
         for (name, media_type, bytes) in parts {
             leaves.push(Information::new(name, media_type, bytes).map_err(malformed)?);
@@ -157,7 +162,8 @@ impl Proposal {
         let (core, document) = (part("contract", MEDIA_CORE)?, part("document", MEDIA_DOCUMENT)?);
         let agreement = Agreement::from_parts(core, document, part("template", MEDIA_TEMPLATE)?)?;
         let own = [MEDIA_CORE, MEDIA_DOCUMENT, MEDIA_TEMPLATE];
-        let files = leaves.iter().filter(|leaf| !own.contains(&leaf.media_type())).map(|leaf| (*leaf).clone()).collect();
+        let files =
+            leaves.iter().filter(|leaf| !own.contains(&leaf.media_type())).map(|leaf| (*leaf).clone()).collect();
         let proposal = Self { agreement, files, nonce: *container.nonce() };
         proposal.check_files()?;
         Ok(proposal)
@@ -178,7 +184,8 @@ impl Proposal {
     /// The parts as evidence.
     pub fn evidence(&self) -> impl Iterator<Item = Effect> {
         let [core, document, template] = self.agreement.encoded();
-        let parts = [(EvidenceKind::Core, core), (EvidenceKind::Document, document), (EvidenceKind::Template, template)];
+        let parts =
+            [(EvidenceKind::Core, core), (EvidenceKind::Document, document), (EvidenceKind::Template, template)];
         let files = self.files.iter().map(|file| (EvidenceKind::Attachment, file.bytes().to_vec()));
         parts.into_iter().chain(files).map(|(kind, bytes)| Effect::Keep { kind, bytes })
     }

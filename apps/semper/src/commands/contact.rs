@@ -6,8 +6,13 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use clap::Subcommand;
 
+use semper_crypto::Verifier;
+use semper_trust::card::ContactCard;
+
 use super::Common;
+use super::trust::Trusted;
 use crate::control::{ContactOrder, ContactView};
+use crate::node::now;
 use crate::party;
 
 /// The contact book.
@@ -23,6 +28,8 @@ pub(super) enum Contact {
         /// Accept them as an arbiter
         #[arg(long)]
         arbiter: bool,
+        #[command(flatten)]
+        trusted: Trusted,
     },
     /// Everybody
     List {
@@ -49,10 +56,13 @@ impl Contact {
         let session = party::connect(home, common.passphrase_file.as_deref(), false).await?;
         let client = session.client();
         match self {
-            Contact::Add { card, name, arbiter } => {
-                let order = ContactOrder { card: read(&card)?, name: name.unwrap_or_default(), arbiter };
+            Contact::Add { card, name, arbiter, trusted } => {
+                let card = read(&card)?;
+                let vouched = vouched_for(&trusted, &card)?;
+                let order = ContactOrder { card, name: name.unwrap_or_default(), arbiter };
                 let contact = client.add_contact(&order).await?;
                 println!("Added {}.", contact.name);
+                println!("{vouched}");
                 println!("Compare the fingerprint with them, by voice or in person:\n  {}", contact.fingerprint);
             }
             Contact::List { json } => list(&client.contacts().await?, json)?,
@@ -78,6 +88,20 @@ fn read(path: &std::path::Path) -> Result<String> {
             .with_context(|| format!("{} is not a contact card", path.display()))?;
     }
     Ok(text)
+}
+
+/// Who vouches for the name on a card, in words.
+///
+/// # Errors
+/// An authority was named that does not vouch for it: then the contact is not added.
+fn vouched_for(trusted: &Trusted, card: &str) -> Result<String> {
+    let Some(trust) = trusted.read()? else {
+        return Ok("Nobody vouches for the name: it is what they call themselves.".to_owned());
+    };
+    let card = ContactCard::verify_text(card, &Verifier)?;
+    let certified = card.statement().certified(&trust, now()).context("the name on the card is not certified")?;
+    let issuers = certified.issuers().join(", ");
+    Ok(format!("{issuers} certifies that this key belongs to {}, until {}.", certified.name(), certified.valid_until()))
 }
 
 fn list(contacts: &[ContactView], json: bool) -> Result<()> {

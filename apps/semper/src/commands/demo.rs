@@ -105,9 +105,14 @@ impl Stage {
             checked(run(party, &["certify", "--ca", &url, "--code", code.trim()])?)?;
             say(&format!("the certification authority has certified that this key belongs to {name}"));
         }
+        let folders = dir.join("folders").display().to_string();
+        checked(run("ca", &["ca", "fetch", &address(dir, "ca")?, "--out", &folders])?)?;
         for (party, other) in [("alice", "bob"), ("bob", "alice")] {
             let card = |party: &str| dir.join(party).join("card.txt").display().to_string();
-            checked(run(party, &["contact", "add", &card(other)])?)?;
+            let mut add = vec!["contact".to_owned(), "add".to_owned(), card(other)];
+            add.extend(trusted(dir));
+            let add: Vec<_> = add.iter().map(String::as_str).collect();
+            checked(run(party, &add)?)?;
             checked(run(party, &["contact", "add", &card("arbiter"), "--arbiter"])?)?;
         }
         say("Alice and Bob know each other's cards, and both accept the same arbiter");
@@ -274,8 +279,14 @@ impl Stage {
                 standing => contract["standing"] == standing,
             };
             ensure!(good, "{name} does not prove what it should:\n{report:#}");
+            let names = report["key_sets"].as_array().into_iter().flatten();
+            let names: Vec<_> = names.filter_map(|key_set| key_set["certified_name"].as_str()).collect();
+            ensure!(
+                names.contains(&"Alice") && names.contains(&"Bob"),
+                "{name}: the names are not certified:\n{report:#}"
+            );
             let what = contract["standing"].as_str().unwrap_or("origin and receipt proven");
-            say(&format!("{name}: sound, {what}"));
+            say(&format!("{name}: sound, {what}, between {}", names.join(" and ")));
         }
         let (folder, _) = &folders[0];
         let mut bytes = std::fs::read(folder)?;
@@ -341,15 +352,23 @@ fn address(dir: &Path, party: &str) -> Result<String> {
     Ok(format!("http://{listen}"))
 }
 
-fn verify(dir: &Path, folder: &Path, args: &[&str]) -> Result<Output> {
+fn verify(dir: &Path, folder: &Path, args: &[String]) -> Result<Output> {
     // A stranger: no data directory, no passphrase.
     let mut command = Command::new(std::env::current_exe()?);
     command.arg("--dir").arg(dir.join("nobody")).arg("verify").arg(folder).args(args).stdin(Stdio::null());
     Ok(command.output()?)
 }
 
+/// The authority that everybody here believes.
+fn trusted(dir: &Path) -> Vec<String> {
+    let file = |name| dir.join("folders").join(name).display().to_string();
+    vec!["--ca".to_owned(), file("ca.crt"), "--crl".to_owned(), file("ca.crl")]
+}
+
 fn report(dir: &Path, folder: &Path) -> Result<Value> {
-    serde_json::from_slice(&verify(dir, folder, &["--json"])?.stdout).context("the verifier said nothing readable")
+    let mut args = trusted(dir);
+    args.push("--json".to_owned());
+    serde_json::from_slice(&verify(dir, folder, &args)?.stdout).context("the verifier said nothing readable")
 }
 
 fn standing(dir: &Path, folder: &Path) -> Result<String> {

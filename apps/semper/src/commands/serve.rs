@@ -1,6 +1,6 @@
 //! Running: a party's node, a third party.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
@@ -57,6 +57,14 @@ pub(super) enum Ca {
     },
     /// What was issued
     List,
+    /// Get an authority's certificate and revocation list, for `--ca` and `--crl`; anybody can
+    Fetch {
+        /// The authority's address
+        url: String,
+        /// Where to write ca.crt and ca.crl
+        #[arg(long, value_name = "DIR", default_value = ".")]
+        out: PathBuf,
+    },
 }
 
 impl Up {
@@ -132,6 +140,9 @@ impl Certify {
 
 impl Ca {
     pub(super) async fn run(self, common: &Common) -> Result<()> {
+        if let Ca::Fetch { url, out } = self {
+            return fetch(&url, &out).await;
+        }
         let home = ca_home(common)?;
         let client = ca::Operator::connect(&home)
             .context("the authority does not run; start it with `semper serve --role ca`")?;
@@ -141,6 +152,7 @@ impl Ca {
                 client.revoke(&serial).await?;
                 println!("Revoked. The next revocation list names it.");
             }
+            Ca::Fetch { .. } => {}
             Ca::List => {
                 for issued in client.list().await? {
                     let state = if issued.revoked { "revoked" } else { "valid" };
@@ -150,6 +162,20 @@ impl Ca {
         }
         Ok(())
     }
+}
+
+async fn fetch(url: &str, out: &Path) -> Result<()> {
+    let (certificate, crl) = ca::fetch(url).await?;
+    std::fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
+    for (name, bytes) in [("ca.crt", &certificate), ("ca.crl", &crl)] {
+        let path = out.join(name);
+        std::fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
+        println!("{}", path.display());
+    }
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &certificate);
+    println!("SHA-256 of the certificate, to compare with the authority:");
+    println!("  {}", data_encoding::HEXUPPER.encode(digest.as_ref()));
+    Ok(())
 }
 
 fn ca_home(common: &Common) -> Result<Home> {

@@ -1,5 +1,6 @@
 //! Checking a deal folder. Needs no node, no key and no network.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -9,9 +10,14 @@ use semper_core::cbor::Decode;
 use semper_core::container::Disposition;
 use semper_core::ids::KeySetId;
 use semper_core::party::Role;
+use semper_core::text::escape;
 use semper_crypto::Verifier;
-use semper_exchange::evidence::{Contract, Folder, Report, Standing, Transfer, verify};
+use semper_exchange::evidence::{Contract, Folder, Receipt, Report, Standing, Transfer, verify};
+use semper_support::engine::EvidenceKind;
+use semper_trust::path::Certified;
 use serde_json::{Value, json};
+
+use super::trust::{Trusted, name_of};
 
 /// Check a deal folder: what happened, who signed what, what is proven.
 ///
@@ -23,6 +29,8 @@ pub(super) struct Verify {
     /// As JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    trusted: Trusted,
 }
 
 impl Verify {
@@ -45,26 +53,50 @@ impl Verify {
             }
         };
         let report = verify(&Verifier, &folder);
+        let names = Names::read(&self.trusted, &folder, &report)?;
         if self.json {
-            println!("{:#}", to_json(&report))
+            println!("{:#}", to_json(&report, &names))
         } else {
-            print(&report)
+            print(&report, &names)
         }
         Ok(if report.is_sound() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 }
 
-fn print(report: &Report) {
+/// The certified names of the key sets in a folder.
+struct Names(BTreeMap<KeySetId, Certified>);
+
+impl Names {
+    fn read(trusted: &Trusted, folder: &Folder, report: &Report) -> Result<Self> {
+        let Some(trust) = trusted.read()? else {
+            return Ok(Self(BTreeMap::new()));
+        };
+        let certificates = folder.items.iter().filter(|item| item.kind == EvidenceKind::Certificate);
+        let certificates: Vec<_> = certificates.map(|item| item.bytes.clone()).collect();
+        let named = |id| Some((id, name_of(&trust, &certificates, id)?));
+        Ok(Self(report.key_sets.iter().filter_map(|key_set| named(key_set.id())).collect()))
+    }
+
+    /// A key set as it is shown: with the name that the authority vouches for, if it does.
+    fn show(&self, key_set: KeySetId) -> String {
+        match self.0.get(&key_set) {
+            Some(known) => format!("key {key_set} ({}, certified by {})", known.name(), known.issuers().join(", ")),
+            None => format!("key {key_set}"),
+        }
+    }
+}
+
+fn print(report: &Report, names: &Names) {
     println!("{}  deal {}", if report.is_sound() { "SOUND" } else { "NOT SOUND" }, report.deal);
     for contract in &report.contracts {
         println!("\nContract {}", contract.cid);
         println!("  {}", contract.standing);
         for role in [Role::ORIGINATOR, Role::RESPONDER] {
             if let Some(key_set) = contract.core.party(role) {
-                println!("  {role:<10}  key {key_set}");
+                println!("  {:<10}  {}", role.to_string(), names.show(key_set));
             }
         }
-        println!("  arbiter     key {}", contract.core.terms.arbiter.key_set);
+        println!("  arbiter     {}", names.show(contract.core.terms.arbiter.key_set));
         for (hash, size) in &contract.files {
             match size {
                 Some(size) => println!("  file        {hash}, {size} bytes, in the folder, matches"),
@@ -77,12 +109,15 @@ fn print(report: &Report) {
     }
     for transfer in &report.transfers {
         println!("\nTransfer of container {}", transfer.container);
+        for (name, hash, size) in &transfer.files {
+            println!("  file        {}, {size} bytes, hash {hash}", escape(name, 0));
+        }
         match transfer.origin {
-            Some(origin) => println!("  sent by key {origin}: proven by its signature"),
+            Some(origin) => println!("  sent by {}: proven by its signature", names.show(origin)),
             None => println!("  who sent it is not proven"),
         }
         match &transfer.receipt {
-            Some(receipt) => println!("  {}: proven by its signature", receipt_sentence(receipt)),
+            Some(receipt) => println!("  {}: proven by its signature", receipt_sentence(receipt, names)),
             None => println!("  that it was received is not proven"),
         }
     }
@@ -97,20 +132,23 @@ fn print(report: &Report) {
     }
 }
 
-fn receipt_sentence(receipt: &semper_exchange::evidence::Receipt) -> String {
+fn receipt_sentence(receipt: &Receipt, names: &Names) -> String {
+    let by = names.show(receipt.by);
     match &receipt.disposition {
-        Disposition::Accepted => format!("received by key {} on {}", receipt.by, receipt.time),
-        Disposition::Refused(reason) => format!("refused by key {} on {} ({reason})", receipt.by, receipt.time),
+        Disposition::Accepted => format!("received by {by} on {}", receipt.time),
+        Disposition::Refused(reason) => format!("refused by {by} on {} ({})", receipt.time, escape(reason, 0)),
     }
 }
 
-fn to_json(report: &Report) -> Value {
+fn to_json(report: &Report, names: &Names) -> Value {
+    let key_set =
+        |id: KeySetId| json!({ "id": id.to_string(), "certified_name": names.0.get(&id).map(Certified::name) });
     json!({
         "sound": report.is_sound(),
         "deal": report.deal.to_string(),
         "contracts": report.contracts.iter().map(contract_json).collect::<Vec<_>>(),
         "transfers": report.transfers.iter().map(transfer_json).collect::<Vec<_>>(),
-        "key_sets": report.key_sets.iter().map(|key_set| key_set.id().to_string()).collect::<Vec<_>>(),
+        "key_sets": report.key_sets.iter().map(|known| key_set(known.id())).collect::<Vec<_>>(),
         "findings": report.findings.iter()
             .map(|finding| json!({ "fault": finding.is_fault(), "text": finding.to_string() })).collect::<Vec<_>>(),
     })
@@ -140,6 +178,8 @@ fn contract_json(contract: &Contract) -> Value {
 fn transfer_json(transfer: &Transfer) -> Value {
     json!({
         "container": transfer.container.to_string(),
+        "files": transfer.files.iter()
+            .map(|(name, hash, size)| json!({ "name": name, "hash": hash.to_string(), "bytes": size })).collect::<Vec<_>>(),
         "origin": transfer.origin.map(|origin| origin.to_string()),
         "receipt": transfer.receipt.as_ref().map(|receipt| json!({
             "by": receipt.by.to_string(),

@@ -20,7 +20,7 @@ use tokio::sync::Notify;
 use super::{AnswerOrder, ApprovalView, ContactOrder, ContactView, DealView, MailOrder, Opened, Problem, SignOrder};
 use crate::node::{Node, NodeError};
 use crate::orders;
-use crate::vault::{Vault, VaultError};
+use crate::vault::{Approval, Vault, VaultError};
 
 /// What the control interface controls.
 #[derive(Clone)]
@@ -179,7 +179,7 @@ async fn give_up(State(on): State<Controlled>, Path(id): Path<String>) -> Reply<
 
 async fn approvals(State(on): State<Controlled>) -> Reply<Vec<ApprovalView>> {
     let waiting = on.vault.waiting().await?;
-    Ok(Json(waiting.into_iter().map(|approval| approval.view()).collect()))
+    Ok(Json(waiting.into_iter().map(Approval::view).collect()))
 }
 
 async fn answer(State(on): State<Controlled>, Path(id): Path<String>, Json(order): Json<AnswerOrder>) -> Reply<()> {

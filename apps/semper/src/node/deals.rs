@@ -187,7 +187,7 @@ impl Node {
                     });
                 }
                 Effect::Once(fact) => commit.facts.push(fact),
-                Effect::Ended(ending) if ending == Ending::Success => entry.trouble = None,
+                Effect::Ended(Ending::Success) => entry.trouble = None,
                 Effect::Ended(_) => {}
             }
         }

@@ -22,7 +22,10 @@ impl Node {
             items.push(Item { kind, bytes: item.bytes, time: item.time });
         }
         let peer = self.book.by_key_set(entry.deal.sides().peer.id()).await;
-        let certificates = peer.map(|peer| peer.card().certificates.clone()).unwrap_or_default();
+        let theirs = peer.map(|peer| peer.card().certificates.clone()).unwrap_or_default();
+        let mut certificates = [self.certificates.clone(), theirs].concat();
+        certificates.sort_unstable();
+        certificates.dedup();
         let now = super::now();
         items.extend(certificates.into_iter().map(|bytes| Item { kind: EvidenceKind::Certificate, bytes, time: now }));
         Ok(Folder { deal, items })

@@ -35,6 +35,7 @@ pub use entry::{Ask, Entry};
 
 /// One party's node. Cheap to share: everything in it is shared.
 pub struct Node {
+    certificates: Vec<Vec<u8>>,
     name: String,
     archive: Arc<dyn Archive>,
     keys: Arc<dyn KeyHolder>,
@@ -54,6 +55,8 @@ pub struct Node {
 
 /// What a node is made of.
 pub struct Parts {
+    /// The party's own certificates, DER, for its deal folders.
+    pub certificates: Vec<Vec<u8>>,
     /// What the party calls itself.
     pub name: String,
     /// The archive.
@@ -117,9 +120,10 @@ pub enum NodeError {
 impl Node {
     /// A node over its parts. Nothing runs until [`Node::run`].
     pub fn new(parts: Parts, settings: Settings) -> Arc<Self> {
-        let Parts { name, archive, keys, verify, post, random } = parts;
+        let Parts { certificates, name, archive, keys, verify, post, random } = parts;
         let book = Book::new(archive.clone(), verify.clone());
         Arc::new(Self {
+            certificates,
             name,
             archive,
             keys,

@@ -127,7 +127,7 @@ impl Arbiter {
 fn record(cell: &[u8], mut log: Frontier, version: u64, request: &[u8], answer: &ArbiterAnswer) -> Commit {
     let index = log.size();
     let leaf = Digest::of(domain::LOG_LEAF, answer.statement.bytes());
-    log.append(leaf);
+    log.append(leaf).expect("a log never gets 2^63 leaves");
     let fact = |space: &str, key: &[u8], value: Vec<u8>| Fact { space: space.to_owned(), key: key.to_vec(), value };
     Commit {
         states: vec![PutState { key: LOG.to_vec(), replaces: version, bytes: log.to_bytes() }],

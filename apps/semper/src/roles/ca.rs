@@ -365,6 +365,18 @@ async fn answered(request: reqwest::RequestBuilder) -> Result<reqwest::Response>
     }
 }
 
+/// An authority's certificate and revocation list, DER. Neither is checked: whether it is the right authority is for the user to say.
+///
+/// # Errors
+/// The authority does not answer.
+pub async fn fetch(ca: &str) -> Result<(Vec<u8>, Vec<u8>)> {
+    let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30)).build()?;
+    let base = ca.trim_end_matches('/');
+    let certificate = answered(http.get(format!("{base}/ca"))).await?.bytes().await?.to_vec();
+    let crl = answered(http.get(format!("{base}/crl"))).await?.bytes().await?.to_vec();
+    Ok((certificate, crl))
+}
+
 /// Has a name certified for the keys of `secrets`; the chain, the certificate first.
 ///
 /// # Errors

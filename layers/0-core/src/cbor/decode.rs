@@ -40,8 +40,8 @@ impl Reader<'_> {
             1 => Value::Nint(argument),
             2 => Value::Bytes(self.take(start, argument)?.to_vec()),
             3 => {
-                let text =
-                    std::str::from_utf8(self.take(start, argument)?).map_err(|_| DecodeError::at(start, Problem::NotUtf8))?;
+                let text = std::str::from_utf8(self.take(start, argument)?)
+                    .map_err(|_| DecodeError::at(start, Problem::NotUtf8))?;
                 let nfc = match is_nfc_quick(text.chars()) {
                     IsNormalized::Yes => true,
                     IsNormalized::No => false,
@@ -115,7 +115,8 @@ impl Reader<'_> {
 
     fn take(&mut self, start: usize, length: u64) -> Result<&[u8], DecodeError> {
         let end = usize::try_from(length).ok().and_then(|length| self.at.checked_add(length));
-        let taken = end.and_then(|end| self.bytes.get(self.at..end)).ok_or(DecodeError::at(start, Problem::Truncated))?;
+        let taken =
+            end.and_then(|end| self.bytes.get(self.at..end)).ok_or(DecodeError::at(start, Problem::Truncated))?;
         self.at += taken.len();
         Ok(taken)
     }

@@ -112,7 +112,8 @@ impl Fields {
     /// `Missing`, `WrongType`, `OutOfRange`.
     pub fn small<T: TryFrom<u64>>(&mut self, key: u64, name: &str) -> Result<T, DecodeError> {
         let n = self.uint(key, name)?;
-        T::try_from(n).map_err(|_| DecodeError::field(name, Problem::OutOfRange("the number is too large for this field")))
+        T::try_from(n)
+            .map_err(|_| DecodeError::field(name, Problem::OutOfRange("the number is too large for this field")))
     }
 
     /// Takes a boolean.

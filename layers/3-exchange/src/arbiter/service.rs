@@ -1,7 +1,13 @@
 //! How an arbiter processes one request: pure functions in the order in which a service calls them.
 //!
-//! 1. [`Case::check`] the request. 2. Read the cell. 3. [`decide`]. 4. Have the draft signed. 5. Store cell, request, verdict and log
-//! leaf in one commit. 6. Only then answer. If the commit finds the cell taken, another request was first: answer with what stands.
+//! 1. [`Case::check`] the request.
+//! 2. Read the cell.
+//! 3. [`decide`].
+//! 4. Have the draft signed.
+//! 5. Store cell, request, verdict and log leaf in one commit.
+//! 6. Only then answer.
+//!
+//! If the commit finds the cell taken, another request was first: answer with what stands.
 //!
 //! Invariant: no answer leaves before the commit that holds it is durable (flaw F4 shows what happens otherwise).
 

@@ -68,7 +68,10 @@ impl Decode for Folder {
         let digest: Digest = fields.item(4, "hash")?;
         fields.close()?;
         if digest != folder.digest() {
-            return Err(DecodeError::field("hash", Problem::OutOfRange("the folder was damaged or changed: its hash does not fit")));
+            return Err(DecodeError::field(
+                "hash",
+                Problem::OutOfRange("the folder was damaged or changed: its hash does not fit"),
+            ));
         }
         Ok(folder)
     }

@@ -67,6 +67,8 @@ pub enum Standing {
 pub struct Transfer {
     /// The container.
     pub container: ContainerId,
+    /// The files and messages in it: name, hash, size in bytes.
+    pub files: Vec<(String, Digest, usize)>,
     /// Who provably sent it.
     pub origin: Option<KeySetId>,
     /// Who provably received it.
@@ -157,7 +159,9 @@ impl fmt::Display for Standing {
             Standing::Resolved { time } => write!(f, "complete: by the arbiter's verdict of {time}"),
             Standing::Aborted { time } => write!(f, "aborted by the arbiter on {time}: nobody is bound"),
             Standing::Open { promised: [false, false] } => write!(f, "open: nobody has promised anything"),
-            Standing::Open { promised: [true, true] } => write!(f, "open: both have promised; the arbiter would complete it"),
+            Standing::Open { promised: [true, true] } => {
+                write!(f, "open: both have promised; the arbiter would complete it")
+            }
             Standing::Open { .. } => write!(f, "open: only one party has promised; nobody is bound"),
         }
     }
@@ -166,16 +170,25 @@ impl fmt::Display for Standing {
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Finding::Unreadable { item, kind, reason } => write!(f, "item {item} ({}) is not readable: {reason}", kind.name()),
+            Finding::Unreadable { item, kind, reason } => {
+                write!(f, "item {item} ({}) is not readable: {reason}", kind.name())
+            }
             Finding::NotSigned { item, reason } => write!(f, "item {item} was left out of account: {reason}"),
             Finding::Text { cid, reason } => write!(f, "the text of contract {cid}: {reason}"),
-            Finding::StrayFile { file } => write!(f, "the file with hash {file} is named by no contract or transfer in this folder"),
-            Finding::StrayStatement { statement } => write!(f, "statement {statement} belongs to nothing in this folder"),
+            Finding::StrayFile { file } => {
+                write!(f, "the file with hash {file} is named by no contract or transfer in this folder")
+            }
+            Finding::StrayStatement { statement } => {
+                write!(f, "statement {statement} belongs to nothing in this folder")
+            }
             Finding::ArbiterEquivocated { cid } => {
                 write!(f, "misconduct of the arbiter: it signed two different verdicts on contract {cid}")
             }
             Finding::CompletedAfterAbort { cid, role } => {
-                write!(f, "misconduct of the {role}: it asked the arbiter to abort contract {cid} and completed it all the same")
+                write!(
+                    f,
+                    "misconduct of the {role}: it asked the arbiter to abort contract {cid} and completed it all the same"
+                )
             }
         }
     }

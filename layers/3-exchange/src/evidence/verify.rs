@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use semper_core::cbor::Decode;
-use semper_core::container::{Ack, Container, ContainerStatement, information_hash};
+use semper_core::container::{Ack, Container, ContainerStatement, Leaf, information_hash};
 use semper_core::contract::{Core, Final, Promise};
 use semper_core::cose::{Kind, Signed, Statement};
 use semper_core::document::Document;
@@ -28,11 +28,13 @@ pub fn verify(verifier: &dyn Verify, folder: &Folder) -> Report {
     }
     pool.check_signatures(verifier);
     let contracts: Vec<_> = pool.cores.clone().into_values().map(|core| contract(&mut pool, core)).collect();
-    let transfers: Vec<_> = pool.containers.clone().into_iter().map(|container| transfer(&mut pool, &container)).collect();
+    let transfers: Vec<_> =
+        pool.containers.clone().into_iter().map(|container| transfer(&mut pool, &container)).collect();
     let strays = pool.statements.keys().filter(|id| !pool.used.contains(*id)).copied();
     let strays = strays.map(|statement| Finding::StrayStatement { statement });
     let named: BTreeSet<_> = contracts.iter().flat_map(|c| c.files.iter().map(|(file, _)| *file)).collect();
-    let stray_files = pool.files.keys().filter(|file| !named.contains(file)).map(|file| Finding::StrayFile { file: *file });
+    let stray_files =
+        pool.files.keys().filter(|file| !named.contains(file)).map(|file| Finding::StrayFile { file: *file });
     let findings = pool.findings.into_iter().chain(strays).chain(stray_files).collect();
     let key_sets = pool.key_sets.into_values().collect();
     Report { deal: folder.deal, contracts, transfers, key_sets, findings }
@@ -92,7 +94,10 @@ impl Pool {
                 self.files.insert(information_hash(bytes), bytes.len());
             }
             // Checked by whoever knows the authorities, inboxes and logs: not part of what the parties said.
-            EvidenceKind::Certificate | EvidenceKind::RevocationList | EvidenceKind::Receipt | EvidenceKind::LogReceipt => {}
+            EvidenceKind::Certificate
+            | EvidenceKind::RevocationList
+            | EvidenceKind::Receipt
+            | EvidenceKind::LogReceipt => {}
         }
         Ok(())
     }
@@ -110,7 +115,11 @@ impl Pool {
 
     fn signature_problem(&self, verifier: &dyn Verify, signed: &Signed) -> Option<String> {
         let Some(key_set) = self.key_sets.get(&signed.signer()) else {
-            return Some(format!("the key set {} that signed this {} is not in the folder", signed.signer(), signed.kind()));
+            return Some(format!(
+                "the key set {} that signed this {} is not in the folder",
+                signed.signer(),
+                signed.kind()
+            ));
         };
         let result = match signed.kind() {
             Kind::Promise => verify_statement::<Promise>(verifier, key_set, signed).map(drop),
@@ -128,7 +137,8 @@ impl Pool {
 
     /// All statements of one kind by one signer that `fits`, as (id, statement); they are marked as used.
     fn said<T: Statement>(&mut self, signer: KeySetId, fits: impl Fn(&T) -> bool) -> Vec<(StatementId, T)> {
-        let candidates = self.statements.values().filter(|signed| signed.kind() == T::KIND && signed.signer() == signer);
+        let candidates =
+            self.statements.values().filter(|signed| signed.kind() == T::KIND && signed.signer() == signer);
         let said: Vec<_> = candidates
             .filter_map(|signed| Some((signed.id(), T::from_bytes(signed.payload()).ok()?)))
             .filter(|(_, statement)| fits(statement))
@@ -150,13 +160,10 @@ fn standing(pool: &mut Pool, core: &Core, cid: Cid) -> Standing {
     let (Some(originator), Some(responder)) = (core.party(Role::ORIGINATOR), core.party(Role::RESPONDER)) else {
         return Standing::Open { promised: [false, false] };
     };
-    let first = pool.said(originator, |p: &Promise| {
-        *p == Promise { cid, role: Role::ORIGINATOR, answers: None }
-    });
+    let first = pool.said(originator, |p: &Promise| *p == Promise { cid, role: Role::ORIGINATOR, answers: None });
     let first = first.first().map(|(id, _)| *id);
-    let second = pool.said(responder, |p: &Promise| {
-        first.is_some() && *p == Promise { cid, role: Role::RESPONDER, answers: first }
-    });
+    let second = pool
+        .said(responder, |p: &Promise| first.is_some() && *p == Promise { cid, role: Role::RESPONDER, answers: first });
     let second = second.first().map(|(id, _)| *id);
     let mut completes = |signer, role| {
         let promises = first.zip(second).map(|(first, second)| [first, second]);
@@ -181,7 +188,8 @@ fn standing(pool: &mut Pool, core: &Core, cid: Cid) -> Standing {
     }
     let resolved = verdicts.iter().find(|(_, verdict)| {
         let basis = verdict.basis.get(1..).unwrap_or_default();
-        verdict.outcome == Outcome::Resolved && first.zip(second).is_some_and(|(first, second)| basis == [first, second])
+        verdict.outcome == Outcome::Resolved
+            && first.zip(second).is_some_and(|(first, second)| basis == [first, second])
     });
     if let Some((_, verdict)) = resolved {
         return Standing::Resolved { time: verdict.time };
@@ -200,9 +208,10 @@ fn text(pool: &mut Pool, core: &Core, cid: Cid) -> (Option<String>, Vec<Digest>)
     let result = match (template, document) {
         (None, _) => Err("the template is not in the folder".to_owned()),
         (_, None) => Err("the document is not in the folder".to_owned()),
-        (Some(template), Some(document)) => {
-            document.check_text_ref(template, signed).map(|rendered| (rendered.text, document.digests())).map_err(|e| e.to_string())
-        }
+        (Some(template), Some(document)) => document
+            .check_text_ref(template, signed)
+            .map(|rendered| (rendered.text, document.digests()))
+            .map_err(|e| e.to_string()),
     };
     match result {
         Ok((text, files)) => (Some(text), files),
@@ -222,5 +231,10 @@ fn transfer(pool: &mut Pool, container: &Container) -> Transfer {
         let (_, ack) = pool.said(*signer, |ack: &Ack| ack.container == id).into_iter().next()?;
         Some(Receipt { by: *signer, time: ack.time, disposition: ack.disposition })
     });
-    Transfer { container: id, origin, receipt }
+    let leaves = container.leaves().into_iter();
+    let files = leaves.filter_map(|(_, leaf)| match leaf {
+        Leaf::Information(file) => Some((file.name().to_owned(), file.hash(), file.bytes().len())),
+        Leaf::Statement(_) | Leaf::Credential(_) | Leaf::Money(_) => None,
+    });
+    Transfer { container: id, files: files.collect(), origin, receipt }
 }
