@@ -464,7 +464,7 @@ impl World {
             Next::AnswerStored => return Err("the cell is empty, yet stands".to_owned()),
             Next::SignAndAnswer(draft) => {
                 let statement = self.cast.arbiter.sign(draft).map_err(|e| e.to_string())?;
-                let answer = ArbiterAnswer { statement, promises: Vec::new() }.to_bytes();
+                let answer = ArbiterAnswer { statement, promises: Vec::new(), log: None }.to_bytes();
                 return self.reply(from, &answer);
             }
             Next::SignAndStore(draft) => draft,
@@ -475,7 +475,8 @@ impl World {
         }
         let statement = self.cast.arbiter.sign(draft).map_err(|e| e.to_string())?;
         let resolved = matches!(case.asked(), Asked::Resolve { .. });
-        let answer = ArbiterAnswer { statement, promises: if resolved { request.promises } else { Vec::new() } };
+        let answer =
+            ArbiterAnswer { statement, promises: if resolved { request.promises } else { Vec::new() }, log: None };
         let fact = Fact { space: VERDICT_SPACE.to_owned(), key: cell, value: answer.to_bytes() };
         ready(self.register.commit(Commit { facts: vec![fact], ..Commit::default() })).map_err(|e| e.to_string())?;
         if self.chance(self.weather.crash) {

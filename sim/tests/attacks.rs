@@ -10,10 +10,12 @@ use semper_core::cose::{Draft, Signed, Statement};
 use semper_core::document::{Document, FieldValue};
 use semper_core::ids::{DealId, Slot};
 use semper_core::machine::{Blame, Env, Fault, Machine, Step};
+use semper_core::merkle::Frontier;
 use semper_core::party::{KeySet, Role, Suite};
 use semper_core::signature::{SignatureError, verify};
 use semper_core::template::{FieldDef, FieldKind, Template};
 use semper_core::time::{Seconds, Time};
+use semper_exchange::arbiter::log::{self, LogError, LogHead, LogReceipt};
 use semper_exchange::arbiter::request::{Case, Request, RequestError, Resolve};
 use semper_exchange::arbiter::service::{Next, decide};
 use semper_exchange::arbiter::verdict::{ArbiterAnswer, ClosedUnused, Outcome, Verdict};
@@ -22,6 +24,7 @@ use semper_exchange::c2::{C2, C2Error, Message, Run, RunError};
 use semper_exchange::evidence::{self, Finding, Folder, Item, Standing};
 use semper_sim::model::{Action, Setup, World};
 use semper_sim::scenario::{Cast, NOT_AFTER, PATIENCE};
+use semper_sim::symbolic::Hand;
 use semper_support::crypto::Signer;
 use semper_support::engine::{Effect, Ending, EvidenceKind, Input};
 use stateright::Model;
@@ -58,7 +61,7 @@ fn rule_on(cast: &Cast, request: &Request) -> ArbiterAnswer {
     let case = case(cast, request).unwrap();
     let Next::SignAndStore(draft) = decide(None, &case, cast.arbiter.key_set(), 0, NOW) else { panic!("not ruled") };
     let promises = if request.promises.len() == 2 { request.promises.clone() } else { Vec::new() };
-    ArbiterAnswer { statement: cast.arbiter.sign(draft).unwrap(), promises }
+    ArbiterAnswer { statement: cast.arbiter.sign(draft).unwrap(), promises, log: None }
 }
 
 fn report(cast: &Cast, core: &Core, statements: &[&Signed]) -> evidence::Report {
@@ -68,6 +71,27 @@ fn report(cast: &Cast, core: &Core, statements: &[&Signed]) -> evidence::Report 
     items.extend([&o, &r, cast.arbiter.key_set()].map(|keys| item(EvidenceKind::KeySet, keys.to_bytes())));
     items.extend(statements.iter().map(|signed| item(EvidenceKind::Statement, signed.bytes().to_vec())));
     evidence::verify(&cast.oracle, &Folder { deal: DealId::from_array([0; 16]), items })
+}
+
+// A receipt of the log that were good for another verdict, or under another key, would let the arbiter show a log to each party.
+#[test]
+fn log_receipt_for_other_verdict() {
+    let cast = Cast::default();
+    let (core, other) = (cast.core(0), cast.core(1));
+    let [verdict, another] =
+        [&core, &other].map(|core| rule_on(&cast, &cast.resolve(core, O, promises(&cast, core))).statement);
+    let mut log = Frontier::new();
+    log::add(&mut log, &another, NOW).unwrap();
+    let (head, inclusion) = log::add(&mut log, &verdict, NOW).unwrap();
+    let sign = |head: LogHead, by: &Hand| by.sign(head.draft(by.key_set().suite(), by.key_set().id())).unwrap();
+    let receipt = LogReceipt { head: sign(head, &cast.arbiter), inclusion: inclusion.clone() };
+    assert_eq!(receipt.check(&cast.oracle, cast.arbiter.key_set(), &verdict), Ok(head));
+    assert_eq!(receipt.check(&cast.oracle, cast.arbiter.key_set(), &another), Err(LogError::NotThere));
+    let smaller = LogReceipt { head: sign(LogHead { size: 1, ..head }, &cast.arbiter), inclusion: inclusion.clone() };
+    assert_eq!(smaller.check(&cast.oracle, cast.arbiter.key_set(), &verdict), Err(LogError::NotThere));
+    let forged = LogReceipt { head: sign(head, cast.hand(O)), inclusion };
+    assert!(matches!(forged.check(&cast.oracle, cast.arbiter.key_set(), &verdict), Err(LogError::Head(_))));
+    assert_eq!(LogReceipt::from_bytes(&receipt.to_bytes()), Ok(receipt));
 }
 
 // A promise of an earlier contract is sent again in a new one with the same peer (Shmatikov and Mitchell).
@@ -377,7 +401,7 @@ fn two_ts_for_one_cid() {
     let other = cast.oracle.hand(Suite::Ed25519, 9);
     let verdict = Verdict { outcome: Outcome::Aborted, ..Verdict::from_bytes(good.statement.payload()).unwrap() };
     let foreign = other.sign(verdict.draft(Suite::Ed25519, other.key_set().id())).unwrap();
-    let foreign = ArbiterAnswer { statement: foreign, promises: Vec::new() };
+    let foreign = ArbiterAnswer { statement: foreign, promises: Vec::new(), log: None };
     let waiting =
         C2::AwaitVerdict { run: cast.run(&core, R), question: request.question.id(), promises: vec![first, second] };
     let error = handle(&cast, &waiting, Input::ArbiterSays(foreign.to_bytes())).unwrap_err();

@@ -136,7 +136,7 @@ fn exchange_encodings(suite: Suite) -> Vec<Vec<u8>> {
     let promises = [o, r].map(|role| cast.promise(&core, role, 0));
     let (run, fin) = (cast.run(&core, o), cast.completion(&core, o));
     let resolve = cast.resolve(&core, r, promises.clone());
-    let answer = ArbiterAnswer { statement: fin.clone(), promises: promises.to_vec() };
+    let answer = ArbiterAnswer { statement: fin.clone(), promises: promises.to_vec(), log: None };
     let item = |kind, bytes| Item { kind, time: Time::from_unix(1), bytes };
     let items = vec![
         item(EvidenceKind::Core, core.to_bytes()),

@@ -68,6 +68,17 @@ impl Frontier {
         Ok(self.size - 1)
     }
 
+    /// Adds a leaf by its hash, with the proof that it stands last.
+    ///
+    /// # Errors
+    /// [`Full`]; nothing changed.
+    pub fn append_proven(&mut self, leaf: Digest) -> Result<Inclusion, Full> {
+        // Everything beside the way from the last leaf to the root is to its left: the full subtrees, the smallest first.
+        let path = self.peaks.iter().rev().copied().collect();
+        let index = self.append(leaf)?;
+        Ok(Inclusion { index, size: self.size, path })
+    }
+
     /// The number of leaves.
     pub fn size(&self) -> u64 {
         self.size
@@ -365,6 +376,19 @@ mod tests {
             (8, "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328"),
         ] {
             assert_eq!(root(&leaves[..size]), hash(root_hex), "{size}");
+        }
+    }
+
+    // The receipt of a log is made while the log grows; it must be the one that is made from all leaves.
+    #[test]
+    fn the_proof_of_the_last_leaf_needs_the_frontier_only() {
+        let leaves = leaves(70);
+        let mut frontier = Frontier::new();
+        for (size, leaf) in (1..).zip(&leaves) {
+            let proof = frontier.append_proven(*leaf).unwrap();
+            assert_eq!(Some(&proof), Inclusion::prove(size - 1, size, at(&leaves)).as_ref());
+            assert!(proof.holds(leaf, &frontier.root()));
+            assert!(!proof.holds(&leaf_hash(b"another"), &frontier.root()));
         }
     }
 

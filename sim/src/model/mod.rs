@@ -651,7 +651,7 @@ impl World {
         let now = if closed { NOT_AFTER.after(Seconds(1)) } else { EARLY };
         let sign = |draft| self.cast.arbiter.sign(draft).expect("the arbiter signs its own drafts");
         let answer = |statement, promises| {
-            let bytes = ArbiterAnswer { statement, promises }.to_bytes();
+            let bytes = ArbiterAnswer { statement, promises, log: None }.to_bytes();
             (self.inputs.number(Input::ArbiterSays(bytes.clone())), bytes)
         };
         match (decide(outcome, &case, arbiter, 0, now), cell) {

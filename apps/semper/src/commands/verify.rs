@@ -91,6 +91,9 @@ fn print(report: &Report, names: &Names) {
     for contract in &report.contracts {
         println!("\nContract {}", contract.cid);
         println!("  {}", contract.standing);
+        if let Some(place) = contract.logged {
+            println!("  the verdict stands in the arbiter's log, place {place}");
+        }
         for role in [Role::ORIGINATOR, Role::RESPONDER] {
             if let Some(key_set) = contract.core.party(role) {
                 println!("  {:<10}  {}", role.to_string(), names.show(key_set));
@@ -167,6 +170,7 @@ fn contract_json(contract: &Contract) -> Value {
         "standing": standing,
         "binding": matches!(contract.standing, Standing::Complete | Standing::Resolved { .. }),
         "verdict_time": time,
+        "verdict_log_place": contract.logged,
         "originator": party(Role::ORIGINATOR),
         "responder": party(Role::RESPONDER),
         "arbiter": contract.core.terms.arbiter.key_set.to_string(),

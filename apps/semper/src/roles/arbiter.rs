@@ -11,12 +11,11 @@ use axum::http::StatusCode;
 use axum::routing::get;
 use axum::{Json, Router};
 use semper_core::cbor::{Decode, Encode};
-use semper_core::cose::{Draft, Signed};
-use semper_core::domain;
-use semper_core::hash::Digest;
+use semper_core::cose::{Draft, Signed, Statement as _};
 use semper_core::ids::DealId;
 use semper_core::merkle::Frontier;
 use semper_core::signature::Verify;
+use semper_exchange::arbiter::log::{self, LogReceipt};
 use semper_exchange::arbiter::request::{Asked, Case, Request, RequestError};
 use semper_exchange::arbiter::service::{Next, VERDICT_SPACE, cell_key, decide};
 use semper_exchange::arbiter::verdict::ArbiterAnswer;
@@ -59,6 +58,8 @@ enum DecideError {
     Commit(CommitError),
     #[error("too many requests at once")]
     Busy,
+    #[error("the log is full")]
+    LogFull,
 }
 
 impl Arbiter {
@@ -77,20 +78,24 @@ impl Arbiter {
             if let Some(stands) = self.archive.fact(VERDICT_SPACE, &cell).await? {
                 return Ok(stands);
             }
-            let (log, version) = self.log().await?;
+            let (mut log, version) = self.log().await?;
             let draft = match decide(None, &case, &me, log.size(), now()) {
                 // The cell was empty a moment ago: read it again.
                 Next::AnswerStored => continue,
                 Next::SignAndAnswer(draft) => {
                     let statement = self.sign(deal, draft).await?;
-                    return Ok(ArbiterAnswer { statement, promises: Vec::new() }.to_bytes());
+                    return Ok(ArbiterAnswer { statement, promises: Vec::new(), log: None }.to_bytes());
                 }
                 Next::SignAndStore(draft) => draft,
             };
             let statement = self.sign(deal, draft).await?;
+            let (head, inclusion) = log::add(&mut log, &statement, now()).map_err(|_| DecideError::LogFull)?;
+            let head = self.sign(deal, head.draft(me.suite(), me.id())).await?;
+            let receipt = LogReceipt { head, inclusion };
             let resolved = matches!(case.asked(), Asked::Resolve { .. });
             let promises = if resolved { request.promises.clone() } else { Vec::new() };
-            let commit = record(&cell, log, version, bytes, &ArbiterAnswer { statement, promises });
+            let answer = ArbiterAnswer { statement, promises, log: Some(receipt) };
+            let commit = record(&cell, &log, version, bytes, &answer);
             match self.archive.commit(commit).await {
                 Ok(()) => tracing::info!(cid = %case.cid(), asked = ?case.asked(), "decided"),
                 // Another request was first, for this cell or for the next place in the log.
@@ -119,15 +124,14 @@ impl Arbiter {
 
     /// The routes by which anybody can watch the log grow.
     pub fn routes(self: &Arc<Self>) -> Router {
-        Router::new().route("/log", get(log)).with_state(self.clone())
+        Router::new().route("/log", get(log_page)).with_state(self.clone())
     }
 }
 
 /// Everything that one decision changes.
-fn record(cell: &[u8], mut log: Frontier, version: u64, request: &[u8], answer: &ArbiterAnswer) -> Commit {
-    let index = log.size();
-    let leaf = Digest::of(domain::LOG_LEAF, answer.statement.bytes());
-    log.append(leaf).expect("a log never gets 2^63 leaves");
+fn record(cell: &[u8], log: &Frontier, version: u64, request: &[u8], answer: &ArbiterAnswer) -> Commit {
+    let index = log.size() - 1;
+    let leaf = log::leaf(&answer.statement);
     let fact = |space: &str, key: &[u8], value: Vec<u8>| Fact { space: space.to_owned(), key: key.to_vec(), value };
     Commit {
         states: vec![PutState { key: LOG.to_vec(), replaces: version, bytes: log.to_bytes() }],
@@ -180,7 +184,7 @@ struct LogPage {
     leaves: Vec<String>,
 }
 
-async fn log(
+async fn log_page(
     State(arbiter): State<Arc<Arbiter>>,
     Query(From { from }): Query<From>,
 ) -> Result<Json<LogPage>, StatusCode> {

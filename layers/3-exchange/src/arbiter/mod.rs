@@ -5,10 +5,11 @@
 //! from its basis is provably wrong. The arbiter is asked only when something went wrong; on the happy path it hears nothing.
 //!
 //! Who may ask, and with what: [`request`]. What is answered: [`verdict`]. How a service processes one request (verify, read the
-//! cell, rule, sign, store, only then answer) is in [`service`].
+//! cell, rule, sign, store, only then answer) is in [`service`]; how everybody can watch it is in [`log`].
 //!
 //! Source: `spec/arbiter.md` (design/exchange.md §6).
 
+pub mod log;
 pub mod request;
 pub mod service;
 pub mod verdict;

@@ -5,6 +5,8 @@ use semper_core::cose::{Kind, Signed, Statement};
 use semper_core::ids::{Cid, Slot, StatementId};
 use semper_core::time::Time;
 
+use super::log::LogReceipt;
+
 /// How a contract was decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Outcome {
@@ -140,7 +142,7 @@ impl Decode for ClosedUnused {
 /// What the arbiter answers to a request.
 ///
 /// ```text
-/// answer = { 0: 1, 1: signed verdict or status, 2: [* signed promise] }
+/// answer = { 0: 1, 1: signed verdict or status, 2: [* signed promise], ? 3: log receipt }     ; 3 with a verdict
 /// ```
 /// The promises come with the verdict "resolved": an originator that asked for an abort may not have seen the responder's.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -149,11 +151,18 @@ pub struct ArbiterAnswer {
     pub statement: Signed,
     /// Both promises if the contract is resolved; else nothing.
     pub promises: Vec<Signed>,
+    /// Proof that the verdict stands in the arbiter's log.
+    pub log: Option<LogReceipt>,
 }
 
 impl Encode for ArbiterAnswer {
     fn to_value(&self) -> Value {
-        record().put(0, 1_u64).put_item(1, &self.statement).put_list(2, &self.promises).build()
+        record()
+            .put(0, 1_u64)
+            .put_item(1, &self.statement)
+            .put_list(2, &self.promises)
+            .put_some(3, self.log.as_ref().map(Encode::to_value))
+            .build()
     }
 }
 
@@ -161,7 +170,8 @@ impl Decode for ArbiterAnswer {
     fn from_value(value: Value) -> Result<Self, DecodeError> {
         let mut fields = Fields::open(value)?;
         fields.version(0, 1)?;
-        let answer = Self { statement: fields.item(1, "statement")?, promises: fields.list(2, "promises", 2)? };
+        let (statement, promises) = (fields.item(1, "statement")?, fields.list(2, "promises", 2)?);
+        let answer = Self { statement, promises, log: fields.optional_item(3, "log receipt")? };
         fields.close()?;
         Ok(answer)
     }

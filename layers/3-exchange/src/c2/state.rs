@@ -361,13 +361,15 @@ impl C2 {
         };
         let bad = |reason: &dyn std::fmt::Display| C2Error::BadVerdict(reason.to_string());
         let answer = ArbiterAnswer::from_bytes(bytes).map_err(|e| bad(&e))?;
-        let kept = keep(answer.statement.clone());
+        let log = answer.log.iter().map(|receipt| (EvidenceKind::LogReceipt, receipt.to_bytes()));
+        let kept = [(EvidenceKind::Statement, answer.statement.bytes().to_vec())].into_iter().chain(log);
+        let kept: Vec<_> = kept.map(|(kind, bytes)| Effect::Keep { kind, bytes }).collect();
         if let Ok(status) = verify::<ClosedUnused>(env.verify, run.arbiter(), &answer.statement) {
             let status = status.statement();
             if status.cid != run.cid() || status.slot != Slot::default() || status.request != question {
                 return Err(bad(&"the status answers another request"));
             }
-            return Ok(end(run, Ending::Lapsed, vec![kept]));
+            return Ok(end(run, Ending::Lapsed, kept));
         }
         let verdict: Verified<Verdict> = verify(env.verify, run.arbiter(), &answer.statement).map_err(|e| bad(&e))?;
         let verdict = verdict.statement();
@@ -375,7 +377,7 @@ impl C2 {
             return Err(bad(&"the verdict is about another contract"));
         }
         match verdict.outcome {
-            Outcome::Aborted => Ok(end(run, Ending::Aborted, vec![kept])),
+            Outcome::Aborted => Ok(end(run, Ending::Aborted, kept)),
             Outcome::Resolved => {
                 // With the verdict come the promises it completes: whoever asked for an abort may lack the responder's.
                 let [first, second] = answer.promises.as_slice() else {
@@ -392,7 +394,7 @@ impl C2 {
                     return Err(bad(&"the verdict rests on other promises"));
                 }
                 let new = [first, second].into_iter().filter(|p| promises.iter().all(|have| have.id() != p.id()));
-                let effects = new.map(|promise| keep(promise.signed().clone())).chain([kept]).collect();
+                let effects = new.map(|promise| keep(promise.signed().clone())).chain(kept).collect();
                 Ok(end(run, Ending::Success, effects))
             }
         }

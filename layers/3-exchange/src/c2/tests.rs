@@ -144,12 +144,12 @@ fn verdict(outcome: Outcome) -> ArbiterAnswer {
     let rests_on = if outcome == Outcome::Aborted { vec![promise_ids()[0]] } else { promise_ids().to_vec() };
     let basis = std::iter::once(question.id()).chain(rests_on).collect();
     let verdict = Verdict { cid: core(1).cid(), slot: Slot::default(), outcome, basis, time: NOW, log_index: 0 };
-    ArbiterAnswer { statement: say(&arbiter(), &verdict), promises }
+    ArbiterAnswer { statement: say(&arbiter(), &verdict), promises, log: None }
 }
 
 fn unused(question: StatementId) -> ArbiterAnswer {
     let status = ClosedUnused { cid: core(1).cid(), slot: Slot::default(), request: question, time: NOT_AFTER };
-    ArbiterAnswer { statement: say(&arbiter(), &status), promises: Vec::new() }
+    ArbiterAnswer { statement: say(&arbiter(), &status), promises: Vec::new(), log: None }
 }
 
 fn step_at(now: Time, state: &C2, input: Input) -> Result<Step<C2>, C2Error> {

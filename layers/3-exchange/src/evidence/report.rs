@@ -36,6 +36,8 @@ pub struct Contract {
     pub text: Option<String>,
     /// Where it stands.
     pub standing: Standing,
+    /// The place of the arbiter's verdict in its log, if there is one and a receipt proves it.
+    pub logged: Option<u64>,
     /// Files that the text names by hash: the hash, and the file's size if the folder holds the file.
     pub files: Vec<(Digest, Option<usize>)>,
 }
@@ -113,6 +115,11 @@ pub enum Finding {
         /// What is wrong.
         reason: String,
     },
+    /// A receipt of the arbiter's log that proves nothing about a verdict in this folder.
+    LogReceipt {
+        /// Its place in the folder, from 0.
+        item: usize,
+    },
     /// A file in the folder that no contract or transfer names.
     StrayFile {
         /// Its hash.
@@ -175,6 +182,9 @@ impl fmt::Display for Finding {
             }
             Finding::NotSigned { item, reason } => write!(f, "item {item} was left out of account: {reason}"),
             Finding::Text { cid, reason } => write!(f, "the text of contract {cid}: {reason}"),
+            Finding::LogReceipt { item } => {
+                write!(f, "item {item} is a log receipt that fits no verdict in this folder")
+            }
             Finding::StrayFile { file } => {
                 write!(f, "the file with hash {file} is named by no contract or transfer in this folder")
             }

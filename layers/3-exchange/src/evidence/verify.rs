@@ -16,6 +16,7 @@ use semper_support::engine::EvidenceKind;
 
 use super::report::{self, Finding, Receipt, Report, Standing, Transfer};
 use super::{Folder, Item};
+use crate::arbiter::log::LogReceipt;
 use crate::arbiter::request::{Abort, Resolve};
 use crate::arbiter::verdict::{ClosedUnused, Outcome, Verdict};
 use crate::c2;
@@ -27,7 +28,7 @@ pub fn verify(verifier: &dyn Verify, folder: &Folder) -> Report {
         pool.take(index, item);
     }
     pool.check_signatures(verifier);
-    let contracts: Vec<_> = pool.cores.clone().into_values().map(|core| contract(&mut pool, core)).collect();
+    let contracts: Vec<_> = pool.cores.clone().into_values().map(|core| contract(verifier, &mut pool, core)).collect();
     let transfers: Vec<_> =
         pool.containers.clone().into_iter().map(|container| transfer(&mut pool, &container)).collect();
     let strays = pool.statements.keys().filter(|id| !pool.used.contains(*id)).copied();
@@ -35,7 +36,8 @@ pub fn verify(verifier: &dyn Verify, folder: &Folder) -> Report {
     let named: BTreeSet<_> = contracts.iter().flat_map(|c| c.files.iter().map(|(file, _)| *file)).collect();
     let stray_files =
         pool.files.keys().filter(|file| !named.contains(file)).map(|file| Finding::StrayFile { file: *file });
-    let findings = pool.findings.into_iter().chain(strays).chain(stray_files).collect();
+    let unfit = pool.receipts.iter().map(|(item, _)| Finding::LogReceipt { item: *item });
+    let findings = pool.findings.into_iter().chain(unfit).chain(strays).chain(stray_files).collect();
     let key_sets = pool.key_sets.into_values().collect();
     Report { deal: folder.deal, contracts, transfers, key_sets, findings }
 }
@@ -52,6 +54,7 @@ struct Pool {
     used: BTreeSet<StatementId>,
     containers: Vec<Container>,
     files: BTreeMap<Digest, usize>,
+    receipts: Vec<(usize, LogReceipt)>,
     findings: Vec<Finding>,
 }
 
@@ -93,11 +96,9 @@ impl Pool {
             EvidenceKind::Attachment => {
                 self.files.insert(information_hash(bytes), bytes.len());
             }
-            // Checked by whoever knows the authorities, inboxes and logs: not part of what the parties said.
-            EvidenceKind::Certificate
-            | EvidenceKind::RevocationList
-            | EvidenceKind::Receipt
-            | EvidenceKind::LogReceipt => {}
+            EvidenceKind::LogReceipt => self.receipts.push((index, LogReceipt::from_bytes(bytes)?)),
+            // Checked by whoever knows the authorities and inboxes: not part of what the parties said.
+            EvidenceKind::Certificate | EvidenceKind::RevocationList | EvidenceKind::Receipt => {}
         }
         Ok(())
     }
@@ -148,12 +149,13 @@ impl Pool {
     }
 }
 
-fn contract(pool: &mut Pool, core: Core) -> report::Contract {
+fn contract(verifier: &dyn Verify, pool: &mut Pool, core: Core) -> report::Contract {
     let cid = core.cid();
     let standing = standing(pool, &core, cid);
+    let logged = logged(verifier, pool, &core, cid);
     let (text, files) = text(pool, &core, cid);
     let files = files.into_iter().map(|file| (file, pool.files.get(&file).copied())).collect();
-    report::Contract { cid, core, text, standing, files }
+    report::Contract { cid, core, text, standing, logged, files }
 }
 
 fn standing(pool: &mut Pool, core: &Core, cid: Cid) -> Standing {
@@ -198,6 +200,20 @@ fn standing(pool: &mut Pool, core: &Core, cid: Cid) -> Standing {
         Some((_, verdict)) => Standing::Aborted { time: verdict.time },
         None => Standing::Open { promised: [first.is_some(), second.is_some()] },
     }
+}
+
+/// The place of the verdict in the arbiter's log. Receipts that fit are taken out of the pool.
+fn logged(verifier: &dyn Verify, pool: &mut Pool, core: &Core, cid: Cid) -> Option<u64> {
+    let log = pool.key_sets.get(&core.terms.arbiter.log)?;
+    let of_this_contract =
+        |signed: &&Signed| Verdict::from_bytes(signed.payload()).is_ok_and(|verdict| verdict.cid == cid);
+    let verdicts: Vec<_> =
+        pool.statements.values().filter(|s| s.kind() == Kind::Verdict).filter(of_this_contract).collect();
+    let fits = |receipt: &LogReceipt| verdicts.iter().any(|verdict| receipt.check(verifier, log, verdict).is_ok());
+    let (fitting, others) = pool.receipts.drain(..).partition(|(_, receipt)| fits(receipt));
+    pool.receipts = others;
+    let fitting: Vec<(usize, LogReceipt)> = fitting;
+    fitting.first().map(|(_, receipt)| receipt.inclusion.index)
 }
 
 /// The shown text, if it is the signed one, and the files that it names.
