@@ -635,5 +635,6 @@ fn label(input: &Input) -> String {
         Input::ArbiterSays(_) => "the arbiter's answer".to_owned(),
         Input::Timer(name) => format!("timer {name}"),
         Input::GiveUp => "give up".to_owned(),
+        Input::Delivered => "delivered".to_owned(),
     }
 }

@@ -130,11 +130,7 @@ fn files_of(orders: &[FileOrder]) -> Result<Vec<Information>, OrderError> {
 }
 
 fn title(files: &[Information]) -> String {
-    match files {
-        [] => String::new(),
-        [only] => only.name().to_owned(),
-        [first, rest @ ..] => format!("{} and {} more", first.name(), rest.len()),
-    }
+    crate::node::title(files.iter().map(Information::name))
 }
 
 /// A deal, for the screen; without its files.

@@ -26,6 +26,8 @@ pub enum Input {
     },
     /// The arbiter answered [`Effect::AskArbiter`].
     ArbiterSays(Vec<u8>),
+    /// The peer's inbox has stored a message of this engine: its receipt is kept by the driver.
+    Delivered,
     /// A timer fired.
     Timer(&'static str),
     /// The user, or the patience that the user has set, wants the run to end now. Allowed at any moment.

@@ -190,6 +190,11 @@ impl Machine for Tx {
                 Ok(end(sides, Ending::Lapsed))
             }
             (Tx::AwaitAck { sides, container }, Input::Message(bytes)) => acknowledged(env, sides, container, &bytes),
+            (Tx::AwaitAck { sides, container }, Input::Delivered)
+                if container.asks_for_ack() == AckWanted::Transport =>
+            {
+                Ok(end(sides, Ending::Success))
+            }
             (Tx::AwaitAck { sides, .. }, Input::GiveUp | Input::Timer(_)) => Ok(end(sides, Ending::Unconfirmed)),
             (Tx::AwaitContainer { sides }, Input::Message(bytes)) => take(env, sides, &bytes),
             (Tx::AwaitAckSignature { sides, ack, .. }, Input::Signed(signed)) => {

@@ -110,7 +110,7 @@ pub(super) fn sentence(deal: &DealView) -> String {
         (None, "peer") => format!("waits for {}", deal.peer),
         (None, _) => "waits for the arbiter".to_owned(),
     };
-    let trouble = deal.trouble.as_ref().filter(|_| deal.ending.is_none()).map(|trouble| format!(" [{trouble}]"));
+    let trouble = deal.trouble.as_ref().map(|trouble| format!(" [{trouble}]"));
     format!("{}: {what}{}", deal.title, trouble.unwrap_or_default())
 }
 

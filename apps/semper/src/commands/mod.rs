@@ -91,8 +91,22 @@ enum Command {
     Demo(demo::Demo),
 }
 
+/// `semper … | head` ends the reader first; that is no fault of ours to be reported. The process may end anywhere: whatever it
+/// has begun is in the archive.
+fn end_quietly_when_nobody_reads() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let message = panic.payload_as_str().unwrap_or_default();
+        if message.starts_with("failed printing to stdout") && message.contains("Broken pipe") {
+            std::process::exit(128 + 13);
+        }
+        report(panic);
+    }));
+}
+
 /// Runs the command line.
 pub fn main() -> ExitCode {
+    end_quietly_when_nobody_reads();
     let cli = Cli::parse();
     let filter = EnvFilter::try_from_env("SEMPER_LOG").unwrap_or_else(|_| EnvFilter::new("error"));
     let colours = std::io::stderr().is_terminal();

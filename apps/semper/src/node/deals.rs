@@ -1,17 +1,20 @@
 //! One step of one deal: read, let the machine decide, commit, then act.
 
+use semper_commerce::contract_file;
 use semper_commerce::deal::{Deal, Message, Opening};
 use semper_core::cbor::{Decode, Encode};
+use semper_core::container::{Container, Leaf};
 use semper_core::domain;
 use semper_core::hash::Digest;
 use semper_core::ids::{DealId, KeySetId, Slot};
 use semper_core::machine::{Env, Machine};
+use semper_core::text::escape;
 use semper_core::time::Time;
 use semper_support::archive::{
     Commit, CommitError, Consumed, NewEvidence, NewOutgoing, PutState, ReadError, SetTimer, StoredState,
 };
 use semper_support::channel::{Frame, InboxAddress};
-use semper_support::engine::{Effect, Ending, Input};
+use semper_support::engine::{Effect, Ending, EvidenceKind, Input};
 use semper_support::runner::{Turn, Work};
 
 use super::entry::{ASK_SPACE, Ask, Entry, MESSAGES_MAX};
@@ -98,9 +101,12 @@ impl Node {
     }
 
     /// The step itself. The deal's lock is held.
-    async fn take(&self, entry: Entry, version: u64, event: Event) -> Result<(), NodeError> {
+    async fn take(&self, mut entry: Entry, version: u64, event: Event) -> Result<(), NodeError> {
         let env = Env { now: now(), verify: &*self.verify };
         let id = entry.deal.id();
+        if matches!(event.input, Input::Delivered | Input::ArbiterSays(_)) {
+            entry.trouble = None;
+        }
         let step = entry.deal.clone().handle(&env, event.input)?;
         let mut with = Some(event.with);
         for work in Turn::new(step.state, step.effects) {
@@ -145,6 +151,11 @@ impl Node {
         let id = entry.deal.id();
         let key = Entry::key(&id);
         let mut commit = with;
+        // A deal that a peer opened is named after what it turns out to be about.
+        if let Some(agreement) = entry.deal.agreement().filter(|_| entry.title == entry.deal.plan().name) {
+            let names = contract_file::file_names(&agreement.document);
+            entry.title = title(names.iter().map(|(name, _)| name.as_str()));
+        }
         for (index, effect) in effects.into_iter().enumerate() {
             match effect {
                 Effect::Send(body) => {
@@ -179,6 +190,9 @@ impl Node {
                     commit.timers_done.push((key.clone(), name.to_owned()));
                 }
                 Effect::Keep { kind, bytes } => {
+                    if kind == EvidenceKind::Container && entry.title == entry.deal.plan().name {
+                        entry.title = container_title(&bytes).unwrap_or(entry.title);
+                    }
                     commit.evidence.push(NewEvidence {
                         key: key.clone(),
                         kind: kind.name().to_owned(),
@@ -250,6 +264,25 @@ impl Node {
         self.changed.send_modify(|count| *count += 1);
         Ok(())
     }
+}
+
+/// What files are called together.
+pub fn title<'a>(mut names: impl Iterator<Item = &'a str>) -> String {
+    let first = escape(names.next().unwrap_or("nothing"), 0);
+    match names.count() {
+        0 => first,
+        more => format!("{first} and {more} more"),
+    }
+}
+
+fn container_title(bytes: &[u8]) -> Option<String> {
+    let container = Container::from_bytes(bytes).ok()?;
+    let leaves = container.leaves();
+    let names = leaves.iter().filter_map(|(_, leaf)| match leaf {
+        Leaf::Information(file) => Some(file.name()),
+        Leaf::Statement(_) | Leaf::Credential(_) | Leaf::Money(_) => None,
+    });
+    Some(title(names))
 }
 
 fn arbiter_of(deal: &Deal) -> Result<KeySetId, NodeError> {

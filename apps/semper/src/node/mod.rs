@@ -30,7 +30,7 @@ use tokio::sync::{Mutex, Notify, watch};
 use tokio::task::JoinSet;
 
 pub use book::{Book, BookError, Contact};
-pub use deals::FRAME_ARBITER;
+pub use deals::{FRAME_ARBITER, title};
 pub use entry::{Ask, Entry};
 
 /// One party's node. Cheap to share: everything in it is shared.

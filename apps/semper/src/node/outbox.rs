@@ -170,8 +170,11 @@ impl Node {
         let key = outgoing.message.key.clone();
         let receipt =
             NewEvidence { key, kind: EvidenceKind::Receipt.name().to_owned(), bytes: posted.receipt, time: now() };
-        let commit = Commit { sent: vec![outgoing.message.id], evidence: vec![receipt], ..Commit::default() };
-        self.archive.commit(commit).await.map_err(NodeError::Commit)
+        let with = Commit { sent: vec![outgoing.message.id], evidence: vec![receipt], ..Commit::default() };
+        match to {
+            Destination::Peer => self.step(deal, Event { input: Input::Delivered, with }).await,
+            Destination::Arbiter => self.archive.commit(with).await.map_err(NodeError::Commit),
+        }
     }
 
     /// Whether the receipt is by the peer's own inbox. A relay signs with its own key, which no card names.

@@ -157,6 +157,8 @@ impl Machine for C2 {
             Input::Declined { statement } => self.declined(statement),
             Input::ArbiterSays(bytes) => self.decided(env, &bytes),
             Input::Timer(_) | Input::GiveUp => Ok(self.give_up()),
+            // A receipt says that a message arrived, not that it was read: it moves nothing.
+            Input::Delivered => Ok(Step::to(self)),
         }
     }
 }
