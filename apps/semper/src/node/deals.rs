@@ -11,7 +11,7 @@ use semper_core::machine::{Env, Machine};
 use semper_core::text::escape;
 use semper_core::time::Time;
 use semper_support::archive::{
-    Commit, CommitError, Consumed, NewEvidence, NewOutgoing, PutState, ReadError, SetTimer, StoredState,
+    Commit, CommitError, Consumed, NewEvidence, NewOutgoing, OutgoingId, PutState, ReadError, SetTimer, StoredState,
 };
 use semper_support::channel::{Frame, InboxAddress};
 use semper_support::engine::{Effect, Ending, EvidenceKind, Input};
@@ -104,7 +104,7 @@ impl Node {
     async fn take(&self, mut entry: Entry, version: u64, event: Event) -> Result<(), NodeError> {
         let env = Env { now: now(), verify: &*self.verify };
         let id = entry.deal.id();
-        if matches!(event.input, Input::Delivered | Input::ArbiterSays(_)) {
+        if event.input == Input::Delivered {
             entry.trouble = None;
         }
         let step = entry.deal.clone().handle(&env, event.input)?;
@@ -202,11 +202,19 @@ impl Node {
                 }
                 Effect::Once(fact) => commit.facts.push(fact),
                 Effect::Ended(Ending::Success) => entry.trouble = None,
-                Effect::Ended(_) => {}
+                // Nobody is bound: what was not delivered yet has no purpose any more.
+                Effect::Ended(_) => commit.sent.extend(self.undelivered(&id, &commit.sent).await?),
             }
         }
         commit.states.push(PutState { key, replaces: version, bytes: entry.to_bytes() });
         Ok(commit)
+    }
+
+    /// Messages to the peer that still wait, except those in `gone`.
+    async fn undelivered(&self, deal: &DealId, gone: &[OutgoingId]) -> Result<Vec<OutgoingId>, NodeError> {
+        let waiting = self.archive.outbox_of(&Entry::key(deal)).await?;
+        let to_peer = waiting.iter().filter(|waiting| Destination::Peer.is_of(&waiting.message.destination));
+        Ok(to_peer.map(|waiting| waiting.message.id).filter(|id| !gone.contains(id)).collect())
     }
 
     #[expect(clippy::too_many_arguments, reason = "one call per field of the message")]

@@ -46,6 +46,13 @@ impl Destination {
     }
 }
 
+impl Destination {
+    /// Whether a stored address is of this kind.
+    pub(super) fn is_of(self, address: &[u8]) -> bool {
+        Address::from_bytes(address).is_ok_and(|address| address.to == self)
+    }
+}
+
 impl Decode for Address {
     fn from_value(value: Value) -> Result<Self, DecodeError> {
         let mut fields = Fields::open(value)?;

@@ -7,7 +7,7 @@
 //! The hash finds damage, not malice: whoever forges a folder can make a new one. What a folder proves rests on the signatures
 //! inside, see [`verify`](super::verify).
 
-use semper_core::cbor::{Decode, DecodeError, Encode, Fields, Problem, Record, Value, record};
+use semper_core::cbor::{Decode, DecodeError, Encode, Fields, Problem, Record, Value, decode, record};
 use semper_core::domain;
 use semper_core::hash::Digest;
 use semper_core::ids::DealId;
@@ -57,11 +57,18 @@ impl Encode for Folder {
 impl Decode for Folder {
     const BYTES_MAX: usize = 256 * 1024 * 1024;
 
+    fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
+        // A map of five fields, the first of which is the name: whatever begins otherwise is something else, not a damaged folder.
+        if !bytes.starts_with(b"\xa5\x00\x6dsemper-folder") {
+            return Err(DecodeError::field("", Problem::OutOfRange("this is not a deal folder")));
+        }
+        Self::from_value(decode(bytes, Self::BYTES_MAX)?)
+    }
+
     fn from_value(value: Value) -> Result<Self, DecodeError> {
-        let not_a_folder = || DecodeError::field("", Problem::OutOfRange("this is not a deal folder"));
-        let mut fields = Fields::open(value).map_err(|_| not_a_folder())?;
-        if fields.text(0, "name", 32).ok().as_deref() != Some(MAGIC) {
-            return Err(not_a_folder());
+        let mut fields = Fields::open(value)?;
+        if fields.text(0, "name", 32)? != MAGIC {
+            return Err(DecodeError::field("name", Problem::OutOfRange("this is not a deal folder")));
         }
         fields.version(1, 1)?;
         let folder = Self { deal: fields.item(2, "deal")?, items: fields.list(3, "items", ITEMS_MAX)? };
