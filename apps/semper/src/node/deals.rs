@@ -4,6 +4,7 @@ use semper_commerce::contract_file;
 use semper_commerce::deal::{Deal, Message, Opening};
 use semper_core::cbor::{Decode, Encode};
 use semper_core::container::{Container, Leaf};
+use semper_core::cose::Signed;
 use semper_core::domain;
 use semper_core::hash::Digest;
 use semper_core::ids::{DealId, KeySetId, Slot};
@@ -35,6 +36,11 @@ impl From<Input> for Event {
         Self { input, with: Commit::default() }
     }
 }
+
+/// Record space of the deals that were opened in somebody's name without a good signature so far: key set → how many.
+const UNPROVEN_SPACE: &str = "unproven";
+/// Most of them for one key set.
+const UNPROVEN_MAX: u32 = 100;
 
 /// The frame kind of messages between the parties of a deal.
 pub const FRAME_DEAL: &str = "deal";
@@ -72,9 +78,14 @@ impl Node {
         let _one_at_a_time = self.lock_of(&id).lock().await;
         let key = Entry::key(&id);
         let digest = Digest::of(domain::INPUT, &body);
+        let mut with = Commit::default();
         let (mut entry, version) = match self.archive.state(&key).await? {
             Some(stored) => (Entry::read(&stored)?, stored.version),
-            None => (self.opened(id, &body).await?, 0),
+            None => {
+                let entry = self.opened(id, &body).await?;
+                with.records.push(self.one_more_unproven(entry.deal.sides().peer.id()).await?);
+                (entry, 0)
+            }
         };
         if self.archive.is_consumed(&key, &digest).await? {
             return Ok(());
@@ -83,8 +94,19 @@ impl Node {
             return Err(NodeError::TooManyMessages);
         }
         entry.messages += 1;
-        let with = Commit { consumed: vec![Consumed { key, input: digest }], ..Commit::default() };
+        with.consumed.push(Consumed { key, input: digest });
         self.take(entry, version, Event { input: Input::Message(body), with }).await
+    }
+
+    /// Counts a deal that somebody opens in the name of `peer`. Who it is shows with the first good signature, which sets the count
+    /// back: until then anybody who knows the key set could fill this archive.
+    async fn one_more_unproven(&self, peer: KeySetId) -> Result<(String, Vec<u8>, Option<Vec<u8>>), NodeError> {
+        let stored = self.archive.record(UNPROVEN_SPACE, peer.as_bytes()).await?;
+        let count = stored.and_then(|bytes| Some(u32::from_be_bytes(bytes.try_into().ok()?))).unwrap_or(0);
+        if count >= UNPROVEN_MAX {
+            return Err(NodeError::TooManyUnproven);
+        }
+        Ok((UNPROVEN_SPACE.to_owned(), peer.as_bytes().to_vec(), Some((count + 1).to_be_bytes().to_vec())))
     }
 
     /// A deal that a peer opens.
@@ -190,6 +212,11 @@ impl Node {
                     commit.timers_done.push((key.clone(), name.to_owned()));
                 }
                 Effect::Keep { kind, bytes } => {
+                    if kind == EvidenceKind::Statement && is_signed_by(&bytes, entry.deal.sides().peer.id()) {
+                        let peer = entry.deal.sides().peer.id().as_bytes().to_vec();
+                        commit.records.retain(|(space, _, _)| space != UNPROVEN_SPACE);
+                        commit.records.push((UNPROVEN_SPACE.to_owned(), peer, None));
+                    }
                     if kind == EvidenceKind::Container && entry.title == entry.deal.plan().name {
                         entry.title = container_title(&bytes).unwrap_or(entry.title);
                     }
@@ -272,6 +299,11 @@ impl Node {
         self.changed.send_modify(|count| *count += 1);
         Ok(())
     }
+}
+
+/// Whether a statement names `signer`; that its signatures are good was checked by the machine that wants it kept.
+fn is_signed_by(statement: &[u8], signer: KeySetId) -> bool {
+    Signed::from_bytes(statement).is_ok_and(|signed| signed.signer() == signer)
 }
 
 /// What files are called together.

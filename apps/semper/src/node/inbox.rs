@@ -35,7 +35,7 @@ fn refusal(error: &NodeError) -> Refusal {
         NodeError::Book(BookError::Unknown(_)) => {
             Refusal::Unwanted("the sender is not in this party's contact book".to_owned())
         }
-        NodeError::TooManyMessages | NodeError::RunBefore => Refusal::Unwanted(text),
+        NodeError::TooManyMessages | NodeError::TooManyUnproven | NodeError::RunBefore => Refusal::Unwanted(text),
         _ => Refusal::Busy("the message could not be stored now".to_owned()),
     }
 }

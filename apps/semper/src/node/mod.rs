@@ -97,6 +97,9 @@ pub enum NodeError {
     /// The deal takes no more messages.
     #[error("the deal has taken as many messages as it may")]
     TooManyMessages,
+    /// Too many deals were opened in this party's name without a signature.
+    #[error("too many deals were opened in this name, and none of them was signed")]
+    TooManyUnproven,
     /// This contract or container was run or taken before, in another deal.
     #[error("this was run or taken before: one contract is run once, one container is taken once")]
     RunBefore,
