@@ -298,7 +298,7 @@ impl Deal {
                     match self.plan.steps[index].action {
                         Action::Propose => self.propose(&bytes, out)?,
                         Action::Deliver | Action::Sign => {
-                            out.push(Effect::Keep { kind: EvidenceKind::Container, bytes })
+                            out.push(Effect::Keep { kind: EvidenceKind::Container, bytes });
                         }
                     }
                     out.extend(self.identities());
