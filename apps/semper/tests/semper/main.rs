@@ -1,0 +1,11 @@
+//! The binary from outside: real processes with data directories of their own, driven by the commands that a user types.
+//!
+//! Start reading at `world.rs`, which holds the parties and their processes.
+
+#![allow(clippy::unwrap_used)]
+#![expect(unreachable_pub, reason = "a test binary has no outside: `pub` marks what other modules use")]
+
+mod commands;
+mod demo;
+mod verify;
+mod world;
