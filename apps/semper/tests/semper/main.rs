@@ -5,7 +5,10 @@
 #![allow(clippy::unwrap_used)]
 #![expect(unreachable_pub, reason = "a test binary has no outside: `pub` marks what other modules use")]
 
+mod cheats;
 mod commands;
+mod crash;
 mod demo;
+mod tls;
 mod verify;
 mod world;

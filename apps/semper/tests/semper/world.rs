@@ -118,17 +118,29 @@ impl World {
 
     pub fn init(&self, party: &str, more: &[&str]) {
         let listen = format!("{}:0", self.ip);
-        let mut args = vec!["init", "--name", party, "--listen", &listen];
+        let mut args = vec!["init", "--name", party];
         args.extend(more);
+        if !more.contains(&"--listen") {
+            args.extend(["--listen", &listen]);
+        }
         self.run(party, &args).good();
         fs::write(self.path(party).join("policy.toml"), POLICY).unwrap();
     }
 
+    /// Changes a party's configuration, which is read when it starts.
+    pub fn configure(&self, party: &str, change: impl FnOnce(&mut toml::Table)) {
+        let mut config = self.config(party);
+        change(&mut config);
+        fs::write(self.path(party).join("semper.toml"), toml::to_string(&config).unwrap()).unwrap();
+    }
+
+    fn config(&self, party: &str) -> toml::Table {
+        toml::from_str(&fs::read_to_string(self.path(party).join("semper.toml")).unwrap()).unwrap()
+    }
+
     /// Where a party listens, as its configuration says.
     pub fn listen(&self, party: &str) -> String {
-        let text = fs::read_to_string(self.path(party).join("semper.toml")).unwrap();
-        let config: toml::Table = toml::from_str(&text).unwrap();
-        config["listen"].as_str().unwrap().to_owned()
+        self.config(party)["listen"].as_str().unwrap().to_owned()
     }
 
     pub fn url(&self, party: &str) -> String {

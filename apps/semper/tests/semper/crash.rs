@@ -1,0 +1,126 @@
+//! Processes that are killed with SIGKILL at a random moment and come back: both sides end alike, and what they hold stays sound.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use rand::{RngExt as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+
+use crate::world::{Process, World, deal_in};
+
+const ROUNDS: usize = 12;
+
+/// A source of moments. Its seed is printed; the moments are the same with the same seed, what the processes do at them may not be.
+fn random() -> ChaCha8Rng {
+    let seed = std::env::var("SEMPER_TEST_SEED").map_or_else(|_| rand::random(), |seed| seed.parse().unwrap());
+    println!("SEMPER_TEST_SEED={seed}");
+    ChaCha8Rng::seed_from_u64(seed)
+}
+
+/// The moment of the crash is what is tested: this is no wait for something to happen.
+fn a_moment(random: &mut ChaCha8Rng) -> Duration {
+    let moment = Duration::from_millis(random.random_range(0..=400));
+    std::thread::sleep(moment);
+    moment
+}
+
+struct Running {
+    world: World,
+    alice: Option<Process>,
+    bob: Option<Process>,
+    arbiter: Option<Process>,
+}
+
+impl Running {
+    fn start() -> Self {
+        let world = World::of_two();
+        for party in ["alice", "bob"] {
+            world.configure(party, |config| {
+                config.insert("retry_max".to_owned(), 1.into());
+                config.insert("patience".to_owned(), 6.into());
+            });
+        }
+        let (alice, bob, arbiter) = (world.up("alice"), world.up("bob"), world.serve("arbiter"));
+        Self { world, alice: Some(alice), bob: Some(bob), arbiter: Some(arbiter) }
+    }
+
+    /// Kills a party and starts it again.
+    fn crash(&mut self, party: &str) {
+        let Self { world, alice, bob, arbiter } = self;
+        let place = match party {
+            "alice" => alice,
+            "bob" => bob,
+            _ => arbiter,
+        };
+        drop(place.take());
+        *place = Some(if party == "arbiter" { world.serve(party) } else { world.up(party) });
+    }
+}
+
+// A state that is stored before or after the message that it belongs to would, after a crash in between, leave one party bound and
+// the other not, or two contracts where one was agreed.
+#[test]
+fn both_sides_end_alike() {
+    let mut random = random();
+    let mut running = Running::start();
+    let mut bound = 0;
+    for round in 0..ROUNDS {
+        let victim = ["alice", "bob", "arbiter"][round % 3];
+        let deal = running.world.propose(&["--patience", "20"]);
+        // The arbiter has something to do only if somebody asks it.
+        let mut giving_up = (victim == "arbiter").then(|| {
+            let mut command = running.world.command("alice", &["deals", "give-up", &deal]);
+            command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+        });
+        let moment = a_moment(&mut random);
+        running.crash(victim);
+        if let Some(command) = &mut giving_up {
+            command.wait().unwrap();
+        }
+        let ending = running.world.ending("alice", &deal);
+        println!("round {round}: {victim} was killed after {} ms: {ending}", moment.as_millis());
+        assert!(ending == "success" || giving_up.is_some(), "round {round}: nobody gave up, but it ended as {ending}");
+        bound += usize::from(ending == "success");
+        check(&running.world, &deal, ending == "success");
+    }
+    assert!(bound >= ROUNDS / 2, "only {bound} of {ROUNDS} came to a contract");
+}
+
+/// Bob's side of a deal that ended as a `success` for Alice or not, and both folders.
+fn check(world: &World, deal: &str, success: bool) {
+    if !success && world.deal("bob", deal).is_null() {
+        // Alice gave up before anything reached him.
+        return;
+    }
+    assert_eq!(world.ending("bob", deal) == "success", success);
+    let reports = ["alice", "bob"].map(|party| world.report(&world.export(party, deal)));
+    for report in &reports {
+        assert_eq!(report["sound"], true, "{report:#}");
+        assert_eq!(report["contracts"].as_array().unwrap().len(), 1, "{report:#}");
+        assert_eq!(report["contracts"][0]["binding"], success, "{report:#}");
+    }
+    assert_eq!(reports[0]["contracts"][0]["cid"], reports[1]["contracts"][0]["cid"]);
+}
+
+// Signed and acknowledged mail: what was sent once arrives once, and both can prove it, whoever was away in between.
+#[test]
+fn mail_survives() {
+    let mut random = random();
+    let mut running = Running::start();
+    for victim in ["alice", "bob", "alice", "bob"] {
+        let args = ["mail", "-m", "see you on Monday", "--to", "bob", "--signed", "--ack", "--no-ask", "--no-wait"];
+        let deal = deal_in(&running.world.run("alice", &args).good());
+        let moment = a_moment(&mut random);
+        running.crash(victim);
+        println!("{victim} was killed after {} ms", moment.as_millis());
+        for party in ["alice", "bob"] {
+            assert_eq!(running.world.ending(party, &deal), "success", "{party}");
+            let report = running.world.report(&running.world.export(party, &deal));
+            assert_eq!(report["sound"], true, "{report:#}");
+            assert_eq!(report["transfers"].as_array().unwrap().len(), 1, "{report:#}");
+            assert!(report["transfers"][0]["origin"].is_string(), "{report:#}");
+            assert_eq!(report["transfers"][0]["receipt"]["accepted"], true, "{report:#}");
+        }
+    }
+    assert_eq!(running.world.json("bob", &["deals", "list", "--json"]).as_array().unwrap().len(), 4);
+}
