@@ -55,9 +55,9 @@ impl Verify {
         let report = verify(&Verifier, &folder);
         let names = Names::read(&self.trusted, &folder, &report)?;
         if self.json {
-            println!("{:#}", to_json(&report, &names))
+            println!("{:#}", to_json(&report, &names));
         } else {
-            print(&report, &names)
+            print(&report, &names);
         }
         Ok(if report.is_sound() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
