@@ -80,7 +80,9 @@ fn an_arbiter_that_was_not_accepted_is_refused() {
     let (_alice, _bob) = (world.up("alice"), world.up("bob"));
     let _other = world.start("other", &["serve", "--role", "arbiter"]);
     let deal = world.propose(&["--arbiter", "other"]);
-    assert_eq!(world.ending("alice", &deal), "aborted");
+    // Whether Alice had promised already when his refusal came is a matter of time.
+    let ending = world.ending("alice", &deal);
+    assert!(ending == "lapsed" || ending == "aborted", "{ending}");
     let view = world.deal("alice", &deal);
     let trouble = view["trouble"].as_str().unwrap_or_default();
     assert!(trouble.contains("not among the accepted ones"), "{view:#}");
