@@ -189,8 +189,11 @@ fn files_and_text_belong_to_the_contract() {
     faulty(&world, &altered, "is named by no contract or transfer in this folder");
     let mut removed = good.clone();
     removed.items.remove(file);
-    let text = world.verify(&write(&world, removed.to_bytes())).text;
+    // What was signed stays proven without the file; the report must say that it is not there.
+    let path = write(&world, removed.to_bytes());
+    let text = world.verify(&path).text;
     assert!(text.contains("not in the folder"), "{text}");
+    assert!(world.report(&path)["contracts"][0]["files"][0]["bytes"].is_null());
 
     let place = good.items.iter().position(|item| item.kind == EvidenceKind::Document).unwrap();
     let mut other = good.clone();
