@@ -11,7 +11,7 @@ use semper_core::ids::{DealId, KeySetId};
 use semper_core::machine::{Blame, Env, Fault, Machine, Step};
 use semper_core::party::{KeySet, Role};
 use semper_core::time::Seconds;
-use semper_exchange::c2::{C2, C2Error, DEADLINE, Run, RunError};
+use semper_exchange::c2::{C2, C2Error, Run, RunError};
 use semper_support::approval::Exhibit;
 use semper_support::channel::MESSAGE_BYTES_MAX;
 use semper_support::engine::{Effect, Ending, EvidenceKind, Input};
@@ -19,6 +19,9 @@ use semper_transfer::tx::{Sides, Tx, TxError};
 
 use crate::plan::{Action, MAIL, Plan, SIGN};
 use crate::proposal::{Agreement, Proposal, ProposalError};
+
+/// Timer: how long a proposal waits for its originator's promise.
+pub const OFFER: &str = "offer";
 
 /// What travels between the parties of a deal.
 ///
@@ -145,6 +148,11 @@ impl Machine for Deal {
 
     fn handle(mut self, env: &Env<'_>, input: Input) -> Result<Step<Self>, DealError> {
         let running = self.engines.len() - 1;
+        let input = match input {
+            Input::Timer(OFFER) if !self.is_offer() => return Ok(Step::to(self)),
+            Input::Timer(OFFER) => Input::GiveUp,
+            other => other,
+        };
         let (index, input) = match input {
             Input::Message(bytes) => {
                 let message = Message::from_bytes(&bytes).map_err(DealError::Malformed)?;
@@ -281,6 +289,11 @@ impl Deal {
         }
     }
 
+    /// Whether the peer has proposed something and not promised it yet.
+    fn is_offer(&self) -> bool {
+        matches!(self.running(), Engine::C2(c2) if matches!(**c2, C2::Ready { .. }))
+    }
+
     fn running(&self) -> &Engine {
         self.engines.last().expect("a deal has at least the engine of its first step")
     }
@@ -339,8 +352,8 @@ impl Deal {
         if self.sides.role == Role::ORIGINATOR {
             return self.drive(env, index, Input::Begin, out);
         }
-        // A proposal whose originator never signs it lapses with its contract.
-        out.push(Effect::SetTimer { name: DEADLINE, due: last_step });
+        // A proposal whose originator does not sign it lapses.
+        out.push(Effect::SetTimer { name: OFFER, due: env.now.after(self.patience).min(last_step) });
         Ok(())
     }
 

@@ -86,8 +86,8 @@ problems! {
     Busy = "busy", SERVICE_UNAVAILABLE, true,
         "the inbox is busy", "Send it again later.";
     /// No such mailbox at this relay, or not any more.
-    NoMailbox = "no-mailbox", NOT_FOUND, false,
-        "there is no such mailbox", "Fetch the recipient's current contact card.";
+    NoMailbox = "no-mailbox", NOT_FOUND, true,
+        "there is no such mailbox", "Send it again later, when its owner has opened it; if that never comes, fetch the recipient's current contact card.";
     /// The mailbox or the relay is full.
     MailboxFull = "mailbox-full", INSUFFICIENT_STORAGE, true,
         "the mailbox is full", "Send it again when the owner has fetched messages.";

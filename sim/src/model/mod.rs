@@ -6,7 +6,7 @@
 //! lost. Giving up is possible in every state, which stands for every timer. The clock is three instants: the last step of each
 //! party and the arbiter's `not after`, which are passed at any time that the contract's Δ and σ allow.
 //!
-//! What runs here is [`C2`], [`decide`] and [`Turn`] as they run in production. What is checked is in [`properties`].
+//! What runs here is [`C2`], [`decide`] and [`Turn`] as they run in production. What is checked is in `properties.rs`.
 //!
 //! Source: design/exchange.md §14.
 

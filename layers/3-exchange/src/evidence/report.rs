@@ -120,6 +120,13 @@ pub enum Finding {
         /// Its place in the folder, from 0.
         item: usize,
     },
+    /// A file that a contract names is not in the folder.
+    MissingFile {
+        /// The contract.
+        cid: Cid,
+        /// The file's hash.
+        file: Digest,
+    },
     /// A file in the folder that no contract or transfer names.
     StrayFile {
         /// Its hash.
@@ -184,6 +191,9 @@ impl fmt::Display for Finding {
             Finding::Text { cid, reason } => write!(f, "the text of contract {cid}: {reason}"),
             Finding::LogReceipt { item } => {
                 write!(f, "item {item} is a log receipt that fits no verdict in this folder")
+            }
+            Finding::MissingFile { cid, file } => {
+                write!(f, "the file with hash {file}, which contract {cid} names, is not in the folder")
             }
             Finding::StrayFile { file } => {
                 write!(f, "the file with hash {file} is named by no contract or transfer in this folder")

@@ -154,7 +154,9 @@ fn contract(verifier: &dyn Verify, pool: &mut Pool, core: Core) -> report::Contr
     let standing = standing(pool, &core, cid);
     let logged = logged(verifier, pool, &core, cid);
     let (text, files) = text(pool, &core, cid);
-    let files = files.into_iter().map(|file| (file, pool.files.get(&file).copied())).collect();
+    let files: Vec<_> = files.into_iter().map(|file| (file, pool.files.get(&file).copied())).collect();
+    let missing = files.iter().filter(|(_, size)| size.is_none());
+    pool.findings.extend(missing.map(|(file, _)| Finding::MissingFile { cid, file: *file }));
     report::Contract { cid, core, text, standing, logged, files }
 }
 

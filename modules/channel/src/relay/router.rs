@@ -80,5 +80,5 @@ async fn fetch(
 fn parse(mailbox: &str) -> Result<KeySetId, Problem> {
     // One spelling only, because receipts name the mailbox by its address.
     let id = KeySetId::parse(mailbox).filter(|id| id.to_string() == mailbox);
-    id.ok_or_else(|| Problem::new(ProblemKind::NoMailbox, "a mailbox is named by 64 lower-case hexadecimal digits"))
+    id.ok_or_else(|| Problem::new(ProblemKind::Malformed, "a mailbox is named by 64 lower-case hexadecimal digits"))
 }

@@ -356,10 +356,10 @@ async fn only_opened_mailboxes_take_messages() {
     let admission = Admission::Listed(BTreeSet::from([listed.key_set().id()]));
     let (desk, node) = (Desk::new(Quota { admission, ..Quota::default() }).await, Node::willing());
     let mut stranger = desk.owner(&node);
-    assert!(matches!(desk.deposit(&stranger, 1, b"x").await, Err(PostError::Refused(_))));
+    assert!(matches!(desk.deposit(&stranger, 1, b"x").await, Err(PostError::Unreachable(_))));
     assert!(matches!(stranger.inbox.poll(NOW).await, Err(PostError::Refused(_))));
     let mut owner = desk.owner_with(&node, listed);
-    assert!(matches!(desk.deposit(&owner, 1, b"x").await, Err(PostError::Refused(_))));
+    assert!(matches!(desk.deposit(&owner, 1, b"x").await, Err(PostError::Unreachable(_))));
     owner.inbox.poll(NOW).await.unwrap();
     desk.deposit(&owner, 1, b"x").await.unwrap();
 
@@ -384,7 +384,7 @@ async fn old_messages_and_abandoned_mailboxes_are_removed() {
 
     desk.clock.forward(91 * 86_400);
     desk.relay.sweep().await.unwrap();
-    assert!(matches!(desk.deposit(&owner, 3, b"x").await, Err(PostError::Refused(_))));
+    assert!(matches!(desk.deposit(&owner, 3, b"x").await, Err(PostError::Unreachable(_))));
     assert!(desk.archive.records("relay.mail", None, 10).await.unwrap().is_empty());
     // The owner comes back and opens it again.
     owner.inbox.poll(NOW).await.unwrap();
@@ -457,7 +457,7 @@ async fn malformed_deposits_are_refused() {
     send(socket, &path, SEALED_TYPE, b"garbage").await.problem(400, "malformed", false);
     send(socket, &path, "text/plain", b"garbage").await.problem(415, "wrong-type", false);
     for name in ["x", "0000", &path[9..].to_uppercase()] {
-        send(socket, &format!("/mailbox/{name}"), SEALED_TYPE, b"x").await.problem(404, "no-mailbox", false);
+        send(socket, &format!("/mailbox/{name}"), SEALED_TYPE, b"x").await.problem(400, "malformed", false);
     }
     assert_eq!(owner.inbox.poll(NOW).await.unwrap(), taken(0));
 }
