@@ -37,7 +37,7 @@ impl Running {
         for party in ["alice", "bob"] {
             world.configure(party, |config| {
                 config.insert("retry_max".to_owned(), 1.into());
-                config.insert("patience".to_owned(), 6.into());
+                config.insert("patience".to_owned(), 12.into());
             });
         }
         let (alice, bob, arbiter) = (world.up("alice"), world.up("bob"), world.serve("arbiter"));
