@@ -55,7 +55,7 @@ impl Decode for InboxAddress {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
-    /// Which protocol the body belongs to, at most 64 bytes (`c2`, `tx`, `arbiter`).
+    /// Which protocol the body belongs to, at most 64 bytes (`deal`, `arbiter`).
     pub kind: String,
     /// The deal.
     pub deal: DealId,
