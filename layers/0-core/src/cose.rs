@@ -59,9 +59,7 @@ kinds! {
     Abort = "abort";
     /// A request to the arbiter to complete a contract from its promises.
     Resolve = "resolve";
-    /// A request to the arbiter for the state of a contract.
-    StatusQuery = "status-query";
-    /// The arbiter's answer to a status query; not a promise about the future.
+    /// The arbiter's word on a contract whose time is over and whose cell is empty.
     Status = "status";
     /// The arbiter's decision.
     Verdict = "verdict";

@@ -4,7 +4,7 @@
 //! signatures were checked is a [`Verified`], which nothing but [`verify`] can make; later states ask for that type.
 
 use crate::cbor::{Decode, DecodeError};
-use crate::cose::{Kind, Signed, Statement};
+use crate::cose::{Draft, Kind, Signed, Statement};
 use crate::ids::{KeySetId, StatementId};
 use crate::party::{Algorithm, KeySet, Suite};
 
@@ -124,6 +124,15 @@ pub fn verify<T: Statement>(
         }
     }
     Ok(Verified { statement, signed: signed.clone() })
+}
+
+/// Whether `signed` is what was asked for with `draft`: the same statement, with good signatures by `signer`. For a machine that
+/// checks what its own key holder returns.
+pub fn answers(verify: &dyn Verify, signer: &KeySet, draft: &Draft, signed: &Signed) -> bool {
+    let good = |((algorithm, message, signature), (_, key)): ((_, Vec<u8>, &[u8]), (_, &[u8]))| {
+        verify.verify(algorithm, key, &message, signature)
+    };
+    signed.id() == draft.id() && signed.suite() == signer.suite() && signed.signatures().zip(signer.keys()).all(good)
 }
 
 /// Checks many statements of one kind; much faster than one by one where the algorithm has a batch verification.

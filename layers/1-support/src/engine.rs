@@ -70,6 +70,13 @@ pub enum Effect {
     Ended(Ending),
 }
 
+impl Effect {
+    /// Keeps a signed statement as evidence.
+    pub fn keep(signed: &Signed) -> Self {
+        Effect::Keep { kind: EvidenceKind::Statement, bytes: signed.bytes().to_vec() }
+    }
+}
+
 /// Whether a signature needs the user's word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Consent {
@@ -162,8 +169,6 @@ evidence_kinds! {
     Attachment = "attachment";
     /// A certificate (DER).
     Certificate = "certificate";
-    /// A certificate revocation list (DER).
-    RevocationList = "revocation-list";
     /// An inbox's receipt.
     Receipt = "receipt";
     /// A receipt of the arbiter's log.

@@ -12,10 +12,9 @@
 use semper_core::cbor::{Decode, DecodeError, Encode, Fields, Problem, Value, record};
 use semper_core::container::{Ack, AckWanted, Container, ContainerStatement, Disposition};
 use semper_core::cose::{Draft, Signed, Statement};
-use semper_core::ids::StatementId;
 use semper_core::machine::{Blame, Env, Fault, Machine, Step};
 use semper_core::party::KeySet;
-use semper_core::signature::{SignatureError, Verified, verify};
+use semper_core::signature::{SignatureError, Verified, answers, verify};
 use semper_core::time::Time;
 use semper_support::archive::Fact;
 use semper_support::engine::{Consent, Effect, Ending, EvidenceKind, Input};
@@ -200,7 +199,7 @@ impl Machine for Tx {
             (Tx::AwaitAckSignature { sides, ack, .. }, Input::Signed(signed)) => {
                 let draft = ack.draft(sides.receiver.suite(), sides.receiver.id());
                 let ack = own(env, &sides.receiver, &draft, signed)?;
-                let kept = keep(&ack);
+                let kept = Effect::keep(&ack);
                 let step = end(sides, Ending::Success).with(kept);
                 Ok(step.with(Effect::Send(Message::Ack(ack).to_bytes())))
             }
@@ -283,7 +282,7 @@ fn send(sides: Sides, container: Container) -> Step<Tx> {
 fn dispatch(sides: Sides, container: Container, origin: Option<Signed>) -> Step<Tx> {
     let bytes = container.to_bytes();
     let mut effects = vec![Effect::Keep { kind: EvidenceKind::Container, bytes: bytes.clone() }];
-    effects.extend(origin.as_ref().map(keep));
+    effects.extend(origin.as_ref().map(Effect::keep));
     effects.push(Effect::Send(Message::Container { container: bytes, origin }.to_bytes()));
     if container.asks_for_ack() == AckWanted::None {
         let last = end(sides, Ending::Success);
@@ -302,7 +301,7 @@ fn acknowledged(env: &Env<'_>, sides: Sides, container: Container, bytes: &[u8])
     if ack.statement().container != container.id() {
         return Err(TxError::PeerMismatch("acknowledgement"));
     }
-    Ok(end(sides, Ending::Success).with(keep(&signed)))
+    Ok(end(sides, Ending::Success).with(Effect::keep(&signed)))
 }
 
 fn take(env: &Env<'_>, sides: Sides, bytes: &[u8]) -> Result<Step<Tx>, TxError> {
@@ -323,7 +322,7 @@ fn take(env: &Env<'_>, sides: Sides, bytes: &[u8]) -> Result<Step<Tx>, TxError> 
             if said.statement().container != id {
                 return Err(TxError::PeerMismatch("statement of origin"));
             }
-            effects.push(keep(&origin));
+            effects.push(Effect::keep(&origin));
         }
         None if container.asks_for_origin() => return Err(TxError::PeerMismatch("statement of origin")),
         None => {}
@@ -348,13 +347,7 @@ fn origin_draft(sides: &Sides, container: &Container) -> Draft {
 }
 
 fn own(env: &Env<'_>, mine: &KeySet, draft: &Draft, signed: Signed) -> Result<Signed, TxError> {
-    let wanted: StatementId = draft.id();
-    let good = || signed.signatures().zip(mine.keys()).all(|((a, m, s), (_, key))| env.verify.verify(a, key, &m, s));
-    if signed.id() == wanted && good() { Ok(signed) } else { Err(TxError::WrongSignature) }
-}
-
-fn keep(signed: &Signed) -> Effect {
-    Effect::Keep { kind: EvidenceKind::Statement, bytes: signed.bytes().to_vec() }
+    if answers(env.verify, mine, draft, &signed) { Ok(signed) } else { Err(TxError::WrongSignature) }
 }
 
 fn end(sides: Sides, ending: Ending) -> Step<Tx> {

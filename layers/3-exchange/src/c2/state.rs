@@ -6,7 +6,7 @@ use semper_core::cose::{Draft, Signed};
 use semper_core::ids::{Slot, StatementId};
 use semper_core::machine::{Blame, Env, Fault, Machine, Step};
 use semper_core::party::Role;
-use semper_core::signature::{SignatureError, Verified, verify};
+use semper_core::signature::{SignatureError, Verified, answers, verify};
 use semper_support::archive::Fact;
 use semper_support::engine::{Consent, Effect, Ending, EvidenceKind, Input};
 use semper_support::flaws::{self, Flaw};
@@ -228,12 +228,12 @@ impl C2 {
                 in_time(env, &run)?;
                 let theirs = peer_promise(env, &run, &theirs, None)?;
                 let ask = Effect::Sign { draft: run.promise(Some(theirs.id())), consent: Consent::Ask };
-                let effects = once(&run).into_iter().chain([keep(theirs.clone()), ask]).collect();
+                let effects = once(&run).into_iter().chain([Effect::keep(&theirs), ask]).collect();
                 Ok(Step { state: C2::AwaitPromiseSignature { run, theirs: Some(theirs) }, effects })
             }
             (C2::AwaitPeerPromise { run, ours }, Message::Promise(theirs)) => {
                 let theirs = peer_promise(env, &run, &theirs, Some(ours.id()))?;
-                let kept = keep(theirs.clone());
+                let kept = Effect::keep(&theirs);
                 if env.now > run.core().terms.deadlines.last_step() {
                     // Too late to send a final that might have to be defended before the arbiter; too late for nobody to abort.
                     return Ok(ask_abort(run, ours).with(kept));
@@ -249,7 +249,7 @@ impl C2 {
             (C2::AwaitPeerPromise { run, ours }, Message::Decline(_)) => Ok(ask_abort(run, ours)),
             (C2::AwaitPeerFinal { run, promises }, Message::Final(theirs)) => {
                 let theirs = peer_final(env, &run, &theirs, &promises)?;
-                let kept = keep(theirs.clone());
+                let kept = Effect::keep(&theirs);
                 if run.role() == Role::ORIGINATOR {
                     return Ok(end(run, Ending::Success, vec![kept]));
                 }
@@ -285,7 +285,7 @@ impl C2 {
                 let due = env.now.after(run.patience());
                 let deadline = run.core().terms.deadlines.last_step();
                 let mut effects = vec![
-                    keep(ours.clone()),
+                    Effect::keep(&ours),
                     Effect::Send(Message::Promise(ours.clone()).to_bytes()),
                     Effect::SetTimer { name: PATIENCE, due: due.min(deadline) },
                 ];
@@ -300,7 +300,7 @@ impl C2 {
                 if theirs.is_none() && env.now > run.core().terms.deadlines.last_step() {
                     return Ok(ask_resolve(run, promises));
                 }
-                let sent = vec![keep(ours.clone()), Effect::Send(Message::Final(ours).to_bytes())];
+                let sent = vec![Effect::keep(&ours), Effect::Send(Message::Final(ours).to_bytes())];
                 if theirs.is_some() {
                     return Ok(end(run, Ending::Success, sent));
                 }
@@ -396,7 +396,7 @@ impl C2 {
                     return Err(bad(&"the verdict rests on other promises"));
                 }
                 let new = [first, second].into_iter().filter(|p| promises.iter().all(|have| have.id() != p.id()));
-                let effects = new.map(|promise| keep(promise.signed().clone())).chain(kept).collect();
+                let effects = new.map(|promise| Effect::keep(promise.signed())).chain(kept).collect();
                 Ok(end(run, Ending::Success, effects))
             }
         }
@@ -446,16 +446,11 @@ fn peer_final(env: &Env<'_>, run: &Run, signed: &Signed, promises: &[Signed; 2])
 /// Checks what the key holder returned: just the statement that was asked for, validly signed.
 fn own(env: &Env<'_>, run: &Run, draft: Draft, signed: Signed) -> Result<Signed, C2Error> {
     let mine = run.key_set(run.role());
-    let good = || signed.signatures().zip(mine.keys()).all(|((a, m, s), (_, key))| env.verify.verify(a, key, &m, s));
-    if signed.id() == draft.id() && good() { Ok(signed) } else { Err(C2Error::WrongSignature) }
+    if answers(env.verify, mine, &draft, &signed) { Ok(signed) } else { Err(C2Error::WrongSignature) }
 }
 
 fn ids(promises: &[Signed; 2]) -> [StatementId; 2] {
     [promises[0].id(), promises[1].id()]
-}
-
-fn keep(signed: Signed) -> Effect {
-    Effect::Keep { kind: EvidenceKind::Statement, bytes: signed.bytes().to_vec() }
 }
 
 /// Ends a run in which this party has said nothing yet. A responder tells the originator, as a courtesy.
@@ -491,7 +486,7 @@ fn ask_arbiter(run: Run, question: Signed, promises: Vec<Signed>) -> Step<C2> {
     };
     let asked = question.id();
     Step::to(C2::AwaitVerdict { run, question: asked, promises })
-        .with(keep(question))
+        .with(Effect::keep(&question))
         .with(Effect::AskArbiter(request.to_bytes()))
 }
 

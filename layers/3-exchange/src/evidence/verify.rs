@@ -98,7 +98,7 @@ impl Pool {
             }
             EvidenceKind::LogReceipt => self.receipts.push((index, LogReceipt::from_bytes(bytes)?)),
             // Checked by whoever knows the authorities and inboxes: not part of what the parties said.
-            EvidenceKind::Certificate | EvidenceKind::RevocationList | EvidenceKind::Receipt => {}
+            EvidenceKind::Certificate | EvidenceKind::Receipt => {}
         }
         Ok(())
     }
