@@ -11,7 +11,7 @@ use semper_core::ids::{DealId, KeySetId};
 use semper_core::machine::{Blame, Env, Fault, Machine, Step};
 use semper_core::party::{KeySet, Role};
 use semper_core::time::Seconds;
-use semper_exchange::c2::{C2, C2Error, Run, RunError};
+use semper_exchange::c2::{C2, C2Error, DEADLINE, Run, RunError};
 use semper_support::approval::Exhibit;
 use semper_support::channel::MESSAGE_BYTES_MAX;
 use semper_support::engine::{Effect, Ending, EvidenceKind, Input};
@@ -352,8 +352,9 @@ impl Deal {
         if self.sides.role == Role::ORIGINATOR {
             return self.drive(env, index, Input::Begin, out);
         }
-        // A proposal whose originator does not sign it lapses.
+        // A proposal whose originator does not sign it lapses; so does one that our user does not answer in time.
         out.push(Effect::SetTimer { name: OFFER, due: env.now.after(self.patience).min(last_step) });
+        out.push(Effect::SetTimer { name: DEADLINE, due: last_step });
         Ok(())
     }
 
@@ -508,3 +509,6 @@ impl Decode for Engine {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

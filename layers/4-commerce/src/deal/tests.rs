@@ -1,0 +1,162 @@
+//! Unit tests of the deal machine: what it adds to its engines.
+#![allow(clippy::unwrap_used)]
+
+use semper_core::container::Information;
+use semper_core::cose::Signed;
+use semper_core::party::{Algorithm, Suite};
+use semper_core::signature::Verify;
+use semper_core::time::Time;
+use semper_exchange::arbiter::rules_hash;
+use semper_exchange::c2::PATIENCE;
+
+use super::*;
+use crate::contract_file::{Draft as ContractDraft, Named};
+
+const NOW: Time = Time::from_unix(1_000_000);
+const CLOSES: Time = Time::from_unix(2_000_000);
+const PATIENT: Seconds = Seconds(60);
+
+/// Takes a signature that repeats the public key's first byte: enough to tell the parties apart.
+struct FirstByte;
+
+impl Verify for FirstByte {
+    fn verify(&self, _: Algorithm, public_key: &[u8], _: &[u8], signature: &[u8]) -> bool {
+        signature[0] == public_key[0]
+    }
+}
+
+fn keys(byte: u8) -> KeySet {
+    KeySet::new(Suite::Ed25519, vec![vec![byte; 32]]).unwrap()
+}
+
+fn sign(draft: Draft, by: u8) -> Signed {
+    draft.assemble(vec![vec![by; 64]]).unwrap()
+}
+
+fn proposal() -> Proposal {
+    let named = |name: &str, byte| Named { name: name.to_owned(), key_set: keys(byte).id() };
+    let draft = ContractDraft {
+        originator: named("Alice", 1),
+        responder: named("Bob", 2),
+        arbiter: named("Arbiter", 3),
+        log: keys(3).id(),
+        rules: rules_hash(),
+        closes: CLOSES,
+        files: vec![Information::new("offer.txt", "text/plain", b"one bicycle".to_vec()).unwrap()],
+        terms: String::new(),
+        law: String::new(),
+        locale: "en".to_owned(),
+        nonce: [5; 32],
+    };
+    draft.propose([6; 16]).unwrap()
+}
+
+fn originator() -> Deal {
+    Deal::sign(DealId::from_array([7; 16]), keys(1), keys(2), keys(3), PATIENT, &proposal()).unwrap()
+}
+
+fn responder(arbiters: Vec<KeySet>) -> Deal {
+    Deal::opened(DealId::from_array([7; 16]), &SIGN, keys(2), keys(1), arbiters, PATIENT)
+}
+
+/// Takes a step, and checks that the state survives the disk.
+fn handle(deal: Deal, input: Input) -> Result<(Deal, Vec<Effect>), DealError> {
+    let step = deal.handle(&Env { now: NOW, verify: &FirstByte }, input)?;
+    assert_eq!(Deal::from_bytes(&step.state.to_bytes()).as_ref(), Ok(&step.state));
+    Ok((step.state, step.effects))
+}
+
+fn sent(effects: &[Effect]) -> Vec<Input> {
+    let sent = effects.iter().filter_map(|effect| match effect {
+        Effect::Send(bytes) => Some(Input::Message(bytes.clone())),
+        _ => None,
+    });
+    sent.collect()
+}
+
+fn asked(effects: &[Effect]) -> Draft {
+    let asked = effects.iter().find_map(|effect| match effect {
+        Effect::Sign { draft, .. } => Some(draft.clone()),
+        _ => None,
+    });
+    asked.unwrap()
+}
+
+fn timers(effects: &[Effect]) -> Vec<(&'static str, Time)> {
+    let timers = effects.iter().filter_map(|effect| match effect {
+        Effect::SetTimer { name, due } => Some((*name, *due)),
+        _ => None,
+    });
+    timers.collect()
+}
+
+#[test]
+fn a_proposal_and_four_messages_make_a_contract() {
+    let (alice, effects) = handle(originator(), Input::Begin).unwrap();
+    let offer = sent(&effects);
+    let (alice, effects) = handle(alice, Input::Signed(sign(asked(&effects), 1))).unwrap();
+    let promise = sent(&effects);
+    let (bob, effects) = handle(responder(vec![keys(3)]), offer[0].clone()).unwrap();
+    assert!(effects.contains(&Effect::Keep { kind: EvidenceKind::Attachment, bytes: b"one bicycle".to_vec() }));
+    assert_eq!(effects.iter().filter(|e| matches!(e, Effect::Keep { kind: EvidenceKind::KeySet, .. })).count(), 3);
+    let (bob, effects) = handle(bob, promise[0].clone()).unwrap();
+    let draft = asked(&effects);
+    assert_eq!(bob.exhibit(&draft), proposal().agreement.exhibit());
+    let (bob, effects) = handle(bob, Input::Signed(sign(draft, 2))).unwrap();
+    let (alice, effects) = handle(alice, sent(&effects)[0].clone()).unwrap();
+    let (alice, effects) = handle(alice, Input::Signed(sign(asked(&effects), 1))).unwrap();
+    let (bob, effects) = handle(bob, sent(&effects)[0].clone()).unwrap();
+    let (bob, effects) = handle(bob, Input::Signed(sign(asked(&effects), 2))).unwrap();
+    let (alice, _) = handle(alice, sent(&effects)[0].clone()).unwrap();
+    assert_eq!((alice.ending(), bob.ending()), (Some(Ending::Success), Some(Ending::Success)));
+}
+
+// A promise that overtakes its proposal must come again later, not be lost.
+#[test]
+fn a_message_ahead_of_its_step_is_too_early() {
+    let (alice, effects) = handle(originator(), Input::Begin).unwrap();
+    let (_, effects) = handle(alice, Input::Signed(sign(asked(&effects), 1))).unwrap();
+    let error = handle(responder(vec![keys(3)]), sent(&effects)[0].clone()).unwrap_err();
+    assert_eq!(error, DealError::TooEarly { found: 1, now: 0 });
+    assert_eq!(error.fault(), Fault::Environment);
+}
+
+// An arbiter that the responder has not chosen could be the originator's friend.
+#[test]
+fn a_proposal_under_another_arbiter_is_refused() {
+    let (_, effects) = handle(originator(), Input::Begin).unwrap();
+    let error = handle(responder(vec![keys(4)]), sent(&effects)[0].clone()).unwrap_err();
+    assert_eq!(error, DealError::UnknownArbiter(keys(3).id()));
+}
+
+// An offer that nobody promises, or that nobody answers, must not stay for ever.
+#[test]
+fn an_offer_lapses_without_a_promise_and_a_question_with_the_deadline() {
+    let (alice, effects) = handle(originator(), Input::Begin).unwrap();
+    let (_, promised) = handle(alice, Input::Signed(sign(asked(&effects), 1))).unwrap();
+    let (offered, timed) = handle(responder(vec![keys(3)]), sent(&effects)[0].clone()).unwrap();
+    let last_step = proposal().agreement.core.terms.deadlines.last_step();
+    assert_eq!(timers(&timed), [(OFFER, NOW.after(PATIENT)), (DEADLINE, last_step)]);
+    let (lapsed, _) = handle(offered.clone(), Input::Timer(OFFER)).unwrap();
+    assert_eq!(lapsed.ending(), Some(Ending::Lapsed));
+
+    let (asking, _) = handle(offered, sent(&promised)[0].clone()).unwrap();
+    let (asking, effects) = handle(asking, Input::Timer(OFFER)).unwrap();
+    assert_eq!((asking.ending(), effects), (None, Vec::new()), "the offer was promised in time");
+    let (over, _) = handle(asking, Input::Timer(DEADLINE)).unwrap();
+    assert_eq!(over.ending(), Some(Ending::Lapsed));
+}
+
+// The key holder signs for the party, under the party's suite, what was asked: anything else is not let out.
+#[test]
+fn what_the_key_holder_returns_is_checked() {
+    let (alice, effects) = handle(originator(), Input::Begin).unwrap();
+    let other = Draft { payload: b"something else".to_vec(), ..asked(&effects) };
+    for wrong in [sign(asked(&effects), 9), sign(other, 1)] {
+        assert!(handle(alice.clone(), Input::Signed(wrong)).is_err());
+    }
+    let es256 = Draft { suite: Suite::Es256, ..asked(&effects) };
+    assert!(handle(alice.clone(), Input::Signed(sign(es256, 1))).is_err());
+    let (_, effects) = handle(alice, Input::Signed(sign(asked(&effects), 1))).unwrap();
+    assert_eq!(timers(&effects), [(PATIENCE, NOW.after(PATIENT))]);
+}
