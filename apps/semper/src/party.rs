@@ -281,7 +281,7 @@ impl Session {
     ///
     /// # Errors
     /// The archive cannot be read.
-    pub async fn settle(self) -> Result<()> {
+    pub async fn end(self) -> Result<()> {
         let Some(running) = self.own else {
             return Ok(());
         };
@@ -290,8 +290,14 @@ impl Session {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         running.stop().await;
-        println!("No node runs here: what others send waits until you start one with `semper up`.");
         Ok(())
+    }
+
+    /// Tells the user, before the end, that nothing more comes in if the node is the command's own.
+    pub fn remind(&self) {
+        if self.own.is_some() {
+            println!("No node runs here: what others send waits until you start one with `semper up`.");
+        }
     }
 }
 

@@ -158,7 +158,7 @@ impl Vault {
             return Ok(None);
         };
         if value.is_empty() {
-            return Ok(Some(Answer::Declined(String::new())));
+            return Ok(Some(Answer::Declined));
         }
         let signed =
             Signed::from_bytes(&value).map_err(|e| ApprovalError::Unavailable(format!("a stored signature: {e}")))?;
@@ -277,6 +277,12 @@ impl Vault {
 impl KeyHolder for Vault {
     fn key_set(&self) -> KeySet {
         self.signer.key_set().clone()
+    }
+
+    async fn withdraw(&self, request: StatementId) -> Result<(), ApprovalError> {
+        let records = vec![(WAITING.to_owned(), request.as_bytes().to_vec(), None)];
+        let commit = Commit { records, ..Commit::default() };
+        self.archive.commit(commit).await.map_err(|e| ApprovalError::Unavailable(e.to_string()))
     }
 
     async fn request(&self, request: SignRequest) -> Result<Answer, ApprovalError> {

@@ -54,8 +54,8 @@ pub enum Exhibit {
 pub enum Answer {
     /// Signed.
     Signed(Signed),
-    /// The user said no; the reason is the user's own words, if any.
-    Declined(String),
+    /// The user said no.
+    Declined,
     /// The user has not answered yet.
     Waiting,
 }
@@ -92,4 +92,11 @@ pub trait KeyHolder: Send + Sync {
     /// # Errors
     /// [`ApprovalError`]; nothing was signed.
     async fn request(&self, request: SignRequest) -> Result<Answer, ApprovalError>;
+
+    /// Takes back a request that needs no answer any more: the user is not asked, nothing is signed for it. An answer that was given
+    /// before stands.
+    ///
+    /// # Errors
+    /// `Unavailable`: the request still waits.
+    async fn withdraw(&self, request: StatementId) -> Result<(), ApprovalError>;
 }

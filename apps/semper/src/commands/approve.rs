@@ -29,7 +29,8 @@ impl Approve {
         let session = party::connect(common.home()?, common.passphrase_file.as_deref(), false).await?;
         let approval = find(session.client(), self.id.as_deref()).await?;
         put(session.client(), &approval).await?;
-        session.settle().await
+        session.remind();
+        session.end().await
     }
 }
 
@@ -37,10 +38,10 @@ impl Decline {
     pub(super) async fn run(self, common: &Common) -> Result<()> {
         let session = party::connect(common.home()?, common.passphrase_file.as_deref(), false).await?;
         let approval = find(session.client(), Some(&self.id)).await?;
-        let order = AnswerOrder { approve: false, seen: String::new(), reason: String::new() };
+        let order = AnswerOrder { approve: false, seen: String::new() };
         session.client().answer(&approval.id, &order).await?;
         println!("Declined. Nothing was signed.");
-        session.settle().await
+        session.end().await
     }
 }
 
@@ -54,7 +55,7 @@ pub(super) async fn list(common: &Common) -> Result<()> {
     for approval in approvals {
         println!("{}  {}  (deal {})", &approval.id[..12], approval.title, &approval.deal[..12]);
     }
-    Ok(())
+    session.end().await
 }
 
 /// Shows the text and takes a typed answer.
@@ -64,7 +65,7 @@ pub(super) async fn put(client: &Client, approval: &ApprovalView) -> Result<()> 
     let seen = Digest::of(domain::RENDER, approval.text.as_bytes());
     println!("Check words of this text: {}", ask::check_words(&seen));
     let approve = ask::typed("Type `sign` to sign it, `no` to decline: ", "sign")?;
-    let order = AnswerOrder { approve, seen: seen.to_hex(), reason: String::new() };
+    let order = AnswerOrder { approve, seen: seen.to_hex() };
     client.answer(&approval.id, &order).await?;
     println!("{}", if approve { "Signed." } else { "Declined. Nothing was signed." });
     Ok(())

@@ -72,7 +72,7 @@ impl Contact {
             }
             Contact::Card => {}
         }
-        Ok(())
+        session.end().await
     }
 }
 

@@ -58,24 +58,25 @@ pub(super) enum Deals {
 
 impl Deals {
     pub(super) async fn run(self, common: &Common) -> Result<ExitCode> {
-        let session = party::connect(common.home()?, common.passphrase_file.as_deref(), false).await?;
+        // Whoever waits for the other party has to hear it.
+        let listen = matches!(self, Deals::Wait { .. });
+        let session = party::connect(common.home()?, common.passphrase_file.as_deref(), listen).await?;
         let client = session.client();
+        let mut code = ExitCode::SUCCESS;
         match self {
             Deals::List { json } => list(client, json).await?,
             Deals::Show { id, json } => show(&client.deal(&id).await?, json)?,
             Deals::Export { id, out } => export(client, &id, out).await?,
             Deals::Files { id, out } => files(client, &id, &out).await?,
-            Deals::Wait { id } => {
-                let id = client.deal_id(&id).await?;
-                return finish(client, &id).await;
-            }
+            Deals::Wait { id } => code = finish(client, &client.deal_id(&id).await?).await?,
             Deals::GiveUp { id } => {
                 let id = client.deal_id(&id).await?;
                 client.give_up(&id).await?;
-                return finish(client, &id).await;
+                code = finish(client, &id).await?;
             }
         }
-        Ok(ExitCode::SUCCESS)
+        session.end().await?;
+        Ok(code)
     }
 }
 

@@ -128,11 +128,14 @@ async fn follow(session: party::Session, deal: &str, manner: &Manner) -> Result<
     if !manner.no_ask {
         answer(session.client(), deal).await?;
     }
-    if !manner.no_wait {
-        return deals::finish(session.client(), deal).await;
-    }
-    session.settle().await?;
-    Ok(ExitCode::SUCCESS)
+    let code = if manner.no_wait {
+        session.remind();
+        ExitCode::SUCCESS
+    } else {
+        deals::finish(session.client(), deal).await?
+    };
+    session.end().await?;
+    Ok(code)
 }
 
 /// Puts what this deal asks of its own user first.

@@ -83,9 +83,6 @@ pub struct AnswerOrder {
     pub approve: bool,
     /// The hash of the text that the user has seen: what is approved is what was shown.
     pub seen: String,
-    /// Why not, if not.
-    #[serde(default)]
-    pub reason: String,
 }
 
 /// A contact, for the screen.

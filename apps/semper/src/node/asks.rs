@@ -49,15 +49,23 @@ impl Node {
     }
 
     async fn ask(&self, deal: DealId, key: Vec<u8>, ask: Ask) -> Result<(), NodeError> {
-        let exhibit = self.entry(deal).await?.deal.exhibit(&ask.draft);
         let statement = ask.draft.id();
+        let entry = self.entry(deal).await?;
+        if entry.deal.ending().is_some() {
+            // Nobody needs the signature any more: the user is not to be asked for it, nor a statement to exist that is not used.
+            if let Err(error) = self.keys.withdraw(statement).await {
+                return self.note_trouble(deal, error.to_string()).await;
+            }
+            return self.forget_ask(key).await;
+        }
+        let exhibit = entry.deal.exhibit(&ask.draft);
         let input = match self.keys.request(SignRequest { deal, draft: ask.draft, exhibit }).await {
             Ok(Answer::Waiting) => {
                 self.changed.send_modify(|count| *count += 1);
                 return Ok(());
             }
             Ok(Answer::Signed(signed)) => Input::Signed(signed),
-            Ok(Answer::Declined(_)) => Input::Declined { statement },
+            Ok(Answer::Declined) => Input::Declined { statement },
             // The keys are locked or their storage is full: ask again later.
             Err(error @ (ApprovalError::Unavailable(_) | ApprovalError::TooMany)) => {
                 return self.note_trouble(deal, error.to_string()).await;

@@ -79,9 +79,12 @@ impl Node {
         let key = Entry::key(&id);
         let digest = Digest::of(domain::INPUT, &body);
         let mut with = Commit::default();
+        let _opening;
         let (mut entry, version) = match self.archive.state(&key).await? {
             Some(stored) => (Entry::read(&stored)?, stored.version),
             None => {
+                // Counted one after the other, until the deal is stored.
+                _opening = self.opening.lock().await;
                 let entry = self.opened(id, &body).await?;
                 with.records.push(self.one_more_unproven(entry.deal.sides().peer.id()).await?);
                 (entry, 0)
@@ -148,6 +151,8 @@ impl Node {
             }
         }
         self.timers.notify_one();
+        // A step puts questions, and an end takes them back.
+        self.asks.notify_one();
         self.changed.send_modify(|count| *count += 1);
         tracing::debug!(deal = %id, "step taken");
         Ok(())
@@ -157,7 +162,6 @@ impl Node {
     fn perform(&self, effect: &Effect) {
         match effect {
             Effect::Send(_) | Effect::AskArbiter(_) => self.outbox.notify_one(),
-            Effect::Sign { .. } => self.asks.notify_one(),
             _ => {}
         }
     }

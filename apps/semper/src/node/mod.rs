@@ -46,6 +46,8 @@ pub struct Node {
     settings: Settings,
     /// One step of a deal at a time; deals share a lock by their identifier, so that there are not as many locks as deals.
     locks: Vec<Mutex<()>>,
+    /// Held while a peer opens a deal.
+    opening: Mutex<()>,
     outbox: Notify,
     asks: Notify,
     timers: Notify,
@@ -136,6 +138,7 @@ impl Node {
             book,
             settings,
             locks: (0..LOCKS).map(|_| Mutex::new(())).collect(),
+            opening: Mutex::new(()),
             outbox: Notify::new(),
             asks: Notify::new(),
             timers: Notify::new(),

@@ -1,6 +1,8 @@
-//! The outbox: messages go out until they are acknowledged, with growing pauses; one at a time for each deal, in order.
+//! The outbox: messages go out until they are acknowledged, with growing pauses, one at a time for each deal.
+//!
+//! They are tried for as long as they have a purpose: until they are taken, refused for good, or the deal ends without binding anybody.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +13,7 @@ use semper_support::archive::{Commit, NewEvidence, Outgoing, SetTimer};
 use semper_support::channel::{PostError, Posted};
 use semper_support::engine::{EvidenceKind, Input};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{self, JoinSet};
 
 use super::deals::Event;
 use super::{Entry, LOOK_AGAIN, Node, NodeError, now, rest};
@@ -20,6 +22,9 @@ use super::{Entry, LOOK_AGAIN, Node, NodeError, now, rest};
 const PARALLEL: usize = 16;
 /// How long a request that the arbiter refuses waits before it is tried again: only an operator can mend that.
 const AFTER_REFUSAL: Seconds = Seconds(600);
+
+/// How long a deal's messages rest when what came of one could not be stored.
+const AFTER_FAILURE: Duration = Duration::from_secs(5);
 
 /// Who a message is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,12 +49,18 @@ impl Destination {
         let name = if self == Destination::Peer { "peer" } else { "arbiter" };
         record().put(0, name).put(1, url).build().encode()
     }
-}
 
-impl Destination {
     /// Whether a stored address is of this kind.
     pub(super) fn is_of(self, address: &[u8]) -> bool {
         Address::from_bytes(address).is_ok_and(|address| address.to == self)
+    }
+}
+
+/// Which task has finished, well or by a panic.
+fn task_of(finished: &Result<(task::Id, ()), task::JoinError>) -> task::Id {
+    match finished {
+        Ok((id, ())) => *id,
+        Err(error) => error.id(),
     }
 }
 
@@ -70,17 +81,20 @@ impl Decode for Address {
 
 impl Node {
     pub(super) async fn outbox_loop(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
-        let mut busy: HashSet<Vec<u8>> = HashSet::new();
-        let mut posts: JoinSet<Vec<u8>> = JoinSet::new();
+        // The deals whose messages are on their way.
+        let mut busy: HashMap<task::Id, Vec<u8>> = HashMap::new();
+        let mut posts: JoinSet<()> = JoinSet::new();
         loop {
-            while let Some(Ok(key)) = posts.try_join_next() {
-                busy.remove(&key);
+            while let Some(finished) = posts.try_join_next_with_id() {
+                busy.remove(&task_of(&finished));
             }
             match self.archive.outbox_due(now(), 4 * PARALLEL).await {
                 Ok(due) => {
                     for message in due {
-                        if posts.len() < PARALLEL && busy.insert(message.message.key.clone()) {
-                            posts.spawn(self.clone().deliver(message));
+                        let key = message.message.key.clone();
+                        if posts.len() < PARALLEL && !busy.values().any(|other| *other == key) {
+                            let task = posts.spawn(self.clone().deliver(message));
+                            busy.insert(task.id(), key);
                         }
                     }
                 }
@@ -88,10 +102,8 @@ impl Node {
             }
             let span = self.until_next_message().await;
             tokio::select! {
-                Some(finished) = posts.join_next(), if !posts.is_empty() => {
-                    if let Ok(key) = finished {
-                        busy.remove(&key);
-                    }
+                Some(finished) = posts.join_next_with_id(), if !posts.is_empty() => {
+                    busy.remove(&task_of(&finished));
                     if *stop.borrow() {
                         break;
                     }
@@ -112,14 +124,14 @@ impl Node {
         }
     }
 
-    /// Posts one message and stores what came of it. Returns the key of its deal.
-    async fn deliver(self: Arc<Self>, message: Outgoing) -> Vec<u8> {
-        let key = message.message.key.clone();
+    /// Posts one message and stores what came of it.
+    async fn deliver(self: Arc<Self>, message: Outgoing) {
         if let Err(error) = self.try_deliver(&message).await {
             tracing::warn!(%error, "what came of a message cannot be stored; it is sent again");
             self.postpone(&message).await;
+            // If that cannot be stored either, the message stays due: a full disk must not make us post without a pause.
+            tokio::time::sleep(AFTER_FAILURE).await;
         }
-        key
     }
 
     async fn try_deliver(&self, outgoing: &Outgoing) -> Result<(), NodeError> {

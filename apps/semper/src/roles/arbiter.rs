@@ -116,7 +116,7 @@ impl Arbiter {
     async fn sign(&self, deal: DealId, draft: Draft) -> Result<Signed, DecideError> {
         match self.keys.request(SignRequest { deal, draft, exhibit: Exhibit::Consequence }).await? {
             Answer::Signed(signed) => Ok(signed),
-            Answer::Declined(_) | Answer::Waiting => {
+            Answer::Declined | Answer::Waiting => {
                 Err(ApprovalError::Unavailable("an arbiter's keys sign by rule".to_owned()).into())
             }
         }

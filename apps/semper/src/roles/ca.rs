@@ -5,8 +5,8 @@
 //! GET  /ca             the authority's certificate, DER
 //! GET  /crl            the revocation list, DER
 //! ```
-//! A code is given to one person whose name the operator has checked; it is used once. The register is stored before a certificate
-//! leaves.
+//! A code is given to one person whose name the operator has checked; it serves one key set, which may ask again if the answer was
+//! lost. The register is stored before a certificate leaves.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,7 +42,7 @@ use crate::secrets::Secrets;
 const REGISTER: &[u8] = b"ca";
 /// Record space of the codes: hash of the code → name.
 const INVITES: &str = "ca-invite";
-/// Fact space of the used codes.
+/// Fact space of the used codes: hash of the code → key set id ‖ certificate.
 const USED: &str = "ca-used";
 /// How long a certificate is valid.
 const LIFETIME: Seconds = Seconds(365 * 24 * 3600);
@@ -72,8 +72,8 @@ struct Kept {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CaError {
-    /// The code is unknown, used, or for another name.
-    #[error("the code is unknown, was used, or is for another name")]
+    /// The code is unknown, was used by another key set, or is for another name.
+    #[error("the code is unknown, was used by somebody else, or is for another name; ask the authority for a new one")]
     Code,
     /// Not base64.
     #[error("the request is not base64")]
@@ -189,6 +189,11 @@ impl CaService {
         let key = code_hash(&enrolment.code);
         let der = BASE64.decode(enrolment.request.as_bytes()).map_err(|_| CaError::Base64)?;
         let request = VerifiedRequest::from_der(&der)?;
+        // The answer may have been lost: the same code gives the same key set its certificate again.
+        if let Some(issued) = self.archive.fact(USED, &key).await? {
+            let certificate = issued.strip_prefix(request.key_set().as_bytes().as_slice()).ok_or(CaError::Code)?;
+            return Ok(self.enrolled(certificate).await);
+        }
         let invited = self.archive.record(INVITES, &key).await?;
         if invited.as_deref() != Some(request.name().as_bytes()) {
             return Err(CaError::Code);
@@ -198,7 +203,8 @@ impl CaService {
         // The authority is changed in memory only after the disk: it is opened anew from what is stored if that fails.
         let before = kept.authority.register().to_bytes();
         let certificate = kept.authority.issue(&request, &holder, LIFETIME, now(), &*self.random)?;
-        let used = Fact { space: USED.to_owned(), key: key.clone(), value: Vec::new() };
+        let value = [request.key_set().as_bytes().as_slice(), &certificate].concat();
+        let used = Fact { space: USED.to_owned(), key: key.clone(), value };
         let with = Commit { facts: vec![used], records: vec![(INVITES.to_owned(), key, None)], ..Commit::default() };
         if let Err(error) = self.store(&mut kept, with).await {
             let key = CertificateKey::from_pkcs8(&kept.authority.key().to_pkcs8())?;
@@ -209,8 +215,13 @@ impl CaService {
             });
         }
         tracing::info!(name = request.name(), "certified");
-        let authority = BASE64.encode(kept.authority.register().certificate());
-        Ok(Enrolled { certificate: BASE64.encode(&certificate), authority })
+        drop(kept);
+        Ok(self.enrolled(&certificate).await)
+    }
+
+    async fn enrolled(&self, certificate: &[u8]) -> Enrolled {
+        let authority = BASE64.encode(self.state.lock().await.authority.register().certificate());
+        Enrolled { certificate: BASE64.encode(certificate), authority }
     }
 
     async fn revoke(&self, serial: &str) -> Result<(), CaError> {

@@ -186,8 +186,9 @@ fn the_authority_certifies_whom_it_invited_once() {
     certify("bob", &code).failed_with(&["for another name"]);
     certify("alice", "not-a-code").failed_with(&["the code is unknown"]);
     certify("alice", &code).good();
-    certify("alice", &code).failed_with(&["was used"]);
-    certify("alice", &code).failed_with(&["was used"]);
+    // Whoever lost the answer gets the same certificate again; nobody else gets one for this code.
+    certify("alice", &code).good();
+    certify("bob", &code).failed_with(&["was used by somebody else"]);
     let list = world.run("ca", &["ca", "list"]).good();
     assert!(list.lines().count() == 1 && list.contains("valid") && list.contains("alice"), "{list}");
 
@@ -216,6 +217,24 @@ fn openssl(args: &[&str]) -> String {
     let output = Command::new("openssl").args(args).output().expect("openssl is installed");
     assert!(output.status.success(), "openssl {args:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+// A question about a deal that has ended would have the user sign what nobody needs.
+#[test]
+fn a_question_goes_with_its_deal() {
+    let world = World::of_two();
+    let _alice = world.start("alice", &["up"]);
+    let deal = world.propose(&[]);
+    world.wait("alice", &deal, "a question", |view| view["state"] == "await-promise-signature");
+    let asked = until(|| {
+        let text = world.run("alice", &["approvals"]).good();
+        text.contains("Sign this contract?").then_some(text)
+    });
+    assert!(asked.is_some(), "Alice was not asked");
+    assert_eq!(world.run("alice", &["deals", "give-up", &deal]).code, Some(2));
+    let gone = until(|| world.run("alice", &["approvals"]).good().contains("Nothing waits").then_some(()));
+    assert!(gone.is_some(), "the question outlived its deal");
+    world.run("alice", &["approve"]).failed_with(&["nothing like that waits"]);
 }
 
 // A node that was stopped leaves no announcement behind; commands then start one of their own.
