@@ -129,10 +129,13 @@ pub fn verify<T: Statement>(
 /// Whether `signed` is what was asked for with `draft`: the same statement, with good signatures by `signer`. For a machine that
 /// checks what its own key holder returns.
 pub fn answers(verify: &dyn Verify, signer: &KeySet, draft: &Draft, signed: &Signed) -> bool {
-    let good = |((algorithm, message, signature), (_, key)): ((_, Vec<u8>, &[u8]), (_, &[u8]))| {
-        verify.verify(algorithm, key, &message, signature)
-    };
-    signed.id() == draft.id() && signed.suite() == signer.suite() && signed.signatures().zip(signer.keys()).all(good)
+    if signed.id() != draft.id() || signed.suite() != signer.suite() {
+        return false;
+    }
+    signed
+        .signatures()
+        .zip(signer.keys())
+        .all(|((algorithm, message, signature), (_, key))| verify.verify(algorithm, key, &message, signature))
 }
 
 /// Checks many statements of one kind; much faster than one by one where the algorithm has a batch verification.

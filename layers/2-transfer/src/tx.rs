@@ -19,6 +19,9 @@ use semper_core::time::Time;
 use semper_support::archive::Fact;
 use semper_support::engine::{Consent, Effect, Ending, EvidenceKind, Input};
 
+#[cfg(test)]
+mod tests;
+
 /// Fact space that holds every container this party has taken: the key is the container's identifier.
 pub const TAKEN_SPACE: &str = "container";
 
