@@ -75,6 +75,22 @@ kinds! {
     MailboxRequest = "mailbox-request";
     /// A party's contact card.
     ContactCard = "contact-card";
+    /// A payee's request to be paid.
+    PaymentRequest = "payment-request";
+    /// A payer's order to pay, as it was approved.
+    PaymentOrder = "payment-order";
+    /// A payee's receipt.
+    PaymentReceipt = "payment-receipt";
+    /// "The locked money goes there." By the payer, the payee or the arbiter of a lock.
+    Release = "release";
+    /// An account holder's request to its bank.
+    AccountRequest = "account-request";
+    /// A bank's word that money is held for a payee.
+    Authorisation = "authorisation";
+    /// A bank's confirmation of a booking.
+    Booking = "booking";
+    /// A bank's statement of account.
+    AccountStatement = "account-statement";
 }
 
 impl Kind {

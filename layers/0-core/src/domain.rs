@@ -71,6 +71,16 @@ registry! {
     MERKLE_LEAF_PLAIN = "semper/merkle-leaf-p/1";
     /// Key that wraps a content key for one contract.
     CONTENT_KEY_WRAP = "semper/ck-wrap/1";
+    /// Identifier of a payment operation: over deal, slot and verb.
+    OPERATION = "semper/operation/1";
+    /// Tag of a lock: over the contract and a salt, so that the issuer cannot link the two.
+    LOCK_TAG = "semper/lock-tag/1";
+    /// Hash of an order, as the bank sees it.
+    ORDER = "semper/order/1";
+    /// Hash of a payment instruction, as the payee sees it.
+    INSTRUCTION = "semper/instruction/1";
+    /// Secrets of a purse, derived from its owner's seed.
+    PURSE = "semper/purse/1";
 }
 
 #[cfg(test)]

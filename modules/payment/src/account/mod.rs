@@ -1,0 +1,1 @@
+//! Accounts: a bank that keeps them, payers who authorise, payees who capture.
