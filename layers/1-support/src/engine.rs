@@ -173,4 +173,6 @@ evidence_kinds! {
     Receipt = "receipt";
     /// A receipt of the arbiter's log.
     LogReceipt = "log-receipt";
+    /// What a payment system shows for a payment.
+    Payment = "payment";
 }

@@ -10,7 +10,8 @@
 //! ```
 //!
 //! [`tx`] sends a container from one party to another, signed by its sender and acknowledged by its receiver if its attributes ask
-//! for it. The blocks of the papers (statements, certificates, payments: a manager and pluggable modules each) get a folder each
-//! beside it when they come.
+//! for it. [`payment`] is the payment block; the other blocks of the papers (statements, certificates) get a folder each beside it
+//! when they come.
 
+pub mod payment;
 pub mod tx;
