@@ -15,8 +15,10 @@
 //! Start reading at [`module`]. Source: `spec/payment.md`; DESIGN §7; the generic payment service of SEMPER.
 
 pub mod claim;
+pub mod journal;
 pub mod means;
 pub mod module;
+pub mod negotiation;
 pub mod operation;
 pub mod statement;
 
