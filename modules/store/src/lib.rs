@@ -10,13 +10,14 @@
 //!
 //! Source: DESIGN §12, `spec/archive.md`.
 
+mod engine;
 mod memory;
+mod queue;
+mod read;
+mod refusal;
+mod rows;
 mod sqlite;
+mod sum;
 
 pub use memory::MemoryArchive;
 pub use sqlite::{OpenError, SqliteArchive, SqliteOptions};
-
-use semper_support::archive::CommitError;
-
-/// Refusal of a message whose identifier belongs to a message that still waits.
-const MESSAGE_TAKEN: CommitError = CommitError::Malformed("a message with this identifier waits already");

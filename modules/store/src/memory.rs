@@ -8,11 +8,11 @@ use async_trait::async_trait;
 use semper_core::hash::Digest;
 use semper_core::time::Time;
 use semper_support::archive::{
-    Archive, Commit, CommitError, Evidence, Fact, MachineKey, NewEvidence, Outgoing, OutgoingId, ReadError, SetTimer,
-    StoredState,
+    Archive, Commit, CommitError, Consumed, Evidence, Fact, MachineKey, NewEvidence, Outgoing, OutgoingId, ReadError,
+    SetTimer, StoredState,
 };
 
-use crate::MESSAGE_TAKEN;
+use crate::refusal::{Standing, refuse};
 
 /// An archive in memory, for tests and the simulator. It keeps every promise of the port but durability.
 ///
@@ -53,7 +53,7 @@ impl Archive for MemoryArchive {
     async fn commit(&self, commit: Commit) -> Result<(), CommitError> {
         commit.check()?;
         let mut tables = self.tables();
-        tables.refuse(&commit)?;
+        refuse(&commit, &*tables)?;
         tables.apply(commit);
         Ok(())
     }
@@ -136,27 +136,6 @@ impl Archive for MemoryArchive {
 }
 
 impl Tables {
-    /// Whether the commit must be refused. Nothing is changed, so a refused commit leaves nothing.
-    fn refuse(&self, commit: &Commit) -> Result<(), CommitError> {
-        for consumed in &commit.consumed {
-            if self.consumed.contains(&(consumed.key.clone(), consumed.input)) {
-                return Err(CommitError::Doubled { input: consumed.input });
-            }
-        }
-        for state in &commit.states {
-            if self.states.get(&state.key).map_or(0, |stored| stored.version) != state.replaces {
-                return Err(CommitError::Stale { key: state.key.clone() });
-            }
-        }
-        for fact in &commit.facts {
-            if let Some(value) = self.facts.get(&(fact.space.clone(), fact.key.clone())) {
-                return Err(CommitError::Taken { stands: Fact { value: value.clone(), ..fact.clone() } });
-            }
-        }
-        let waits = |id| self.outbox.contains_key(id) && !commit.sent.contains(id);
-        if commit.outbox.iter().any(|message| waits(&message.id)) { Err(MESSAGE_TAKEN) } else { Ok(()) }
-    }
-
     /// Stores a commit that is not refused. Removals come before additions: what a commit both removes and adds is there after it.
     fn apply(&mut self, commit: Commit) {
         self.consumed.extend(commit.consumed.into_iter().map(|consumed| (consumed.key, consumed.input)));
@@ -195,6 +174,24 @@ impl Tables {
         let all =
             self.timers.iter().map(|((key, name), due)| SetTimer { key: key.clone(), name: name.clone(), due: *due });
         all.filter(wanted).collect()
+    }
+}
+
+impl Standing for Tables {
+    fn is_consumed(&self, consumed: &Consumed) -> bool {
+        self.consumed.contains(&(consumed.key.clone(), consumed.input))
+    }
+
+    fn version(&self, key: &[u8]) -> u64 {
+        self.states.get(key).map_or(0, |stored| stored.version)
+    }
+
+    fn value(&self, fact: &Fact) -> Option<&[u8]> {
+        self.facts.get(&(fact.space.clone(), fact.key.clone())).map(Vec::as_slice)
+    }
+
+    fn waits(&self, id: &Digest) -> bool {
+        self.outbox.contains_key(id)
     }
 }
 

@@ -5,7 +5,7 @@
 use sha2::{Digest as _, Sha256};
 
 /// The first 8 bytes of SHA-256 over the table's name and the columns, each with its length before it.
-pub(super) fn row_sum(table: &str, columns: &[&[u8]]) -> i64 {
+pub(crate) fn row_sum(table: &str, columns: &[&[u8]]) -> i64 {
     let mut hasher = Sha256::new();
     for part in std::iter::once(table.as_bytes()).chain(columns.iter().copied()) {
         hasher.update((part.len() as u64).to_be_bytes());

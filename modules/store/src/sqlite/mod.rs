@@ -1,43 +1,41 @@
 //! The archive in one SQLite database: embedded, durable, for one party or a small third party.
 //!
 //! Commits are prepared by their callers (`script.rs`) and stored by one writer in groups (`writer.rs`); reads go through a few
-//! connections of their own (`read.rs`), and see every commit that was answered. Nothing here may answer before the sync.
+//! connections of their own, and see every commit that was answered. Nothing here may answer before the sync.
 //!
 //! Source: DESIGN §12, `spec/archive.md`.
 
 mod directory;
-mod read;
 mod schema;
 mod script;
-mod sum;
 mod writer;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::TryStreamExt;
+use futures_util::stream::BoxStream;
 use semper_core::hash::Digest;
 use semper_core::time::Time;
 use semper_support::archive::{
     Archive, Commit, CommitError, Evidence, Fact, Outgoing, OutgoingId, ReadError, SetTimer, StoredState,
 };
-use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions, SqliteConnection, SqlitePool};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqlitePoolOptions, SqliteRow, SqliteSynchronous};
+use sqlx::{Arguments as _, ConnectOptions, Pool, Row as _, Sqlite, SqliteConnection, SqlitePool};
 use tokio::task::JoinHandle;
 
 use directory::DirectoryLock;
 use script::Script;
-use writer::{Job, QUEUE_COMMITS_MAX, Stopped, Writer, stopped_message};
+use writer::{Stopped, Writer, stopped_message};
+
+use crate::engine::{Engine, arguments};
+use crate::queue::{Entrance, queue};
+use crate::read;
+use crate::rows::Column;
 
 /// Connections that read.
 const READERS_MAX: u32 = 4;
-/// Memory that waiting commits may take, in KiB; a commit that is larger waits until it is alone.
-const QUEUE_KIB_MAX: u32 = 256 * 1024;
-/// Most lines in the report of [`SqliteArchive::integrity_check`].
-const PROBLEMS_MAX: usize = 100;
 /// How long a connection waits for another one. Only backups and other programs can make it wait at all.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// What a log that has been written back may keep on the disk, in bytes.
@@ -48,8 +46,7 @@ const LOG_BYTES_KEPT: &str = "67108864";
 /// Must be opened, and used, inside a tokio runtime. A commit whose caller stops waiting is stored nevertheless.
 #[derive(Debug)]
 pub struct SqliteArchive {
-    jobs: Mutex<Option<mpsc::Sender<Job>>>,
-    room: Arc<Semaphore>,
+    jobs: Entrance<Script>,
     stopped: Stopped,
     readers: SqlitePool,
     writer: tokio::sync::Mutex<Option<JoinHandle<Result<(), sqlx::Error>>>>,
@@ -115,13 +112,12 @@ impl SqliteArchive {
         let path = dir.join("archive.db");
         directory::make_private_file(&path)?;
         let connection = open_writer(&path, options).await?;
-        let (sender, jobs) = mpsc::channel(QUEUE_COMMITS_MAX);
+        let (entrance, jobs) = queue();
         let stopped = Stopped::new(OnceLock::new());
         let writer = Writer { connection, jobs, stopped: stopped.clone(), lock };
         let readers = SqlitePoolOptions::new().max_connections(READERS_MAX).test_before_acquire(false);
         Ok(Self {
-            jobs: Mutex::new(Some(sender)),
-            room: Arc::new(Semaphore::new(QUEUE_KIB_MAX as usize)),
+            jobs: entrance,
             stopped,
             readers: readers.connect_lazy_with(connect_options(&path).read_only(true)),
             writer: tokio::sync::Mutex::new(Some(tokio::spawn(writer.run()))),
@@ -136,7 +132,7 @@ impl SqliteArchive {
     /// # Errors
     /// The log could not be written back. Nothing is lost: the next opening does it.
     pub async fn close(&self) -> Result<(), ReadError> {
-        self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.jobs.close();
         self.readers.close().await;
         let Some(writer) = self.writer.lock().await.take() else { return Ok(()) };
         let closed = writer.await.map_err(|error| ReadError(format!("the writer was lost: {error}")))?;
@@ -173,32 +169,14 @@ impl SqliteArchive {
         let mut problems: Vec<String> =
             sqlx::query_scalar("PRAGMA integrity_check").fetch_all(&self.readers).await.map_err(read::failed)?;
         problems.retain(|line| line != "ok");
-        for (table, sql, check) in read::TABLES {
-            let found = damaged_rows(&self.readers, sql, check, PROBLEMS_MAX.saturating_sub(problems.len())).await;
-            match found {
-                Ok(damaged) => problems.extend(damaged),
-                Err(error) => problems.push(format!("table {table}: {error}")),
-            }
-        }
-        let sql =
-            "SELECT count(*) FROM (SELECT machine FROM evidence GROUP BY machine HAVING max(place) + 1 <> count(*))";
-        match sqlx::query_scalar::<_, i64>(sql).fetch_one(&self.readers).await {
-            Ok(0) => {}
-            Ok(machines) => problems.push(format!("evidence is missing of {machines} machines")),
-            Err(error) => problems.push(error.to_string()),
-        }
-        problems.truncate(PROBLEMS_MAX);
+        let mut connection = self.readers.acquire().await.map_err(read::failed)?;
+        read::check_content::<Sqlite>(&mut connection, &mut problems).await;
         Ok(problems)
     }
 
     async fn store(&self, script: Script) -> Result<(), CommitError> {
-        let closed = || CommitError::Storage("the archive is closed".to_owned());
-        let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or_else(closed)?;
-        let kib = u32::try_from(script.bytes / 1024 + 1).unwrap_or(u32::MAX).min(QUEUE_KIB_MAX);
-        let room = self.room.clone().acquire_many_owned(kib).await.expect("the semaphore is never closed");
-        let (answer, answered) = oneshot::channel();
-        jobs.send(Job { script, answer, _room: room }).await.map_err(|_| closed())?;
-        answered.await.unwrap_or_else(|_| Err(CommitError::Unknown("the writer was lost".to_owned())))
+        let bytes = script.bytes;
+        self.jobs.submit(script, bytes).await
     }
 
     /// What a reader sees may be undone by the next opening once the outcome of a commit is unknown.
@@ -215,7 +193,7 @@ impl SqliteArchive {
 impl Archive for SqliteArchive {
     async fn commit(&self, commit: Commit) -> Result<(), CommitError> {
         commit.check()?;
-        self.store(Script::of(&commit)).await
+        self.store(Script::of(commit)).await
     }
 
     async fn state(&self, key: &[u8]) -> Result<Option<StoredState>, ReadError> {
@@ -280,22 +258,42 @@ impl Archive for SqliteArchive {
     }
 }
 
-/// What is wrong with the rows of a table, at most `limit` lines.
-async fn damaged_rows(
-    readers: &SqlitePool,
-    sql: &'static str,
-    check: read::RowCheck,
-    limit: usize,
-) -> Result<Vec<String>, sqlx::Error> {
-    let mut rows = sqlx::query(sql).fetch(readers);
-    let mut problems = Vec::new();
-    while let Some(row) = rows.try_next().await? {
-        if problems.len() == limit {
-            break;
-        }
-        problems.extend(check(&row).err().map(|error| error.0));
+impl Engine for Sqlite {
+    fn bind(arguments: &mut SqliteArguments, column: &Column<'_>) {
+        let added = match column {
+            Column::Bytes(bytes) => arguments.add(*bytes),
+            Column::Text(text) => arguments.add(*text),
+            Column::Int(number) => arguments.add(*number),
+        };
+        added.expect("bytes, text and integers can always be bound");
     }
-    Ok(problems)
+
+    async fn fetch<'a>(
+        pool: &'a Pool<Self>,
+        sql: &'static str,
+        columns: &'a [Column<'a>],
+    ) -> Result<Vec<SqliteRow>, sqlx::Error> {
+        sqlx::query_with(sql, arguments::<Self>(columns)).fetch_all(pool).await
+    }
+
+    fn stream<'a>(
+        connection: &'a mut SqliteConnection,
+        sql: &'static str,
+    ) -> BoxStream<'a, Result<SqliteRow, sqlx::Error>> {
+        sqlx::query(sql).fetch(connection)
+    }
+
+    fn bytes(row: &SqliteRow, column: &str) -> Result<Vec<u8>, sqlx::Error> {
+        row.try_get(column)
+    }
+
+    fn text(row: &SqliteRow, column: &str) -> Result<String, sqlx::Error> {
+        row.try_get(column)
+    }
+
+    fn int(row: &SqliteRow, column: &str) -> Result<i64, sqlx::Error> {
+        row.try_get(column)
+    }
 }
 
 /// Opens the connection that writes. Nothing is changed before the file is known to be an archive.

@@ -9,33 +9,20 @@ use std::sync::{Arc, OnceLock};
 use futures_util::TryStreamExt;
 use semper_support::archive::{CommitError, Fact};
 use sqlx::{AssertSqlSafe, Connection, Either, Executor, SqliteConnection};
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use super::directory::DirectoryLock;
-use super::script::{self, Batch, Script};
-
-/// Most commits in one transaction.
-const GROUP_COMMITS_MAX: usize = 256;
-/// A transaction takes no further commit when it holds this many bytes.
-const GROUP_BYTES_MAX: usize = 8 * 1024 * 1024;
-/// Most commits that wait for the writer; more wait in their callers.
-pub(super) const QUEUE_COMMITS_MAX: usize = 1024;
+use super::script::{self, Batch, Decision, Script};
+use crate::queue::{self, Exit, answer_all};
 
 /// A commit that waits for the writer.
-#[derive(Debug)]
-pub(super) struct Job {
-    pub(super) script: Script,
-    pub(super) answer: oneshot::Sender<Result<(), CommitError>>,
-    /// Its share of the memory that waiting commits may take.
-    pub(super) _room: OwnedSemaphorePermit,
-}
+pub(super) type Job = queue::Job<Script>;
 
 /// Set when the outcome of a transaction is unknown; holds why.
 pub(super) type Stopped = Arc<OnceLock<String>>;
 
 pub(super) struct Writer {
     pub(super) connection: SqliteConnection,
-    pub(super) jobs: mpsc::Receiver<Job>,
+    pub(super) jobs: Exit<Script>,
     pub(super) stopped: Stopped,
     /// Held until the last commit is stored.
     pub(super) lock: DirectoryLock,
@@ -55,7 +42,7 @@ impl Writer {
     /// # Errors
     /// The database could not be closed in order; every commit that was answered is stored nevertheless.
     pub(super) async fn run(mut self) -> Result<(), sqlx::Error> {
-        while let Some(group) = self.next_group().await {
+        while let Some(group) = self.jobs.next_group(|_| true).await {
             if let Some(why) = self.stopped.get() {
                 answer_all(group, &CommitError::Storage(stopped_message(why)));
             } else {
@@ -68,26 +55,11 @@ impl Writer {
         emptied.and(closed)
     }
 
-    /// Waits for a commit and takes with it what waits already.
-    async fn next_group(&mut self) -> Option<Vec<Job>> {
-        let first = self.jobs.recv().await?;
-        // Those that were just answered get their turn: what they commit next belongs into this group.
-        tokio::task::yield_now().await;
-        let mut bytes = first.script.bytes;
-        let mut group = vec![first];
-        while group.len() < GROUP_COMMITS_MAX && bytes < GROUP_BYTES_MAX {
-            let Ok(job) = self.jobs.try_recv() else { break };
-            bytes = bytes.saturating_add(job.script.bytes);
-            group.push(job);
-        }
-        Some(group)
-    }
-
     async fn store(&mut self, group: Vec<Job>) {
         match self.attempt(&group).await {
             Ok(outcomes) => {
                 for (job, outcome) in group.into_iter().zip(outcomes) {
-                    answer(job, outcome);
+                    job.answer(outcome);
                 }
             }
             Err(Failure::Nothing(error)) if group.len() == 1 => {
@@ -104,12 +76,12 @@ impl Writer {
     async fn store_one_by_one(&mut self, group: Vec<Job>) {
         for job in group {
             if let Some(why) = self.stopped.get() {
-                answer(job, Err(CommitError::Storage(stopped_message(why))));
+                job.answer(Err(CommitError::Storage(stopped_message(why))));
                 continue;
             }
             match self.attempt(std::slice::from_ref(&job)).await {
-                Ok(outcomes) => answer(job, outcomes.into_iter().next().expect("one commit has one outcome")),
-                Err(Failure::Nothing(error)) => answer(job, Err(CommitError::Storage(error.to_string()))),
+                Ok(outcomes) => job.answer(outcomes.into_iter().next().expect("one commit has one outcome")),
+                Err(Failure::Nothing(error)) => job.answer(Err(CommitError::Storage(error.to_string()))),
                 Err(Failure::Unknown(error)) => self.stop(vec![job], &error),
             }
         }
@@ -139,7 +111,7 @@ impl Writer {
         self.execute(script::BEGIN).await?;
         let mut outcomes = Vec::with_capacity(group.len());
         for job in group {
-            outcomes.push(self.run_script(&job.script).await?);
+            outcomes.push(self.run_script(&job.work).await?);
         }
         Ok(outcomes)
     }
@@ -147,25 +119,25 @@ impl Writer {
     /// Runs one commit inside the transaction; nothing of it stays if it is refused.
     async fn run_script(&mut self, script: &Script) -> Result<Result<(), CommitError>, sqlx::Error> {
         for batch in &script.batches {
-            if let Some(refusal) = self.run_batch(batch).await? {
+            if let Some(decision) = self.run_batch(batch).await? {
                 self.execute(script::UNDO).await?;
-                return Ok(Err(self.with_what_stands(refusal).await?));
+                return Ok(Err(self.with_what_stands(script.refusal(decision)).await?));
             }
         }
         Ok(Ok(()))
     }
 
-    /// Runs the statements of a batch; the first that should have changed a row and did not says why the commit is refused.
-    async fn run_batch(&mut self, batch: &Batch) -> Result<Option<CommitError>, sqlx::Error> {
+    /// Runs the statements of a batch; returns the first decision that went against the commit.
+    async fn run_batch(&mut self, batch: &Batch) -> Result<Option<Decision>, sqlx::Error> {
         let query = sqlx::query_with(AssertSqlSafe(batch.sql.as_str()), batch.arguments.clone());
-        let mut refusals = batch.refusals.iter();
+        let mut decisions = batch.decisions.iter();
         let mut refused = None;
         let mut results = self.connection.fetch_many(query);
         while let Some(result) = results.try_next().await? {
             if let Either::Left(done) = result {
-                let refusal = refusals.next().and_then(Option::as_ref);
+                let decision = decisions.next().copied().flatten();
                 if done.rows_affected() == 0 && refused.is_none() {
-                    refused = refusal.cloned();
+                    refused = decision;
                 }
             }
         }
@@ -211,15 +183,4 @@ impl Writer {
 /// What an archive says that has stopped.
 pub(super) fn stopped_message(why: &str) -> String {
     format!("the archive stopped, because the outcome of a commit is unknown ({why}); open it again")
-}
-
-fn answer(job: Job, outcome: Result<(), CommitError>) {
-    // Who no longer waits for the answer does not miss it: it can be read from the archive.
-    let _ = job.answer.send(outcome);
-}
-
-fn answer_all(group: Vec<Job>, error: &CommitError) {
-    for job in group {
-        answer(job, Err(error.clone()));
-    }
 }
