@@ -28,6 +28,8 @@ pub enum Input {
     ArbiterSays(Vec<u8>),
     /// The peer's inbox has stored a message of this engine: its receipt is kept by the driver.
     Delivered,
+    /// A payment operation that was asked for with [`Effect::Operate`] has ended: an encoded answer of the payment block.
+    Operated(Vec<u8>),
     /// A timer fired.
     Timer(&'static str),
     /// The user, or the patience that the user has set, wants the run to end now. Allowed at any moment.
@@ -48,6 +50,12 @@ pub enum Effect {
         /// Whether the user is to be asked.
         consent: Consent,
     },
+    /// Have a payment operation done: an encoded operation of the payment block, stored as an intent. Its end comes back as
+    /// [`Input::Operated`].
+    Operate(Vec<u8>),
+    /// A payment operation is no longer wanted, by its 32-byte identifier. It still ends with [`Input::Operated`], as soon as that
+    /// loses no money.
+    Abandon([u8; 32]),
     /// Set a timer, or move it.
     SetTimer {
         /// Its name.

@@ -20,6 +20,7 @@ pub mod means;
 pub mod module;
 pub mod negotiation;
 pub mod operation;
+pub mod pay;
 pub mod statement;
 
 pub use module::Module;

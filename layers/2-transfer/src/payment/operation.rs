@@ -61,12 +61,12 @@ pub struct Operation {
 pub enum Task {
     /// Payee: makes ready to be paid. Handover: the details for the payment request.
     Expect(Amount),
-    /// Payer: pays what a payment request asks for. Handover: the token for the payee. `order` is the hash that the issuer sees.
+    /// Payer: pays what a payment request asks for, once its user has approved. Handover: the token for the payee.
     Pay {
         /// The payee's signed request.
         request: Signed,
-        /// [`super::statement::order_hash`] of it.
-        order: Digest,
+        /// Makes the [`super::statement::order_hash`] that the issuer sees.
+        salt: [u8; 32],
     },
     /// Payee: takes a payer's token. The money moved is what arrived. Handover: nothing.
     Receive {
@@ -183,6 +183,19 @@ pub struct Failure {
     pub money: Money,
     /// What went wrong, in words.
     pub reason: String,
+}
+
+/// The end of an operation, as whoever wanted it hears of it.
+///
+/// ```text
+/// answer = { 0: operation id, ? 1: outcome, ? 2: failure }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Answer {
+    /// The operation.
+    pub id: OperationId,
+    /// How it ended.
+    pub result: Result<Outcome, Failure>,
 }
 
 /// What became of the money of an operation that failed.
@@ -375,7 +388,7 @@ impl Decode for Operation {
 }
 
 /// ```text
-/// task = { 0: verb, ? 1: amount, ? 2: signed request, ? 3: order hash, ? 4: token, ? 5: lock, ? 6: side, ? 7: payout,
+/// task = { 0: verb, ? 1: amount, ? 2: signed request, ? 3: salt, ? 4: token, ? 5: lock, ? 6: side, ? 7: payout,
 ///          ? 8: authorisation, ? 9: text (address, method, token), ? 10: operation }
 /// ```
 impl Encode for Task {
@@ -383,7 +396,7 @@ impl Encode for Task {
         let task = record().put(0, self.verb());
         match self {
             Task::Expect(amount) | Task::Prepare(amount) | Task::Send(amount) => task.put_item(1, amount),
-            Task::Pay { request, order } => task.put_item(2, request).put_item(3, order),
+            Task::Pay { request, salt } => task.put_item(2, request).put_bytes(3, salt),
             Task::Receive { request, token } => task.put_item(2, request).put_bytes(4, token),
             Task::Reclaim(operation) => task.put_item(10, operation),
             Task::Lock(lock) => task.put_item(5, lock),
@@ -413,7 +426,7 @@ impl Decode for Task {
             "expect" => Task::Expect(f.item(1, "amount")?),
             "prepare" => Task::Prepare(f.item(1, "amount")?),
             "send" => Task::Send(f.item(1, "amount")?),
-            "pay" => Task::Pay { request: f.item(2, "request")?, order: f.item(3, "order")? },
+            "pay" => Task::Pay { request: f.item(2, "request")?, salt: f.exact(3, "salt")? },
             "receive" => Task::Receive { request: f.item(2, "request")?, token: token(f)? },
             "reclaim" => Task::Reclaim(f.item(10, "operation")?),
             "lock" => Task::Lock(f.item(5, "lock")?),
@@ -505,6 +518,32 @@ impl Decode for Outcome {
         };
         fields.close()?;
         Ok(outcome)
+    }
+}
+
+impl Encode for Answer {
+    fn to_value(&self) -> Value {
+        let answer = record().put_item(0, &self.id);
+        match &self.result {
+            Ok(outcome) => answer.put_item(1, outcome),
+            Err(failure) => answer.put_item(2, failure),
+        }
+        .build()
+    }
+}
+
+impl Decode for Answer {
+    const BYTES_MAX: usize = Outcome::BYTES_MAX + 256;
+
+    fn from_value(value: Value) -> Result<Self, DecodeError> {
+        let mut fields = Fields::open(value)?;
+        let id = fields.item(0, "id")?;
+        let result = match fields.optional_item(1, "outcome")? {
+            Some(outcome) => Ok(outcome),
+            None => Err(fields.item(2, "failure")?),
+        };
+        fields.close()?;
+        Ok(Self { id, result })
     }
 }
 
