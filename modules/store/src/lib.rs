@@ -12,6 +12,7 @@
 
 mod engine;
 mod memory;
+mod postgres;
 mod queue;
 mod read;
 mod refusal;
@@ -20,4 +21,5 @@ mod sqlite;
 mod sum;
 
 pub use memory::MemoryArchive;
+pub use postgres::{PostgresArchive, PostgresOpenError, PostgresOptions};
 pub use sqlite::{OpenError, SqliteArchive, SqliteOptions};

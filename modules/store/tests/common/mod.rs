@@ -4,7 +4,6 @@
 
 use semper_core::hash::Digest;
 use semper_core::time::Time;
-use semper_store::SqliteArchive;
 use semper_support::archive::{Archive, Commit, Consumed, Fact, NewEvidence, NewOutgoing, PutState, SetTimer};
 
 /// One of everything, all told apart by `n`, so that a half commit shows. `padding` bytes are added to each value.
@@ -35,7 +34,7 @@ pub(crate) fn numbered(n: u64, padding: usize) -> Commit {
 ///
 /// # Panics
 /// A part of it is there, or something else is in its place.
-pub(crate) async fn holds(archive: &SqliteArchive, n: u64, padding: usize) -> bool {
+pub(crate) async fn holds(archive: &dyn Archive, n: u64, padding: usize) -> bool {
     let (key, commit) = (n.to_be_bytes(), numbered(n, padding));
     let value = value(n, padding);
     let state = archive.state(&key).await.unwrap();
