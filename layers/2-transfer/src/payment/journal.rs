@@ -19,7 +19,7 @@
 
 use semper_core::cbor::{Decode, DecodeError, Encode, Fields, Value, record};
 use semper_core::time::Time;
-use semper_support::archive::{Commit, MachineKey, NewEvidence, PutState, StoredState};
+use semper_support::archive::{Archive, Commit, MachineKey, NewEvidence, PutState, ReadError};
 use semper_support::engine::EvidenceKind;
 
 use super::module::{Context, Event, Module, Next, Purse, STAGE_MAX, Step, StepError};
@@ -100,14 +100,6 @@ impl Entry {
         let entry = Self { touched: context.now, stage, next: Some(next), ..self };
         Ok(Advance { entry, changes, evidence })
     }
-
-    /// Reads a stored entry.
-    ///
-    /// # Errors
-    /// The stored bytes are damaged.
-    pub fn read(stored: &StoredState) -> Result<Self, DecodeError> {
-        Self::from_bytes(&stored.bytes)
-    }
 }
 
 /// A step that was taken and is not stored yet.
@@ -160,6 +152,43 @@ pub struct Versions {
     pub entry: u64,
     /// Of the purse.
     pub purse: u64,
+}
+
+/// Pages in which a purse's records are read.
+const PAGE: usize = 1024;
+
+/// The operation as it is stored, and its version.
+///
+/// # Errors
+/// Storage failed, or the stored entry is damaged.
+pub async fn load_entry(archive: &dyn Archive, id: &OperationId) -> Result<Option<(Entry, u64)>, ReadError> {
+    let Some(stored) = archive.state(&Entry::key(id)).await? else { return Ok(None) };
+    let entry = Entry::from_bytes(&stored.bytes).map_err(|e| ReadError(format!("operation {id}: {e}")))?;
+    Ok(Some((entry, stored.version)))
+}
+
+/// The purse as it is stored, with its records, and its version.
+///
+/// A step that is stored meanwhile makes the version too old for the next commit, never the records wrong.
+///
+/// # Errors
+/// Storage failed, or the stored purse is damaged.
+pub async fn load_purse(archive: &dyn Archive, id: &PurseId) -> Result<Option<(Purse, u64)>, ReadError> {
+    let Some(stored) = archive.state(&purse_key(id)).await? else { return Ok(None) };
+    let mut purse = Purse::from_bytes(&stored.bytes).map_err(|e| ReadError(format!("purse {id}: {e}")))?;
+    let mut after = id.as_bytes().to_vec();
+    loop {
+        let page = archive.records(PURSE_SPACE, Some(&after), PAGE).await?;
+        let full = page.len() == PAGE;
+        for (key, value) in page {
+            let Some(rest) = key.strip_prefix(id.as_bytes()) else { return Ok(Some((purse, stored.version))) };
+            purse.records.insert(rest.to_vec(), value);
+            after = key;
+        }
+        if !full {
+            return Ok(Some((purse, stored.version)));
+        }
+    }
 }
 
 /// The key of a purse's state.

@@ -15,6 +15,8 @@
 //! Start reading at [`module`]. Source: `spec/payment.md`; DESIGN §7; the generic payment service of SEMPER.
 
 pub mod claim;
+#[cfg(feature = "contract")]
+pub mod contract;
 pub mod journal;
 pub mod means;
 pub mod module;

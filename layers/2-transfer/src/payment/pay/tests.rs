@@ -149,7 +149,7 @@ fn a_payment_ends_with_a_receipt_on_both_sides() {
 #[test]
 fn the_means_is_the_one_that_both_lists_give() {
     let [mint, bank] = [means("ecash", "mint"), means("account", "bank")];
-    let (payer, _, request) = requested(&[mint.clone(), bank.clone()], &[bank.clone()]);
+    let (payer, _, request) = requested(&[mint.clone(), bank.clone()], std::slice::from_ref(&bank));
     let paying = handle(payer.clone(), Input::Message(request.clone())).unwrap();
     assert_eq!(operation(&paying).purse, PurseId::from_array([1; 16]));
 
