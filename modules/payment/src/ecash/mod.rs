@@ -6,9 +6,11 @@
 //! | [`keyset`] | keysets, derived from the mint's seed |
 //! | [`condition`] | what a coin demands of whoever spends it, checked and made |
 //! | [`mint`] | the mint: decisions over an archive, and its HTTP |
+//! | [`mint`] | the mint: decisions over an archive, and its HTTP |
 //!
 //! Types on the wire are those of the crate [`cashu`]. Source: the NUTs of the Cashu protocol, `spec/ecash.md`.
 
 pub mod condition;
 pub mod crypto;
 pub mod keyset;
+pub mod mint;
