@@ -91,6 +91,8 @@ kinds! {
     Booking = "booking";
     /// A bank's statement of account.
     AccountStatement = "account-statement";
+    /// A bank's description of itself: its keys and its terms.
+    BankTerms = "bank-terms";
 }
 
 impl Kind {
