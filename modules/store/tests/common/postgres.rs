@@ -1,4 +1,5 @@
 //! Real PostgreSQL servers for tests: each in a directory of its own on a free port of 127.0.0.1, gone when the test process is gone.
+#![allow(dead_code, reason = "the bench uses a part")]
 
 use std::fs;
 use std::net::TcpListener;
@@ -90,6 +91,7 @@ impl Server {
             if server.run() {
                 return server;
             }
+            server.root = PathBuf::new();
         }
         panic!("no server could be started: {}", fs::read_to_string(root.join("log")).unwrap_or_default());
     }
@@ -130,6 +132,8 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.end_keeper();
+        // If it was killed before, the keeper has left the files.
+        let _ = fs::remove_dir_all(&self.root);
     }
 }
 
