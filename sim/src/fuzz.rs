@@ -83,6 +83,6 @@ fn again<T: Decode + Encode>(input: &[u8]) -> bool {
 fn folder(input: &[u8]) -> bool {
     let Ok(folder) = Folder::from_bytes(input) else { return false };
     assert_eq!(folder.to_bytes(), input, "two encodings of one folder");
-    let _ = evidence::verify(&Oracle::new([0; 32]), &folder);
+    let _ = evidence::verify(&Oracle::new([0; 32]), &[], &folder);
     true
 }

@@ -553,7 +553,7 @@ impl World {
             let kind = EvidenceKind::from_name(&kept.item.kind).ok_or("an unknown kind of evidence")?;
             items.push(item(kind, kept.item.bytes));
         }
-        let report = evidence::verify(&self.cast.oracle, &Folder { deal: DealId::from_array([0; 16]), items });
+        let report = evidence::verify(&self.cast.oracle, &[], &Folder { deal: DealId::from_array([0; 16]), items });
         let standing = report.contracts.first().map(|contract| &contract.standing);
         let fits = match ending {
             Ending::Success => matches!(standing, Some(Standing::Complete | Standing::Resolved { .. })),
@@ -636,5 +636,6 @@ fn label(input: &Input) -> String {
         Input::Timer(name) => format!("timer {name}"),
         Input::GiveUp => "give up".to_owned(),
         Input::Delivered => "delivered".to_owned(),
+        Input::Operated(_) => "operated".to_owned(),
     }
 }

@@ -70,7 +70,7 @@ fn report(cast: &Cast, core: &Core, statements: &[&Signed]) -> evidence::Report 
     let mut items = vec![item(EvidenceKind::Core, core.to_bytes())];
     items.extend([&o, &r, cast.arbiter.key_set()].map(|keys| item(EvidenceKind::KeySet, keys.to_bytes())));
     items.extend(statements.iter().map(|signed| item(EvidenceKind::Statement, signed.bytes().to_vec())));
-    evidence::verify(&cast.oracle, &Folder { deal: DealId::from_array([0; 16]), items })
+    evidence::verify(&cast.oracle, &[], &Folder { deal: DealId::from_array([0; 16]), items })
 }
 
 // A receipt of the log that were good for another verdict, or under another key, would let the arbiter show a log to each party.

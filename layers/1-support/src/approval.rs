@@ -45,6 +45,15 @@ pub enum Exhibit {
         /// The encoded container.
         container: Vec<u8>,
     },
+    /// A payment: the payee's signed request, and what opens the order's hash.
+    Payment {
+        /// The signed request.
+        request: Vec<u8>,
+        /// The salt of the hash.
+        salt: [u8; 32],
+    },
+    /// Nothing but the statement itself, which the holder of the keys puts into words.
+    Statement,
     /// A step that follows from a contract the user has approved (final, abort, resolve): nothing new is asked.
     Consequence,
 }

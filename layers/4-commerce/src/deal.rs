@@ -3,10 +3,11 @@
 //! To its driver it is an engine like any other: the same inputs and effects. What it adds is the order of the steps, what each
 //! step hands to the next, and what the user is shown for a signature.
 
+use semper_core::amount::Amount;
 use semper_core::cbor::{Decode, DecodeError, Encode, Fields, Problem, Value, record};
 use semper_core::container::Container;
 use semper_core::contract::Core;
-use semper_core::cose::{Draft, Kind};
+use semper_core::cose::{Draft, Kind, Signed};
 use semper_core::ids::{DealId, KeySetId};
 use semper_core::machine::{Blame, Env, Fault, Machine, Step};
 use semper_core::party::{KeySet, Role};
@@ -15,13 +16,18 @@ use semper_exchange::c2::{C2, C2Error, DEADLINE, Run, RunError};
 use semper_support::approval::Exhibit;
 use semper_support::channel::MESSAGE_BYTES_MAX;
 use semper_support::engine::{Effect, Ending, EvidenceKind, Input};
+use semper_transfer::payment::means::PayerAnonymity;
+use semper_transfer::payment::pay::{self, Offered, Pay, PayError, Setting};
 use semper_transfer::tx::{Sides, Tx, TxError};
 
-use crate::plan::{Action, MAIL, Plan, SIGN};
+use crate::plan::{Action, MAIL, PAY, Plan, SIGN};
 use crate::proposal::{Agreement, Proposal, ProposalError};
 
 /// Timer: how long a proposal waits for its originator's promise.
 pub const OFFER: &str = "offer";
+
+/// Every timer that a deal sets.
+pub const TIMERS: [&str; 4] = [semper_exchange::c2::PATIENCE, DEADLINE, OFFER, pay::PATIENCE];
 
 /// What travels between the parties of a deal.
 ///
@@ -78,6 +84,35 @@ pub struct Between {
 enum Engine {
     Tx(Box<Tx>),
     C2(Box<C2>),
+    Pay(Box<Pay>),
+}
+
+/// What this party accepts in a deal that somebody else opens.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Accepts {
+    /// The arbiters; at most [`ARBITERS_MAX`].
+    pub arbiters: Vec<KeySet>,
+    /// The purses in which it takes money, the one it likes best first; at most 32.
+    pub purses: Vec<Offered>,
+    /// How long it waits for each message of the peer.
+    pub patience: Seconds,
+}
+
+/// A payment, as its payer wants it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PaymentTerms {
+    /// How much.
+    pub amount: Amount,
+    /// What for, in one line.
+    pub purpose: String,
+    /// What must stay unknown about the payer.
+    pub anonymity: PayerAnonymity,
+    /// The payer's purses, the one it likes best first; at most 32.
+    pub purses: Vec<Offered>,
+    /// How long the payer waits for each message.
+    pub patience: Seconds,
+    /// 32 random bytes.
+    pub salt: [u8; 32],
 }
 
 /// What a deal waits for.
@@ -89,6 +124,8 @@ pub enum WaitsFor {
     Peer,
     /// The arbiter.
     Arbiter,
+    /// A means of payment: its issuer, or its user's approval.
+    Payment,
     /// Nothing: it has ended.
     Nothing,
 }
@@ -123,6 +160,9 @@ pub enum DealError {
     /// The transfer engine refuses.
     #[error("{0}")]
     Transfer(TxError),
+    /// The payment engine refuses.
+    #[error("{0}")]
+    Pay(PayError),
     /// The input cannot occur in this state: a bug of the driver.
     #[error("{0} cannot occur now")]
     OutOfPlace(&'static str),
@@ -136,6 +176,7 @@ impl Blame for DealError {
             DealError::TooEarly { .. } => Fault::Environment,
             DealError::Sign(error) => error.fault(),
             DealError::Transfer(error) => error.fault(),
+            DealError::Pay(error) => error.fault(),
             DealError::OutOfPlace(_) => Fault::Misuse,
         }
     }
@@ -198,17 +239,35 @@ impl Deal {
         Self::originator(id, &MAIL, me, peer, container)
     }
 
-    /// The responder's side of a deal that somebody opens, who says to be `peer`. `arbiters` are those that this party accepts.
-    pub fn opened(
-        id: DealId,
-        plan: &'static Plan,
-        me: KeySet,
-        peer: KeySet,
-        arbiters: Vec<KeySet>,
-        patience: Seconds,
-    ) -> Self {
+    /// The originator's side of a deal that pays `peer`. Begins with [`Input::Begin`].
+    pub fn pay(id: DealId, me: KeySet, peer: KeySet, terms: PaymentTerms) -> Self {
+        let PaymentTerms { amount, purpose, anonymity, purses, patience, salt } = terms;
+        let setting = Setting { deal: id, payer: me.clone(), payee: peer.clone(), purses, patience };
+        let engine = Engine::Pay(Box::new(Pay::payer(setting, amount, purpose, anonymity, salt)));
+        let sides = Between { me, peer, role: Role::ORIGINATOR };
+        Self {
+            id,
+            plan: &PAY,
+            sides,
+            arbiters: Vec::new(),
+            patience,
+            agreement: None,
+            engines: vec![engine],
+            ending: None,
+        }
+    }
+
+    /// The responder's side of a deal that somebody opens, who says to be `peer`.
+    pub fn opened(id: DealId, plan: &'static Plan, me: KeySet, peer: KeySet, accepts: Accepts) -> Self {
+        let Accepts { arbiters, purses, patience } = accepts;
         let sides = Between { me, peer, role: Role::RESPONDER };
-        let engine = Engine::Tx(Box::new(Tx::receiver(sides.transfer())));
+        let engine = match plan.steps[0].action {
+            Action::Pay => {
+                let (payer, payee) = (sides.peer.clone(), sides.me.clone());
+                Engine::Pay(Box::new(Pay::payee(Setting { deal: id, payer, payee, purses, patience })))
+            }
+            Action::Propose | Action::Sign | Action::Deliver => Engine::Tx(Box::new(Tx::receiver(sides.transfer()))),
+        };
         Self { id, plan, sides, arbiters, patience, agreement: None, engines: vec![engine], ending: None }
     }
 
@@ -250,8 +309,25 @@ impl Deal {
         let state = match self.running() {
             Engine::Tx(tx) => tx.state_name(),
             Engine::C2(c2) => c2.state_name(),
+            Engine::Pay(pay) => pay.state_name(),
         };
         (step, state)
+    }
+
+    /// What is paid and what for, if this is a payment and it is known here.
+    pub fn payment(&self) -> Option<(Amount, String)> {
+        match self.running() {
+            Engine::Pay(pay) => pay.about(),
+            Engine::Tx(_) | Engine::C2(_) => None,
+        }
+    }
+
+    /// How a payment ended, in words, if this is one and it has.
+    pub fn remark(&self) -> Option<&str> {
+        match self.running() {
+            Engine::Pay(pay) => pay.ending().map(|(_, why)| why),
+            Engine::Tx(_) | Engine::C2(_) => None,
+        }
     }
 
     /// What the deal waits for.
@@ -274,6 +350,8 @@ impl Deal {
                 C2::AwaitPeerPromise { .. } | C2::AwaitPeerFinal { .. } => WaitsFor::Peer,
                 C2::AwaitVerdict { .. } | C2::Ended { .. } => WaitsFor::Arbiter,
             },
+            Engine::Pay(pay) if pay.waits_for_peer() => WaitsFor::Peer,
+            Engine::Pay(_) => WaitsFor::Payment,
         }
     }
 
@@ -310,10 +388,14 @@ impl Deal {
                 Effect::Keep { kind: EvidenceKind::Container, bytes } => {
                     match self.plan.steps[index].action {
                         Action::Propose => self.propose(&bytes, out)?,
-                        Action::Deliver | Action::Sign => {
+                        Action::Deliver | Action::Sign | Action::Pay => {
                             out.push(Effect::Keep { kind: EvidenceKind::Container, bytes });
                         }
                     }
+                    out.extend(self.identities());
+                }
+                Effect::Keep { kind: EvidenceKind::Statement, bytes } if is_request(&bytes) => {
+                    out.push(Effect::Keep { kind: EvidenceKind::Statement, bytes });
                     out.extend(self.identities());
                 }
                 Effect::Ended(ending) if was_running => ended = Some(ending),
@@ -382,6 +464,11 @@ impl Deal {
     }
 }
 
+/// Whether a statement is what a payment's evidence begins with.
+fn is_request(statement: &[u8]) -> bool {
+    Signed::from_bytes(statement).is_ok_and(|signed| signed.kind() == Kind::PaymentRequest)
+}
+
 impl Between {
     fn transfer(&self) -> Sides {
         let (me, peer) = (self.me.clone(), self.peer.clone());
@@ -404,6 +491,10 @@ impl Engine {
                 .handle(env, input)
                 .map(|step| (Engine::C2(Box::new(step.state)), step.effects))
                 .map_err(DealError::Sign),
+            Engine::Pay(pay) => pay
+                .handle(env, input)
+                .map(|step| (Engine::Pay(Box::new(step.state)), step.effects))
+                .map_err(DealError::Pay),
         }
     }
 }
@@ -440,7 +531,7 @@ impl Decode for Opening {
 /// ```text
 /// deal = { 0: 1, 1: id, 2: plan, 3: role, 4: our key set, 5: the peer's, 6: [* arbiter's key set], 7: patience, ? 8: agreement,
 ///          9: [+ engine], ? 10: ending }
-/// engine = { 0: tx } / { 1: c2 }
+/// engine = { 0: tx } / { 1: c2 } / { 2: pay }
 /// ```
 impl Encode for Deal {
     fn to_value(&self) -> Value {
@@ -492,6 +583,7 @@ impl Encode for Engine {
         match self {
             Engine::Tx(tx) => record().put_item(0, &**tx),
             Engine::C2(c2) => record().put_item(1, &**c2),
+            Engine::Pay(pay) => record().put_item(2, &**pay),
         }
         .build()
     }
@@ -500,11 +592,13 @@ impl Encode for Engine {
 impl Decode for Engine {
     fn from_value(value: Value) -> Result<Self, DecodeError> {
         let mut fields = Fields::open(value)?;
-        let (tx, c2) = (fields.optional_item(0, "tx")?, fields.optional_item(1, "c2")?);
+        let (tx, c2, pay) =
+            (fields.optional_item(0, "tx")?, fields.optional_item(1, "c2")?, fields.optional_item(2, "pay")?);
         fields.close()?;
-        match (tx, c2) {
-            (Some(tx), None) => Ok(Engine::Tx(Box::new(tx))),
-            (None, Some(c2)) => Ok(Engine::C2(Box::new(c2))),
+        match (tx, c2, pay) {
+            (Some(tx), None, None) => Ok(Engine::Tx(Box::new(tx))),
+            (None, Some(c2), None) => Ok(Engine::C2(Box::new(c2))),
+            (None, None, Some(pay)) => Ok(Engine::Pay(Box::new(pay))),
             _ => Err(DecodeError::field("engine", Problem::Missing)),
         }
     }

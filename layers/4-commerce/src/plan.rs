@@ -32,6 +32,8 @@ pub enum Action {
     Sign,
     /// The originator sends a container for the responder to keep (TX).
     Deliver,
+    /// The originator pays the responder (PAY).
+    Pay,
 }
 
 /// Sign a contract.
@@ -43,8 +45,11 @@ pub const SIGN: Plan = Plan {
 /// Send something and have it acknowledged.
 pub const MAIL: Plan = Plan { name: "mail/1", steps: &[PlanStep { name: "deliver", action: Action::Deliver }] };
 
+/// Pay somebody.
+pub const PAY: Plan = Plan { name: "pay/1", steps: &[PlanStep { name: "pay", action: Action::Pay }] };
+
 /// Every plan that this version knows.
-pub const ALL: &[&Plan] = &[&SIGN, &MAIL];
+pub const ALL: &[&Plan] = &[&SIGN, &MAIL, &PAY];
 
 impl Encode for &'static Plan {
     fn to_value(&self) -> Value {

@@ -11,6 +11,7 @@ use rustls_pki_types::CertificateDer;
 use semper_support::channel::PostError;
 
 use crate::problem::{PROBLEM_TYPE, Problem, ProblemKind};
+use crate::service::ServiceAnswer;
 
 /// Largest refusal that is read, in bytes.
 const PROBLEM_BYTES_MAX: usize = 16 * 1024;
@@ -102,11 +103,7 @@ impl Client {
         expected: &'static str,
         longer: Duration,
     ) -> Result<Vec<u8>, Failed> {
-        let url = check_url(url)?;
-        if is_onion(&url) && !self.has_proxy {
-            // Looking the name up would tell the resolver what nobody is to know.
-            return Err(unusable("an .onion address is reached through a Tor proxy only").into());
-        }
+        let url = self.reachable(url)?;
         let patience = self.patience.saturating_add(longer);
         let request = self.http.post(url).header(CONTENT_TYPE, content_type).timeout(patience).body(body);
         let response = request.send().await.map_err(not_sent)?;
@@ -117,6 +114,30 @@ impl Client {
             return Err(misbehaved(format!("answered with another content type than {expected}")).into());
         }
         read(response, self.answer_bytes_max).await.map_err(Failed::from)
+    }
+
+    /// Asks once and gives the answer, whatever it says; one that says to come again later is none.
+    pub(crate) async fn ask(&self, url: &str, body: Option<(&str, &[u8])>) -> Result<ServiceAnswer, PostError> {
+        let url = self.reachable(url)?;
+        let request = match body {
+            None => self.http.get(url),
+            Some((media_type, body)) => self.http.post(url).header(CONTENT_TYPE, media_type).body(body.to_vec()),
+        };
+        let response = request.timeout(self.patience).send().await.map_err(|error| not_sent(error).error)?;
+        let status = response.status();
+        if is_temporary(status) {
+            return Err(PostError::Unreachable(format!("the server answered {status}")));
+        }
+        Ok(ServiceAnswer { status: status.as_u16(), body: read(response, self.answer_bytes_max).await? })
+    }
+
+    fn reachable(&self, url: &str) -> Result<Url, PostError> {
+        let url = check_url(url)?;
+        if is_onion(&url) && !self.has_proxy {
+            // Looking the name up would tell the resolver what nobody is to know.
+            return Err(unusable("an .onion address is reached through a Tor proxy only"));
+        }
+        Ok(url)
     }
 }
 
@@ -135,7 +156,7 @@ fn tls(anchors: &[CertificateDer<'static>]) -> Result<ClientConfig, PostError> {
 }
 
 /// Plain HTTP would show everybody on the way who talks to whom: it is used only where nobody is on the way, or Tor is.
-fn check_url(text: &str) -> Result<Url, PostError> {
+pub(crate) fn check_url(text: &str) -> Result<Url, PostError> {
     if text.len() > URL_BYTES_MAX {
         return Err(unusable("the address is longer than 2048 bytes"));
     }

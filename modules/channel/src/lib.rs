@@ -28,6 +28,7 @@ mod problem;
 mod relay;
 mod reply;
 mod server;
+mod service;
 
 pub use client::ClientOptions;
 pub use envelope::{ANSWER_TYPE, SEALED_TYPE};
@@ -41,6 +42,7 @@ pub use relay::{
 };
 pub use reply::ReplySecret;
 pub use server::{ServeError, Server, ServerOptions, Transport};
+pub use service::{ServiceAnswer, ServiceClient};
 
 /// Where the time comes from: the system's clock in production, a hand-set one in tests.
 pub type Clock = Arc<dyn Fn() -> Time + Send + Sync>;

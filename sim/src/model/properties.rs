@@ -206,7 +206,7 @@ fn standing_fits(world: &World, session: &Session, ending: Ending) -> bool {
         item(kind, bytes)
     }));
     let folder = Folder { deal: DealId::from_array([0; 16]), items };
-    let report = evidence::verify(&world.cast.oracle, &folder);
+    let report = evidence::verify(&world.cast.oracle, &[], &folder);
     let Some(contract) = report.contracts.first() else { return false };
     match ending {
         Ending::Success => matches!(contract.standing, Standing::Complete | Standing::Resolved { .. }),

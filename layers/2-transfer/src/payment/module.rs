@@ -67,6 +67,18 @@ pub trait Module: Send + Sync {
         event: Event,
     ) -> Result<Step, StepError>;
 
+    /// Where money can be sent to from outside, with a reference that its receiver recognises it by; `None` where that is not
+    /// possible.
+    fn address(&self, _purse: &Purse, _reference: &str) -> Option<String> {
+        None
+    }
+
+    /// A statement of this system in plain words, for the user who is asked to sign it: who, what, how much, until when. `None` for
+    /// statements of others, and for those that bind to nothing.
+    fn describe(&self, _draft: &Draft) -> Option<String> {
+        None
+    }
+
     /// Whether `proof` proves `claim`; a pure function of its arguments, for a stranger.
     fn judge(&self, verify: &dyn Verify, claim: &Claim, proof: &Proof) -> Finding;
 }

@@ -159,6 +159,8 @@ impl Machine for C2 {
             Input::Timer(_) | Input::GiveUp => Ok(self.give_up()),
             // A receipt says that a message arrived, not that it was read: it moves nothing.
             Input::Delivered => Ok(Step::to(self)),
+            // A signed contract moves no money.
+            Input::Operated(_) => Err(C2Error::OutOfPlace { state: self.state_name(), input: "operated" }),
         }
     }
 }

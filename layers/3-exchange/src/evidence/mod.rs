@@ -11,5 +11,5 @@ mod report;
 mod verify;
 
 pub use folder::{Folder, ITEMS_MAX, Item};
-pub use report::{Contract, Finding, Receipt, Report, Standing, Transfer};
+pub use report::{Contract, Finding, Payment, Receipt, Report, Standing, Transfer};
 pub use verify::verify;

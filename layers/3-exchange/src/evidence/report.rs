@@ -9,6 +9,7 @@ use semper_core::ids::{Cid, ContainerId, DealId, KeySetId, StatementId};
 use semper_core::party::{KeySet, Role};
 use semper_core::time::Time;
 use semper_support::engine::EvidenceKind;
+use semper_transfer::payment::statement::PaymentRequest;
 
 /// What a folder proves, and what is wrong with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub struct Report {
     pub contracts: Vec<Contract>,
     /// The transfers, counted by container.
     pub transfers: Vec<Transfer>,
+    /// The payments, counted by the payee's request.
+    pub payments: Vec<Payment>,
     /// The key sets that appear, for whoever knows or certifies whose they are.
     pub key_sets: Vec<KeySet>,
     /// What is missing, does not fit, or shows misconduct.
@@ -77,6 +80,19 @@ pub struct Transfer {
     pub receipt: Option<Receipt>,
 }
 
+/// One payment, as its payee asked for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Payment {
+    /// What was asked for.
+    pub request: PaymentRequest,
+    /// Who asked for it.
+    pub payee: KeySetId,
+    /// When the payee gave a receipt for exactly this, if it did.
+    pub receipt: Option<Time>,
+    /// What else proves that it was made, in words: the issuer's confirmation, the payee's key on the coins.
+    pub proof: Option<String>,
+}
+
 /// A signed acknowledgement.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Receipt {
@@ -119,6 +135,13 @@ pub enum Finding {
     LogReceipt {
         /// Its place in the folder, from 0.
         item: usize,
+    },
+    /// A proof of payment that proves none of the payments in this folder.
+    PaymentProof {
+        /// Its place in the folder, from 0.
+        item: usize,
+        /// Why not.
+        reason: String,
     },
     /// A file that a contract names is not in the folder.
     MissingFile {
@@ -166,6 +189,13 @@ impl Report {
     }
 }
 
+impl Payment {
+    /// Whether the folder proves that it was made.
+    pub fn is_proven(&self) -> bool {
+        self.receipt.is_some() || self.proof.is_some()
+    }
+}
+
 impl fmt::Display for Standing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -192,6 +222,7 @@ impl fmt::Display for Finding {
             Finding::LogReceipt { item } => {
                 write!(f, "item {item} is a log receipt that fits no verdict in this folder")
             }
+            Finding::PaymentProof { item, reason } => write!(f, "item {item} proves no payment: {reason}"),
             Finding::MissingFile { cid, file } => {
                 write!(f, "the file with hash {file}, which contract {cid} names, is not in the folder")
             }

@@ -13,8 +13,11 @@ use semper_core::party::{KeySet, Role};
 use semper_core::signature::{Verify, verify as verify_statement};
 use semper_core::template::Template;
 use semper_support::engine::EvidenceKind;
+use semper_transfer::payment::Module;
+use semper_transfer::payment::claim::{Claim, Finding as Judged, Proof};
+use semper_transfer::payment::statement::{PaymentOrder, PaymentReceipt, PaymentRequest};
 
-use super::report::{self, Finding, Receipt, Report, Standing, Transfer};
+use super::report::{self, Finding, Payment, Receipt, Report, Standing, Transfer};
 use super::{Folder, Item};
 use crate::arbiter::log::LogReceipt;
 use crate::arbiter::request::{Abort, Resolve};
@@ -22,7 +25,9 @@ use crate::arbiter::verdict::{ClosedUnused, Outcome, Verdict};
 use crate::c2;
 
 /// Concludes what a folder proves. The same folder gives the same report, on every machine and at every time.
-pub fn verify(verifier: &dyn Verify, folder: &Folder) -> Report {
+///
+/// `systems` are the payment systems whose proofs can be judged; the proof of another one is a finding.
+pub fn verify(verifier: &dyn Verify, systems: &[&dyn Module], folder: &Folder) -> Report {
     let mut pool = Pool::default();
     for (index, item) in folder.items.iter().enumerate() {
         pool.take(index, item);
@@ -31,6 +36,7 @@ pub fn verify(verifier: &dyn Verify, folder: &Folder) -> Report {
     let contracts: Vec<_> = pool.cores.clone().into_values().map(|core| contract(verifier, &mut pool, core)).collect();
     let transfers: Vec<_> =
         pool.containers.clone().into_iter().map(|container| transfer(&mut pool, &container)).collect();
+    let payments = payments(verifier, systems, &mut pool);
     let strays = pool.statements.keys().filter(|id| !pool.used.contains(*id)).copied();
     let strays = strays.map(|statement| Finding::StrayStatement { statement });
     let named: BTreeSet<_> = contracts.iter().flat_map(|c| c.files.iter().map(|(file, _)| *file)).collect();
@@ -39,7 +45,7 @@ pub fn verify(verifier: &dyn Verify, folder: &Folder) -> Report {
     let unfit = pool.receipts.iter().map(|(item, _)| Finding::LogReceipt { item: *item });
     let findings = pool.findings.into_iter().chain(unfit).chain(strays).chain(stray_files).collect();
     let key_sets = pool.key_sets.into_values().collect();
-    Report { deal: folder.deal, contracts, transfers, key_sets, findings }
+    Report { deal: folder.deal, contracts, transfers, payments, key_sets, findings }
 }
 
 /// What a folder holds, sorted; statements only if their signatures are good.
@@ -55,6 +61,7 @@ struct Pool {
     containers: Vec<Container>,
     files: BTreeMap<Digest, usize>,
     receipts: Vec<(usize, LogReceipt)>,
+    proofs: Vec<(usize, Proof)>,
     findings: Vec<Finding>,
 }
 
@@ -97,6 +104,7 @@ impl Pool {
                 self.files.insert(information_hash(bytes), bytes.len());
             }
             EvidenceKind::LogReceipt => self.receipts.push((index, LogReceipt::from_bytes(bytes)?)),
+            EvidenceKind::Payment => self.proofs.push((index, Proof::from_bytes(bytes)?)),
             // Checked by whoever knows the authorities and inboxes: not part of what the parties said.
             EvidenceKind::Certificate | EvidenceKind::Receipt => {}
         }
@@ -131,6 +139,9 @@ impl Pool {
             Kind::Status => verify_statement::<ClosedUnused>(verifier, key_set, signed).map(drop),
             Kind::Container => verify_statement::<ContainerStatement>(verifier, key_set, signed).map(drop),
             Kind::Ack => verify_statement::<Ack>(verifier, key_set, signed).map(drop),
+            Kind::PaymentRequest => verify_statement::<PaymentRequest>(verifier, key_set, signed).map(drop),
+            Kind::PaymentOrder => verify_statement::<PaymentOrder>(verifier, key_set, signed).map(drop),
+            Kind::PaymentReceipt => verify_statement::<PaymentReceipt>(verifier, key_set, signed).map(drop),
             kind => return Some(format!("a {kind} proves nothing about a deal")),
         };
         result.err().map(|error| error.to_string())
@@ -238,6 +249,59 @@ fn text(pool: &mut Pool, core: &Core, cid: Cid) -> (Option<String>, Vec<Digest>)
             (None, Vec::new())
         }
     }
+}
+
+/// The payments that somebody asked for, each with what proves that it was made.
+fn payments(verifier: &dyn Verify, systems: &[&dyn Module], pool: &mut Pool) -> Vec<Payment> {
+    let signers: Vec<_> = pool.key_sets.keys().copied().collect();
+    // An order shows what its payer approved; what it is for is hidden in it by design.
+    for signer in &signers {
+        pool.said(*signer, |_: &PaymentOrder| true);
+    }
+    let mut payments = Vec::new();
+    for payee in signers {
+        for (id, request) in pool.said(payee, |_: &PaymentRequest| true) {
+            let fits = |r: &PaymentReceipt| (r.request, r.deal, r.amount) == (id, request.deal, request.amount);
+            let receipt = pool.said(payee, fits).first().map(|(_, receipt)| receipt.time);
+            let claim = Claim { deal: request.deal, payee, amount: request.amount, before: None };
+            let proof = proven(verifier, systems, pool, id, &claim);
+            payments.push(Payment { request, payee, receipt, proof });
+        }
+    }
+    let orphans = pool.proofs.drain(..).map(|(item, _)| Finding::PaymentProof {
+        item,
+        reason: "it is for no payment request in this folder".to_owned(),
+    });
+    pool.findings.extend(orphans);
+    payments
+}
+
+/// What proves the payment that `request` asks for, in words. Its proofs are taken out of the pool.
+fn proven(
+    verifier: &dyn Verify,
+    systems: &[&dyn Module],
+    pool: &mut Pool,
+    request: StatementId,
+    claim: &Claim,
+) -> Option<String> {
+    let (of_request, others) = pool.proofs.drain(..).partition(|(_, proof)| proof.request.id() == request);
+    pool.proofs = others;
+    let of_request: Vec<(usize, Proof)> = of_request;
+    let mut proven = None;
+    for (item, proof) in of_request {
+        let system = systems.iter().find(|system| system.system() == proof.system);
+        let reason = match system.map(|system| system.judge(verifier, claim, &proof)) {
+            Some(Judged::Proven { by }) => {
+                proven.get_or_insert(by);
+                continue;
+            }
+            Some(Judged::Refuted { by }) => by,
+            Some(Judged::Undecided { missing }) => missing,
+            None => format!("the payment system {} is not known here", proof.system),
+        };
+        pool.findings.push(Finding::PaymentProof { item, reason });
+    }
+    proven
 }
 
 fn transfer(pool: &mut Pool, container: &Container) -> Transfer {

@@ -56,7 +56,8 @@ fn originator() -> Deal {
 }
 
 fn responder(arbiters: Vec<KeySet>) -> Deal {
-    Deal::opened(DealId::from_array([7; 16]), &SIGN, keys(2), keys(1), arbiters, PATIENT)
+    let accepts = Accepts { arbiters, purses: Vec::new(), patience: PATIENT };
+    Deal::opened(DealId::from_array([7; 16]), &SIGN, keys(2), keys(1), accepts)
 }
 
 /// Takes a step, and checks that the state survives the disk.
