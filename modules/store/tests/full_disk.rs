@@ -69,7 +69,7 @@ async fn a_commit_that_does_not_fit_spoils_no_other() {
         let outcome = task.await.unwrap();
         let fits = n % 4 != 0;
         assert_eq!(outcome.is_ok(), fits, "{n}: {outcome:?}");
-        assert_eq!(common::holds(&archive, n, if fits { 10 } else { 1024 * 1024 }).await, fits);
+        assert_eq!(common::holds(&*archive, n, if fits { 10 } else { 1024 * 1024 }).await, fits);
     }
 }
 

@@ -157,7 +157,8 @@ async fn of_two_archives_on_one_database_exactly_one_task_wins_each_round() {
         for n in 0..TASKS {
             for (side, archive) in (0..).zip(&archives) {
                 let racer = n * 2 + side;
-                let fact = Fact { space: "serial".into(), key: round.to_be_bytes().into(), value: vec![racer as u8] };
+                let fact =
+                    Fact { space: "serial".into(), key: round.to_be_bytes().into(), value: racer.to_be_bytes().into() };
                 let mut commit = common::numbered(round * 1000 + racer, PADDING);
                 commit.facts.push(fact);
                 let archive = archive.clone();
@@ -170,8 +171,11 @@ async fn of_two_archives_on_one_database_exactly_one_task_wins_each_round() {
         won_by[usize::from(winner % 2 == 1)] += 1;
         for (racer, outcome) in &outcomes {
             if let Err(refused) = outcome {
-                let stands =
-                    Fact { space: "serial".into(), key: round.to_be_bytes().into(), value: vec![winner as u8] };
+                let stands = Fact {
+                    space: "serial".into(),
+                    key: round.to_be_bytes().into(),
+                    value: winner.to_be_bytes().into(),
+                };
                 assert_eq!(*refused, CommitError::Taken { stands });
             }
             let mine = archives[0].state(&(round * 1000 + racer).to_be_bytes()).await.unwrap();

@@ -80,7 +80,7 @@ pub(super) fn lost(why: &str) -> sqlx::Error {
 }
 
 /// The error's SQLSTATE: five characters.
-fn code(error: &sqlx::Error) -> Option<String> {
+pub(super) fn code(error: &sqlx::Error) -> Option<String> {
     let code = error.as_database_error()?.code()?;
     (code.len() == 5 && code.is_ascii()).then(|| code.into_owned())
 }

@@ -3,7 +3,7 @@
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tokio::time::Instant;
 
-use super::failure::{Pause, may_pass};
+use super::failure::{Pause, code, may_pass};
 use super::{PostgresOpenError, Server};
 
 /// Step `n` leads from version `n` to version `n + 1`. Steps that were released are never changed, only added to.
@@ -122,5 +122,5 @@ fn is_there_already(error: &sqlx::Error) -> bool {
 }
 
 fn has_code(error: &sqlx::Error, wanted: &str) -> bool {
-    error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == wanted)
+    code(error).is_some_and(|code| code == wanted)
 }

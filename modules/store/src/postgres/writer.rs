@@ -22,7 +22,7 @@ use super::schema::VERSION;
 use super::statements::Rows;
 use crate::queue::{Exit, Job, answer_all};
 use crate::refusal::refuse;
-use crate::rows::{Row, Step, rows};
+use crate::rows::{Column, Row, Step, rows};
 
 /// A commit that waits for a writer.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ impl Work {
         // Which keys collide must not be known outside.
         static HASH: LazyLock<RandomState> = LazyLock::new(RandomState::new);
         let rows = rows(&commit);
-        let bytes = rows.iter().flat_map(|row| &row.columns).map(|column| column.len()).sum();
+        let bytes = rows.iter().flat_map(|row| &row.columns).map(Column::len).sum();
         let keys = rows.iter().filter(|row| row.step != Step::AppendEvidence).map(Row::key);
         let touches = keys.map(|key| HASH.hash_one(key)).collect();
         Self { commit, touches, bytes }
