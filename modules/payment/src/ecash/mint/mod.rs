@@ -84,6 +84,8 @@ pub struct Settings {
     pub limits: Limits,
     /// What spending a coin of the first keysets costs, in thousandths of a minor unit.
     pub input_fee_ppk: u64,
+    /// Whether new keysets get identifiers of version 00, for wallets that understand no others (2025 and before).
+    pub legacy_ids: bool,
     /// How long a request to pay out waits for its payment before it is answered `PENDING`.
     pub melt_patience: Duration,
     /// How often unfinished payments are asked after.
@@ -99,6 +101,7 @@ impl Default for Settings {
             urls: Vec::new(),
             limits: Limits::default(),
             input_fee_ppk: 0,
+            legacy_ids: false,
             melt_patience: Duration::from_secs(30),
             poll: Duration::from_secs(5),
         }
@@ -172,7 +175,7 @@ impl Mint {
         let units: BTreeSet<Unit> = backends.iter().flat_map(|backend| backend.units()).copied().collect();
         for unit in units {
             if keysets.active(unit).is_none() {
-                keysets.rotate(&*archive, &seed, first_terms(unit, settings.input_fee_ppk)).await?;
+                keysets.rotate(&*archive, &seed, first_terms(unit, &settings)).await?;
             }
         }
         let cores = available_parallelism().map_or(1, NonZero::get);
@@ -201,7 +204,7 @@ impl Mint {
     /// # Errors
     /// [`MintError`]; `Commit(Taken)`: another server rotated at this moment.
     pub async fn rotate(&self, unit: Unit, input_fee_ppk: u64, final_expiry: Option<Time>) -> Result<Id, MintError> {
-        let terms = KeysetTerms { input_fee_ppk, final_expiry: final_expiry.map(Time::unix), ..first_terms(unit, 0) };
+        let terms = KeysetTerms { input_fee_ppk, final_expiry: final_expiry.map(Time::unix), ..first_terms(unit, &self.settings) };
         let mut keysets = Keysets::load(&*self.ledger.archive, &self.seed, &self.keysets()).await?;
         let id = keysets.rotate(&*self.ledger.archive, &self.seed, terms).await?;
         self.replace_keysets(keysets);
@@ -290,8 +293,9 @@ impl<T: DeserializeOwned> Sent<T> for Body {
     }
 }
 
-fn first_terms(unit: Unit, input_fee_ppk: u64) -> KeysetTerms {
-    KeysetTerms { unit, index: 0, input_fee_ppk, final_expiry: None, legacy_id: false }
+fn first_terms(unit: Unit, settings: &Settings) -> KeysetTerms {
+    let (input_fee_ppk, legacy_id) = (settings.input_fee_ppk, settings.legacy_ids);
+    KeysetTerms { unit, index: 0, input_fee_ppk, final_expiry: None, legacy_id }
 }
 
 fn check_methods(backends: &[Arc<dyn Backend>]) -> Result<(), MintError> {
