@@ -1,6 +1,7 @@
 //! What is outstanding, added up from the facts.
 
 use cashu::Id;
+use semper_support::archive::Fact;
 use serde::Serialize;
 
 use super::Mint;
@@ -45,30 +46,29 @@ impl Mint {
         for keyset in self.keysets().iter() {
             let id = keyset.id();
             let mut audit = KeysetAudit { keyset: id, unit: keyset.terms().unit, issued: 0, redeemed: 0, pending: 0 };
-            self.each(&signed_space(&id), async |_, value| self.add_signed(&mut audit, value).await).await?;
-            self.each(&spent_space(&id), async |_, value| self.add_spent(&mut audit, value).await).await?;
+            let mut after = None;
+            while let Some(page) = self.page(&signed_space(&id), &mut after).await? {
+                for fact in page {
+                    self.add_signed(&mut audit, &fact.value).await?;
+                }
+            }
+            let mut after = None;
+            while let Some(page) = self.page(&spent_space(&id), &mut after).await? {
+                for fact in page {
+                    self.add_spent(&mut audit, &fact.value).await?;
+                }
+            }
             audits.push(audit);
         }
         Ok(audits)
     }
 
-    async fn each(
-        &self,
-        space: &str,
-        mut take: impl AsyncFnMut(&[u8], &[u8]) -> Result<(), Refusal>,
-    ) -> Result<(), Refusal> {
-        let mut after: Option<Vec<u8>> = None;
-        loop {
-            let page =
-                self.ledger.archive.facts(space, after.as_deref(), PAGE).await.map_err(|error| reading(&error))?;
-            for fact in &page {
-                take(&fact.key, &fact.value).await?;
-            }
-            match page.last() {
-                Some(last) if page.len() == PAGE => after = Some(last.key.clone()),
-                _ => return Ok(()),
-            }
-        }
+    /// The facts after `after`, which is moved to the last of them; `None` when there are no more.
+    async fn page(&self, space: &str, after: &mut Option<Vec<u8>>) -> Result<Option<Vec<Fact>>, Refusal> {
+        let page = self.ledger.archive.facts(space, after.as_deref(), PAGE).await.map_err(|error| reading(&error))?;
+        let Some(last) = page.last() else { return Ok(None) };
+        *after = Some(last.key.clone());
+        Ok(Some(page))
     }
 
     async fn add_signed(&self, audit: &mut KeysetAudit, value: &[u8]) -> Result<(), Refusal> {
