@@ -57,6 +57,39 @@ pub struct Config {
     /// The longest pause between two attempts to reach an inbox, in seconds.
     #[serde(default = "Config::retry_max")]
     pub retry_max: u64,
+    /// What a mint needs to know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mint: Option<MintConfig>,
+    /// What a bank needs to know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bank: Option<BankConfig>,
+}
+
+/// What a mint needs to know.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MintConfig {
+    /// The bank where the mint has its account, in which the money behind the coins is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bank: Option<String>,
+    /// Whether coins are also made of nothing, for tests. The mint says so to everybody.
+    #[serde(default)]
+    pub test_money: bool,
+    /// What spending a coin costs, in thousandths of a minor unit.
+    #[serde(default)]
+    pub fee_ppk: u64,
+}
+
+/// What a bank needs to know.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BankConfig {
+    /// A file with the certification authority's certificate (DER): accounts are opened for names that it certifies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authority: Option<PathBuf>,
+    /// Whether accounts are opened for anybody, for tests.
+    #[serde(default)]
+    pub anyone: bool,
 }
 
 /// TLS for the inbox: files in PEM.
@@ -81,7 +114,20 @@ impl Config {
     /// The configuration that `semper init` writes.
     pub fn new(name: String, role: Role, listen: SocketAddr, address: Option<String>, relay: Option<String>) -> Self {
         let (patience, retry_max) = (Self::patience(), Self::retry_max());
-        Self { name, role, listen, address, relay, tls: None, anchors: None, proxy: None, patience, retry_max }
+        Self {
+            name,
+            role,
+            listen,
+            address,
+            relay,
+            tls: None,
+            anchors: None,
+            proxy: None,
+            patience,
+            retry_max,
+            mint: None,
+            bank: None,
+        }
     }
 
     /// Where others reach this process.
@@ -109,6 +155,10 @@ pub enum Role {
     Ca,
     /// A relay that keeps mailboxes for parties without an address.
     Relay,
+    /// A mint of e-cash.
+    Mint,
+    /// A bank with accounts.
+    Bank,
 }
 
 impl Role {
@@ -119,6 +169,8 @@ impl Role {
             Role::Arbiter => "arbiter",
             Role::Ca => "ca",
             Role::Relay => "relay",
+            Role::Mint => "mint",
+            Role::Bank => "bank",
         }
     }
 }
@@ -216,6 +268,14 @@ impl Home {
         write_private(&self.card_path(), card.as_bytes())
     }
 
+    /// Replaces the encrypted keys.
+    ///
+    /// # Errors
+    /// They cannot be written; the former ones stand.
+    pub fn set_keys(&self, keys: &[u8]) -> Result<()> {
+        write_private(&self.keys_path(), keys)
+    }
+
     /// How to reach the node that runs here, if one does.
     pub fn endpoint(&self) -> Option<Endpoint> {
         serde_json::from_slice(&fs::read(self.endpoint_path()).ok()?).ok()
@@ -250,6 +310,20 @@ fn make_private_dir(dir: &Path) -> Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true).mode(0o700);
     builder.create(dir).with_context(|| format!("cannot make the directory {}", dir.display()))
+}
+
+/// Writes a new file that only its owner can read.
+///
+/// # Errors
+/// There is a file of this name, or it cannot be written.
+pub fn write_new_private(path: &Path, bytes: &[u8]) -> Result<()> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let write = || -> std::io::Result<()> {
+        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+        file.write_all(bytes)?;
+        file.sync_all()
+    };
+    write().with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// Writes a file that only its owner can read, whole or not at all.

@@ -16,6 +16,7 @@ mod policy;
 mod roles;
 mod secrets;
 mod vault;
+mod wallet;
 
 use std::process::ExitCode;
 

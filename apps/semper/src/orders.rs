@@ -141,6 +141,7 @@ pub fn view(entry: &Entry) -> DealView {
         WaitsFor::Us => "us",
         WaitsFor::Peer => "peer",
         WaitsFor::Arbiter => "arbiter",
+        WaitsFor::Payment => "payment",
         WaitsFor::Nothing => "nothing",
     };
     DealView {
@@ -155,6 +156,7 @@ pub fn view(entry: &Entry) -> DealView {
         ending: deal.ending().map(Ending::name).map(str::to_owned),
         opened: entry.opened.unix(),
         cid: deal.agreement().map(|agreement| agreement.core.cid().to_string()),
+        remark: deal.remark().map(str::to_owned),
         trouble: entry.trouble.clone(),
         files: Vec::new(),
     }

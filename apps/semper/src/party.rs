@@ -12,7 +12,7 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 use semper_channel::{
     ClientOptions, Clock, HttpPost, InboxIdentity, Limits, Quota, Relay, RelayInbox, ReplySecret, Server,
-    ServerOptions, Transport, inbox,
+    ServerOptions, ServiceClient, Transport, inbox,
 };
 use semper_core::time::Seconds;
 use semper_crypto::{OpenKey, Sealer, SecretKeys, SystemRandom, Verifier};
@@ -20,6 +20,7 @@ use semper_store::SqliteArchive;
 use semper_support::archive::Archive;
 use semper_support::channel::Inbox;
 use semper_support::crypto::{Open, Randomness as _, Signer};
+use semper_transfer::payment::module::BODY_MAX;
 use semper_trust::card::ContactCard;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
@@ -30,10 +31,10 @@ use crate::control::Endpoint;
 use crate::control::client::Client;
 use crate::control::server::{Controlled, guarded, party_routes};
 use crate::home::{Announced, Config, Home, Role};
-use crate::node::{Node, Parts, Settings, now};
+use crate::node::{Node, Parts, Payments, Settings, Systems, now};
 use crate::policy::Policy;
-use crate::roles::arbiter::Arbiter;
 use crate::roles::ca::CaService;
+use crate::roles::{self, arbiter::Arbiter};
 use crate::secrets::Secrets;
 use crate::vault::{Purpose, Vault};
 
@@ -125,6 +126,14 @@ struct Made {
     party: Option<(Arc<Node>, Arc<Vault>)>,
 }
 
+/// The keys of a party, each with those who use it.
+struct PartyKeys {
+    vault: Arc<Vault>,
+    opener: OpenKey,
+    transport: SecretKeys,
+    replies: ReplySecret,
+}
+
 struct Starting {
     config: Config,
     archive: Arc<SqliteArchive>,
@@ -149,14 +158,18 @@ impl Starting {
 
     async fn role(&mut self, secrets: Secrets, policy: Option<Policy>, card: &str, listen: bool) -> Result<Made> {
         let archive: Arc<dyn Archive> = self.archive.clone();
-        let (signer, opener, transport, certificate, replies) = secrets.into_parts();
+        let Secrets { signer, inbox: opener, transport, certificate, replies, seed } = secrets;
         match self.config.role {
             Role::Party => {
-                let vault = Arc::new(Vault::new(Box::new(signer), archive.clone(), Purpose::Party, policy));
-                self.party(vault, Arc::new(opener), Arc::new(transport), replies, card, listen)
+                let systems: Systems = semper_payment::all(&seed).into();
+                let vault = Vault::new(Box::new(signer), archive, Purpose::Party, policy, systems.clone());
+                let keys =
+                    PartyKeys { vault: Arc::new(vault), opener, transport, replies: ReplySecret::from_array(*replies) };
+                self.party(keys, systems, card, listen)
             }
             Role::Arbiter => {
-                let vault = Arc::new(Vault::new(Box::new(signer), archive.clone(), Purpose::Arbiter, None));
+                let none: Systems = Arc::from([]);
+                let vault = Arc::new(Vault::new(Box::new(signer), archive.clone(), Purpose::Arbiter, None, none));
                 let arbiter = Arc::new(Arbiter::new(archive, vault, Arc::new(Verifier)));
                 let inbox = self.inbox(arbiter.clone(), Arc::new(opener), Arc::new(transport));
                 Ok(Made { public: inbox.merge(arbiter.routes()), control: Router::new(), party: None })
@@ -167,6 +180,14 @@ impl Starting {
                 let service = CaService::open(archive, verify, random, certificate, &self.config.name, &base).await?;
                 Ok(Made { public: service.routes(), control: service.operator_routes(), party: None })
             }
+            Role::Mint => {
+                let issuers = self.issuers()?;
+                let opened = roles::mint::open(&self.config, archive, &seed, Arc::new(signer), issuers).await?;
+                let (mint, stop) = (opened.mint, stopped(self.stopped.clone()));
+                self.tasks.spawn(async move { mint.run(stop).await });
+                Ok(Made { public: opened.public, control: opened.control, party: None })
+            }
+            Role::Bank => anyhow::bail!("no bank yet"),
             Role::Relay => {
                 let (url, quota) = (format!("{}/mail", self.config.base_url()), Quota::default());
                 let relay = Relay::open(archive, Arc::new(transport), Arc::new(Verifier), url, clock(), quota).await?;
@@ -177,15 +198,9 @@ impl Starting {
         }
     }
 
-    fn party(
-        &mut self,
-        vault: Arc<Vault>,
-        opener: Arc<OpenKey>,
-        transport: Arc<SecretKeys>,
-        replies: ReplySecret,
-        card: &str,
-        listen: bool,
-    ) -> Result<Made> {
+    fn party(&mut self, keys: PartyKeys, systems: Systems, card: &str, listen: bool) -> Result<Made> {
+        let PartyKeys { vault, opener, transport, replies } = keys;
+        let (opener, transport) = (Arc::new(opener), Arc::new(transport));
         let options = self.client_options()?;
         let random = Arc::new(SystemRandom);
         let post = HttpPost::new(Arc::new(Sealer), Arc::new(Verifier), random.clone(), replies, &options)?;
@@ -201,6 +216,7 @@ impl Starting {
             verify: Arc::new(Verifier),
             post: Arc::new(post),
             random: random.clone(),
+            payments: Payments::new(systems, Arc::new(self.issuers()?)),
         };
         let node = Node::new(parts, settings);
         self.tasks.spawn(node.clone().run(self.stopped.clone()));
@@ -220,6 +236,11 @@ impl Starting {
         Router::new().nest("/inbox", inbox(handler, identity, Limits::default()))
     }
 
+    /// The way to mints and banks; their answers may be larger than a receipt.
+    fn issuers(&self) -> Result<ServiceClient> {
+        Ok(ServiceClient::new(&ClientOptions { answer_bytes_max: BODY_MAX, ..self.client_options()? })?)
+    }
+
     fn client_options(&self) -> Result<ClientOptions> {
         let file = self.config.anchors.clone();
         let file = file.or_else(|| Some(SYSTEM_ANCHORS.into()).filter(|path: &std::path::PathBuf| path.exists()));
@@ -232,6 +253,11 @@ impl Starting {
         }
         Ok(ClientOptions { anchors, proxy: self.config.proxy.clone(), ..ClientOptions::default() })
     }
+}
+
+/// Ready when the process is to stop.
+async fn stopped(mut stop: watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stop| *stop).await;
 }
 
 fn clock() -> Clock {

@@ -3,26 +3,33 @@
 //! ```toml
 //! # What `semper up --yes --policy FILE` may sign. What no rule allows still waits for the user.
 //! [[allow]]
-//! what = "contract"                  # "contract", "mail" or "acknowledgement"
+//! what = "contract"                  # "contract", "mail", "acknowledgement", "payment" or "account"
 //! peer = "5f3c…"                     # key set of the other party; any if left out
 //! arbiter = "09ab…"                  # key set of the arbiter; any if left out
+//!
+//! [[allow]]
+//! what = "payment"
+//! up_to = "20.00 EUR"                # each payment; needed for payments
 //! ```
 
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use semper_core::amount::Amount;
 use semper_core::ids::KeySetId;
 use serde::Deserialize;
 
 /// What is to be signed, as far as a policy looks at it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Subject {
-    /// `contract`, `mail` or `acknowledgement`.
+    /// `contract`, `mail`, `acknowledgement`, `payment` or `account` (a request to a bank).
     pub kind: &'static str,
-    /// The other party of a contract.
+    /// The other party of a contract or payment.
     pub peer: Option<KeySetId>,
     /// The arbiter of a contract.
     pub arbiter: Option<KeySetId>,
+    /// The amount of a payment.
+    pub amount: Option<Amount>,
 }
 
 /// Rules under which the user is not asked.
@@ -36,6 +43,7 @@ struct Rule {
     what: String,
     peer: Option<KeySetId>,
     arbiter: Option<KeySetId>,
+    up_to: Option<Amount>,
 }
 
 #[derive(Deserialize)]
@@ -51,7 +59,10 @@ struct FileRule {
     what: String,
     peer: Option<String>,
     arbiter: Option<String>,
+    up_to: Option<String>,
 }
+
+const KINDS: [&str; 5] = ["contract", "mail", "acknowledgement", "payment", "account"];
 
 impl Policy {
     /// Reads a policy file.
@@ -72,10 +83,15 @@ impl Policy {
         };
         let mut rules = Vec::new();
         for rule in file.allow {
-            if !["contract", "mail", "acknowledgement"].contains(&rule.what.as_str()) {
-                bail!("a rule allows {:?}; known are contract, mail and acknowledgement", rule.what);
+            if !KINDS.contains(&rule.what.as_str()) {
+                bail!("a rule allows {:?}; known are {}", rule.what, KINDS.join(", "));
             }
-            rules.push(Rule { what: rule.what, peer: key_set(rule.peer)?, arbiter: key_set(rule.arbiter)? });
+            if (rule.what == "payment") != rule.up_to.is_some() {
+                bail!("a rule for payments, and no other, says up to which amount: up_to = \"20.00 EUR\"");
+            }
+            let up_to = rule.up_to.map(|text| Amount::parse(&text).with_context(|| format!("{text:?}"))).transpose()?;
+            let (peer, arbiter) = (key_set(rule.peer)?, key_set(rule.arbiter)?);
+            rules.push(Rule { what: rule.what, peer, arbiter, up_to });
         }
         Ok(Self { rules })
     }
@@ -86,6 +102,7 @@ impl Policy {
             rule.what == subject.kind
                 && (rule.peer.is_none() || rule.peer == subject.peer)
                 && (rule.arbiter.is_none() || rule.arbiter == subject.arbiter)
+                && rule.up_to.is_none_or(|most| subject.amount.is_some_and(|amount| most.minus(amount).is_ok()))
         })
     }
 }
@@ -105,11 +122,23 @@ mod tests {
     fn a_rule_allows_just_what_it_says() {
         let text = format!("[[allow]]\nwhat = \"contract\"\npeer = \"{}\"\n", key_set(1));
         let policy = Policy::parse(&text).unwrap();
-        let subject = |kind, peer| Subject { kind, peer, arbiter: None };
+        let subject = |kind, peer| Subject { kind, peer, ..Subject::default() };
         assert!(policy.allows(&subject("contract", Some(key_set(1)))));
         assert!(!policy.allows(&subject("contract", Some(key_set(2)))));
         assert!(!policy.allows(&subject("contract", None)));
         assert!(!policy.allows(&subject("mail", Some(key_set(1)))));
+    }
+
+    // A limit that is not applied spends what its user did not allow.
+    #[test]
+    fn a_payment_rule_has_a_limit() {
+        let policy = Policy::parse("[[allow]]\nwhat = \"payment\"\nup_to = \"20.00 EUR\"").unwrap();
+        let subject = |text| Subject { kind: "payment", amount: Amount::parse(text).ok(), ..Subject::default() };
+        assert!(policy.allows(&subject("20.00 EUR")));
+        for amount in ["20.01 EUR", "1.00 USD", "nothing"] {
+            assert!(!policy.allows(&subject(amount)), "{amount}");
+        }
+        assert!(Policy::parse("[[allow]]\nwhat = \"payment\"").is_err());
     }
 
     // A misspelt key would otherwise silently widen the rule to any peer.

@@ -2,11 +2,10 @@
 //!
 //! ```text
 //! secrets = { 0: 1, 1: signature keys, 2: inbox key, 3: transport keys, 4: certificate key (PKCS#8),
-//!             5: secret of the answers (32 bytes) }
+//!             5: secret of the answers (32 bytes), 6: seed of the money (32 bytes: 24 words) }
 //! ```
 
 use anyhow::{Context, Result};
-use semper_channel::ReplySecret;
 use semper_core::cbor::{Decode, DecodeError, Fields, Value, record};
 use semper_core::cose::Statement;
 use semper_core::domain;
@@ -25,11 +24,18 @@ use crate::node::now;
 
 /// All secret keys of one party or third party.
 pub struct Secrets {
-    signer: SecretKeys,
-    inbox: OpenKey,
-    transport: SecretKeys,
-    certificate: CertificateKey,
-    replies: Zeroizing<[u8; 32]>,
+    /// Signs what the party says.
+    pub signer: SecretKeys,
+    /// Opens what is sealed for the party.
+    pub inbox: OpenKey,
+    /// Signs the inbox's receipts.
+    pub transport: SecretKeys,
+    /// The key that certificates are about.
+    pub certificate: CertificateKey,
+    /// Opens the answers to the party's own messages.
+    pub replies: Zeroizing<[u8; 32]>,
+    /// Everything that a purse, a mint or a bank derives its secrets from.
+    pub seed: Zeroizing<[u8; 32]>,
 }
 
 impl Secrets {
@@ -38,10 +44,12 @@ impl Secrets {
     /// # Errors
     /// The system gives no random numbers.
     pub fn generate() -> Result<Self> {
-        let mut replies = Zeroizing::new([0; 32]);
+        let (mut replies, mut seed) = (Zeroizing::new([0; 32]), Zeroizing::new([0; 32]));
         SystemRandom.fill(&mut *replies)?;
+        SystemRandom.fill(&mut *seed)?;
         Ok(Self {
             replies,
+            seed,
             signer: SecretKeys::generate(Suite::Hybrid)?,
             inbox: OpenKey::generate(KemSuite::XWing)?,
             transport: SecretKeys::generate(Suite::Ed25519)?,
@@ -62,6 +70,7 @@ impl Secrets {
                 .put_bytes(3, &*self.transport.export())
                 .put_bytes(4, &*self.certificate.to_pkcs8())
                 .put_bytes(5, *self.replies)
+                .put_bytes(6, *self.seed)
                 .build()
                 .encode(),
         );
@@ -81,6 +90,7 @@ impl Secrets {
             transport: SecretKeys::import(&stored.transport)?,
             certificate: CertificateKey::from_pkcs8(&stored.certificate)?,
             replies: stored.replies,
+            seed: stored.seed,
         })
     }
 
@@ -143,12 +153,6 @@ impl Secrets {
         let signed = self.signer.sign(card.draft(key_set.suite(), key_set.id()))?;
         Ok(ContactCard::to_text(&signed))
     }
-
-    /// Gives the keys to those who use them: signature keys, inbox key, transport keys, certificate key, and the
-    /// secret of the answers.
-    pub fn into_parts(self) -> (SecretKeys, OpenKey, SecretKeys, CertificateKey, ReplySecret) {
-        (self.signer, self.inbox, self.transport, self.certificate, ReplySecret::from_array(*self.replies))
-    }
 }
 
 impl std::fmt::Debug for Secrets {
@@ -167,6 +171,7 @@ struct Stored {
     transport: Zeroizing<Vec<u8>>,
     certificate: Zeroizing<Vec<u8>>,
     replies: Zeroizing<[u8; 32]>,
+    seed: Zeroizing<[u8; 32]>,
 }
 
 impl Decode for Stored {
@@ -174,9 +179,11 @@ impl Decode for Stored {
         let mut fields = Fields::open(value)?;
         fields.version(0, 1)?;
         let replies = Zeroizing::new(fields.exact(5, "answers")?);
+        let seed = Zeroizing::new(fields.exact(6, "seed")?);
         let mut key = |place, name| fields.bytes(place, name, 8192).map(Zeroizing::new);
         let stored = Self {
             replies,
+            seed,
             signer: key(1, "signature keys")?,
             inbox: key(2, "inbox key")?,
             transport: key(3, "transport keys")?,

@@ -27,9 +27,10 @@ use semper_exchange::arbiter::request::{Abort, Resolve};
 use semper_support::approval::{Answer, ApprovalError, Exhibit, KeyHolder, SignRequest};
 use semper_support::archive::{Archive, Commit, CommitError, Fact, ReadError};
 use semper_support::crypto::Signer;
+use semper_transfer::payment::statement::{PaymentOrder, PaymentReceipt, PaymentRequest, order_hash};
 
 use crate::control::{AnswerOrder, ApprovalView};
-use crate::node::{Ask, now};
+use crate::node::{Ask, Systems, now};
 use crate::policy::{Policy, Subject};
 
 /// Fact space of the answers: statement → signed statement, or nothing for a refusal.
@@ -38,6 +39,8 @@ const ANSWERS: &str = "vault-answer";
 const WAYS: &str = "vault-way";
 /// Fact space of the contracts that the user has approved: cid.
 const APPROVED: &str = "vault-approved";
+/// Fact space of the payment requests that were signed: statement. A receipt is signed for these only.
+const REQUESTED: &str = "vault-requested";
 /// Record space of what waits for the user: statement → [`Approval`].
 const WAITING: &str = "vault-waiting";
 /// Most approvals that wait at once.
@@ -61,6 +64,8 @@ pub struct Vault {
     archive: Arc<dyn Archive>,
     purpose: Purpose,
     policy: Option<Policy>,
+    /// Puts statements of payment systems into words.
+    systems: Systems,
 }
 
 /// Something that waits for the user's word.
@@ -112,8 +117,15 @@ enum Judgement {
 
 impl Vault {
     /// A vault over `signer`'s keys. `policy` answers for the user where it fits.
-    pub fn new(signer: Box<dyn Signer>, archive: Arc<dyn Archive>, purpose: Purpose, policy: Option<Policy>) -> Self {
-        Self { signer, archive, purpose, policy }
+    /// `systems` put statements of payment systems into words.
+    pub fn new(
+        signer: Box<dyn Signer>,
+        archive: Arc<dyn Archive>,
+        purpose: Purpose,
+        policy: Option<Policy>,
+        systems: Systems,
+    ) -> Self {
+        Self { signer, archive, purpose, policy, systems }
     }
 
     /// What waits for the user, the oldest first.
@@ -219,10 +231,39 @@ impl Vault {
                 self.follows(cid, vec![fact(WAYS, cid, b"abort")]).await
             }
             (Kind::Resolve, Exhibit::Consequence) => self.follows(read::<Resolve>(draft)?.cid, Vec::new()).await,
+            (Kind::PaymentOrder, Exhibit::Payment { request, salt }) => judge_payment(draft, request, salt),
+            // To ask for money and to say that it came binds to nothing else; but a receipt is for what was asked for here.
+            (Kind::PaymentRequest, Exhibit::Consequence) => {
+                let asked =
+                    Fact { space: REQUESTED.to_owned(), key: draft.id().as_bytes().to_vec(), value: Vec::new() };
+                Ok(Judgement::Sign(vec![asked]))
+            }
+            (Kind::PaymentReceipt, Exhibit::Consequence) => {
+                let request = read::<PaymentReceipt>(draft)?.request;
+                match self.archive.fact(REQUESTED, request.as_bytes()).await.map_err(unavailable)? {
+                    Some(_) => Ok(Judgement::Sign(Vec::new())),
+                    None => Err(ApprovalError::Forbidden("no such payment was asked for here")),
+                }
+            }
+            (_, Exhibit::Statement) => match self.words(draft) {
+                Some(text) => {
+                    let subject = Subject { kind: "account", ..Subject::default() };
+                    Ok(Judgement::Ask { subject, text, cid: None })
+                }
+                None => Err(ApprovalError::Forbidden("a statement that nobody can put into words is not signed")),
+            },
+            // What a payment system calls binding to nothing: asking its bank for the balance, taking money.
+            (Kind::AccountRequest, Exhibit::Consequence) if self.words(draft).is_none() => {
+                Ok(Judgement::Sign(Vec::new()))
+            }
             _ => Err(ApprovalError::Forbidden(
                 "a statement of this kind is not signed here without showing what it is about",
             )),
         }
+    }
+
+    fn words(&self, draft: &Draft) -> Option<String> {
+        self.systems.iter().find_map(|system| system.describe(draft))
     }
 
     fn judge_promise(
@@ -242,7 +283,8 @@ impl Vault {
             return Err(mismatch(&"the promise is about another contract or role"));
         }
         let peer = agreement.core.party(promise.role.peer());
-        let subject = Subject { kind: "contract", peer, arbiter: Some(agreement.core.terms.arbiter.key_set) };
+        let arbiter = Some(agreement.core.terms.arbiter.key_set);
+        let subject = Subject { kind: "contract", peer, arbiter, ..Subject::default() };
         Ok(Judgement::Ask { subject, text, cid: Some(cid) })
     }
 
@@ -309,9 +351,36 @@ fn title(kind: Kind) -> String {
         Kind::Promise => "Sign this contract?",
         Kind::Container => "Send this, signed by you?",
         Kind::Ack => "Sign that you have received this?",
+        Kind::PaymentOrder => "Pay this?",
+        Kind::AccountRequest => "Ask your bank for this?",
         _ => "Sign this?",
     }
     .to_owned()
+}
+
+/// A payment: the order must be for the request that is shown.
+fn judge_payment(draft: &Draft, request: &[u8], salt: &[u8; 32]) -> Result<Judgement, ApprovalError> {
+    let mismatch = |e: &dyn fmt::Display| ApprovalError::Mismatch(e.to_string());
+    let signed = Signed::from_bytes(request).map_err(|e| mismatch(&e))?;
+    let asked = PaymentRequest::from_bytes(signed.payload()).map_err(|e| mismatch(&e))?;
+    let order: PaymentOrder = read(draft)?;
+    let same = (order.amount, &order.system, &order.issuer) == (asked.amount, &asked.system, &asked.issuer);
+    if !same || signed.kind() != Kind::PaymentRequest || order.order != order_hash(signed.id(), salt) {
+        return Err(mismatch(&"the order is for another payment than the request"));
+    }
+    let text = format!(
+        "Pay to {payee}\n\n  amount   {amount}\n  for      {purpose}\n  by       {system} at {issuer}\n  until    {until}\n\n\
+         A payment by {system} cannot be taken back once the payee has it, unless the payee gives it back.\n",
+        payee = signed.signer(),
+        amount = asked.amount,
+        purpose = escape(&asked.purpose, 11),
+        system = asked.system,
+        issuer = escape(&asked.issuer, 11),
+        until = asked.expires,
+    );
+    let subject =
+        Subject { kind: "payment", peer: Some(signed.signer()), amount: Some(asked.amount), ..Subject::default() };
+    Ok(Judgement::Ask { subject, text, cid: None })
 }
 
 fn judge_container(draft: &Draft, container: &[u8]) -> Result<Judgement, ApprovalError> {
@@ -325,7 +394,7 @@ fn judge_container(draft: &Draft, container: &[u8]) -> Result<Judgement, Approva
         return Err(mismatch(&"the statement is about another container"));
     }
     let kind = if draft.kind == Kind::Ack { "acknowledgement" } else { "mail" };
-    let subject = Subject { kind, peer: None, arbiter: None };
+    let subject = Subject { kind, ..Subject::default() };
     Ok(Judgement::Ask { subject, text: describe(&container), cid: None })
 }
 

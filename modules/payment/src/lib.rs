@@ -7,6 +7,43 @@
 //!
 //! The parties' half is a [`semper_transfer::payment::Module`]: it computes, and touches neither network nor disk. The third
 //! party's half decides over an archive and answers HTTP.
+//!
+//! Everything that a party's purses derive comes from one seed of 32 bytes, which is written down as 24 [`words`].
 
 pub mod account;
 pub mod ecash;
+
+use bip39::Mnemonic;
+use semper_transfer::payment::Module;
+use zeroize::Zeroizing;
+
+/// Every payment system, for a party with this seed.
+pub fn all(_seed: &[u8; 32]) -> Vec<Box<dyn Module>> {
+    Vec::new()
+}
+
+/// Every payment system, for somebody who has no money and only judges the payments of others.
+pub fn judges() -> Vec<Box<dyn Module>> {
+    all(&[0; 32])
+}
+
+/// A seed in 24 words (BIP-39, English).
+pub fn words(seed: &[u8; 32]) -> Zeroizing<String> {
+    let mnemonic = Mnemonic::from_entropy(seed).expect("BIP-39 takes 32 bytes");
+    Zeroizing::new(mnemonic.to_string())
+}
+
+/// The seed that was written down as [`words`].
+///
+/// # Errors
+/// A word is none of the list, there are not 24, or the check sum is wrong.
+pub fn seed_of(words: &str) -> Result<Zeroizing<[u8; 32]>, bip39::Error> {
+    let mnemonic = Mnemonic::parse(words)?;
+    let (entropy, length) = mnemonic.to_entropy_array();
+    let mut seed = Zeroizing::new([0; 32]);
+    if length != seed.len() {
+        return Err(bip39::Error::BadWordCount(mnemonic.word_count()));
+    }
+    seed.copy_from_slice(&entropy[..length]);
+    Ok(seed)
+}

@@ -102,6 +102,7 @@ pub(super) async fn finish(client: &Client, id: &str) -> Result<ExitCode> {
 pub(super) fn sentence(deal: &DealView) -> String {
     let what = match (deal.ending.as_deref(), deal.waits_for.as_str()) {
         (Some("success"), _) if deal.plan == "sign/1" => "signed: the contract binds both".to_owned(),
+        (Some(_), _) if deal.remark.is_some() => deal.remark.clone().unwrap_or_default(),
         (Some("success"), _) => "done".to_owned(),
         (Some("aborted"), _) => "aborted: nobody is bound".to_owned(),
         (Some("lapsed"), _) => "ended before anything was signed: nobody is bound".to_owned(),
@@ -109,6 +110,7 @@ pub(super) fn sentence(deal: &DealView) -> String {
         (Some(other), _) => other.to_owned(),
         (None, "us") => "waits for your answer (see `semper approvals`)".to_owned(),
         (None, "peer") => format!("waits for {}", deal.peer),
+        (None, "payment") => "the money is on its way (see `semper approvals` if you are asked)".to_owned(),
         (None, _) => "waits for the arbiter".to_owned(),
     };
     let trouble = deal.trouble.as_ref().map(|trouble| format!(" [{trouble}]"));

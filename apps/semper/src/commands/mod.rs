@@ -7,9 +7,11 @@ mod deals;
 mod demo;
 mod init;
 mod order;
+mod pay;
 mod serve;
 mod trust;
 mod verify;
+mod wallet;
 
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
@@ -71,6 +73,11 @@ enum Command {
     Sign(order::Sign),
     /// Send files, signed and acknowledged if you wish
     Mail(order::Mail),
+    /// Pay somebody, by the means that both of you have and like best
+    Pay(pay::Pay),
+    /// Your money: purses at mints (e-cash) and banks (accounts)
+    #[command(subcommand)]
+    Wallet(wallet::Wallet),
     /// What waits for your answer
     Approvals,
     /// Read something that waits for your answer, and answer
@@ -85,6 +92,9 @@ enum Command {
     /// What a certification authority does: invite somebody, revoke a certificate
     #[command(subcommand)]
     Ca(serve::Ca),
+    /// What the operator of a mint does: audit, rotate the keys
+    #[command(subcommand)]
+    Mint(serve::Mint),
     /// Check a deal folder: what happened, who signed what, what is proven
     Verify(verify::Verify),
     /// See everything at work on this machine, with separate processes
@@ -138,12 +148,15 @@ async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Contact(contact) => contact.run(&common).await?,
         Command::Sign(sign) => return sign.run(&common).await,
         Command::Mail(mail) => return mail.run(&common).await,
+        Command::Pay(pay) => return pay.run(&common).await,
+        Command::Wallet(wallet) => return wallet.run(&common).await,
         Command::Approvals => approve::list(&common).await?,
         Command::Approve(approve) => approve.run(&common).await?,
         Command::Decline(decline) => decline.run(&common).await?,
         Command::Deals(deals) => return deals.run(&common).await,
         Command::Certify(certify) => certify.run(&common).await?,
         Command::Ca(ca) => ca.run(&common).await?,
+        Command::Mint(mint) => mint.run(&common).await?,
         Command::Demo(demo) => demo.run().await?,
     }
     Ok(ExitCode::SUCCESS)

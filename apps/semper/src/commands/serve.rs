@@ -7,10 +7,12 @@ use clap::{Args, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Common, ask};
-use crate::home::{Home, Role};
+use crate::control::client::Client;
+use crate::home::Role;
 use crate::party::{self, Running};
 use crate::policy::Policy;
 use crate::roles::ca;
+use crate::roles::mint::{AuditView, RotateOrder};
 
 /// Run a party's node until it is stopped.
 #[derive(Debug, Args)]
@@ -143,18 +145,16 @@ impl Ca {
         if let Ca::Fetch { url, out } = self {
             return fetch(&url, &out).await;
         }
-        let home = ca_home(common)?;
-        let client = ca::Operator::connect(&home)
-            .context("the authority does not run; start it with `semper serve --role ca`")?;
+        let client = operator(common, Role::Ca).await?;
         match self {
-            Ca::Invite { name } => println!("{}", client.invite(&name).await?),
+            Ca::Invite { name } => println!("{}", client.post::<String>("/ca/invitations", &name).await?),
             Ca::Revoke { serial } => {
-                client.revoke(&serial).await?;
+                client.post::<()>("/ca/revocations", &serial).await?;
                 println!("Revoked. The next revocation list names it.");
             }
             Ca::Fetch { .. } => {}
             Ca::List => {
-                for issued in client.list().await? {
+                for issued in client.get::<Vec<ca::IssuedView>>("/ca/certificates").await? {
                     let state = if issued.revoked { "revoked" } else { "valid" };
                     println!("{}  {state:<7}  {}  key {}", issued.serial, issued.name, issued.key_set);
                 }
@@ -178,10 +178,56 @@ async fn fetch(url: &str, out: &Path) -> Result<()> {
     Ok(())
 }
 
-fn ca_home(common: &Common) -> Result<Home> {
+/// The running third party of this data directory, for its operator.
+async fn operator(common: &Common, role: Role) -> Result<Client> {
     let home = common.home()?;
-    if home.config()?.role != Role::Ca {
-        bail!("{} does not belong to a certification authority", home.dir().display());
+    if home.config()?.role != role {
+        bail!("{} does not belong to the role {}", home.dir().display(), role.name());
     }
-    Ok(home)
+    let client = party::running_client(&home).await?;
+    client.with_context(|| format!("it does not run; start it with `semper serve --role {}`", role.name()))
+}
+
+/// What the operator of a mint does.
+#[derive(Debug, Subcommand)]
+pub(super) enum Mint {
+    /// What was issued, taken back, and is outstanding, added up from every coin
+    Audit {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Sign with fresh keys from now on; coins of the former keys stay good
+    Rotate {
+        /// The currency
+        currency: String,
+        /// What spending a coin of the new keys costs, in thousandths of a minor unit
+        #[arg(long, default_value_t = 0)]
+        fee_ppk: u64,
+    },
+}
+
+impl Mint {
+    pub(super) async fn run(self, common: &Common) -> Result<()> {
+        let client = operator(common, Role::Mint).await?;
+        match self {
+            Mint::Audit { json } => {
+                let audits: Vec<AuditView> = client.get("/mint/audit").await?;
+                if json {
+                    println!("{}", serde_json::to_string_pretty(&audits)?);
+                    return Ok(());
+                }
+                for AuditView { keyset, issued, redeemed, pending, outstanding } in audits {
+                    println!(
+                        "{keyset}  issued {issued}, taken back {redeemed}, in payments {pending}, outstanding {outstanding}"
+                    );
+                }
+            }
+            Mint::Rotate { currency, fee_ppk } => {
+                let keyset: String = client.post("/mint/rotations", &RotateOrder { currency, fee_ppk }).await?;
+                println!("{keyset} signs from now on.");
+            }
+        }
+        Ok(())
+    }
 }

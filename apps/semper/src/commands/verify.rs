@@ -52,7 +52,9 @@ impl Verify {
                 return Ok(ExitCode::FAILURE);
             }
         };
-        let report = verify(&Verifier, &folder);
+        let systems = semper_payment::judges();
+        let systems: Vec<_> = systems.iter().map(AsRef::as_ref).collect();
+        let report = verify(&Verifier, &systems, &folder);
         let names = Names::read(&self.trusted, &folder, &report)?;
         if self.json {
             println!("{:#}", to_json(&report, &names));

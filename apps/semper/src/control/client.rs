@@ -8,7 +8,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{
-    AnswerOrder, ApprovalView, ContactOrder, ContactView, DealView, Endpoint, MailOrder, Opened, Problem, SignOrder,
+    AnswerOrder, ApprovalView, Begun, ContactOrder, ContactView, DealView, Endpoint, MailOrder, Opened, OperationView,
+    PayOrder, Problem, PurseOrder, PurseView, SignOrder, TaskOrder,
 };
 
 /// A connection to a running node.
@@ -50,11 +51,13 @@ impl Client {
         }
     }
 
-    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
+    /// What a route of the control interface says.
+    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
         self.call(Method::GET, path, None::<&()>).await?.json().await.context("the node's answer is not readable")
     }
 
-    async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T> {
+    /// What a route of the control interface answers to `body`.
+    pub async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T> {
         self.call(Method::POST, path, Some(body)).await?.json().await.context("the node's answer is not readable")
     }
 
@@ -147,6 +150,46 @@ impl Client {
     /// Sends a container.
     pub async fn mail(&self, order: &MailOrder) -> Result<Opened> {
         self.post("/mail", order).await
+    }
+
+    /// Pays somebody.
+    pub async fn pay(&self, order: &PayOrder) -> Result<Opened> {
+        self.post("/pay", order).await
+    }
+
+    /// The purses, the one that is liked best first.
+    pub async fn purses(&self) -> Result<Vec<PurseView>> {
+        self.get("/purses").await
+    }
+
+    /// Opens a purse.
+    pub async fn open_purse(&self, order: &PurseOrder) -> Result<Begun> {
+        self.post("/purses", order).await
+    }
+
+    /// Makes a purse the one that is liked best.
+    pub async fn prefer_purse(&self, id: &str) -> Result<()> {
+        self.post(&format!("/purses/{id}/prefer"), &()).await
+    }
+
+    /// The last payment operations.
+    pub async fn operations(&self) -> Result<Vec<OperationView>> {
+        self.get("/operations").await
+    }
+
+    /// Begins something with a purse.
+    pub async fn begin(&self, order: &TaskOrder) -> Result<Begun> {
+        self.post("/operations", order).await
+    }
+
+    /// The operation, as soon as it has ended or needs the user, or after some seconds.
+    pub async fn wait_operation(&self, id: &str) -> Result<OperationView> {
+        self.get(&format!("/operations/{id}/wait")).await
+    }
+
+    /// Tells an operation that it is no longer wanted.
+    pub async fn abandon_operation(&self, id: &str) -> Result<()> {
+        self.post(&format!("/operations/{id}/give-up"), &()).await
     }
 
     /// Stops the node.

@@ -36,7 +36,7 @@ pub struct DealView {
     pub step: String,
     /// The state within the step.
     pub state: String,
-    /// Who is waited for: `us`, `peer`, `arbiter`, `nothing`.
+    /// Who is waited for: `us`, `peer`, `arbiter`, `payment`, `nothing`.
     pub waits_for: String,
     /// How it ended: `success`, `aborted`, `lapsed`, `unconfirmed`.
     pub ending: Option<String>,
@@ -44,6 +44,8 @@ pub struct DealView {
     pub opened: u64,
     /// The contract's identifier, if there is one.
     pub cid: Option<String>,
+    /// How it ended, in words, where there is more to say.
+    pub remark: Option<String>,
     /// The last thing that went wrong.
     pub trouble: Option<String>,
     /// The files that belong to it.
@@ -161,6 +163,173 @@ pub struct MailOrder {
     pub signed: bool,
     /// Whether the receiver is asked to sign that it has it.
     pub acknowledged: bool,
+}
+
+/// A payment to somebody.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PayOrder {
+    /// The payee, by its name in the contact book.
+    pub to: String,
+    /// How much: `12.00 EUR`.
+    pub amount: String,
+    /// What for, in one line.
+    #[serde(default)]
+    pub purpose: String,
+    /// Whether nobody but the payee may learn who pays.
+    #[serde(default)]
+    pub anonymous: bool,
+    /// How long each message is waited for, in seconds.
+    pub patience: u64,
+}
+
+/// A purse to be opened.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PurseOrder {
+    /// The payment system: `ecash`, `account`.
+    pub system: String,
+    /// The address of the mint or bank.
+    pub issuer: String,
+    /// The currency.
+    pub currency: String,
+}
+
+/// Something to be done with a purse. `purse` is the beginning of its identifier; the one that is liked best if empty.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "task", rename_all = "lowercase")]
+pub enum TaskOrder {
+    /// Money from an account (or from outside) into e-cash.
+    Withdraw {
+        /// How much.
+        amount: String,
+        /// The e-cash purse.
+        purse: String,
+        /// How the mint is paid: `account`, or a method of a foreign mint.
+        method: String,
+    },
+    /// E-cash into the party's own account.
+    Deposit {
+        /// How much.
+        amount: String,
+        /// The e-cash purse.
+        purse: String,
+    },
+    /// Money to an address.
+    Transfer {
+        /// How much.
+        amount: String,
+        /// The purse.
+        purse: String,
+        /// Where to, as the issuer understands it.
+        address: String,
+    },
+    /// Money as a token that can be handed to anybody.
+    Send {
+        /// How much.
+        amount: String,
+        /// The e-cash purse.
+        purse: String,
+    },
+    /// A token into a purse.
+    Receive {
+        /// The token.
+        token: String,
+        /// The purse.
+        purse: String,
+    },
+    /// Money that belongs to the purse's seed words, found again.
+    Restore {
+        /// The purse.
+        purse: String,
+    },
+    /// The issuer's terms and the state of the money, asked again.
+    Refresh {
+        /// The purse.
+        purse: String,
+    },
+}
+
+/// A purse, for the screen.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PurseView {
+    /// Its identifier.
+    pub id: String,
+    /// The payment system.
+    pub system: String,
+    /// The mint or bank.
+    pub issuer: String,
+    /// The currency.
+    pub currency: String,
+    /// What can be spent now.
+    pub available: String,
+    /// What has left and may come back.
+    pub pending: String,
+    /// Where money can be sent to, if it can.
+    pub address: Option<String>,
+    /// What payments with it promise; nothing before the issuer's terms are known.
+    pub means: Option<MeansView>,
+}
+
+/// What a means of payment promises.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct MeansView {
+    /// Who does not learn who pays.
+    pub payer_hidden_from: String,
+    /// Whether, by whom and for how long a payment can be taken back.
+    pub can_be_taken_back: String,
+    /// How its money can be locked for an exchange.
+    pub locks: Vec<String>,
+    /// What proves a payment.
+    pub proof: String,
+    /// Fee of each payment, in minor units.
+    pub fee_fixed_minor: u64,
+    /// Fee in millionths of the amount.
+    pub fee_per_million: u32,
+    /// Least of one payment, in minor units.
+    pub least_minor: u64,
+    /// Most of one payment, in minor units.
+    pub most_minor: u64,
+    /// How long a payment takes when everybody answers, in seconds.
+    pub seconds: u64,
+}
+
+/// A payment operation, for the screen.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct OperationView {
+    /// Its identifier.
+    pub id: String,
+    /// What is done.
+    pub verb: String,
+    /// With which purse.
+    pub purse: String,
+    /// For which deal, if for one.
+    pub deal: Option<String>,
+    /// Where it stands.
+    pub state: String,
+    /// Whether it has ended.
+    pub ended: bool,
+    /// The money that moved.
+    pub moved: Option<String>,
+    /// What it cost on top.
+    pub fee: Option<String>,
+    /// Why it failed.
+    pub reason: Option<String>,
+    /// What became of the money if it failed: `not-moved`, `returned`, `unknown`.
+    pub money: Option<String>,
+    /// What it made: a token.
+    pub handover: Option<String>,
+    /// Why it does not go on.
+    pub trouble: Option<String>,
+    /// Where money is waited for.
+    pub address: Option<String>,
+    /// When it was begun, in seconds since 1970.
+    pub begun: u64,
+}
+
+/// A payment operation was begun.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Begun {
+    /// Its identifier.
+    pub operation: String,
 }
 
 /// A deal was opened.

@@ -14,13 +14,18 @@ use semper_core::cbor::Encode;
 use semper_core::ids::{DealId, StatementId};
 use semper_support::channel::MESSAGE_BYTES_MAX;
 use semper_support::engine::Input;
+use semper_transfer::payment::operation::OperationId;
 use serde::Deserialize;
 use tokio::sync::Notify;
 
-use super::{AnswerOrder, ApprovalView, ContactOrder, ContactView, DealView, MailOrder, Opened, Problem, SignOrder};
+use super::{
+    AnswerOrder, ApprovalView, Begun, ContactOrder, ContactView, DealView, MailOrder, Opened, OperationView, PayOrder,
+    Problem, PurseOrder, PurseView, SignOrder, TaskOrder,
+};
 use crate::node::{Node, NodeError};
 use crate::orders;
 use crate::vault::{Approval, Vault, VaultError};
+use crate::wallet;
 
 /// What the control interface controls.
 #[derive(Clone)]
@@ -60,6 +65,13 @@ pub fn party_routes(controlled: Controlled) -> Router {
         .route("/contacts/{name}", delete(remove_contact))
         .route("/sign", post(sign))
         .route("/mail", post(mail))
+        .route("/pay", post(pay))
+        .route("/purses", get(purses).post(open_purse))
+        .route("/purses/{id}/prefer", post(prefer_purse))
+        .route("/operations", get(operations).post(begin))
+        .route("/operations/{id}", get(operation))
+        .route("/operations/{id}/wait", get(wait_operation))
+        .route("/operations/{id}/give-up", post(abandon))
         .layer(DefaultBodyLimit::max(2 * MESSAGE_BYTES_MAX))
         .with_state(controlled)
 }
@@ -116,6 +128,12 @@ impl From<VaultError> for Failure {
 impl From<orders::OrderError> for Failure {
     fn from(error: orders::OrderError) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "the order is not usable; nothing was sent", error)
+    }
+}
+
+impl From<wallet::WalletError> for Failure {
+    fn from(error: wallet::WalletError) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "the order is not usable; no money moved", error)
     }
 }
 
@@ -216,6 +234,71 @@ async fn mail(State(on): State<Controlled>, Json(order): Json<MailOrder>) -> Rep
     let (deal, title, peer) = orders::mail(&on.node, order).await?;
     let id = on.node.begin(deal, title, peer).await?;
     Ok(Json(Opened { deal: id.to_string() }))
+}
+
+async fn pay(State(on): State<Controlled>, Json(order): Json<PayOrder>) -> Reply<Opened> {
+    let (deal, title, peer) = wallet::pay(&on.node, order).await?;
+    let id = on.node.begin(deal, title, peer).await?;
+    Ok(Json(Opened { deal: id.to_string() }))
+}
+
+async fn purses(State(on): State<Controlled>) -> Reply<Vec<PurseView>> {
+    Ok(Json(wallet::purses(&on.node).await?))
+}
+
+async fn open_purse(State(on): State<Controlled>, Json(order): Json<PurseOrder>) -> Reply<Begun> {
+    let operation = wallet::open(&on.node, &order).await?.to_string();
+    Ok(Json(Begun { operation }))
+}
+
+async fn prefer_purse(State(on): State<Controlled>, Path(id): Path<String>) -> Reply<()> {
+    let id = wallet::purse_id(&on.node, &id).await?;
+    on.node.prefer_purse(id).await.map_err(wallet::WalletError::Payment)?;
+    Ok(Json(()))
+}
+
+/// Operations that are listed at once.
+const HISTORY: usize = 200;
+
+async fn operations(State(on): State<Controlled>) -> Reply<Vec<OperationView>> {
+    let history = on.node.history(HISTORY).await.map_err(wallet::WalletError::Payment)?;
+    Ok(Json(history.iter().map(wallet::view).collect()))
+}
+
+async fn begin(State(on): State<Controlled>, Json(order): Json<TaskOrder>) -> Reply<Begun> {
+    let operation = wallet::begin(&on.node, order).await?.to_string();
+    Ok(Json(Begun { operation }))
+}
+
+async fn operation(State(on): State<Controlled>, Path(id): Path<String>) -> Reply<OperationView> {
+    let operation = on.node.operation(operation_id(&id)?).await.map_err(wallet::WalletError::Payment)?;
+    Ok(Json(wallet::view(&operation)))
+}
+
+/// Answers when the operation has ended or needs the user, at the latest after [`LONG_POLL`].
+async fn wait_operation(State(on): State<Controlled>, Path(id): Path<String>) -> Reply<OperationView> {
+    let id = operation_id(&id)?;
+    let mut changes = on.node.changes();
+    let until = tokio::time::Instant::now() + LONG_POLL;
+    loop {
+        let operation = on.node.operation(id).await.map_err(wallet::WalletError::Payment)?;
+        let view = wallet::view(&operation);
+        let asked = on.vault.waiting().await?.iter().any(|approval| view.id.starts_with(&approval.deal.to_string()));
+        let wants_user = asked || view.address.is_some() || view.trouble.is_some();
+        if view.ended || wants_user || tokio::time::timeout_at(until, changes.changed()).await.is_err() {
+            return Ok(Json(view));
+        }
+    }
+}
+
+async fn abandon(State(on): State<Controlled>, Path(id): Path<String>) -> Reply<()> {
+    on.node.abandon_operation(operation_id(&id)?).await.map_err(wallet::WalletError::Payment)?;
+    Ok(Json(()))
+}
+
+fn operation_id(text: &str) -> Result<OperationId, Failure> {
+    let bad = || Failure::new(StatusCode::BAD_REQUEST, "not an operation", "its name has 64 hexadecimal digits");
+    OperationId::parse(text).ok_or_else(bad)
 }
 
 fn deal_id(text: &str) -> Result<DealId, Failure> {

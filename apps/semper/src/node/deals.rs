@@ -1,7 +1,7 @@
 //! One step of one deal: read, let the machine decide, commit, then act.
 
 use semper_commerce::contract_file;
-use semper_commerce::deal::{Deal, Message, Opening};
+use semper_commerce::deal::{Accepts, Deal, Message, Opening};
 use semper_core::cbor::{Decode, Encode};
 use semper_core::container::{Container, Leaf};
 use semper_core::cose::Signed;
@@ -17,9 +17,12 @@ use semper_support::archive::{
 use semper_support::channel::{Frame, InboxAddress};
 use semper_support::engine::{Effect, Ending, EvidenceKind, Input};
 use semper_support::runner::{Turn, Work};
+use semper_transfer::payment::journal::Entry as PaymentEntry;
+use semper_transfer::payment::operation::Operation;
 
 use super::entry::{ASK_SPACE, Ask, Entry, MESSAGES_MAX};
 use super::outbox::Destination;
+use super::payments::ABANDONED_SPACE;
 use super::{Node, NodeError, now};
 
 /// Something that happened to a deal, and what is to be stored with it.
@@ -119,9 +122,12 @@ impl Node {
             return Err(NodeError::NoSuchDeal(id));
         };
         let peer = self.book.by_key_set(from).await?;
-        let arbiters = self.book.arbiters().await?;
-        let key_set = peer.key_set().clone();
-        let deal = Deal::opened(id, plan, self.keys.key_set(), key_set, arbiters, self.settings.patience);
+        let accepts = Accepts {
+            arbiters: self.book.arbiters().await?,
+            purses: self.offered().await?,
+            patience: self.settings.patience,
+        };
+        let deal = Deal::opened(id, plan, self.keys.key_set(), peer.key_set().clone(), accepts);
         Ok(Entry { deal, opened: now(), messages: 0, title: plan.name.to_owned(), peer: peer.name, trouble: None })
     }
 
@@ -162,6 +168,7 @@ impl Node {
     fn perform(&self, effect: &Effect) {
         match effect {
             Effect::Send(_) | Effect::AskArbiter(_) => self.outbox.notify_one(),
+            Effect::Operate(_) | Effect::Abandon(_) => self.payments.rouse(),
             _ => {}
         }
     }
@@ -182,8 +189,18 @@ impl Node {
             let names = contract_file::file_names(&agreement.document);
             entry.title = title(names.iter().map(|(name, _)| name.as_str()));
         }
+        if let Some((amount, purpose)) = entry.deal.payment().filter(|_| entry.title == entry.deal.plan().name) {
+            entry.title = format!("{amount} {}", escape(&purpose, 0)).trim_end().to_owned();
+        }
         for (index, effect) in effects.into_iter().enumerate() {
             match effect {
+                Effect::Operate(operation) => {
+                    let operation = Operation::from_bytes(&operation).map_err(|_| NodeError::BadOperation)?;
+                    PaymentEntry::intent(operation, None, now).begin(&mut commit);
+                }
+                Effect::Abandon(operation) => {
+                    commit.records.push((ABANDONED_SPACE.to_owned(), operation.to_vec(), Some(Vec::new())));
+                }
                 Effect::Send(body) => {
                     let inbox = self.book.by_key_set(entry.deal.sides().peer.id()).await?.inbox()?.clone();
                     commit.outbox.push(self.outgoing(

@@ -1,10 +1,10 @@
 //! The node: one party's deals, driven.
 //!
 //! Every event becomes one step of one deal's machine: the step is committed (state, consumed input, outbox, timers, evidence,
-//! facts), then its effects are performed by three loops, again and again until they are acknowledged: the outbox, the timers, the
-//! signatures that are asked for. The node holds no key of its party: it asks the [`KeyHolder`].
+//! facts), then its effects are performed by four loops, again and again until they are acknowledged: the outbox, the timers, the
+//! signatures that are asked for, the payment operations. The node holds no key of its party: it asks the [`KeyHolder`].
 //!
-//! Read [`deals`] for the step, then [`outbox`], [`asks`] and [`inbox`].
+//! Read [`deals`] for the step, then [`outbox`], [`asks`], [`payments`] and [`inbox`].
 
 mod asks;
 mod book;
@@ -12,7 +12,9 @@ mod deals;
 mod entry;
 mod folder;
 mod inbox;
+mod issuer;
 mod outbox;
+mod payments;
 
 use std::fmt;
 use std::sync::Arc;
@@ -32,6 +34,7 @@ use tokio::task::JoinSet;
 pub use book::{Book, BookError, Contact};
 pub use deals::{FRAME_ARBITER, title};
 pub use entry::{Ask, Entry};
+pub use payments::{OperationView, PaymentError, Payments, Systems, fate};
 
 /// One party's node. Cheap to share: everything in it is shared.
 pub struct Node {
@@ -43,6 +46,7 @@ pub struct Node {
     post: Arc<dyn Post>,
     random: Arc<dyn Randomness>,
     book: Book,
+    payments: Payments,
     settings: Settings,
     /// One step of a deal at a time; deals share a lock by their identifier, so that there are not as many locks as deals.
     locks: Vec<Mutex<()>>,
@@ -71,6 +75,8 @@ pub struct Parts {
     pub post: Arc<dyn Post>,
     /// Randomness for identifiers and back-off.
     pub random: Arc<dyn Randomness>,
+    /// The means of payment.
+    pub payments: Payments,
 }
 
 /// The user's policy for deals.
@@ -105,6 +111,15 @@ pub enum NodeError {
     /// This contract or container was run or taken before, in another deal.
     #[error("this was run or taken before: one contract is run once, one container is taken once")]
     RunBefore,
+    /// A deal asks for a payment operation that cannot be read: a bug.
+    #[error("a payment operation of the deal is not readable")]
+    BadOperation,
+    /// A payment operation cannot go on.
+    #[error(transparent)]
+    Payment(PaymentError),
+    /// A payment module does not accept what happened: a bug, or a stored stage that is damaged. The stored stage stands.
+    #[error(transparent)]
+    Step(semper_transfer::payment::module::StepError),
     /// Storage failed. Nothing was done.
     #[error(transparent)]
     Commit(CommitError),
@@ -125,7 +140,7 @@ pub enum NodeError {
 impl Node {
     /// A node over its parts. Nothing runs until [`Node::run`].
     pub fn new(parts: Parts, settings: Settings) -> Arc<Self> {
-        let Parts { certificates, name, archive, keys, verify, post, random } = parts;
+        let Parts { certificates, name, archive, keys, verify, post, random, payments } = parts;
         let book = Book::new(archive.clone(), verify.clone());
         Arc::new(Self {
             certificates,
@@ -136,6 +151,7 @@ impl Node {
             post,
             random,
             book,
+            payments,
             settings,
             locks: (0..LOCKS).map(|_| Mutex::new(())).collect(),
             opening: Mutex::new(()),
@@ -151,6 +167,7 @@ impl Node {
         let mut loops = JoinSet::new();
         loops.spawn(self.clone().outbox_loop(stop.clone()));
         loops.spawn(self.clone().asks_loop(stop.clone()));
+        loops.spawn(self.clone().payments_loop(stop.clone()));
         loops.spawn(self.clone().timers_loop(stop));
         while loops.join_next().await.is_some() {}
     }
@@ -204,6 +221,7 @@ impl Node {
     /// The user has answered: look at the open questions again.
     pub fn look_at_asks(&self) {
         self.asks.notify_one();
+        self.payments.rouse();
     }
 
     fn lock_of(&self, deal: &DealId) -> &Mutex<()> {

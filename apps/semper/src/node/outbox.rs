@@ -240,8 +240,7 @@ impl Node {
         let Some(deal) = Entry::deal_of(&timer.key) else {
             return;
         };
-        let known = [semper_exchange::c2::PATIENCE, semper_exchange::c2::DEADLINE, semper_commerce::deal::OFFER];
-        let name = known.into_iter().find(|name| *name == timer.name);
+        let name = semper_commerce::deal::TIMERS.into_iter().find(|name| *name == timer.name);
         let with = Commit { timers_done: vec![(timer.key, timer.name)], ..Commit::default() };
         let result = match name {
             Some(name) => self.step(deal, Event { input: Input::Timer(name), with }).await,

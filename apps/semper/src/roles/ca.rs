@@ -34,7 +34,6 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
 use crate::control::Problem;
-use crate::home::Home;
 use crate::node::now;
 use crate::secrets::Secrets;
 
@@ -314,54 +313,6 @@ async fn list_route(State(ca): State<Arc<CaService>>) -> Json<Vec<IssuedView>> {
         revoked: issued.revoked.is_some(),
     });
     Json(issued.collect())
-}
-
-/// The operator's side: talks to the running authority on the same machine.
-pub struct Operator {
-    http: reqwest::Client,
-    base: String,
-    token: String,
-}
-
-impl Operator {
-    /// Connects to the authority that runs on `home`; `None` if none does.
-    pub fn connect(home: &Home) -> Option<Self> {
-        let endpoint = home.endpoint()?;
-        let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30)).build().ok()?;
-        Some(Self { http, base: format!("http://127.0.0.1:{}", endpoint.port), token: endpoint.token })
-    }
-
-    /// Lets somebody request a certificate in this name; the code for them.
-    ///
-    /// # Errors
-    /// The authority does not answer, or refuses.
-    pub async fn invite(&self, name: &str) -> Result<String> {
-        Ok(answered(self.http.post(format!("{}/ca/invitations", self.base)).bearer_auth(&self.token).json(name))
-            .await?
-            .json()
-            .await?)
-    }
-
-    /// Revokes a certificate.
-    ///
-    /// # Errors
-    /// The authority does not answer, or knows no such certificate.
-    pub async fn revoke(&self, serial: &str) -> Result<()> {
-        answered(self.http.post(format!("{}/ca/revocations", self.base)).bearer_auth(&self.token).json(serial))
-            .await
-            .map(drop)
-    }
-
-    /// What was issued.
-    ///
-    /// # Errors
-    /// The authority does not answer.
-    pub async fn list(&self) -> Result<Vec<IssuedView>> {
-        Ok(answered(self.http.get(format!("{}/ca/certificates", self.base)).bearer_auth(&self.token))
-            .await?
-            .json()
-            .await?)
-    }
 }
 
 async fn answered(request: reqwest::RequestBuilder) -> Result<reqwest::Response> {

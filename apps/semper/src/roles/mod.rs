@@ -2,3 +2,4 @@
 
 pub mod arbiter;
 pub mod ca;
+pub mod mint;

@@ -1,0 +1,595 @@
+//! The payment manager at work: purses, and the operations on them, driven until they end.
+//!
+//! An intent is stored by whoever wants it (a deal's step, the owner). From then on one task at a time takes the operation from step
+//! to step: it does what the stored step asks for, gives the module what came of it, and commits the next step. The last commit of
+//! an operation that a deal waits for is the commit of the deal's own step: neither can be stored without the other.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex as Lock, PoisonError};
+use std::time::Duration;
+
+use semper_core::amount::Currency;
+use semper_core::cbor::Encode;
+use semper_core::cose::{Draft, Kind};
+use semper_core::ids::DealId;
+use semper_support::approval::{Answer as Signature, ApprovalError, Exhibit, SignRequest};
+use semper_support::archive::{Commit, CommitError, PutState, ReadError};
+use semper_support::engine::{Consent, Input};
+use semper_transfer::payment::Module;
+use semper_transfer::payment::journal::{
+    Advance, Entry, HISTORY_SPACE, OPEN_SPACE, Versions, load_entry, load_purse, purse_key, purse_prefix,
+};
+use semper_transfer::payment::means::System;
+use semper_transfer::payment::module::{Context, Event as Happening, Funding, Next, Purse, StepError};
+use semper_transfer::payment::operation::{Answer, Failure, Money, Operation, OperationId, Outcome, PurseId, Task};
+use semper_transfer::payment::pay::Offered;
+use tokio::sync::{Mutex, Notify, watch};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::deals::Event;
+use super::issuer::Issuers;
+use super::{Entry as DealEntry, LOOK_AGAIN, Node, NodeError, now, rest};
+
+/// Record space of the operations that are no longer wanted: operation → nothing.
+pub(super) const ABANDONED_SPACE: &str = "payment-abandoned";
+/// Record space of the order in which purses are liked: purse → rank (8 bytes, big-endian), the lowest first.
+const RANK_SPACE: &str = "purse-rank";
+/// Record space of addresses that money is waited for at, for the user: operation → address.
+const ADDRESS_SPACE: &str = "payment-address";
+/// Most operations that are driven at once.
+const PARALLEL: usize = 16;
+/// Operations that are read at once.
+const PAGE: usize = 256;
+/// Most purses of one party.
+pub const PURSES_MAX: usize = 32;
+/// The pauses between requests that an issuer does not answer.
+const PAUSES: [u64; 6] = [1, 2, 4, 8, 16, 30];
+/// How often a step is computed again when another one on the same purse was stored meanwhile.
+const TRIES: usize = 16;
+
+/// The payment systems that this program knows.
+pub type Systems = Arc<[Box<dyn Module>]>;
+
+/// The means of payment of one party.
+pub struct Payments {
+    modules: Systems,
+    issuers: Arc<dyn Issuers>,
+    /// One step on a purse at a time.
+    purses: Lock<HashMap<PurseId, Arc<Mutex<()>>>>,
+    /// What operations rest for, in memory only: after a new start everything is tried at once.
+    resting: Lock<HashMap<OperationId, Rest>>,
+    pub(super) wake: Notify,
+}
+
+#[derive(Clone, Debug)]
+struct Rest {
+    until: Instant,
+    attempts: usize,
+    trouble: Option<String>,
+}
+
+/// An operation as it is shown.
+#[derive(Clone, Debug)]
+pub struct OperationView {
+    /// The operation as it is stored.
+    pub entry: Entry,
+    /// Why it does not go on, if it does not.
+    pub trouble: Option<String>,
+    /// Where money is waited for, if it is.
+    pub address: Option<String>,
+}
+
+/// Why an operation could not be begun or shown.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PaymentError {
+    /// There is no such purse.
+    #[error("there is no purse {0}; see `semper wallet balance`")]
+    NoPurse(String),
+    /// There is no such operation.
+    #[error("there is no payment operation {0}")]
+    NoOperation(OperationId),
+    /// There are as many purses as there may be.
+    #[error("there are {PURSES_MAX} purses already")]
+    TooManyPurses,
+    /// No module of this name.
+    #[error("the payment system {0:?} is not known; known are {1}")]
+    UnknownSystem(String, String),
+    /// Storage failed. No money moved.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// Storage failed. No money moved.
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+    /// No randomness.
+    #[error(transparent)]
+    Crypto(#[from] semper_support::crypto::CryptoError),
+}
+
+impl Payments {
+    /// Over the modules of this party and the way to their issuers.
+    pub fn new(modules: Systems, issuers: Arc<dyn Issuers>) -> Self {
+        let (purses, resting) = (Lock::default(), Lock::default());
+        Self { modules, issuers, purses, resting, wake: Notify::new() }
+    }
+
+    /// The module of a payment system.
+    pub fn module(&self, system: &System) -> Option<&dyn Module> {
+        self.modules.iter().map(AsRef::as_ref).find(|module| module.system() == *system)
+    }
+
+    fn system(&self, name: &str) -> Result<System, PaymentError> {
+        let known = || self.modules.iter().map(|module| module.system().to_string()).collect::<Vec<_>>().join(", ");
+        let system = System::parse(name).filter(|system| self.module(system).is_some());
+        system.ok_or_else(|| PaymentError::UnknownSystem(name.to_owned(), known()))
+    }
+
+    fn purse_lock(&self, id: PurseId) -> Arc<Mutex<()>> {
+        self.purses.lock().unwrap_or_else(PoisonError::into_inner).entry(id).or_default().clone()
+    }
+
+    fn rest(&self, id: OperationId) -> Option<Rest> {
+        self.resting.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
+    }
+
+    fn set_rest(&self, id: OperationId, rest: Option<Rest>) {
+        let mut resting = self.resting.lock().unwrap_or_else(PoisonError::into_inner);
+        match rest {
+            Some(rest) => resting.insert(id, rest),
+            None => resting.remove(&id),
+        };
+    }
+
+    /// Every operation is tried again at once.
+    pub(super) fn rouse(&self) {
+        let mut resting = self.resting.lock().unwrap_or_else(PoisonError::into_inner);
+        resting.values_mut().for_each(|rest| rest.until = Instant::now());
+        drop(resting);
+        self.wake.notify_one();
+    }
+}
+
+/// What a drive of an operation came to.
+enum Drive {
+    /// It has taken a step; go on.
+    On,
+    /// It waits.
+    Rest(Duration, Option<String>),
+    /// It has ended.
+    Ended,
+}
+
+impl Node {
+    pub(super) async fn payments_loop(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
+        let mut drives: JoinSet<OperationId> = JoinSet::new();
+        let mut busy: HashMap<tokio::task::Id, OperationId> = HashMap::new();
+        loop {
+            while let Some(finished) = drives.try_join_next_with_id() {
+                let task = finished.map_or_else(|error| error.id(), |(task, _)| task);
+                busy.remove(&task);
+            }
+            match self.open_operations().await {
+                Ok(open) => {
+                    for id in open {
+                        let rests = self.payments.rest(id).is_some_and(|rest| rest.until > Instant::now());
+                        if drives.len() < PARALLEL && !rests && !busy.values().any(|other| *other == id) {
+                            let task = drives.spawn(self.clone().drive(id));
+                            busy.insert(task.id(), id);
+                        }
+                    }
+                }
+                Err(error) => tracing::error!(%error, "the open payment operations cannot be read"),
+            }
+            tokio::select! {
+                Some(finished) = drives.join_next_with_id(), if !drives.is_empty() => {
+                    let task = finished.map_or_else(|error| error.id(), |(task, _)| task);
+                    busy.remove(&task);
+                    if *stop.borrow() {
+                        break;
+                    }
+                }
+                go_on = rest(&self.payments.wake, self.next_payment(&busy), &mut stop) => if !go_on { break },
+            }
+        }
+        // What is under way may finish; what does not goes on after the next start.
+        let finish = async { while drives.join_next().await.is_some() {} };
+        let _ = tokio::time::timeout(Duration::from_secs(2), finish).await;
+    }
+
+    fn next_payment(&self, busy: &HashMap<tokio::task::Id, OperationId>) -> Duration {
+        let resting = self.payments.resting.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiting = resting.iter().filter(|(id, _)| !busy.values().any(|other| other == *id));
+        let next = waiting.map(|(_, rest)| rest.until.saturating_duration_since(Instant::now())).min();
+        next.unwrap_or(LOOK_AGAIN).max(Duration::from_millis(20))
+    }
+
+    async fn open_operations(&self) -> Result<Vec<OperationId>, ReadError> {
+        let mut open = Vec::new();
+        let mut after: Option<Vec<u8>> = None;
+        loop {
+            let page = self.archive.records(OPEN_SPACE, after.as_deref(), PAGE).await?;
+            let ids = page.iter().filter_map(|(key, _)| Some(OperationId::from_array(key.as_slice().try_into().ok()?)));
+            open.extend(ids);
+            match page.last() {
+                Some((key, _)) if page.len() == PAGE => after = Some(key.clone()),
+                _ => return Ok(open),
+            }
+        }
+    }
+
+    /// Takes an operation as far as it goes now.
+    async fn drive(self: Arc<Self>, id: OperationId) -> OperationId {
+        loop {
+            match self.drive_once(id).await {
+                Ok(Drive::On) => self.payments.set_rest(id, None),
+                Ok(Drive::Ended) => {
+                    self.payments.set_rest(id, None);
+                    // Whatever waited for it goes on.
+                    self.payments.rouse();
+                    return id;
+                }
+                Ok(Drive::Rest(span, trouble)) => {
+                    let attempts = self.payments.rest(id).map_or(0, |rest| rest.attempts) + 1;
+                    if trouble.is_some() {
+                        tracing::info!(operation = %id, ?trouble, attempts, "a payment operation waits");
+                    }
+                    self.payments.set_rest(id, Some(Rest { until: Instant::now() + span, attempts, trouble }));
+                    self.changed.send_modify(|count| *count += 1);
+                    return id;
+                }
+                Err(error) => {
+                    tracing::error!(operation = %id, %error, "a payment operation cannot go on");
+                    let (until, trouble) = (Instant::now() + LOOK_AGAIN, Some(error.to_string()));
+                    self.payments.set_rest(id, Some(Rest { until, attempts: 0, trouble }));
+                    return id;
+                }
+            }
+        }
+    }
+
+    async fn drive_once(&self, id: OperationId) -> Result<Drive, NodeError> {
+        let Some((entry, _)) = load_entry(&*self.archive, &id).await? else {
+            return Ok(Drive::Ended);
+        };
+        if !entry.has_ended() && self.archive.record(ABANDONED_SPACE, id.as_bytes()).await?.is_some() {
+            let gone = (ABANDONED_SPACE.to_owned(), id.as_bytes().to_vec(), None);
+            let with = Commit { records: vec![gone], ..Commit::default() };
+            return self.step_operation(id, Happening::GiveUp, with).await;
+        }
+        let happening = match &entry.next {
+            None => Happening::Begin,
+            Some(Next::Done(_) | Next::Failed(_)) => return Ok(Drive::Ended),
+            Some(Next::Ask(request)) => match self.payments.issuers.ask(request).await {
+                Ok(reply) => Happening::Reply(reply),
+                Err(silence) => {
+                    let attempts = self.payments.rest(id).map_or(0, |rest| rest.attempts);
+                    let pause = PAUSES[attempts.min(PAUSES.len() - 1)];
+                    return Ok(Drive::Rest(Duration::from_secs(pause), Some(silence)));
+                }
+            },
+            Some(Next::Sign { draft, consent }) => match self.ask_for(&entry, draft, *consent).await? {
+                Ok(happening) => happening,
+                Err(rest) => return Ok(rest),
+            },
+            Some(Next::Fund(funding)) => match self.fund(&entry, funding).await? {
+                Ok(happening) => happening,
+                Err(rest) => return Ok(rest),
+            },
+            Some(Next::Wait(time)) if *time > now() => {
+                let span = Duration::from_secs(time.unix() - now().unix());
+                return Ok(Drive::Rest(span.min(LOOK_AGAIN), None));
+            }
+            Some(Next::Wait(_)) => Happening::Due,
+            Some(Next::Look(other)) => match load_entry(&*self.archive, other).await? {
+                Some((other, _)) if other.has_ended() => Happening::Stage(other.stage),
+                Some(_) => return Ok(Drive::Rest(Duration::from_secs(1), None)),
+                None => Happening::Stage(Vec::new()),
+            },
+        };
+        self.step_operation(id, happening, Commit::default()).await
+    }
+
+    /// Asks the key holder; an error is what to do while it has not answered.
+    async fn ask_for(
+        &self,
+        entry: &Entry,
+        draft: &Draft,
+        consent: Consent,
+    ) -> Result<Result<Happening, Drive>, NodeError> {
+        let exhibit = match (&entry.operation.task, draft.kind, consent) {
+            (Task::Pay { request, salt }, Kind::PaymentOrder, _) => {
+                Exhibit::Payment { request: request.bytes().to_vec(), salt: *salt }
+            }
+            (_, _, Consent::Ask) => Exhibit::Statement,
+            (_, _, Consent::Implied) => Exhibit::Consequence,
+        };
+        let request = SignRequest { deal: shown_under(&entry.operation), draft: draft.clone(), exhibit };
+        Ok(match self.keys.request(request).await {
+            Ok(Signature::Signed(signed)) => Ok(Happening::Signed(signed)),
+            Ok(Signature::Declined) => Ok(Happening::Declined),
+            Ok(Signature::Waiting) => Err(Drive::Rest(LOOK_AGAIN, None)),
+            Err(error @ (ApprovalError::Unavailable(_) | ApprovalError::TooMany)) => {
+                Err(Drive::Rest(LOOK_AGAIN, Some(error.to_string())))
+            }
+            // Never to be signed.
+            Err(error) => {
+                tracing::error!(operation = %entry.operation.id, %error, "a payment is not signed");
+                Ok(Happening::Declined)
+            }
+        })
+    }
+
+    /// Sends money that an operation needs from another purse, with an operation of its own.
+    async fn fund(&self, entry: &Entry, funding: &Funding) -> Result<Result<Happening, Drive>, NodeError> {
+        let id = entry.operation.id.child("fund");
+        if let Some((child, _)) = load_entry(&*self.archive, &id).await? {
+            return Ok(match child.next {
+                Some(Next::Done(outcome)) => Ok(Happening::Funded(outcome)),
+                Some(Next::Failed(failure)) => Ok(Happening::NotFunded(failure)),
+                _ => Err(Drive::Rest(LOOK_AGAIN, None)),
+            });
+        }
+        let purses = self.purses().await?;
+        let fits = |purse: &&Purse| {
+            purse.system.as_str() == funding.method
+                && purse.currency == funding.amount.currency()
+                && funding.address.contains(purse.issuer.as_str())
+        };
+        let Some(purse) = purses.iter().find(fits) else {
+            // Somebody pays from outside: the address is shown, and the issuer says when the money has come.
+            let address = funding.address.as_bytes().to_vec();
+            let shown = (ADDRESS_SPACE.to_owned(), entry.operation.id.as_bytes().to_vec(), Some(address));
+            let commit = Commit { records: vec![shown], ..Commit::default() };
+            self.archive.commit(commit).await.map_err(NodeError::Commit)?;
+            let zero = semper_core::amount::Amount::new(0, funding.amount.currency()).expect("zero is an amount");
+            return Ok(Ok(Happening::Funded(Outcome { moved: zero, fee: zero, handover: Vec::new() })));
+        };
+        let task = Task::Transfer { amount: funding.amount, address: funding.address.clone() };
+        let operation = Operation { id, purse: purse.id, deal: None, task };
+        let mut commit = Commit::default();
+        Entry::intent(operation, Some(entry.operation.id), now()).begin(&mut commit);
+        match self.archive.commit(commit).await {
+            Ok(()) | Err(CommitError::Stale { .. }) => {}
+            Err(error) => return Err(NodeError::Commit(error)),
+        }
+        self.payments.wake.notify_one();
+        Ok(Err(Drive::Rest(LOOK_AGAIN, None)))
+    }
+
+    /// One step: computed, stored, and given to the deal that waits for it if it is the last.
+    async fn step_operation(&self, id: OperationId, happening: Happening, with: Commit) -> Result<Drive, NodeError> {
+        for _ in 0..TRIES {
+            let Some((entry, version)) = load_entry(&*self.archive, &id).await? else { return Ok(Drive::Ended) };
+            let lock = self.payments.purse_lock(entry.operation.purse);
+            let held = lock.lock().await;
+            let Some((purse, purse_version)) = load_purse(&*self.archive, &entry.operation.purse).await? else {
+                return Err(NodeError::Payment(PaymentError::NoPurse(entry.operation.purse.to_string())));
+            };
+            let versions = Versions { entry: version, purse: purse_version };
+            let advance = self.compute(entry, &purse, happening.clone())?;
+            let deal = advance.entry.operation.deal;
+            let evidence_key = deal.map_or_else(|| Entry::key(&id), |deal| DealEntry::key(&deal));
+            let mut commit = with.clone();
+            advance.store(&purse, versions, &evidence_key, &mut commit);
+            if advance.entry.has_ended() {
+                commit.records.push((ADDRESS_SPACE.to_owned(), id.as_bytes().to_vec(), None));
+                commit.records.retain(|(space, _, _)| space != ABANDONED_SPACE);
+                commit.records.push((ABANDONED_SPACE.to_owned(), id.as_bytes().to_vec(), None));
+            }
+            let stored = match (deal, answer(&advance)) {
+                (Some(deal), Some(answer)) => self.end_for_deal(deal, answer, commit).await,
+                _ => self.archive.commit(commit).await,
+            };
+            drop(held);
+            match stored {
+                Ok(()) => {
+                    self.changed.send_modify(|count| *count += 1);
+                    return Ok(if advance.entry.has_ended() { Drive::Ended } else { Drive::On });
+                }
+                // Another step was first, or nobody knows: what is stored decides.
+                Err(CommitError::Stale { .. } | CommitError::Unknown(_)) => {
+                    let (now_stored, _) = load_entry(&*self.archive, &id)
+                        .await?
+                        .ok_or(NodeError::Payment(PaymentError::NoOperation(id)))?;
+                    if now_stored == advance.entry {
+                        return Ok(if now_stored.has_ended() { Drive::Ended } else { Drive::On });
+                    }
+                }
+                Err(error) => return Err(NodeError::Commit(error)),
+            }
+        }
+        Ok(Drive::Rest(Duration::from_secs(1), None))
+    }
+
+    fn compute(&self, entry: Entry, purse: &Purse, happening: Happening) -> Result<Advance, NodeError> {
+        let unknown = || PaymentError::UnknownSystem(purse.system.to_string(), String::new());
+        let module = self.payments.module(&purse.system).ok_or_else(unknown).map_err(NodeError::Payment)?;
+        let (entropy, me) = (self.random()?, self.keys.key_set());
+        let context =
+            Context { now: now(), verify: &*self.verify, entropy: &entropy, me: &me, certificates: &self.certificates };
+        match entry.clone().advance(module, &context, purse, happening) {
+            Ok(advance) => Ok(advance),
+            Err(error @ StepError { .. }) => Err(NodeError::Step(error)),
+        }
+    }
+
+    /// Ends an operation and takes the deal's step in one commit. If the deal does not want the answer, the operation ends alone.
+    async fn end_for_deal(&self, deal: DealId, answer: Answer, commit: Commit) -> Result<(), CommitError> {
+        let input = Input::Operated(answer.to_bytes());
+        match self.step(deal, Event { input, with: commit.clone() }).await {
+            Ok(()) => Ok(()),
+            Err(NodeError::Commit(error)) => Err(error),
+            Err(error) => {
+                tracing::error!(%deal, %error, "a deal does not take the end of its payment operation");
+                self.archive.commit(commit).await
+            }
+        }
+    }
+
+    /// Begins an operation of the owner.
+    ///
+    /// # Errors
+    /// There is no such purse, or storage failed; nothing was begun.
+    pub async fn begin_operation(&self, purse: PurseId, task: Task) -> Result<OperationId, PaymentError> {
+        if self.archive.state(&purse_key(&purse)).await?.is_none() {
+            return Err(PaymentError::NoPurse(purse.to_string()));
+        }
+        let id = OperationId::of_owner(self.random()?);
+        let mut commit = Commit::default();
+        Entry::intent(Operation { id, purse, deal: None, task }, None, now()).begin(&mut commit);
+        self.archive.commit(commit).await?;
+        self.payments.wake.notify_one();
+        Ok(id)
+    }
+
+    /// Tells an operation that it is no longer wanted. It ends as soon as that loses no money.
+    ///
+    /// # Errors
+    /// Storage failed.
+    pub async fn abandon_operation(&self, id: OperationId) -> Result<(), PaymentError> {
+        let record = (ABANDONED_SPACE.to_owned(), id.as_bytes().to_vec(), Some(Vec::new()));
+        self.archive.commit(Commit { records: vec![record], ..Commit::default() }).await?;
+        self.payments.rouse();
+        Ok(())
+    }
+
+    /// Opens a purse at an issuer, and begins to ask for its terms.
+    ///
+    /// # Errors
+    /// [`PaymentError`]; no purse was opened.
+    pub async fn open_purse(
+        &self,
+        system: &str,
+        issuer: &str,
+        currency: Currency,
+    ) -> Result<(PurseId, OperationId), PaymentError> {
+        let system = self.payments.system(system)?;
+        let purses = self.purses().await?;
+        if purses.len() >= PURSES_MAX {
+            return Err(PaymentError::TooManyPurses);
+        }
+        let issuer = issuer.trim_end_matches('/').to_owned();
+        let same = |purse: &&Purse| (&purse.system, &purse.issuer, purse.currency) == (&system, &issuer, currency);
+        if let Some(purse) = purses.iter().find(same) {
+            return Ok((purse.id, self.begin_operation(purse.id, Task::Refresh).await?));
+        }
+        let id = PurseId::from_array(self.random()?);
+        let purse = Purse { id, system, issuer, currency, records: BTreeMap::new() };
+        let state = PutState { key: purse_key(&id), replaces: 0, bytes: purse.to_bytes() };
+        let rank = (RANK_SPACE.to_owned(), id.as_bytes().to_vec(), Some(now().unix().to_be_bytes().to_vec()));
+        self.archive.commit(Commit { states: vec![state], records: vec![rank], ..Commit::default() }).await?;
+        Ok((id, self.begin_operation(id, Task::Refresh).await?))
+    }
+
+    /// Makes a purse the one that is liked best.
+    ///
+    /// # Errors
+    /// Storage failed.
+    pub async fn prefer_purse(&self, id: PurseId) -> Result<(), PaymentError> {
+        let least = self.archive.records(RANK_SPACE, None, PURSES_MAX).await?.into_iter();
+        let least = least.filter_map(|(_, rank)| Some(u64::from_be_bytes(rank.try_into().ok()?))).min().unwrap_or(1);
+        let rank =
+            (RANK_SPACE.to_owned(), id.as_bytes().to_vec(), Some(least.saturating_sub(1).to_be_bytes().to_vec()));
+        Ok(self.archive.commit(Commit { records: vec![rank], ..Commit::default() }).await?)
+    }
+
+    /// Every purse, the one that is liked best first.
+    ///
+    /// # Errors
+    /// Storage failed.
+    pub async fn purses(&self) -> Result<Vec<Purse>, ReadError> {
+        let ranks: BTreeMap<_, _> = self.archive.records(RANK_SPACE, None, PURSES_MAX).await?.into_iter().collect();
+        let mut purses = Vec::new();
+        for stored in self.archive.states(purse_prefix(), None, PURSES_MAX).await? {
+            let id =
+                stored.key.strip_prefix(purse_prefix()).and_then(|id| Some(PurseId::from_array(id.try_into().ok()?)));
+            if let Some(id) = id
+                && let Some((purse, _)) = load_purse(&*self.archive, &id).await?
+            {
+                purses.push(purse);
+            }
+        }
+        purses.sort_by_key(|purse| ranks.get(purse.id.as_bytes().as_slice()).cloned().unwrap_or_default());
+        Ok(purses)
+    }
+
+    /// The purses as they are offered in a payment, the one that is liked best first.
+    ///
+    /// # Errors
+    /// Storage failed.
+    pub async fn offered(&self) -> Result<Vec<Offered>, ReadError> {
+        let purses = self.purses().await?;
+        let offered = purses.iter().filter_map(|purse| {
+            Some(Offered { purse: purse.id, means: self.payments.module(&purse.system)?.means(purse)? })
+        });
+        Ok(offered.collect())
+    }
+
+    /// The payment manager.
+    pub fn payments(&self) -> &Payments {
+        &self.payments
+    }
+
+    /// An operation, for the screen.
+    ///
+    /// # Errors
+    /// There is no such operation, or storage failed.
+    pub async fn operation(&self, id: OperationId) -> Result<OperationView, PaymentError> {
+        let (entry, _) = load_entry(&*self.archive, &id).await?.ok_or(PaymentError::NoOperation(id))?;
+        let address = self.archive.record(ADDRESS_SPACE, id.as_bytes()).await?;
+        let trouble = self.payments.rest(id).and_then(|rest| rest.trouble);
+        Ok(OperationView { entry, trouble, address: address.and_then(|address| String::from_utf8(address).ok()) })
+    }
+
+    /// The operations in the order of their beginning, the last `limit` of them.
+    ///
+    /// # Errors
+    /// Storage failed.
+    pub async fn history(&self, limit: usize) -> Result<Vec<OperationView>, PaymentError> {
+        let mut places = Vec::new();
+        let mut after: Option<Vec<u8>> = None;
+        loop {
+            let page = self.archive.records(HISTORY_SPACE, after.as_deref(), PAGE).await?;
+            let full = page.len() == PAGE;
+            after = page.last().map(|(key, _)| key.clone());
+            places.extend(page.into_iter().map(|(key, _)| key));
+            places.drain(..places.len().saturating_sub(limit));
+            if !full {
+                break;
+            }
+        }
+        let mut views = Vec::new();
+        for place in places {
+            if let Some(id) = place.get(8..).and_then(|id| id.try_into().ok()) {
+                views.push(self.operation(OperationId::from_array(id)).await?);
+            }
+        }
+        Ok(views)
+    }
+}
+
+/// The end of an operation, if the step was its last.
+fn answer(advance: &Advance) -> Option<Answer> {
+    let id = advance.entry.operation.id;
+    match advance.entry.next.as_ref()? {
+        Next::Done(outcome) => Some(Answer { id, result: Ok(outcome.clone()) }),
+        Next::Failed(failure) => Some(Answer { id, result: Err(failure.clone()) }),
+        _ => None,
+    }
+}
+
+/// The deal under which the key holder shows a question of an operation.
+fn shown_under(operation: &Operation) -> DealId {
+    let id: &[u8; 32] = operation.id.as_bytes();
+    operation.deal.unwrap_or_else(|| DealId::from_array(id[..16].try_into().expect("32 bytes begin with 16")))
+}
+
+/// What became of the money, for an operation that ended badly.
+pub fn fate(failure: &Failure) -> &'static str {
+    match failure.money {
+        Money::NotMoved => "not-moved",
+        Money::Returned => "returned",
+        Money::Unknown => "unknown",
+    }
+}
