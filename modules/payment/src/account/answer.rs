@@ -8,7 +8,8 @@
 //! booking       = { 0: 1, 1: issuer, 2: what, 3: entry, 4: amount, 5: payee's key set id, 6: time, ? 7: reference, ? 8: order hash,
 //!                   ? 9: hold, ? 10: account }
 //! account-statement = { 0: 1, 1: issuer, 2: account, 3: id of the request, 4: time, 5: currency, 6: balance, 7: held, 8: opening balance,
-//!                   9: closing balance, 10: [* line], 11: lines of the account, ? 12: next line }
+//!                   9: closing balance, 10: [* line], 11: lines of the account, ? 12: next line,
+//!                   13: highest level of its owner }
 //! line          = { 0: number, 1: entry, 2: time, 3: change, 4: balance after, 5: what, ? 7: reference, ? 8: order hash }
 //! ```
 //! Balances and changes are signed integers in minor units.
@@ -177,6 +178,8 @@ pub struct AccountStatement {
     pub total: u64,
     /// The line to ask for next; `None` if these are all.
     pub next: Option<u64>,
+    /// The highest level that its owner's certificates allow: 1 or 3.
+    pub level: Level,
 }
 
 /// A line of an account.
@@ -450,6 +453,7 @@ impl Encode for AccountStatement {
             .put_list(10, &self.lines)
             .put(11, self.total)
             .put_some(12, self.next)
+            .put_item(13, &self.level)
             .build()
     }
 }
@@ -471,6 +475,7 @@ impl Decode for AccountStatement {
             lines: f.list(10, "lines", usize::try_from(LINES_MAX).expect("100 fits"))?,
             total: f.uint(11, "total")?,
             next: f.optional_item(12, "next")?,
+            level: f.item(13, "level")?,
         };
         f.close()?;
         Ok(statement)

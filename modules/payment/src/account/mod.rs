@@ -7,15 +7,20 @@
 //! | [`request`] | what account holders ask |
 //! | [`answer`] | what the bank says, signed |
 //! | [`problem`] | how the bank refuses |
+//! | [`module`] | payer and payee: the parties' half |
+//! | [`proof`] | what proves a payment to a stranger |
 //! | [`bank`] | the bank: decisions over an archive, and its HTTP |
 //!
 //! Start reading at [`payment`]. Source: `spec/account.md`; DESIGN §7; iKP (Bellare and others, 1995) and SET for the dual signature.
 
 pub mod answer;
 pub mod bank;
+mod client;
+pub mod module;
 pub mod number;
 pub mod payment;
 pub mod problem;
+pub mod proof;
 pub mod request;
 
 /// The name of this payment system.

@@ -551,6 +551,7 @@ impl Bank {
             lines: lines.to_vec(),
             total: account.lines,
             next,
+            level: if account.certified.is_some() { Level::Three } else { Level::One },
         }
     }
 

@@ -277,9 +277,12 @@ impl Bank {
         let signed = Signed::from_bytes(bytes).map_err(malformed)?;
         let request = <AccountRequest as Decode>::from_bytes(signed.payload()).map_err(malformed)?;
         if request.bank != self.id || request.issuer != self.rules.issuer {
-            return Err(ProblemKind::WrongBank.because(format!("this is {} with the keys {}", self.rules.issuer, self.id)));
+            return Err(
+                ProblemKind::WrongBank.because(format!("this is {} with the keys {}", self.rules.issuer, self.id))
+            );
         }
-        let not_owner = || ProblemKind::NotOwner.because("the account, its owner and the signature do not fit together");
+        let not_owner =
+            || ProblemKind::NotOwner.because("the account, its owner and the signature do not fit together");
         let owner = match (&request.action, request.account) {
             (Action::Open { key_set, .. }, _) => key_set.clone(),
             (_, Some(account)) => {
