@@ -55,7 +55,7 @@ async fn a_torn_log_leaves_the_first_commits_whole() {
     archive.close().await.unwrap();
 
     let mut random = ChaCha8Rng::seed_from_u64(7);
-    let (header, frame) = (32, 24 + 4096);
+    let (header, frame) = (32, 24 + 1024);
     let ends = (0..).map(|n| header + n * frame).take_while(|end| *end <= log.len()).step_by(13);
     let mut cuts: Vec<usize> = ends.flat_map(|end| [end - 1, end, end + 1]).chain([0, log.len()]).collect();
     cuts.extend((0..40).map(|_| random.random_range(0..log.len())));

@@ -16,6 +16,9 @@ const SCHEMA_BYTES_MAX: usize = 63;
 
 /// How to connect, and the name of the schema: safe to be put into SQL.
 pub(super) fn parse(url: &str, statement_timeout: Duration) -> Result<(PgConnectOptions, String), PostgresOpenError> {
+    if !["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme)) {
+        return Err(PostgresOpenError::Address("it does not begin with postgres://".to_owned()));
+    }
     let (base, parameters) = url.split_once('?').unwrap_or((url, ""));
     let parameters = parameters.split('&').filter(|parameter| !parameter.is_empty());
     let (schemas, others): (Vec<_>, Vec<_>) = parameters.partition(|parameter| parameter.starts_with("schema="));

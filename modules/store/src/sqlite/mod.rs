@@ -55,7 +55,7 @@ pub struct SqliteArchive {
 /// How an archive is opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SqliteOptions {
-    /// The largest that the database may become, in bytes, rounded up to pages of 4 KiB; the log comes on top. Beyond it commits
+    /// The largest that the database may become, in bytes, rounded up to pages of 1 KiB; the log comes on top. Beyond it commits
     /// fail with [`CommitError::Storage`] and nothing of them is stored. `None`: as much as the disk holds.
     pub bytes_max: Option<u64>,
 }
@@ -300,13 +300,14 @@ impl Engine for Sqlite {
 async fn open_writer(path: &Path, options: SqliteOptions) -> Result<SqliteConnection, OpenError> {
     let mut connection = connect_options(path).connect().await?;
     schema::check(&mut connection).await?;
+    schema::make_pages_small(&mut connection).await?;
     let mode: String = sqlx::query_scalar("PRAGMA journal_mode = WAL").fetch_one(&mut connection).await?;
     if mode != "wal" {
         return Err(OpenError::Database(sqlx::Error::Protocol(format!("no write-ahead log here, only {mode}"))));
     }
     schema::migrate(&mut connection).await?;
     if let Some(bytes) = options.bytes_max {
-        let sql = format!("PRAGMA max_page_count = {}", bytes.div_ceil(4096));
+        let sql = format!("PRAGMA max_page_count = {}", bytes.div_ceil(schema::PAGE_BYTES.into()));
         sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&mut connection).await?;
     }
     Ok(connection)
@@ -318,6 +319,7 @@ fn connect_options(path: &Path) -> SqliteConnectOptions {
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
         .busy_timeout(BUSY_TIMEOUT)
+        .page_size(schema::PAGE_BYTES)
         .pragma("journal_size_limit", LOG_BYTES_KEPT)
         .disable_statement_logging()
 }

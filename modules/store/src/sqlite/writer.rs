@@ -20,6 +20,12 @@ pub(super) type Job = queue::Job<Script>;
 /// Set when the outcome of a transaction is unknown; holds why.
 pub(super) type Stopped = Arc<OnceLock<String>>;
 
+/// The log is written back when it has as many pages as the database, and these bounds (4 MiB, 256 MiB): then a page that changes often is
+/// written back once for many changes, whatever the size of the database.
+const LOG_PAGES: (i64, i64) = (4 * 1024, 256 * 1024);
+/// After so many groups the length of the log is adapted to the size of the database.
+const GROUPS_PER_LOG_LENGTH: u32 = 1024;
+
 pub(super) struct Writer {
     pub(super) connection: SqliteConnection,
     pub(super) jobs: Exit<Script>,
@@ -42,7 +48,11 @@ impl Writer {
     /// # Errors
     /// The database could not be closed in order; every commit that was answered is stored nevertheless.
     pub(super) async fn run(mut self) -> Result<(), sqlx::Error> {
+        let mut groups = 0..;
         while let Some(group) = self.jobs.next_group(|_| true).await {
+            if groups.next().is_some_and(|group: u32| group.is_multiple_of(GROUPS_PER_LOG_LENGTH)) {
+                self.adapt_log_length().await;
+            }
             if let Some(why) = self.stopped.get() {
                 answer_all(group, &CommitError::Storage(stopped_message(why)));
             } else {
@@ -53,6 +63,16 @@ impl Writer {
         let closed = self.connection.close().await;
         drop(self.lock);
         emptied.and(closed)
+    }
+
+    /// An archive whose log has the wrong length is only slower.
+    async fn adapt_log_length(&mut self) {
+        let pages = sqlx::query_scalar("PRAGMA page_count").fetch_one(&mut self.connection).await;
+        let length = pages.unwrap_or(0).clamp(LOG_PAGES.0, LOG_PAGES.1);
+        let sql = format!("PRAGMA wal_autocheckpoint = {length}");
+        if let Err(error) = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut self.connection).await {
+            tracing::warn!(%error, "the length of the log could not be set");
+        }
     }
 
     async fn store(&mut self, group: Vec<Job>) {
