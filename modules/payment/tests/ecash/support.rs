@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use cashu::{
     BlindSignature, BlindedMessage, Id, KeySet, MeltRequest, MintRequest, Proof, PublicKey, SecretKey, SwapRequest,
@@ -38,9 +38,19 @@ impl World {
 
     /// A world on an archive, with a fee.
     pub(crate) async fn on(archive: Arc<dyn Archive>, input_fee_ppk: u64) -> Self {
+        Self::at(START, archive, input_fee_ppk).await
+    }
+
+    /// A world that begins now, for wallets with a clock of their own.
+    pub(crate) async fn today(input_fee_ppk: u64) -> Self {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        Self::at(now, Arc::new(MemoryArchive::new()), input_fee_ppk).await
+    }
+
+    async fn at(start: u64, archive: Arc<dyn Archive>, input_fee_ppk: u64) -> Self {
         // A request that waits for a payment gives up at once: time passes only when a test says so.
         let settings = Settings { input_fee_ppk, melt_patience: Duration::ZERO, ..Settings::default() };
-        let time = Arc::new(AtomicU64::new(START));
+        let time = Arc::new(AtomicU64::new(start));
         let money = Arc::new(TestBackend::worthless(clock(&time)));
         let mint = open(&settings, &archive, &time, &money).await;
         Self { mint, money, archive, time, settings }
