@@ -87,9 +87,15 @@ pub struct BankConfig {
     /// A file with the certification authority's certificate (DER): accounts are opened for names that it certifies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authority: Option<PathBuf>,
+    /// A file with the authority's revocation list (DER), kept fresh by the operator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crl: Option<PathBuf>,
     /// Whether accounts are opened for anybody, for tests.
     #[serde(default)]
     pub anyone: bool,
+    /// The currencies of its accounts.
+    #[serde(default)]
+    pub currencies: Vec<String>,
 }
 
 /// TLS for the inbox: files in PEM.
@@ -111,9 +117,12 @@ impl Config {
         300
     }
 
-    /// The configuration that `semper init` writes.
+    /// The configuration that `semper init` writes. That of a mint or bank is completed by its operator.
     pub fn new(name: String, role: Role, listen: SocketAddr, address: Option<String>, relay: Option<String>) -> Self {
         let (patience, retry_max) = (Self::patience(), Self::retry_max());
+        let mint = (role == Role::Mint).then(MintConfig::default);
+        let bank = BankConfig { currencies: vec!["EUR".to_owned(), "USD".to_owned()], ..BankConfig::default() };
+        let bank = (role == Role::Bank).then_some(bank);
         Self {
             name,
             role,
@@ -125,8 +134,8 @@ impl Config {
             proxy: None,
             patience,
             retry_max,
-            mint: None,
-            bank: None,
+            mint,
+            bank,
         }
     }
 

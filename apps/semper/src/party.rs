@@ -187,7 +187,11 @@ impl Starting {
                 self.tasks.spawn(async move { mint.run(stop).await });
                 Ok(Made { public: opened.public, control: opened.control, party: None })
             }
-            Role::Bank => anyhow::bail!("no bank yet"),
+            Role::Bank => {
+                let opened = roles::bank::open(&self.config, archive, signer, opener).await?;
+                self.tasks.spawn(roles::bank::run(opened.bank, stopped(self.stopped.clone())));
+                Ok(Made { public: opened.public, control: opened.control, party: None })
+            }
             Role::Relay => {
                 let (url, quota) = (format!("{}/mail", self.config.base_url()), Quota::default());
                 let relay = Relay::open(archive, Arc::new(transport), Arc::new(Verifier), url, clock(), quota).await?;

@@ -95,6 +95,9 @@ enum Command {
     /// What the operator of a mint does: audit, rotate the keys
     #[command(subcommand)]
     Mint(serve::Mint),
+    /// What the operator of a bank does: accounts, money by hand, audit
+    #[command(subcommand)]
+    Bank(serve::Bank),
     /// Check a deal folder: what happened, who signed what, what is proven
     Verify(verify::Verify),
     /// See everything at work on this machine, with separate processes
@@ -157,6 +160,7 @@ async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Certify(certify) => certify.run(&common).await?,
         Command::Ca(ca) => ca.run(&common).await?,
         Command::Mint(mint) => mint.run(&common).await?,
+        Command::Bank(bank) => bank.run(&common).await?,
         Command::Demo(demo) => demo.run().await?,
     }
     Ok(ExitCode::SUCCESS)

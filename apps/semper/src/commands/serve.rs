@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
+use semper_crypto::SystemRandom;
+use semper_support::crypto::Randomness as _;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Common, ask};
@@ -11,8 +13,8 @@ use crate::control::client::Client;
 use crate::home::Role;
 use crate::party::{self, Running};
 use crate::policy::Policy;
-use crate::roles::ca;
 use crate::roles::mint::{AuditView, RotateOrder};
+use crate::roles::{bank, ca};
 
 /// Run a party's node until it is stopped.
 #[derive(Debug, Args)]
@@ -186,6 +188,95 @@ async fn operator(common: &Common, role: Role) -> Result<Client> {
     }
     let client = party::running_client(&home).await?;
     client.with_context(|| format!("it does not run; start it with `semper serve --role {}`", role.name()))
+}
+
+/// What the operator of a bank does.
+#[derive(Debug, Subcommand)]
+pub(super) enum Bank {
+    /// The accounts
+    Accounts,
+    /// Book money that was paid in by hand
+    Credit(ByHand),
+    /// Book money that was paid out by hand
+    Debit(ByHand),
+    /// Let no more money leave an account
+    Freeze {
+        /// The account
+        account: String,
+    },
+    /// Let money leave an account again
+    Thaw {
+        /// The account
+        account: String,
+    },
+    /// Whether the books balance, from every line of every account; the exit code is 1 if they do not
+    Audit {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Money by hand.
+#[derive(Debug, Args)]
+pub(super) struct ByHand {
+    /// The account
+    account: String,
+    /// How much, with the currency: "100.00 EUR"
+    amount: String,
+    /// What the account's owner recognises it by
+    #[arg(long, default_value = "")]
+    note: String,
+}
+
+impl Bank {
+    pub(super) async fn run(self, common: &Common) -> Result<()> {
+        let client = operator(common, Role::Bank).await?;
+        match self {
+            Bank::Accounts => {
+                for account in client.get::<Vec<bank::AccountLine>>("/bank/accounts").await? {
+                    let frozen = if account.frozen { "  frozen" } else { "" };
+                    println!(
+                        "{}  {:>12} {}  {}{frozen}",
+                        account.number, account.balance, account.currency, account.owner
+                    );
+                }
+            }
+            Bank::Credit(hand) => by_hand(&client, hand, true).await?,
+            Bank::Debit(hand) => by_hand(&client, hand, false).await?,
+            Bank::Freeze { account } => {
+                client.post::<()>("/bank/freeze", &bank::FreezeOrder { account, frozen: true }).await?;
+            }
+            Bank::Thaw { account } => {
+                client.post::<()>("/bank/freeze", &bank::FreezeOrder { account, frozen: false }).await?;
+            }
+            Bank::Audit { json } => {
+                let audit: bank::AuditView = client.get("/bank/audit").await?;
+                if json {
+                    println!("{}", serde_json::to_string_pretty(&audit)?);
+                } else {
+                    println!("{} accounts, {} lines", audit.accounts, audit.lines);
+                    for (currency, minor) in &audit.owed {
+                        println!("owed to customers: {minor} minor units {currency}");
+                    }
+                }
+                if !audit.faults.is_empty() {
+                    bail!("the books do not balance:\n{}", audit.faults.join("\n"));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn by_hand(client: &Client, hand: ByHand, comes_in: bool) -> Result<()> {
+    let mut id = [0; 16];
+    SystemRandom.fill(&mut id)?;
+    let ByHand { account, amount, note } = hand;
+    let id = data_encoding::HEXLOWER.encode(&id);
+    client.post::<()>("/bank/by-hand", &bank::HandOrder { id, comes_in, account, amount, note }).await?;
+    println!("Booked.");
+    Ok(())
 }
 
 /// What the operator of a mint does.
