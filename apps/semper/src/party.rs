@@ -161,7 +161,7 @@ impl Starting {
         let Secrets { signer, inbox: opener, transport, certificate, replies, seed } = secrets;
         match self.config.role {
             Role::Party => {
-                let systems: Systems = semper_payment::all(&seed).into();
+                let systems: Systems = semper_payment::all(&seed, Arc::new(Sealer)).into();
                 let vault = Vault::new(Box::new(signer), archive, Purpose::Party, policy, systems.clone());
                 let keys =
                     PartyKeys { vault: Arc::new(vault), opener, transport, replies: ReplySecret::from_array(*replies) };

@@ -13,18 +13,26 @@
 pub mod account;
 pub mod ecash;
 
+use std::sync::Arc;
+
 use bip39::Mnemonic;
+use semper_support::crypto::Seal;
 use semper_transfer::payment::Module;
 use zeroize::Zeroizing;
 
-/// Every payment system, for a party with this seed.
-pub fn all(_seed: &[u8; 32]) -> Vec<Box<dyn Module>> {
-    Vec::new()
+use crate::account::module::AccountModule;
+use crate::account::payment::Level;
+
+/// Every payment system, for a party with this seed. `seal` seals instructions for banks.
+///
+/// Account payments are made at level 2: the payee signs, and does not learn who pays.
+pub fn all(seed: &[u8; 32], seal: Arc<dyn Seal>) -> Vec<Box<dyn Module>> {
+    vec![Box::new(AccountModule::new(*seed, seal, Level::Two))]
 }
 
 /// Every payment system, for somebody who has no money and only judges the payments of others.
-pub fn judges() -> Vec<Box<dyn Module>> {
-    all(&[0; 32])
+pub fn judges(seal: Arc<dyn Seal>) -> Vec<Box<dyn Module>> {
+    all(&[0; 32], seal)
 }
 
 /// A seed in 24 words (BIP-39, English).

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use clap::Args;
@@ -11,7 +12,7 @@ use semper_core::container::Disposition;
 use semper_core::ids::KeySetId;
 use semper_core::party::Role;
 use semper_core::text::escape;
-use semper_crypto::Verifier;
+use semper_crypto::{Sealer, Verifier};
 use semper_exchange::evidence::{Contract, Folder, Receipt, Report, Standing, Transfer, verify};
 use semper_support::engine::EvidenceKind;
 use semper_trust::path::Certified;
@@ -52,7 +53,7 @@ impl Verify {
                 return Ok(ExitCode::FAILURE);
             }
         };
-        let systems = semper_payment::judges();
+        let systems = semper_payment::judges(Arc::new(Sealer));
         let systems: Vec<_> = systems.iter().map(AsRef::as_ref).collect();
         let report = verify(&Verifier, &systems, &folder);
         let names = Names::read(&self.trusted, &folder, &report)?;

@@ -170,9 +170,19 @@ impl Module for AccountModule {
     fn describe(&self, draft: &Draft) -> Option<String> {
         match draft.kind {
             Kind::PaymentOrder => describe_order(&PaymentOrder::from_bytes(&draft.payload).ok()?),
-            Kind::AccountRequest => Some(AccountRequest::from_bytes(&draft.payload).ok()?.describe()),
+            Kind::AccountRequest => {
+                let request = AccountRequest::from_bytes(&draft.payload).ok()?;
+                // Whatever else is asked takes money in, or moves none.
+                matches!(request.action, Action::Transfer { .. } | Action::Refund { .. }).then(|| request.describe())
+            }
             _ => None,
         }
+    }
+
+    fn address(&self, purse: &Purse, reference: &str) -> Option<String> {
+        let number = known(purse)?.number;
+        let address = Address { number, issuer: purse.issuer.clone(), reference: reference.to_owned() };
+        Some(address.to_string())
     }
 }
 
