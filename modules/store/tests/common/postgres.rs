@@ -53,16 +53,19 @@ impl Server {
         fs::write(self.root.join(KEEP), "").unwrap();
         let pid_file = fs::read_to_string(self.root.join("data/postmaster.pid")).unwrap();
         let postmaster: u32 = pid_file.lines().next().unwrap().trim().parse().unwrap();
-        let pids = [vec![postmaster], children(postmaster)].concat();
-        // Not checked: a child may have gone by itself.
-        let _ = Command::new("kill").arg("-9").args(pids.iter().map(u32::to_string)).stderr(Stdio::null()).status();
+        // Stopped, it makes no child that would be overlooked.
+        signal("-STOP", &[postmaster]);
+        signal("-KILL", &[vec![postmaster], children(postmaster)].concat());
         self.end_keeper();
     }
 
     /// Starts a server again that was killed.
     pub(crate) fn restart(&mut self) {
-        let _ = fs::remove_file(self.root.join("data/postmaster.pid"));
-        assert!(self.run());
+        // It refuses as long as a child of the old one has the memory that they share.
+        wait_until("the server starts again", || {
+            let _ = fs::remove_file(self.root.join("data/postmaster.pid"));
+            self.run()
+        });
     }
 
     /// The address of an archive in a schema.
@@ -211,6 +214,11 @@ fn binary(name: &str) -> PathBuf {
 fn run(command: &mut Command) {
     let output = command.output().unwrap();
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Sends a signal. A process may have gone by itself.
+fn signal(name: &str, pids: &[u32]) {
+    let _ = Command::new("kill").arg(name).args(pids.iter().map(u32::to_string)).stderr(Stdio::null()).status();
 }
 
 /// The processes whose parent is `pid`.
