@@ -61,7 +61,8 @@ impl<S> Turn<S> {
 
 /// Whether an effect leaves this process: everything else is complete with the commit.
 pub fn is_outward(effect: &Effect) -> bool {
-    matches!(effect, Effect::Send(_) | Effect::AskArbiter(_) | Effect::Sign { .. })
+    use Effect::{Abandon, AskArbiter, Operate, Send, Sign};
+    matches!(effect, Send(_) | AskArbiter(_) | Sign { .. } | Operate(_) | Abandon(_))
 }
 
 impl<S> Iterator for Turn<S> {

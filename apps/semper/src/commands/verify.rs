@@ -13,8 +13,9 @@ use semper_core::ids::KeySetId;
 use semper_core::party::Role;
 use semper_core::text::escape;
 use semper_crypto::{Sealer, Verifier};
-use semper_exchange::evidence::{Contract, Folder, Receipt, Report, Standing, Transfer, verify};
+use semper_exchange::evidence::{Contract, Folder, Payment, Receipt, Report, Standing, Transfer, verify};
 use semper_support::engine::EvidenceKind;
+use semper_transfer::payment::statement::PaymentRequest;
 use semper_trust::path::Certified;
 use serde_json::{Value, json};
 
@@ -127,8 +128,25 @@ fn print(report: &Report, names: &Names) {
             None => println!("  that it was received is not proven"),
         }
     }
-    if report.contracts.is_empty() && report.transfers.is_empty() {
-        println!("\nThe folder holds neither a contract nor a transfer: it proves nothing.");
+    for payment in &report.payments {
+        let PaymentRequest { amount, purpose, system, issuer, .. } = &payment.request;
+        println!("\nPayment of {amount}");
+        if !purpose.is_empty() {
+            println!("  for         {}", escape(purpose, 0));
+        }
+        println!("  payee       {}", names.show(payment.payee));
+        println!("  by          {system} at {}", escape(issuer, 0));
+        match payment.receipt {
+            Some(time) => println!("  the payee's signed receipt of {time} proves that it was made"),
+            None => println!("  the payee has given no receipt"),
+        }
+        match &payment.proof {
+            Some(by) => println!("  proven by {by}"),
+            None => println!("  the payment system shows no proof of its own"),
+        }
+    }
+    if report.contracts.is_empty() && report.transfers.is_empty() && report.payments.is_empty() {
+        println!("\nThe folder holds no contract, transfer or payment: it proves nothing.");
     }
     if !report.findings.is_empty() {
         println!();
@@ -154,6 +172,7 @@ fn to_json(report: &Report, names: &Names) -> Value {
         "deal": report.deal.to_string(),
         "contracts": report.contracts.iter().map(contract_json).collect::<Vec<_>>(),
         "transfers": report.transfers.iter().map(transfer_json).collect::<Vec<_>>(),
+        "payments": report.payments.iter().map(payment_json).collect::<Vec<_>>(),
         "key_sets": report.key_sets.iter().map(|known| key_set(known.id())).collect::<Vec<_>>(),
         "findings": report.findings.iter()
             .map(|finding| json!({ "fault": finding.is_fault(), "text": finding.to_string() })).collect::<Vec<_>>(),
@@ -179,6 +198,19 @@ fn contract_json(contract: &Contract) -> Value {
         "arbiter": contract.core.terms.arbiter.key_set.to_string(),
         "text": contract.text,
         "files": contract.files.iter().map(|(hash, size)| json!({ "hash": hash.to_string(), "bytes": size })).collect::<Vec<_>>(),
+    })
+}
+
+fn payment_json(payment: &Payment) -> Value {
+    json!({
+        "amount": payment.request.amount.to_string(),
+        "purpose": payment.request.purpose,
+        "payee": payment.payee.to_string(),
+        "system": payment.request.system.as_str(),
+        "issuer": payment.request.issuer,
+        "proven": payment.is_proven(),
+        "receipt": payment.receipt.map(|time| time.unix()),
+        "proof": payment.proof,
     })
 }
 

@@ -204,6 +204,7 @@ async fn follow(client: &Client, id: &str) -> Result<ExitCode> {
 fn sentence(view: &OperationView) -> String {
     let what = match (&view.reason, &view.moved) {
         (Some(reason), _) => format!("failed: {reason}"),
+        (None, Some(_)) if ["refresh", "expect", "prepare"].contains(&view.verb.as_str()) => "done".to_owned(),
         (None, Some(moved)) => match view.fee.as_deref() {
             Some(fee) if !fee.starts_with("0 ") && !fee.starts_with("0.00 ") => format!("{moved}, and {fee} of fees"),
             _ => moved.clone(),
