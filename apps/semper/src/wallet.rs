@@ -1,5 +1,6 @@
 //! From what the user asks of the purses to operations, and from purses and operations to what the user sees.
 
+use semper_channel::ServiceClient;
 use semper_commerce::deal::{Deal, PaymentTerms};
 use semper_core::amount::{Amount, AmountError, Currency};
 use semper_core::ids::DealId;
@@ -34,6 +35,9 @@ pub enum WalletError {
     /// The purse has no address that money can be sent to.
     #[error("money cannot be sent to the purse at {0}")]
     NoAddress(String),
+    /// The issuer's address cannot be asked.
+    #[error("the address of the mint or bank: {0}")]
+    Address(#[from] semper_support::channel::PostError),
     /// The purpose is too long.
     #[error("what a payment is for has at most {PURPOSE_MAX} bytes")]
     LongPurpose,
@@ -79,6 +83,7 @@ pub async fn pay(node: &Node, order: PayOrder) -> Result<(Deal, String, String),
 /// # Errors
 /// [`WalletError`].
 pub async fn open(node: &Node, order: &PurseOrder) -> Result<OperationId, WalletError> {
+    ServiceClient::check(&order.issuer)?;
     let code = order.currency.to_ascii_uppercase();
     let currency = Currency::parse(&code).ok_or_else(|| WalletError::Currency(order.currency.clone()))?;
     Ok(node.open_purse(&order.system, &order.issuer, currency).await?.1)

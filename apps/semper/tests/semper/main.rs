@@ -9,6 +9,7 @@ mod cheats;
 mod commands;
 mod crash;
 mod demo;
+mod money;
 mod relay;
 mod tls;
 mod verify;
