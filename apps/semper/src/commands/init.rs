@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use super::{Common, ask};
-use crate::home::{Config, Role};
+use crate::home::{Config, Home, Role};
 use crate::secrets::Secrets;
 
 /// Make a data directory with fresh keys.
@@ -15,9 +15,9 @@ pub(super) struct Init {
     /// What you call yourself; others see it on your card
     #[arg(long)]
     name: String,
-    /// What the directory is for
-    #[arg(long, value_enum, default_value = "party")]
-    role: Role,
+    /// What the directory is for; or several third parties with commas between them, each in a directory of its name inside it
+    #[arg(long, value_enum, default_value = "party", value_delimiter = ',')]
+    role: Vec<Role>,
     /// Where the inbox listens; port 0 takes a free port and keeps it
     #[arg(long, default_value = "127.0.0.1:0")]
     listen: SocketAddr,
@@ -31,25 +31,35 @@ pub(super) struct Init {
 
 impl Init {
     pub(super) fn run(self, common: &Common) -> Result<()> {
-        let home = common.home()?;
         if self.name.trim().is_empty() || self.name.len() > 200 {
             bail!("a name has 1 to 200 bytes");
         }
-        if home.config().is_ok() {
-            bail!("{} is in use already; choose another directory with --dir", home.dir().display());
+        let homes = common.homes(&self.role)?;
+        for home in &homes {
+            if home.config().is_ok() {
+                bail!("{} is in use already; choose another directory with --dir", home.dir().display());
+            }
         }
         let passphrase = ask::passphrase(common.passphrase_file.as_deref(), true)?;
         if passphrase.len() < 8 {
             bail!("a passphrase has at least 8 bytes; nothing was made");
         }
-        let config = Config::new(self.name, self.role, free_port(self.listen)?, self.address, self.relay);
+        for (role, home) in self.role.iter().zip(&homes) {
+            self.make(*role, home, &passphrase)?;
+        }
+        println!("There is no way to recover a lost passphrase: keep it, and keep a copy of the directory.");
+        Ok(())
+    }
+
+    fn make(&self, role: Role, home: &Home, passphrase: &[u8]) -> Result<()> {
+        let listen = free_port(self.listen)?;
+        let config = Config::new(self.name.clone(), role, listen, self.address.clone(), self.relay.clone());
         let secrets = Secrets::generate()?;
         let card = secrets.card(&config, &[])?;
-        home.create(&config, &secrets.protect(&passphrase)?, &card)?;
+        home.create(&config, &secrets.protect(passphrase)?, &card)?;
         println!("Made {} for {} ({}).", home.dir().display(), config.name, config.role.name());
         println!("Your key: {}", secrets.key_set().id());
         println!("Your card: {}. Give it to those you deal with.", home.card_path().display());
-        println!("There is no way to recover a lost passphrase: keep it, and keep a copy of the directory.");
         Ok(())
     }
 }

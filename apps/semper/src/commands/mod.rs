@@ -21,7 +21,7 @@ use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
-use crate::home::Home;
+use crate::home::{Home, Role};
 
 /// Fair deals between parties who do not trust each other, with proof that a stranger can check.
 #[derive(Debug, Parser)]
@@ -53,6 +53,15 @@ struct Common {
 impl Common {
     fn home(&self) -> Result<Home> {
         Home::at(self.dir.clone())
+    }
+
+    /// The data directory of each role: the one that was given if there is one role, else those of their names inside it.
+    fn homes(&self, roles: &[Role]) -> Result<Vec<Home>> {
+        let home = self.home()?;
+        match roles {
+            [_] => Ok(vec![home]),
+            _ => roles.iter().map(|role| Home::at(Some(home.dir().join(role.name())))).collect(),
+        }
     }
 }
 

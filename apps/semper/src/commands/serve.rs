@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use semper_crypto::SystemRandom;
 use semper_support::crypto::Randomness as _;
 use tokio::signal::unix::{SignalKind, signal};
@@ -30,9 +32,10 @@ pub(super) struct Up {
 /// Run a third party until it is stopped.
 #[derive(Debug, Args)]
 pub(super) struct Serve {
-    /// The role, which must be the one that the directory was made for
-    #[arg(long, value_enum)]
-    role: Role,
+    /// The role, which must be the one that the directory was made for; or several with commas between them, each with a directory of its
+    /// name inside the data directory
+    #[arg(long, value_enum, value_delimiter = ',', required = true)]
+    role: Vec<Role>,
 }
 
 /// Certify that a name belongs to your keys.
@@ -82,37 +85,41 @@ impl Up {
         let passphrase = ask::passphrase(common.passphrase_file.as_deref(), false)?;
         let running = Running::start(&home, &passphrase, policy, true).await?;
         println!("{} runs; its inbox is {}. Stop it with Ctrl-C or `semper stop`.", config.name, config.inbox_url());
-        until_stopped(running).await
+        until_stopped(vec![running]).await
     }
 }
 
 impl Serve {
     pub(super) async fn run(self, common: &Common) -> Result<()> {
-        let home = common.home()?;
-        let config = home.config()?;
-        if config.role != self.role {
-            bail!("this directory was made for the role {}, not {}", config.role.name(), self.role.name());
-        }
+        let homes = common.homes(&self.role)?;
         let passphrase = ask::passphrase(common.passphrase_file.as_deref(), false)?;
-        let running = Running::start(&home, &passphrase, None, true).await?;
-        println!(
-            "{} runs as {} on {}. Stop it with Ctrl-C or `semper stop`.",
-            config.name,
-            config.role.name(),
-            config.listen
-        );
+        let mut running = Vec::new();
+        for (role, home) in self.role.iter().zip(&homes) {
+            let config = home.config()?;
+            if config.role != *role {
+                bail!("{} was made for the role {}, not {}", home.dir().display(), config.role.name(), role.name());
+            }
+            running.push(Running::start(home, &passphrase, None, true).await?);
+            let (name, role, listen) = (config.name, role.name(), config.listen);
+            println!("{name} runs as {role} on {listen}. Stop it with Ctrl-C or `semper stop`.");
+        }
         until_stopped(running).await
     }
 }
 
-async fn until_stopped(running: Running) -> Result<()> {
+/// Runs until a signal comes or somebody asks one of them to stop; then all end.
+async fn until_stopped(running: Vec<Running>) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
+    let mut asked: FuturesUnordered<_> = running.iter().map(Running::asked_to_stop).collect();
     tokio::select! {
         _ = tokio::signal::ctrl_c() => {}
         _ = terminate.recv() => {}
-        () = running.asked_to_stop() => {}
+        _ = asked.next() => {}
     }
-    running.stop().await;
+    drop(asked);
+    for running in running {
+        running.stop().await;
+    }
     Ok(())
 }
 

@@ -12,6 +12,7 @@ use semper_core::container::Disposition;
 use semper_core::ids::KeySetId;
 use semper_core::party::Role;
 use semper_core::text::escape;
+use semper_core::time::Time;
 use semper_crypto::{Sealer, Verifier};
 use semper_exchange::evidence::{Contract, Folder, Payment, Receipt, Report, Standing, Transfer, verify};
 use semper_support::engine::EvidenceKind;
@@ -209,7 +210,7 @@ fn payment_json(payment: &Payment) -> Value {
         "system": payment.request.system.as_str(),
         "issuer": payment.request.issuer,
         "proven": payment.is_proven(),
-        "receipt": payment.receipt.map(|time| time.unix()),
+        "receipt": payment.receipt.map(Time::unix),
         "proof": payment.proof,
     })
 }
