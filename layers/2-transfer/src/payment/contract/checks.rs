@@ -22,6 +22,12 @@ use crate::payment::statement::{PaymentRequest, Side, lock_tag};
 const FUNDS: u64 = 1000;
 /// A payment, in minor units: with many bits, so that it needs several coins.
 const PRICE: u64 = 365;
+/// The preimage of the kit's hash locks, and its SHA-256.
+const PREIMAGE: [u8; 32] = [1; 32];
+const HASH: [u8; 32] = [
+    0x72, 0xcd, 0x6e, 0x84, 0x22, 0xc4, 0x07, 0xfb, 0x6d, 0x09, 0x86, 0x90, 0xf1, 0x13, 0x0b, 0x7d, 0xed, 0x7e, 0xc2,
+    0xf7, 0xf5, 0xe1, 0xd3, 0x0b, 0xd9, 0xd5, 0x21, 0xf0, 0x15, 0x36, 0x37, 0x93,
+];
 /// How long a lock holds.
 const LOCKED: Seconds = Seconds(7200);
 
@@ -87,6 +93,7 @@ checks! {
     a_lock_comes_back_by_its_date_and_not_before,
     a_lock_that_is_not_as_agreed_is_refused,
     a_lock_is_redeemed_once,
+    a_hash_lock_opens_with_its_preimage,
 }
 
 async fn money_that_is_put_in_can_be_spent(run: &Run) -> Result<(), String> {
@@ -339,7 +346,7 @@ async fn locked(run: &Run, kind: LockKind) -> Result<Option<(Lock, Vec<u8>)>, St
         payer: run.done(Party::Payer, Task::Prepare(amount)).await?.handover,
         payee: run.done(Party::Payee, Task::Prepare(amount)).await?.handover,
         arbiter: if kind == LockKind::Arbiter { run.market.arbiter() } else { Vec::new() },
-        hash: None,
+        hash: (kind == LockKind::Hash).then_some(HASH),
     };
     let token = run.done(Party::Payer, Task::Lock(lock.clone())).await?.handover;
     run.done(Party::Payee, Task::VerifyLock { lock: lock.clone(), token: token.clone() }).await?;
@@ -430,5 +437,13 @@ async fn a_lock_is_redeemed_once(run: &Run) -> Result<(), String> {
     run.done(Party::Payee, redeem(&lock, &token, Side::Payee, authorisation)).await?;
     run.market.pass_until(Time::from_unix(lock.refund_after.unix() + 1));
     run.fails(Party::Payer, redeem(&lock, &token, Side::Payer, Vec::new())).await?;
+    equal("the payee's purse", available(run, Party::Payee).await?, PRICE)
+}
+
+async fn a_hash_lock_opens_with_its_preimage(run: &Run) -> Result<(), String> {
+    let Some((lock, token)) = locked(run, LockKind::Hash).await? else { return Ok(()) };
+    run.fails(Party::Payee, redeem(&lock, &token, Side::Payee, vec![2; 32])).await?;
+    run.fails(Party::Payer, redeem(&lock, &token, Side::Payer, Vec::new())).await?;
+    run.done(Party::Payee, redeem(&lock, &token, Side::Payee, PREIMAGE.to_vec())).await?;
     equal("the payee's purse", available(run, Party::Payee).await?, PRICE)
 }
