@@ -9,6 +9,7 @@
 //! | [`problem`] | how the bank refuses |
 //! | [`module`] | payer and payee: the parties' half |
 //! | [`proof`] | what proves a payment to a stranger |
+//! | [`funding`] | an account as a mint's till |
 //! | [`bank`] | the bank: decisions over an archive, and its HTTP |
 //!
 //! Start reading at [`payment`]. Source: `spec/account.md`; DESIGN §7; iKP (Bellare and others, 1995) and SET for the dual signature.
@@ -16,6 +17,7 @@
 pub mod answer;
 pub mod bank;
 mod client;
+pub mod funding;
 pub mod module;
 pub mod number;
 pub mod payment;

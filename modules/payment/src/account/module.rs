@@ -181,7 +181,8 @@ impl Module for AccountModule {
 
     fn address(&self, purse: &Purse, reference: &str) -> Option<String> {
         let number = known(purse)?.number;
-        let address = Address { number, issuer: purse.issuer.clone(), reference: reference.to_owned() };
+        let (issuer, reference) = (purse.issuer.clone(), reference.to_owned());
+        let address = Address { number, issuer, reference, amount: None };
         Some(address.to_string())
     }
 }
@@ -536,6 +537,9 @@ impl At<'_> {
             Address::parse(address).ok_or_else(|| bad("not an address of an account (account:NUMBER@BANK)"))?;
         if address.issuer != self.purse.issuer {
             return Err(bad("the account is at another bank; this bank sends money to its own accounts only"));
+        }
+        if address.amount.is_some_and(|wanted| wanted != amount) {
+            return Err(bad("the address asks for another amount"));
         }
         let fee_most = fee(terms.fees, amount)?;
         self.module.affordable(self.purse, &terms, amount, fee_most)?;

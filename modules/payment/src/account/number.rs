@@ -2,12 +2,14 @@
 //!
 //! ```text
 //! number  = 16 digits: 14 of the bank, 2 check digits (ISO 7064 MOD 97-10: the whole number is 1 modulo 97); shown in groups of four
-//! address = "account:" number "@" address of the bank [ "?reference=" text ]          ; the text percent-encoded
+//! address = "account:" number "@" address of the bank [ "?" part *( "&" part ) ]
+//! part    = "reference=" text / "amount=" amount ("12.00 EUR")                     ; percent-encoded, in this order, each at most once
 //! ```
 //! A wrong digit and two swapped neighbours are always noticed.
 
 use std::fmt;
 
+use semper_core::amount::Amount;
 use semper_core::cbor::{Decode, DecodeError, Encode, Problem, Value};
 use semper_transfer::payment::means::ISSUER_MAX;
 
@@ -27,6 +29,8 @@ pub struct Address {
     pub issuer: String,
     /// The payee's reference; empty: none.
     pub reference: String,
+    /// How much the payee wants.
+    pub amount: Option<Amount>,
 }
 
 impl AccountNumber {
@@ -83,10 +87,17 @@ impl Address {
     /// Reads the form that `Display` writes.
     pub fn parse(text: &str) -> Option<Self> {
         let (number, rest) = text.strip_prefix("account:")?.split_once('@')?;
-        let (issuer, reference) = rest.split_once("?reference=").unwrap_or((rest, ""));
-        let reference = decode_percent(reference)?;
-        let good = !issuer.is_empty() && issuer.len() <= ISSUER_MAX && is_reference(&reference);
-        good.then_some(Self { number: AccountNumber::parse(number)?, issuer: issuer.to_owned(), reference })
+        let (issuer, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let mut parts = query.split('&').filter(|part| !part.is_empty()).peekable();
+        let mut take = |name: &str| parts.next_if(|part| part.starts_with(name)).map(|part| &part[name.len()..]);
+        let reference = decode_percent(take("reference=").unwrap_or(""))?;
+        let amount = match take("amount=") {
+            Some(text) => Some(Amount::parse(&decode_percent(text)?).ok()?),
+            None => None,
+        };
+        let whole = parts.next().is_none();
+        let good = whole && !issuer.is_empty() && issuer.len() <= ISSUER_MAX && is_reference(&reference);
+        good.then_some(Self { number: AccountNumber::parse(number)?, issuer: issuer.to_owned(), reference, amount })
     }
 }
 
@@ -98,15 +109,27 @@ pub fn is_reference(text: &str) -> bool {
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "account:{}@{}", self.number.digits(), self.issuer)?;
-        if self.reference.is_empty() {
-            return Ok(());
+        let mut mark = '?';
+        if !self.reference.is_empty() {
+            write!(f, "{mark}reference=")?;
+            write_percent(f, &self.reference)?;
+            mark = '&';
         }
-        f.write_str("?reference=")?;
-        self.reference.bytes().try_for_each(|byte| match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => write!(f, "{}", char::from(byte)),
-            other => write!(f, "%{other:02X}"),
-        })
+        match self.amount {
+            Some(amount) => {
+                write!(f, "{mark}amount=")?;
+                write_percent(f, &amount.to_string())
+            }
+            None => Ok(()),
+        }
     }
+}
+
+fn write_percent(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
+    text.bytes().try_for_each(|byte| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => write!(f, "{}", char::from(byte)),
+        other => write!(f, "%{other:02X}"),
+    })
 }
 
 fn decode_percent(text: &str) -> Option<String> {
@@ -156,13 +179,17 @@ mod tests {
     fn an_address_is_read_as_it_is_written() {
         let number = AccountNumber::from_body(4711);
         for reference in ["", "quote 17/b", "Überweisung & Co?=%"] {
-            let (issuer, reference) = ("http://bank.example:8080/b".to_owned(), reference.to_owned());
-            let address = Address { number, issuer, reference };
-            assert_eq!(Address::parse(&address.to_string()), Some(address));
+            for amount in [None, Some(Amount::parse("12.00 EUR").unwrap())] {
+                let (issuer, reference) = ("http://bank.example:8080/b".to_owned(), reference.to_owned());
+                let address = Address { number, issuer, reference, amount };
+                assert_eq!(Address::parse(&address.to_string()), Some(address));
+            }
         }
         for text in ["", "account:1@b", "account:0000000000000000@b", "account:@", "x:0000000000471132@b"] {
             assert_eq!(Address::parse(text), None, "{text}");
         }
-        assert_eq!(Address::parse(&format!("account:{}@b?reference=%0a", number.digits())), None);
+        for query in ["reference=%0a", "amount=12", "amount=1.00%20EUR&reference=a", "reference=a&reference=b", "x=1", "reference=%"] {
+            assert_eq!(Address::parse(&format!("account:{}@b?{query}", number.digits())), None, "{query}");
+        }
     }
 }
