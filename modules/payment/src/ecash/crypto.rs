@@ -26,9 +26,9 @@ const NONCE: &[u8] = b"Cashu_DLEQ_R_v1";
 ///
 /// Source: NUT-00.
 pub fn hash_to_curve(secret: &[u8]) -> PublicKey {
-    let message = sha256::Hash::hash_byte_chunks(&[TO_CURVE, secret]);
+    let message = sha256::Hash::hash_byte_chunks([TO_CURVE, secret]);
     let candidate = |counter: u32| {
-        let hash = sha256::Hash::hash_byte_chunks(&[message.as_byte_array().as_slice(), &counter.to_le_bytes()]);
+        let hash = sha256::Hash::hash_byte_chunks([message.as_byte_array().as_slice(), &counter.to_le_bytes()]);
         let mut compressed = [2; 33];
         compressed[1..].copy_from_slice(hash.as_byte_array());
         Point::from_slice(&compressed).ok()

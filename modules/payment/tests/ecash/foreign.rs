@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use semper_payment::ecash::keyset::Unit;
-use semper_payment::ecash::mint::{Mint, Settings};
+use semper_payment::ecash::mint::{KeysetAudit, Mint, Settings};
 use semper_store::MemoryArchive;
 use tokio::process::Command;
 use tokio::time::timeout;
@@ -172,7 +172,7 @@ async fn cashu_ts_buys_sends_receives_checks_proofs_and_pays() {
     for line in expected {
         assert!(said.lines().any(|said| said == line), "{line}: {said}");
     }
-    let outstanding: i128 = mint.audit().await.unwrap().iter().map(|one| one.outstanding()).sum();
+    let outstanding: i128 = mint.audit().await.unwrap().iter().map(KeysetAudit::outstanding).sum();
     assert!((50..=56).contains(&outstanding), "{outstanding}: 64 bought, 7 paid, fees");
 }
 

@@ -189,6 +189,29 @@ async fn coins_that_came_back_are_spent_once() {
     assert_eq!(world.mint.melt(METHOD, melt_request(&quoted.quote, &fresh, None)).await.unwrap().state, "PAID");
 }
 
+// Looking a coin up is bounded; a coin that came back too often must still be money.
+#[tokio::test]
+async fn coins_that_came_back_too_often_can_be_swapped() {
+    let world = World::new().await;
+    world.money.answer(Answer::Failed);
+    let coins = world.coins(Unit::Eur, &[128]).await;
+    let (first, second) = (quote(&world, invoice(100).await).await, quote(&world, invoice(99).await).await);
+    let mut codes = Vec::new();
+    for quote in [&first, &second] {
+        for _ in 0..20 {
+            codes.push(world.mint.melt(METHOD, melt_request(&quote.quote, &coins, None)).await.unwrap_err().name());
+        }
+    }
+    assert_eq!(codes.iter().filter(|name| **name == "payment-failed").count(), 32, "{codes:?}");
+    assert_eq!(codes.last(), Some(&"too-many-returns"));
+    assert_eq!((state_of(&world.mint, &coins[0]).await.as_str(), world.outstanding().await), ("UNSPENT", 128));
+    let (swap, _) = swap_all(world.active(Unit::Eur), &coins, 0);
+    world.mint.swap(swap.clone()).await.unwrap();
+    world.mint.swap(swap).await.unwrap();
+    let (other, _) = swap_all(world.active(Unit::Eur), &coins, 0);
+    assert_eq!(code(world.mint.swap(other).await), 11001);
+}
+
 // A payment whose end nobody knows is neither free nor lost: it waits.
 #[tokio::test]
 async fn silence_is_not_an_answer() {

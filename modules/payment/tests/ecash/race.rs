@@ -12,7 +12,6 @@ use crate::http::Served;
 use crate::support::{World, swap_all};
 
 #[path = "../../../store/tests/common/postgres.rs"]
-#[allow(dead_code, reason = "the server's other tests use the rest")]
 mod postgres;
 
 const CLIENTS: usize = 64;

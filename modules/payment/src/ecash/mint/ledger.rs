@@ -80,8 +80,8 @@ impl Coin {
 
 /// A message to be signed.
 pub(super) struct Output {
-    pub(super) space: String,
-    pub(super) key: [u8; 33],
+    space: String,
+    key: [u8; 33],
     exponent: u8,
 }
 
@@ -176,6 +176,34 @@ pub(super) enum Granted {
     Conflict,
 }
 
+/// What a request wants to be stored, as far as it is known what stands.
+struct Wish<'a> {
+    spender: &'a Spender,
+    coins: &'a [Coin],
+    outputs: &'a [Output],
+    /// How often each coin came back.
+    returns: Vec<u8>,
+    /// Which outputs are promised to this payment already.
+    ours: Vec<bool>,
+}
+
+impl Wish<'_> {
+    fn facts(&self) -> impl Iterator<Item = Fact> {
+        let spent = self.coins.iter().zip(&self.returns).map(|(coin, returns)| coin.fact(self.spender, *returns));
+        let new = self.outputs.iter().enumerate().filter(|(place, _)| !self.ours[*place]);
+        spent.chain(new.map(|(place, output)| output.fact(self.spender, place)))
+    }
+
+    fn coin_at(&self, fact: &Fact) -> Option<usize> {
+        let mut coins = self.coins.iter().zip(&self.returns);
+        coins.position(|(coin, returns)| coin.space == fact.space && generation(&coin.y, *returns) == fact.key)
+    }
+
+    fn output_at(&self, fact: &Fact) -> Option<usize> {
+        self.outputs.iter().position(|output| output.space == fact.space && output.key.as_slice() == fact.key)
+    }
+}
+
 /// The mint's memory.
 #[derive(Clone)]
 pub(super) struct Ledger {
@@ -184,7 +212,6 @@ pub(super) struct Ledger {
 
 impl Ledger {
     /// Stores what a request changes: `with`, the coins as spent, the messages as signed; all or nothing.
-    ///
     pub(super) async fn grant(
         &self,
         spender: &Spender,
@@ -192,67 +219,83 @@ impl Ledger {
         outputs: &[Output],
         with: Commit,
     ) -> Result<Granted, Refusal> {
-        let mut returns = vec![0_u8; coins.len()];
-        let mut reserved = vec![false; outputs.len()];
+        let mut wish =
+            Wish { spender, coins, outputs, returns: vec![0; coins.len()], ours: vec![false; outputs.len()] };
         let mut unknown = 0;
         loop {
             let mut commit = with.clone();
-            let spent = coins.iter().zip(&returns).map(|(coin, returns)| coin.fact(spender, *returns));
-            commit.facts.extend(spent);
-            let new = outputs.iter().enumerate().filter(|(place, _)| !reserved[*place]);
-            commit.facts.extend(new.map(|(place, output)| output.fact(spender, place)));
-            let offered = commit.facts.clone();
-            let stands = match self.archive.commit(commit).await {
-                Ok(()) => return Ok(Granted::Now),
-                Err(CommitError::Taken { stands }) => stands,
-                Err(CommitError::Stale { .. }) => return Ok(Granted::Conflict),
-                Err(CommitError::Unknown(error)) => {
+            commit.facts.extend(wish.facts());
+            let ended = match self.archive.commit(commit).await {
+                Ok(()) => Some(Granted::Now),
+                Err(CommitError::Stale { .. }) => Some(Granted::Conflict),
+                Err(CommitError::Taken { stands }) => self.in_the_way(&mut wish, &with, &stands).await?,
+                Err(CommitError::Unknown(error)) if unknown < UNKNOWN_MAX => {
                     tracing::warn!(%error, "the outcome of a commit is unknown");
                     unknown += 1;
-                    if unknown > UNKNOWN_MAX {
-                        return Err(Refusal::Unsure);
-                    }
-                    continue;
+                    None
                 }
                 Err(error) => return Err(storage(&error)),
             };
-            let Some(place) = offered.iter().position(|fact| (&fact.space, &fact.key) == (&stands.space, &stands.key))
-            else {
-                return Err(damaged("a fact"));
-            };
-            if let Some(place) = place.checked_sub(with.facts.len()) {
-                if let Some(coin) = coins.get(place) {
-                    if stands.value.starts_with(&coin.value_head(spender)) {
-                        // A payment's own coins: its state says how far it is.
-                        let melt = matches!(spender, Spender::Melt { .. });
-                        return Ok(if melt { Granted::Conflict } else { Granted::Before });
-                    }
-                    match self.standing(&stands.value).await? {
-                        Standing::Spent { .. } => return Err(Refusal::Spent),
-                        Standing::Pending => return Err(Refusal::InputsPending),
-                        Standing::Free if returns[place] < RETURNS_MAX => returns[place] += 1,
-                        Standing::Free => return Err(Refusal::Spent),
-                    }
-                } else {
-                    let place = reserved_place(outputs, &stands);
-                    match (spender, SignedFor::read(&stands.value).ok_or_else(|| damaged("a signed message"))?) {
-                        // An attempt before this one failed; its blank outputs are still this payment's.
-                        (Spender::Melt { quote, .. }, SignedFor::Change { quote: other, place: at })
-                            if *quote == other && place == Some(usize::from(at)) =>
-                        {
-                            reserved[usize::from(at)] = true;
-                        }
-                        (_, SignedFor::Change { quote, .. }) if self.melt(&quote).await?.0.is_pending() => {
-                            return Err(Refusal::OutputsPending);
-                        }
-                        _ => return Err(Refusal::Signed),
-                    }
-                }
-            } else if stands == offered[place] {
-                return Ok(Granted::Before);
-            } else {
-                return Ok(Granted::Conflict);
+            if let Some(granted) = ended {
+                return Ok(granted);
             }
+        }
+    }
+
+    /// What a fact that stands already means for a request; `None`: it is to be tried again, with the wish as it is now.
+    async fn in_the_way(&self, wish: &mut Wish<'_>, with: &Commit, stands: &Fact) -> Result<Option<Granted>, Refusal> {
+        if let Some(place) = wish.coin_at(stands) {
+            self.coin_in_the_way(wish, place, &stands.value).await
+        } else if let Some(place) = wish.output_at(stands) {
+            self.output_in_the_way(wish, place, &stands.value).await
+        } else {
+            Ok(Some(if with.facts.contains(stands) { Granted::Before } else { Granted::Conflict }))
+        }
+    }
+
+    async fn coin_in_the_way(
+        &self,
+        wish: &mut Wish<'_>,
+        place: usize,
+        value: &[u8],
+    ) -> Result<Option<Granted>, Refusal> {
+        let is_melt = matches!(wish.spender, Spender::Melt { .. });
+        if value.starts_with(&wish.coins[place].value_head(wish.spender)) {
+            // A payment's own coins: its state says how far it is.
+            return Ok(Some(if is_melt { Granted::Conflict } else { Granted::Before }));
+        }
+        let returns = &mut wish.returns[place];
+        match self.standing(value).await? {
+            Standing::Spent { .. } => Err(Refusal::Spent),
+            Standing::Pending => Err(Refusal::InputsPending),
+            Standing::Free if *returns + u8::from(is_melt) < RETURNS_MAX => {
+                *returns += 1;
+                Ok(None)
+            }
+            // The last generation is left for a swap.
+            Standing::Free if is_melt => Err(Refusal::TooManyReturns),
+            Standing::Free => Err(Refusal::Spent),
+        }
+    }
+
+    async fn output_in_the_way(
+        &self,
+        wish: &mut Wish<'_>,
+        place: usize,
+        value: &[u8],
+    ) -> Result<Option<Granted>, Refusal> {
+        match (wish.spender, SignedFor::read(value).ok_or_else(|| damaged("a signed message"))?) {
+            // An attempt before this one failed; its blank outputs are still this payment's.
+            (Spender::Melt { quote, .. }, SignedFor::Change { quote: other, place: at })
+                if *quote == other && place == usize::from(at) =>
+            {
+                wish.ours[place] = true;
+                Ok(None)
+            }
+            (_, SignedFor::Change { quote, .. }) if self.melt(&quote).await?.0.is_pending() => {
+                Err(Refusal::OutputsPending)
+            }
+            _ => Err(Refusal::Signed),
         }
     }
 
@@ -368,10 +411,6 @@ impl Output {
         };
         Fact { space: self.space.clone(), key: self.key.to_vec(), value }
     }
-}
-
-fn reserved_place(outputs: &[Output], stands: &Fact) -> Option<usize> {
-    outputs.iter().position(|output| output.space == stands.space && output.key.as_slice() == stands.key)
 }
 
 fn generation(y: &PublicKey, returns: u8) -> Vec<u8> {

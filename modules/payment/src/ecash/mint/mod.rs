@@ -204,7 +204,11 @@ impl Mint {
     /// # Errors
     /// [`MintError`]; `Commit(Taken)`: another server rotated at this moment.
     pub async fn rotate(&self, unit: Unit, input_fee_ppk: u64, final_expiry: Option<Time>) -> Result<Id, MintError> {
-        let terms = KeysetTerms { input_fee_ppk, final_expiry: final_expiry.map(Time::unix), ..first_terms(unit, &self.settings) };
+        let terms = KeysetTerms {
+            input_fee_ppk,
+            final_expiry: final_expiry.map(Time::unix),
+            ..first_terms(unit, &self.settings)
+        };
         let mut keysets = Keysets::load(&*self.ledger.archive, &self.seed, &self.keysets()).await?;
         let id = keysets.rotate(&*self.ledger.archive, &self.seed, terms).await?;
         self.replace_keysets(keysets);

@@ -101,6 +101,9 @@ pub enum Refusal {
     /// The payment definitely failed; the coins may be spent again.
     #[error("the payment failed, and the inputs are free again: {0}")]
     PaymentFailed(String),
+    /// A coin came back from too many failed payments.
+    #[error("these coins came back from too many failed payments; swap them first")]
+    TooManyReturns,
     /// The quote is in use by another request.
     #[error("the quote is pending")]
     QuotePending,
@@ -194,6 +197,7 @@ impl Refusal {
             Self::Unpaid => (20001, "unpaid"),
             Self::Issued => (20002, "issued"),
             Self::PaymentFailed(_) => (20004, "payment-failed"),
+            Self::TooManyReturns => (20004, "too-many-returns"),
             Self::QuotePending => (20005, "quote-pending"),
             Self::AlreadyPaid => (20006, "already-paid"),
             Self::QuoteExpired => (20007, "quote-expired"),
