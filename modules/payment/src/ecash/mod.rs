@@ -6,7 +6,9 @@
 //! | [`keyset`] | keysets, derived from the mint's seed |
 //! | [`condition`] | what a coin demands of whoever spends it, checked and made |
 //! | [`mint`] | the mint: decisions over an archive, and its HTTP |
+//! | [`wallet`] | the wallet, for every mint of this protocol |
 //! | [`mint`] | the mint: decisions over an archive, and its HTTP |
+//! | [`wallet`] | the wallet, for every mint of this protocol |
 //!
 //! Types on the wire are those of the crate [`cashu`]. Source: the NUTs of the Cashu protocol, `spec/ecash.md`.
 
@@ -14,3 +16,4 @@ pub mod condition;
 pub mod crypto;
 pub mod keyset;
 pub mod mint;
+pub mod wallet;

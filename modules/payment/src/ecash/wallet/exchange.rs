@@ -115,8 +115,7 @@ impl Exchange {
         let messages = || self.outputs.iter().map(|output| output.message.clone()).collect();
         match (&self.phase, &self.verb) {
             (Phase::Asked, Verb::Mint { method, quote, signature }) => {
-                let request =
-                    MintRequest { quote: quote.clone(), outputs: messages(), signature: signature.clone() };
+                let request = MintRequest { quote: quote.clone(), outputs: messages(), signature: signature.clone() };
                 post(issuer, &format!("mint/{method}"), &request)
             }
             (Phase::Asked, Verb::Swap | Verb::Change) => {
@@ -299,11 +298,7 @@ pub(super) fn coin(output: &Output, signature: &BlindSignature, keysets: &Keyset
 }
 
 /// The coins of those outputs that were signed before, in the order of the outputs. Each output has its own amount or is a blank.
-pub(super) fn restored(
-    outputs: &[Output],
-    answer: &RestoreResponse,
-    keysets: &Keysets,
-) -> Result<Vec<Proof>, Refusal> {
+pub(super) fn restored(outputs: &[Output], answer: &RestoreResponse, keysets: &Keysets) -> Result<Vec<Proof>, Refusal> {
     if answer.outputs.len() != answer.signatures.len() || answer.outputs.len() > outputs.len() {
         return Err(misunderstood("with another number of signatures than outputs"));
     }

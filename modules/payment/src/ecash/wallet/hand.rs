@@ -1,7 +1,7 @@
 //! Coins of this purse go out: to be joined, as a token for anybody, or locked to somebody.
 
-use cashu::nuts::{KeySet, State};
 use cashu::Proof;
+use cashu::nuts::{KeySet, State};
 use semper_core::amount::Amount;
 use semper_core::cbor::Encode as _;
 use semper_core::time::Time;
@@ -49,6 +49,8 @@ pub(super) struct Back {
     /// With the key that belongs to this name.
     pub(super) name: [u8; 32],
     pub(super) what: KeyUse,
+    /// The payee's signed request that they were handed out for.
+    pub(super) request: Option<Vec<u8>>,
 }
 
 /// Coins that were handed out.
@@ -101,7 +103,8 @@ pub(super) fn plan(
 
 /// Coins of exactly these amounts, if there are.
 fn exactly(coins: &[Proof], keyset: &KeySet, amounts: &[u64]) -> Option<Vec<Proof>> {
-    let mut left: Vec<&Proof> = coins.iter().filter(|coin| coin.keyset_id == keyset.id && coin.dleq.is_some()).collect();
+    let mut left: Vec<&Proof> =
+        coins.iter().filter(|coin| coin.keyset_id == keyset.id && coin.dleq.is_some()).collect();
     let mut found = Vec::new();
     for amount in amounts {
         let place = left.iter().position(|coin| coin.amount.to_u64() == *amount)?;
@@ -150,8 +153,7 @@ impl Run<'_> {
     ) -> Result<Step, Stop> {
         let keyset = self.active()?;
         let (first, fee) = (outputs.len(), plan.fee(moved));
-        let kept: Vec<Proof> =
-            self.held.coins.iter().filter(|coin| !plan.coins.contains(coin)).cloned().collect();
+        let kept: Vec<Proof> = self.held.coins.iter().filter(|coin| !plan.coins.contains(coin)).cloned().collect();
         let stays = money::spread(keyset, plan.stays.unwrap_or(0), &kept);
         let stays = stays.ok_or_else(|| Stop::misuse("the mint has no coins for the change"))?;
         let (change, next) = match counter {
@@ -204,7 +206,15 @@ impl Handing {
 impl Hand {
     /// Coins of this purse for fewer.
     pub(super) fn joining(exchange: Exchange, fee: u64) -> Self {
-        Self { out: vec![false; exchange.outputs.len()], exchange, handing: Handing::Nothing, moved: 0, fee, rest: None, tries: 0 }
+        Self {
+            out: vec![false; exchange.outputs.len()],
+            exchange,
+            handing: Handing::Nothing,
+            moved: 0,
+            fee,
+            rest: None,
+            tries: 0,
+        }
     }
 
     pub(super) fn next(&self, run: &Run<'_>) -> Next {

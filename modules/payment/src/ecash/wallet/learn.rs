@@ -14,7 +14,6 @@ use semper_transfer::payment::operation::Failure;
 use serde::{Deserialize, Serialize};
 
 use super::exchange::{self, Refusal, get};
-use super::records::Changes as _;
 use super::stage::{Run, Stage};
 use crate::ecash::keyset::FEE_PPK_MAX;
 
@@ -92,7 +91,8 @@ impl Learn {
         let Some(listed) = listed else { return Ok(()) };
         let answered = exchange::read::<List>(reply)?.keysets;
         let mut sets = answered.into_iter().filter_map(|one| serde_json::from_value::<KeySet>(one).ok());
-        let mut keyset = sets.find(|one| one.id == id).ok_or_else(|| exchange::misunderstood("without the keys of a keyset"))?;
+        let mut keyset =
+            sets.find(|one| one.id == id).ok_or_else(|| exchange::misunderstood("without the keys of a keyset"))?;
         keyset.active = Some(listed.active);
         keyset.input_fee_ppk = listed.input_fee_ppk;
         keyset.final_expiry = listed.final_expiry;

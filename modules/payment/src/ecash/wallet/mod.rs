@@ -41,14 +41,13 @@ mod transfer;
 
 use std::collections::BTreeSet;
 
+use cashu::PublicKey;
 use semper_core::amount::Amount;
 use semper_core::signature::Verify;
 use semper_core::time::Seconds;
 use semper_transfer::payment::Module;
 use semper_transfer::payment::claim::{Claim, Finding, Proof};
-use semper_transfer::payment::means::{
-    Fees, Limits, LockKind, Means, PayerAnonymity, ReceiptKind, Reversal, System,
-};
+use semper_transfer::payment::means::{Fees, Limits, LockKind, Means, PayerAnonymity, ReceiptKind, Reversal, System};
 use semper_transfer::payment::module::{Balance, Context, Event, Purse, Quote, Step, StepError};
 use semper_transfer::payment::operation::{Failure, Operation, Task};
 use zeroize::Zeroizing;
@@ -75,6 +74,12 @@ impl EcashModule {
     pub fn new(seed: Zeroizing<[u8; 64]>) -> Self {
         Self { seed: Seed(seed) }
     }
+
+    /// The key that others may lock text tokens to, for [`Task::Accept`]. It is one for all, so it links what is locked to it; payments between
+    /// parties have a key each.
+    pub fn receiving_key(&self) -> PublicKey {
+        self.seed.receiving().public_key()
+    }
 }
 
 impl Module for EcashModule {
@@ -85,7 +90,8 @@ impl Module for EcashModule {
     fn means(&self, purse: &Purse) -> Option<Means> {
         let held = Held::read(purse);
         let info = held.info.as_ref()?;
-        let keyset = held.keysets.values().filter(|keyset| keyset.active == Some(true)).min_by_key(|k| k.input_fee_ppk)?;
+        let keyset =
+            held.keysets.values().filter(|keyset| keyset.active == Some(true)).min_by_key(|k| k.input_fee_ppk)?;
         let can = |nuts: &[u16]| nuts.iter().all(|nut| info.nuts.contains(nut));
         let mut locks = BTreeSet::new();
         locks.extend(can(&[7, 10, 11]).then_some(LockKind::Arbiter));

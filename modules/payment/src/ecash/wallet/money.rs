@@ -137,8 +137,7 @@ mod tests {
     use crate::ecash::keyset::{Keyset, KeysetTerms, Unit};
 
     fn keyset(index: u32, fee: u64, active: bool) -> KeySet {
-        let terms =
-            KeysetTerms { unit: Unit::Eur, index, input_fee_ppk: fee, final_expiry: None, legacy_id: false };
+        let terms = KeysetTerms { unit: Unit::Eur, index, input_fee_ppk: fee, final_expiry: None, legacy_id: false };
         Keyset::derive(&[7; 32], terms).unwrap().published(active)
     }
 

@@ -86,7 +86,8 @@ impl Held {
         let mut damaged = false;
         let info = purse.records.get(INFO).and_then(|bytes| read(bytes, &mut damaged));
         let keysets: Vec<KeySet> = values(purse, KEYSET, &mut damaged);
-        let counters = under(purse, COUNTER, &mut damaged).filter_map(|(key, value)| Some((Id::from_bytes(&key).ok()?, value)));
+        let counters =
+            under(purse, COUNTER, &mut damaged).filter_map(|(key, value)| Some((Id::from_bytes(&key).ok()?, value)));
         let counters = counters.collect();
         Self {
             info,

@@ -41,6 +41,8 @@ pub(super) enum KeyUse {
     Refund,
     /// To use a quote that was paid.
     Quote,
+    /// Not a key: what hides a payment instruction from the payee.
+    Order,
 }
 
 /// A blinded message, and what turns its signature into a coin.
@@ -81,8 +83,14 @@ impl Seed {
             KeyUse::Lock => b"lock key",
             KeyUse::Refund => b"refund key",
             KeyUse::Quote => b"quote key",
+            KeyUse::Order => b"order",
         };
         self.scalar(&[name, what])
+    }
+
+    /// The key that text tokens may be locked to.
+    pub(super) fn receiving(&self) -> SecretKey {
+        self.key(KeyUse::Lock, &[0; 32])
     }
 
     fn scalar(&self, parts: &[&[u8]]) -> SecretKey {

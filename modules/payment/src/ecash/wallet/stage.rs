@@ -38,7 +38,9 @@ pub(super) enum Stage {
     Deposit(Deposit),
     Transfer(Transfer),
     /// The payer's order is to be signed.
-    Order { payload: Vec<u8> },
+    Order {
+        payload: Vec<u8>,
+    },
     Hand(Hand),
     Take(Take),
     Reclaim(Reclaim),
@@ -292,7 +294,8 @@ fn spendable(held: &Held, now: Time) -> Vec<Proof> {
 pub(super) fn quote(held: &Held, purse: &Purse, task: &Task) -> Result<Quote, Failure> {
     // Nobody tells the time here; a keyset that has expired meanwhile is left out by the operation itself.
     let earliest = Time::from_unix(0);
-    let amount = |minor: u64| Amount::new(minor.min(Amount::MINOR_MAX), purse.currency).expect("it is cut to what fits");
+    let amount =
+        |minor: u64| Amount::new(minor.min(Amount::MINOR_MAX), purse.currency).expect("it is cut to what fits");
     let failed = |stop: Stop| match stop {
         Stop::Failed(failure) => failure,
         Stop::Unknown => no_keyset(),
@@ -313,7 +316,8 @@ pub(super) fn quote(held: &Held, purse: &Purse, task: &Task) -> Result<Quote, Fa
     match task {
         Task::Transfer { amount: asked, .. } => {
             let minor = minor(purse, *asked)?;
-            let coins = money::choose(&spendable(held, earliest), &held.keysets, minor).map_err(|e| failed(e.into()))?;
+            let coins =
+                money::choose(&spendable(held, earliest), &held.keysets, minor).map_err(|e| failed(e.into()))?;
             Ok(Quote { amount: *asked, fee: amount(money::fee(&coins, &held.keysets).unwrap_or(0)) })
         }
         Task::Deposit { amount: asked, .. } | Task::Expect(asked) | Task::Prepare(asked) => {
@@ -334,9 +338,4 @@ pub(super) fn quote(held: &Held, purse: &Purse, task: &Task) -> Result<Quote, Fa
         Task::Redeem { lock, .. } => Ok(Quote { amount: lock.amount, fee: amount(0) }),
         _ => Ok(Quote { amount: amount(0), fee: amount(0) }),
     }
-}
-
-/// The step that stores what outputs of a request use up.
-pub(super) fn using(step: Step, id: &Id, next: u32) -> Step {
-    step.put_counter(id, next)
 }

@@ -1,7 +1,7 @@
 //! Coins come in: somebody's token, a payment, a lock that is opened, or what is taken back.
 
-use cashu::nuts::{P2PKWitness, State, SwapRequest};
 use cashu::nut10::SpendingConditionVerification as _;
+use cashu::nuts::{P2PKWitness, State, SwapRequest};
 use cashu::{Proof, SecretKey, Witness};
 use semper_core::machine::Fault;
 use semper_core::time::Time;
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::exchange::{Answered, Exchange, Refused, back_off};
 use super::money;
 use super::records::Changes as _;
-use super::seed::{KeyUse, Output};
+use super::seed::Output;
 use super::stage::{Run, Stage, Stop};
 use super::token::{Coins, TokenError};
 use crate::ecash::condition::{Condition, Scope, add_signatures};
@@ -36,7 +36,7 @@ impl Run<'_> {
     pub(super) fn accept(&self, text: &str) -> Result<Step, Stop> {
         let token = Coins::from_text(text, self.issuer(), &self.unit(), &self.held.keysets).map_err(token_error)?;
         self.check_proofs(&token.coins, false)?;
-        let (inputs, keys) = (token.coins, self.keys_for_text());
+        let (inputs, keys) = (token.coins, [self.seed.receiving()]);
         let fee = money::fee(&inputs, &self.held.keysets).ok_or(Stop::Unknown)?;
         let worth = money::worth(&inputs, &self.held.keysets).filter(|worth| *worth > 0);
         let worth = worth.ok_or_else(|| Stop::peer("the token is worth no more than the fee for taking it"))?;
@@ -78,11 +78,6 @@ impl Run<'_> {
         }
         Ok(())
     }
-
-    /// Keys that text tokens may be locked to: any that this purse has told anybody is found by its name only, so there is one for all.
-    fn keys_for_text(&self) -> Vec<SecretKey> {
-        vec![self.seed.key(KeyUse::Lock, &[0; 32])]
-    }
 }
 
 pub(super) fn token_error(error: TokenError) -> Stop {
@@ -96,7 +91,8 @@ pub(super) fn token_error(error: TokenError) -> Stop {
 /// Gives the inputs of a request what their conditions demand, as far as these keys can.
 pub(super) fn open(inputs: Vec<Proof>, outputs: &[Output], keys: &[SecretKey], now: Time) -> Result<Vec<Proof>, Stop> {
     let mut inputs: Vec<Proof> = inputs.into_iter().map(|input| Proof { witness: None, ..input }).collect();
-    let conditions = inputs.iter().map(|input| Condition::read(&input.secret.to_string())).collect::<Result<Vec<_>, _>>();
+    let conditions =
+        inputs.iter().map(|input| Condition::read(&input.secret.to_string())).collect::<Result<Vec<_>, _>>();
     let conditions = conditions.map_err(|error| Stop::peer(format!("a coin cannot be spent: {error}")))?;
     if conditions.iter().any(|condition| condition.scope() == Scope::Request) {
         let signatures = signatures(keys, message(&inputs, outputs).as_bytes());

@@ -14,10 +14,10 @@ use bitcoin::base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeC
 use cashu::nuts::ProofDleq;
 use cashu::secret::Secret;
 use cashu::{Id, Proof, PublicKey, SecretKey, Witness};
+use data_encoding::HEXLOWER_PERMISSIVE;
 use semper_core::cbor::{Decode, DecodeError, Encode, Fields, Problem, Value, record};
 use semper_transfer::payment::means::ISSUER_MAX;
 use semper_transfer::payment::operation::HANDOVER_MAX;
-use data_encoding::HEXLOWER_PERMISSIVE;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 

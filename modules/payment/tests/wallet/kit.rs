@@ -1,0 +1,136 @@
+//! The contract kit of the payment block, over our own mint: every promise, with a fault at every place.
+
+#![allow(clippy::unwrap_used)]
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use cashu::SecretKey;
+use semper_core::amount::Currency;
+use semper_core::cose::{Draft, Signed};
+use semper_core::party::{KeySet, Suite};
+use semper_core::signature::Verify;
+use semper_core::time::Time;
+use semper_crypto::{SecretKeys, Verifier};
+use semper_payment::ecash::wallet::{EcashModule, cosign, seed_of_words, words};
+use semper_store::MemoryArchive;
+use semper_support::archive::Archive;
+use semper_support::crypto::Signer;
+use semper_transfer::payment::Module;
+use semper_transfer::payment::contract::{Broken, Factory, Market, Party, all};
+use semper_transfer::payment::module::{Funding, IssuerReply, IssuerRequest};
+use semper_transfer::payment::operation::Lock;
+use semper_transfer::payment::statement::Side;
+
+use super::world::{Clock, ISSUER, Issuer, OurMint, START};
+
+struct Fair {
+    input_fee_ppk: u64,
+}
+
+struct Stall {
+    mint: OurMint,
+    keys: [SecretKeys; 3],
+    archives: [Arc<dyn Archive>; 3],
+    arbiter: SecretKey,
+}
+
+#[async_trait]
+impl Factory for Fair {
+    async fn fresh(&self) -> Arc<dyn Market> {
+        let keys = || SecretKeys::generate(Suite::Ed25519).unwrap();
+        let archive = || -> Arc<dyn Archive> { Arc::new(MemoryArchive::new()) };
+        Arc::new(Stall {
+            mint: OurMint::open(Clock::at(START), self.input_fee_ppk).await,
+            keys: [keys(), keys(), keys()],
+            archives: [archive(), archive(), archive()],
+            arbiter: SecretKey::from_slice(&[9; 32]).unwrap(),
+        })
+    }
+}
+
+#[async_trait]
+impl Market for Stall {
+    fn module(&self, party: Party) -> Box<dyn Module> {
+        Box::new(EcashModule::new(seed_of_words(&words(&[party as u8 + 1; 16])).unwrap()))
+    }
+
+    fn archive(&self, party: Party) -> Arc<dyn Archive> {
+        self.archives[party as usize].clone()
+    }
+
+    fn keys(&self, party: Party) -> KeySet {
+        self.keys[party as usize].key_set().clone()
+    }
+
+    fn certificates(&self, _: Party) -> Vec<Vec<u8>> {
+        Vec::new()
+    }
+
+    fn sign(&self, party: Party, draft: Draft) -> Signed {
+        self.keys[party as usize].sign(draft).unwrap()
+    }
+
+    fn verify(&self) -> &dyn Verify {
+        &Verifier
+    }
+
+    fn issuer(&self) -> String {
+        ISSUER.to_owned()
+    }
+
+    fn currency(&self) -> Currency {
+        Currency::parse("EUR").unwrap()
+    }
+
+    async fn call(&self, request: IssuerRequest) -> Option<IssuerReply> {
+        Some(self.mint.ask(request).await)
+    }
+
+    fn deposit_method(&self) -> Option<String> {
+        Some("bolt11".to_owned())
+    }
+
+    // Test money: every invoice counts as paid.
+    async fn fund(&self, _: &Funding) {}
+
+    async fn credit(&self, _: Party, _: &[u8], _: u64) {
+        unreachable!("a mint takes deposits")
+    }
+
+    async fn owed(&self) -> u64 {
+        self.mint.owed().await
+    }
+
+    fn now(&self) -> Time {
+        self.mint.clock.now()
+    }
+
+    fn pass_until(&self, time: Time) {
+        self.mint.clock.pass_until(time);
+    }
+
+    fn arbiter(&self) -> Vec<u8> {
+        self.arbiter.public_key().to_bytes().to_vec()
+    }
+
+    async fn arbitrate(&self, lock: &Lock, token: &[u8], payout: &[u8], _: Side) -> Vec<u8> {
+        cosign(&self.arbiter, lock, token, payout).unwrap()
+    }
+}
+
+async fn kept(input_fee_ppk: u64) {
+    let broken: Vec<Broken> = all(&Fair { input_fee_ppk }).await.err().unwrap_or_default();
+    let lines: Vec<String> = broken.iter().map(ToString::to_string).collect();
+    assert!(broken.is_empty(), "{} promises are broken:\n{}", broken.len(), lines.join("\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_promise_is_kept_without_fees() {
+    kept(0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_promise_is_kept_with_fees() {
+    kept(100).await;
+}
