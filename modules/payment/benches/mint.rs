@@ -9,7 +9,7 @@
 //!
 //! The archive is made in TMPDIR. Needs Linux. `STORED=10000` measures one size only.
 #![allow(missing_docs, reason = "a program, not a library")]
-#![allow(clippy::unwrap_used, clippy::cast_precision_loss, clippy::cast_possible_truncation)]
+#![allow(clippy::unwrap_used, clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 
 use std::collections::BTreeMap;
 use std::fs;

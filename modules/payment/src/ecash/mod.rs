@@ -7,8 +7,6 @@
 //! | [`condition`] | what a coin demands of whoever spends it, checked and made |
 //! | [`mint`] | the mint: decisions over an archive, and its HTTP |
 //! | [`wallet`] | the wallet, for every mint of this protocol |
-//! | [`mint`] | the mint: decisions over an archive, and its HTTP |
-//! | [`wallet`] | the wallet, for every mint of this protocol |
 //!
 //! Types on the wire are those of the crate [`cashu`]. Source: the NUTs of the Cashu protocol, `spec/ecash.md`.
 
