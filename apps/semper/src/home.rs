@@ -66,18 +66,33 @@ pub struct Config {
 }
 
 /// What a mint needs to know.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MintConfig {
     /// The bank where the mint has its account, in which the money behind the coins is kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bank: Option<String>,
+    /// The currency of that account and of the coins that it backs.
+    #[serde(default = "MintConfig::euro")]
+    pub currency: String,
     /// Whether coins are also made of nothing, for tests. The mint says so to everybody.
     #[serde(default)]
     pub test_money: bool,
     /// What spending a coin costs, in thousandths of a minor unit.
     #[serde(default)]
     pub fee_ppk: u64,
+}
+
+impl MintConfig {
+    fn euro() -> String {
+        "EUR".to_owned()
+    }
+}
+
+impl Default for MintConfig {
+    fn default() -> Self {
+        Self { bank: None, currency: Self::euro(), test_money: false, fee_ppk: 0 }
+    }
 }
 
 /// What a bank needs to know.

@@ -182,7 +182,8 @@ impl Starting {
             }
             Role::Mint => {
                 let issuers = self.issuers()?;
-                let opened = roles::mint::open(&self.config, archive, &seed, Arc::new(signer), issuers).await?;
+                let opened =
+                    roles::mint::open(&self.config, archive, &seed, signer, certificates_on(card)?, issuers).await?;
                 let (mint, stop) = (opened.mint, stopped(self.stopped.clone()));
                 self.tasks.spawn(async move { mint.run(stop).await });
                 Ok(Made { public: opened.public, control: opened.control, party: None })
@@ -210,10 +211,8 @@ impl Starting {
         let post = HttpPost::new(Arc::new(Sealer), Arc::new(Verifier), random.clone(), replies, &options)?;
         let settings =
             Settings { patience: Seconds(self.config.patience), retry_max: Duration::from_secs(self.config.retry_max) };
-        let card =
-            ContactCard::verify_text(card, &Verifier).context("the contact card in the data directory is damaged")?;
         let parts = Parts {
-            certificates: card.statement().certificates.clone(),
+            certificates: certificates_on(card)?,
             name: self.config.name.clone(),
             archive: self.archive.clone(),
             keys: vault.clone(),
@@ -257,6 +256,13 @@ impl Starting {
         }
         Ok(ClientOptions { anchors, proxy: self.config.proxy.clone(), ..ClientOptions::default() })
     }
+}
+
+/// The certificates on the card of the data directory.
+fn certificates_on(card: &str) -> Result<Vec<Vec<u8>>> {
+    let card =
+        ContactCard::verify_text(card, &Verifier).context("the contact card in the data directory is damaged")?;
+    Ok(card.statement().certificates.clone())
 }
 
 /// Ready when the process is to stop.

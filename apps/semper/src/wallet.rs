@@ -106,7 +106,7 @@ pub async fn begin(node: &Node, order: TaskOrder) -> Result<OperationId, WalletE
             let purse = choose(&purses, &purse, "ecash", amount.currency())?;
             let account = choose(&purses, "", "account", amount.currency())?;
             let module = node.payments().module(&account.system);
-            let address = module.and_then(|module| module.address(account, "deposit"));
+            let address = module.and_then(|module| module.address(account, "deposit", Some(amount)));
             let address = address.ok_or_else(|| WalletError::NoAddress(account.issuer.clone()))?;
             (purse.id, Task::Transfer { amount, address })
         }
@@ -186,7 +186,7 @@ pub async fn purses(node: &Node) -> Result<Vec<PurseView>, WalletError> {
             currency: purse.currency.to_string(),
             available: balance.available.to_string(),
             pending: balance.pending.to_string(),
-            address: module.address(purse, ""),
+            address: module.address(purse, "", None),
             means: module.means(purse).as_ref().map(means),
         })
     };

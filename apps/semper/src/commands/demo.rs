@@ -3,6 +3,8 @@
 //! Everything is done by the same commands that a user types, run as processes of their own; nothing is shown that a user could
 //! not do.
 
+mod money;
+
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -33,7 +35,9 @@ impl Demo {
         ensure!(std::fs::read_dir(&dir)?.next().is_none(), "{} is not empty; choose another directory", dir.display());
         let begun = Instant::now();
         let stage = Stage::set(&dir)?;
-        let folders = [stage.honest()?, stage.silent()?, stage.change_of_mind()?, stage.killed()?, stage.mail()?];
+        let mut folders =
+            vec![stage.honest()?, stage.silent()?, stage.change_of_mind()?, stage.killed()?, stage.mail()?];
+        folders.extend(stage.money()?);
         stage.curtain(&folders)?;
         say(&format!("Done in {} s.", begun.elapsed().as_secs()));
         if kept {
@@ -140,6 +144,16 @@ impl Stage {
 
     fn run(&self, party: &str, args: &[&str]) -> Result<Output> {
         call(&self.dir, &self.passphrase, party, args)
+    }
+
+    /// Sets keys of a section of a party's configuration, which is read when it starts.
+    fn configure(&self, party: &str, section: &str, keys: &[(&str, String)]) -> Result<()> {
+        let path = self.dir.join(party).join("semper.toml");
+        let mut config: toml::Table = toml::from_str(&std::fs::read_to_string(&path)?)?;
+        let section = config.entry(section).or_insert_with(|| toml::Table::new().into());
+        let section = section.as_table_mut().context("not a section")?;
+        section.extend(keys.iter().map(|(key, value)| ((*key).to_owned(), value.clone().into())));
+        std::fs::write(&path, toml::to_string(&config)?).with_context(|| format!("cannot write {}", path.display()))
     }
 
     /// Lets Alice propose a contract over the file; gives the deal.
@@ -264,7 +278,7 @@ impl Stage {
     }
 
     fn curtain(&self, folders: &[(PathBuf, &'static str)]) -> Result<()> {
-        title("6. A stranger checks the folders, without any network");
+        title("7. A stranger checks the folders, without any network");
         for (folder, expected) in folders {
             let name = folder.file_name().unwrap_or_default().to_string_lossy();
             let report = report(&self.dir, folder)?;
@@ -275,6 +289,7 @@ impl Stage {
                     report["transfers"][0]["origin"].is_string()
                         && report["transfers"][0]["receipt"]["accepted"] == true
                 }
+                "payment" => report["payments"][0]["proven"] == true,
                 "binding" => contract["binding"] == true,
                 standing => contract["standing"] == standing,
             };
@@ -285,7 +300,10 @@ impl Stage {
                 names.contains(&"Alice") && names.contains(&"Bob"),
                 "{name}: the names are not certified:\n{report:#}"
             );
-            let what = contract["standing"].as_str().unwrap_or("origin and receipt proven");
+            let what = match *expected {
+                "payment" => format!("{} paid, proven", report["payments"][0]["amount"].as_str().unwrap_or_default()),
+                _ => contract["standing"].as_str().unwrap_or("origin and receipt proven").to_owned(),
+            };
             say(&format!("{name}: sound, {what}, between {}", names.join(" and ")));
         }
         let (folder, _) = &folders[0];
@@ -306,8 +324,8 @@ impl Stage {
 }
 
 /// What Alice and Bob let their nodes sign without asking, so that the demonstration runs by itself.
-const POLICY: &str =
-    "[[allow]]\nwhat = \"contract\"\n\n[[allow]]\nwhat = \"mail\"\n\n[[allow]]\nwhat = \"acknowledgement\"\n";
+const POLICY: &str = "[[allow]]\nwhat = \"contract\"\n\n[[allow]]\nwhat = \"mail\"\n\n[[allow]]\nwhat = \"acknowledgement\"\n\n\
+     [[allow]]\nwhat = \"payment\"\nup_to = \"20.00 EUR\"\n\n[[allow]]\nwhat = \"account\"\n";
 
 fn command(dir: &Path, passphrase: &Path, party: &str, args: &[&str]) -> Result<Command> {
     let mut command = Command::new(std::env::current_exe()?);

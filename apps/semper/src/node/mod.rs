@@ -34,6 +34,7 @@ use tokio::task::JoinSet;
 pub use book::{Book, BookError, Contact};
 pub use deals::{FRAME_ARBITER, title};
 pub use entry::{Ask, Entry};
+pub use issuer::Issuers;
 pub use payments::{OperationView, PaymentError, Payments, Systems, fate};
 
 /// One party's node. Cheap to share: everything in it is shared.

@@ -3,21 +3,26 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
+use async_trait::async_trait;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use semper_channel::ServiceClient;
-use semper_crypto::SecretKeys;
+use semper_core::amount::Currency;
+use semper_crypto::{Sealer, SecretKeys, Verifier};
+use semper_payment::account::funding::{Call, Called, Means, Till};
 use semper_payment::ecash::keyset::Unit;
-use semper_payment::ecash::mint::backend::Backend;
+use semper_payment::ecash::mint::backend::{Backend, BackendError, Estimate, Invoice, Order, Outcome};
 use semper_payment::ecash::mint::{Mint, Settings, TestBackend, routes};
 use semper_support::archive::Archive;
+use semper_transfer::payment::module::IssuerRequest;
 use serde::{Deserialize, Serialize};
+use tokio::sync::OnceCell;
 use zeroize::Zeroizing;
 
 use crate::home::Config;
-use crate::node::now;
+use crate::node::{Issuers, now};
 
 /// A mint that is ready to run.
 pub struct Opened {
@@ -61,11 +66,29 @@ pub async fn open(
     config: &Config,
     archive: Arc<dyn Archive>,
     seed: &[u8; 32],
-    _keys: Arc<SecretKeys>,
-    _issuers: ServiceClient,
+    keys: SecretKeys,
+    certificates: Vec<Vec<u8>>,
+    issuers: ServiceClient,
 ) -> Result<Opened> {
     let mint = config.mint.clone().unwrap_or_default();
     let mut backends: Vec<Arc<dyn Backend>> = Vec::new();
+    if let Some(bank) = &mint.bank {
+        let currency = Currency::parse(&mint.currency);
+        let currency = currency.with_context(|| format!("{:?} in [mint] is not a currency", mint.currency))?;
+        let means = Means {
+            issuer: bank.trim_end_matches('/').to_owned(),
+            currency,
+            signer: Arc::new(keys),
+            certificates,
+            seed: *seed,
+            seal: Arc::new(Sealer),
+            verify: Arc::new(Verifier),
+            clock: Arc::new(now),
+            call: call(Arc::new(issuers)),
+            archive: archive.clone(),
+        };
+        backends.push(Arc::new(BankBackend::new(means)?));
+    }
     if mint.test_money {
         backends.push(Arc::new(TestBackend::worthless(Arc::new(now))));
     }
@@ -85,6 +108,68 @@ pub async fn open(
     let control =
         Router::new().route("/mint/audit", get(audit)).route("/mint/rotations", post(rotate)).with_state(mint.clone());
     Ok(Opened { public: routes(mint.clone()), control, mint })
+}
+
+fn call(issuers: Arc<ServiceClient>) -> Call {
+    Arc::new(move |request: IssuerRequest| -> Called {
+        let issuers = issuers.clone();
+        Box::pin(async move { Issuers::ask(&*issuers, &request).await })
+    })
+}
+
+/// The mint's account at a bank. It is opened when it is first needed, so that a mint starts while its bank is away: coins are
+/// changed all the same.
+struct BankBackend {
+    means: Means,
+    units: Vec<Unit>,
+    till: OnceCell<Till>,
+}
+
+/// Least and most of one payment in or out of the mint, in minor units; the bank may allow less.
+const LIMITS: (u64, u64) = (1, 1_000_000_000_000);
+
+impl BankBackend {
+    fn new(means: Means) -> Result<Self> {
+        let unit = Unit::from_name(means.currency.code());
+        let unit = unit.with_context(|| format!("this mint makes no coins in {}", means.currency))?;
+        Ok(Self { means, units: vec![unit], till: OnceCell::new() })
+    }
+
+    async fn till(&self) -> Result<&Till, BackendError> {
+        let opened = self.till.get_or_try_init(|| Till::open(self.means.clone())).await;
+        opened.map_err(|error| BackendError::Unavailable(error.to_string()))
+    }
+}
+
+#[async_trait]
+impl Backend for BankBackend {
+    fn method(&self) -> &str {
+        semper_payment::account::SYSTEM
+    }
+
+    fn units(&self) -> &[Unit] {
+        &self.units
+    }
+
+    fn limits(&self) -> (u64, u64) {
+        LIMITS
+    }
+
+    async fn invoice(&self, quote: &str, amount: u64, unit: Unit) -> Result<Invoice, BackendError> {
+        self.till().await?.invoice(quote, amount, unit).await
+    }
+
+    async fn paid(&self, quote: &str) -> Result<bool, BackendError> {
+        self.till().await?.paid(quote).await
+    }
+
+    async fn quote_payment(&self, request: &str, unit: Unit) -> Result<Estimate, BackendError> {
+        self.till().await?.quote_payment(request, unit).await
+    }
+
+    async fn pay(&self, order: &Order) -> Result<Outcome, BackendError> {
+        Backend::pay(self.till().await?, order).await
+    }
 }
 
 type Failure = (StatusCode, String);

@@ -67,9 +67,9 @@ pub trait Module: Send + Sync {
         event: Event,
     ) -> Result<Step, StepError>;
 
-    /// Where money can be sent to from outside, with a reference that its receiver recognises it by; `None` where that is not
-    /// possible.
-    fn address(&self, _purse: &Purse, _reference: &str) -> Option<String> {
+    /// Where money can be sent to from outside, with a reference that its receiver recognises it by (none if empty) and the amount
+    /// that is wanted, if one is; `None` where that is not possible.
+    fn address(&self, _purse: &Purse, _reference: &str, _amount: Option<Amount>) -> Option<String> {
         None
     }
 

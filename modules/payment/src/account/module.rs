@@ -179,11 +179,10 @@ impl Module for AccountModule {
         }
     }
 
-    fn address(&self, purse: &Purse, reference: &str) -> Option<String> {
+    fn address(&self, purse: &Purse, reference: &str, amount: Option<Amount>) -> Option<String> {
         let number = known(purse)?.number;
         let (issuer, reference) = (purse.issuer.clone(), reference.to_owned());
-        let address = Address { number, issuer, reference, amount: None };
-        Some(address.to_string())
+        Some(Address { number, issuer, reference, amount }.to_string())
     }
 }
 
