@@ -28,13 +28,13 @@ use semper_support::crypto::{Seal, Signer};
 use semper_transfer::payment::module::{IssuerReply, IssuerRequest, Purse};
 use semper_transfer::payment::operation::{Failure, PurseId};
 
+use super::SYSTEM;
 use super::answer::{AccountStatement, BankTerms, Booking, What};
 use super::bank::Clock;
 use super::client::{derive, fee, post, read, read_terms, refusal, terms_url};
 use super::number::{AccountNumber, Address, is_reference};
 use super::problem::{Fate, Refusal};
 use super::request::{AccountRequest, Action, LINES_MAX, RequestId};
-use super::SYSTEM;
 use crate::ecash::keyset::Unit;
 use crate::ecash::mint::backend::{Backend, BackendError, Estimate, Invoice, Order, Outcome};
 
@@ -228,7 +228,9 @@ impl Till {
         match refusal(reply) {
             Some(refusal) if refusal.kind == UnknownRequest => Ok(Paid::Unknown),
             // The bank looks for what it did before it looks at the date: an order that it finds expired was never carried out.
-            Some(refusal) if refusal.kind.fate() == Fate::Decided || refusal.kind == Expired => Ok(Paid::Refused(refusal)),
+            Some(refusal) if refusal.kind.fate() == Fate::Decided || refusal.kind == Expired => {
+                Ok(Paid::Refused(refusal))
+            }
             Some(refusal) => Err(TillError::Refused(refusal)),
             None => Ok(Paid::Done(Box::new(read::<Booking>(&*self.means.verify, &self.terms, reply)?))),
         }

@@ -188,7 +188,14 @@ mod tests {
         for text in ["", "account:1@b", "account:0000000000000000@b", "account:@", "x:0000000000471132@b"] {
             assert_eq!(Address::parse(text), None, "{text}");
         }
-        for query in ["reference=%0a", "amount=12", "amount=1.00%20EUR&reference=a", "reference=a&reference=b", "x=1", "reference=%"] {
+        for query in [
+            "reference=%0a",
+            "amount=12",
+            "amount=1.00%20EUR&reference=a",
+            "reference=a&reference=b",
+            "x=1",
+            "reference=%",
+        ] {
             assert_eq!(Address::parse(&format!("account:{}@b?{query}", number.digits())), None, "{query}");
         }
     }

@@ -1,5 +1,6 @@
 //! Storage that fails, answers nobody knows, and processes that die between commit and answer: money stays where one answer says.
 
+use std::future::Future as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -111,7 +112,8 @@ impl Archive for Faulty {
 async fn persist(world: &mut World, bytes: &[u8]) -> Result<Vec<u8>, ProblemKind> {
     for _ in 0..5 {
         let bank: Arc<Bank> = world.bank.clone();
-        let mut request = Box::pin(bank.request(bytes));
+        // Unconstrained: the runtime must not make it wait for its turn.
+        let mut request = Box::pin(tokio::task::unconstrained(bank.request(bytes)));
         // A request that is not ready at once over an archive in memory never will be: its process is dead.
         let answer = std::future::poll_fn(|cx| std::task::Poll::Ready(request.as_mut().poll(cx))).await;
         match answer {
@@ -126,8 +128,6 @@ async fn persist(world: &mut World, bytes: &[u8]) -> Result<Vec<u8>, ProblemKind
     }
     panic!("no answer after five tries");
 }
-
-use std::future::Future as _;
 
 /// The whole life of two payments and a transfer, with one commit hit; whether one was.
 async fn life(fault: Fault, at: usize) -> bool {

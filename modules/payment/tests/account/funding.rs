@@ -154,12 +154,8 @@ async fn an_order_is_paid_once() {
 #[tokio::test]
 async fn what_is_not_an_address_of_the_bank_is_not_paid() {
     let scene = scene(1000).await;
-    let address = |number, issuer: &str, amount| Address {
-        number,
-        issuer: issuer.to_owned(),
-        reference: String::new(),
-        amount,
-    };
+    let address =
+        |number, issuer: &str, amount| Address { number, issuer: issuer.to_owned(), reference: String::new(), amount };
     let alice = scene.alice.number;
     for request in [
         "lnbc1".to_owned(),

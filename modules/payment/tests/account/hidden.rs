@@ -5,16 +5,18 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use semper_core::cbor::{Decode, Encode};
 use semper_core::cose::{Draft, Signed, Statement};
+use semper_core::hash::Digest;
 use semper_core::party::Suite;
 use semper_core::time::Seconds;
+use semper_core::time::Time;
 use semper_crypto::{Sealer, SecretKeys, Verifier};
+use semper_payment::account::bank::operator::Direction;
 use semper_payment::account::module::AccountModule;
 use semper_payment::account::payment::Level;
-use semper_payment::account::bank::operator::Direction;
 use semper_store::MemoryArchive;
-use semper_support::archive::{Archive, Commit, CommitError, Evidence, Fact, Outgoing, OutgoingId, ReadError, SetTimer, StoredState};
-use semper_core::hash::Digest;
-use semper_core::time::Time;
+use semper_support::archive::{
+    Archive, Commit, CommitError, Evidence, Fact, Outgoing, OutgoingId, ReadError, SetTimer, StoredState,
+};
 use semper_support::crypto::Signer;
 use semper_transfer::payment::module::{Context, Event, Module, Next, Purse};
 use semper_transfer::payment::operation::{Operation, OperationId, Outcome, PurseId, Task};
@@ -32,16 +34,9 @@ struct Recording {
 #[async_trait]
 impl Archive for Recording {
     async fn commit(&self, commit: Commit) -> Result<(), CommitError> {
-        let mut written = self.written.lock().unwrap();
-        for state in &commit.states {
-            written.extend_from_slice(&state.key);
-            written.extend_from_slice(&state.bytes);
-        }
-        for fact in &commit.facts {
-            written.extend_from_slice(&fact.key);
-            written.extend_from_slice(&fact.value);
-        }
-        drop(written);
+        let states = commit.states.iter().flat_map(|state| [&state.key, &state.bytes]);
+        let facts = commit.facts.iter().flat_map(|fact| [&fact.key, &fact.value]);
+        self.written.lock().unwrap().extend(states.chain(facts).flatten());
         self.inner.commit(commit).await
     }
     async fn state(&self, key: &[u8]) -> Result<Option<StoredState>, ReadError> {
@@ -83,7 +78,12 @@ impl Archive for Recording {
     async fn record(&self, space: &str, key: &[u8]) -> Result<Option<Vec<u8>>, ReadError> {
         self.inner.record(space, key).await
     }
-    async fn records(&self, space: &str, after: Option<&[u8]>, limit: usize) -> Result<Vec<(Vec<u8>, Vec<u8>)>, ReadError> {
+    async fn records(
+        &self,
+        space: &str,
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, ReadError> {
         self.inner.records(space, after, limit).await
     }
 }
@@ -121,7 +121,13 @@ impl Client {
         loop {
             let certificates = [b"certificate".to_vec()];
             let me = self.keys.key_set().clone();
-            let context = Context { now: world.now(), verify: &Verifier, entropy: &entropy, me: &me, certificates: &certificates };
+            let context = Context {
+                now: world.now(),
+                verify: &Verifier,
+                entropy: &entropy,
+                me: &me,
+                certificates: &certificates,
+            };
             let step = self.module.step(&context, &self.purse, &operation, &stage, event).unwrap();
             self.purse.apply(&step.changes);
             stage = step.stage;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use semper_payment::account::bank::Bank;
 use semper_payment::account::problem::ProblemKind;
 use semper_payment::account::request::Action;
-use semper_store::{SqliteArchive, SqliteOptions};
+use semper_store::SqliteArchive;
 
 use super::world::{World, eur, rules, takes};
 
@@ -13,7 +13,7 @@ const MANY: u64 = 64;
 
 async fn worlds() -> Vec<(World, Option<tempfile::TempDir>)> {
     let folder = tempfile::tempdir().unwrap();
-    let sqlite = SqliteArchive::open(&folder.path().join("bank"), SqliteOptions::default()).await.unwrap();
+    let sqlite = SqliteArchive::open(&folder.path().join("bank")).await.unwrap();
     let on_disk = World::with(Arc::new(sqlite), rules()).await;
     vec![(World::with_fees().await, None), (on_disk, Some(folder))]
 }

@@ -22,7 +22,7 @@ use semper_payment::account::problem::{ProblemKind, Refusal};
 use semper_payment::account::request::{AccountRequest, Action};
 use semper_store::MemoryArchive;
 use semper_support::archive::Archive;
-use semper_support::crypto::{KemSuite, Open, Seal, Signer};
+use semper_support::crypto::{KemSuite, Seal, Signer};
 use semper_transfer::payment::means::{Fees, System};
 use semper_transfer::payment::statement::{PaymentOrder, Release, Side, instruction_hash};
 
@@ -302,9 +302,4 @@ pub(crate) fn takes(token: Token, minor: u64) -> Action {
 
 pub(crate) fn deal(n: u8) -> DealId {
     DealId::from_array([n; 16])
-}
-
-/// The lock key of a bank in tests that need an `Open` of their own.
-pub(crate) fn sealing_key() -> Arc<dyn Open> {
-    Arc::new(OpenKey::generate(KemSuite::X25519).unwrap())
 }

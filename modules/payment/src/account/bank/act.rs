@@ -312,7 +312,7 @@ impl Bank {
         hold.bookings += 1;
         hold.last_capture = work.now;
         let payer = hold.payer.clone();
-        work.change(&payer).await?.held -= before - hold.reserved()?;
+        work.let_go(&payer, before - hold.reserved()?).await?;
         work.put(hold.clone());
         let fee = Amount::new(fee, amount.currency()).map_err(|e| ProblemKind::Limits.because(e))?;
         let (payee, order) = (hold.payee.clone(), Some(hold.order));

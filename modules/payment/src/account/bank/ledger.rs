@@ -25,7 +25,7 @@ use semper_core::hash::Digest;
 use semper_core::ids::KeySetId;
 use semper_core::party::KeySet;
 use semper_core::time::Time;
-use semper_support::archive::{Archive, Commit, Fact, PutState, ReadError, SetTimer};
+use semper_support::archive::{Archive, Commit, Fact, PutState, ReadError, SetTimer, StoredState};
 use semper_transfer::payment::means::Fees;
 
 use crate::account::answer::{Authorisation, HoldState, Line, What, int};
@@ -167,6 +167,8 @@ pub(super) struct Work<'a> {
     pub(super) now: Time,
     accounts: BTreeMap<String, Loaded<Account>>,
     holds: BTreeMap<Digest, Loaded<Hold>>,
+    /// Every state that was read, with its version; 0: there was none.
+    seen: BTreeMap<Vec<u8>, u64>,
     commit: Commit,
 }
 
@@ -230,16 +232,32 @@ pub(super) fn booking_key(hold: &Digest, number: u64) -> Vec<u8> {
 
 impl<'a> Work<'a> {
     pub(super) fn new(archive: &'a dyn Archive, now: Time) -> Self {
-        let (accounts, holds) = (BTreeMap::new(), BTreeMap::new());
-        Self { archive, now, accounts, holds, commit: Commit::default() }
+        let (accounts, holds, seen) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { archive, now, accounts, holds, seen, commit: Commit::default() }
+    }
+
+    async fn read(&mut self, key: Vec<u8>) -> Result<Option<StoredState>, Refusal> {
+        let stored = self.archive.state(&key).await.map_err(unread)?;
+        self.seen.insert(key, stored.as_ref().map_or(0, |stored| stored.version));
+        Ok(stored)
+    }
+
+    /// Whether everything that was read is still as it was. If so, it all stood at one moment, and a refusal that follows from it is
+    /// just; what is carried out needs no such look, because its commit fails if a state has changed.
+    pub(super) async fn is_current(&self) -> Result<bool, Refusal> {
+        for (key, version) in &self.seen {
+            let stored = self.archive.state(key).await.map_err(unread)?;
+            if stored.map_or(0, |stored| stored.version) != *version {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// An account by its name; `None` if there is none.
     pub(super) async fn account(&mut self, name: &str) -> Result<Option<&mut Account>, Refusal> {
         if !self.accounts.contains_key(name) {
-            let Some(stored) = self.archive.state(&account_key(name)).await.map_err(unread)? else {
-                return Ok(None);
-            };
+            let Some(stored) = self.read(account_key(name)).await? else { return Ok(None) };
             let value = Account::from_bytes(&stored.bytes).map_err(damaged)?;
             self.accounts.insert(name.to_owned(), Loaded { value, version: stored.version, changed: false });
         }
@@ -270,7 +288,7 @@ impl<'a> Work<'a> {
     /// A hold, as it stands now: one whose time is over is closed first.
     pub(super) async fn hold(&mut self, id: &Digest) -> Result<Option<Hold>, Refusal> {
         if !self.holds.contains_key(id) {
-            let Some(stored) = self.archive.state(&Hold::key(id)).await.map_err(unread)? else { return Ok(None) };
+            let Some(stored) = self.read(Hold::key(id)).await? else { return Ok(None) };
             let value = Hold::decode(*id, &stored.bytes).map_err(damaged)?;
             self.holds.insert(*id, Loaded { value, version: stored.version, changed: false });
         }
@@ -285,11 +303,7 @@ impl<'a> Work<'a> {
     pub(super) async fn close(&mut self, mut hold: Hold, unused: HoldState) -> Result<Hold, Refusal> {
         let reserved = hold.reserved()?;
         let payer = hold.payer.clone();
-        let account = self.change(&payer).await?;
-        account.held = account.held.checked_sub(reserved).ok_or_else(|| {
-            tracing::error!(hold = %hold.id, "more is let go than is held");
-            ProblemKind::Busy.because("the bank's storage is damaged")
-        })?;
+        self.let_go(&payer, reserved).await?;
         hold.state = if hold.captured > 0 { HoldState::Captured } else { unused };
         self.commit.timers_done.push((Hold::key(&hold.id), EXPIRY.to_owned()));
         self.put(hold.clone());
@@ -304,6 +318,15 @@ impl<'a> Work<'a> {
             self.commit.timers.push(SetTimer { key, name, due: hold.expires });
         }
         self.holds.insert(hold.id, Loaded { value: hold, version, changed: true });
+    }
+
+    /// Lets reserved money of an account go. Account and hold are read one after the other: if the hold was moved in between, its
+    /// reservation is gone already, and the decision is made again.
+    pub(super) async fn let_go(&mut self, name: &str, minor: u64) -> Result<(), Refusal> {
+        let account = self.change(name).await?;
+        let held = account.held.checked_sub(minor);
+        account.held = held.ok_or_else(|| ProblemKind::Busy.because("the hold was moved meanwhile"))?;
+        Ok(())
     }
 
     /// Reserves money on an account.

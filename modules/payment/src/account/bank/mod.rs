@@ -260,7 +260,10 @@ impl Bank {
     async fn close_one(&self, id: Digest) -> Result<(), Refusal> {
         for _ in 0..TRIES {
             let mut work = Work::new(&*self.parts.archive, self.now());
-            work.hold(&id).await?;
+            match work.hold(&id).await {
+                Err(_) if !work.is_current().await? => continue,
+                closed => drop(closed?),
+            }
             if work.is_idle() || self.store(work.finish()).await? {
                 return Ok(());
             }
@@ -326,6 +329,7 @@ impl Bank {
             let mut work = Work::new(&*self.parts.archive, now);
             let said = match self.act(&mut work, request).await {
                 Ok(said) => Ok(self.sign(&mut work, said).await?),
+                Err(_) if !work.is_current().await? => continue,
                 Err(refusal) if refusal.kind.fate() == Fate::Decided => {
                     work = Work::new(&*self.parts.archive, now);
                     Err(refusal)
