@@ -1,1 +1,272 @@
+//! What the kit does not ask for: tokens for anybody, transfers, restoring, rotation, consolidation, hash locks.
 
+#![allow(clippy::unwrap_used)]
+
+use std::sync::Arc;
+
+use bitcoin::hashes::{Hash as _, sha256};
+use cashu::nuts::Token;
+use semper_core::cbor::Decode as _;
+use semper_core::machine::Fault;
+use semper_core::time::{Seconds, Time};
+use semper_crypto::Verifier;
+use semper_payment::ecash::keyset::Unit;
+use semper_payment::ecash::mint::{Answer, MintQuoteRequest};
+use semper_support::crypto::Signer;
+use semper_support::engine::EvidenceKind;
+use semper_transfer::payment::Module;
+use semper_transfer::payment::claim::{Claim, Finding, Proof};
+use semper_transfer::payment::means::LockKind;
+use semper_transfer::payment::operation::{Lock, Money, Task};
+use semper_transfer::payment::statement::{PaymentRequest, Side, lock_tag};
+
+use super::world::{Clock, OurMint, Party, START, pay};
+
+async fn mint(input_fee_ppk: u64) -> Arc<OurMint> {
+    Arc::new(OurMint::open(Clock::at(START), input_fee_ppk).await)
+}
+
+fn party(name: u8, mint: &Arc<OurMint>) -> Party {
+    Party::new(name, "EUR", mint.clone(), &mint.clock)
+}
+
+fn text(handover: Vec<u8>) -> String {
+    String::from_utf8(handover).unwrap()
+}
+
+// The sums are counted at the mint: what nobody holds is lost, what two hold is made from nothing.
+#[tokio::test]
+async fn a_token_for_anybody_is_taken_once_and_can_be_taken_back() {
+    for fee in [0, 100, 1000] {
+        let mint = mint(fee).await;
+        let (mut alice, mut bob) = (party(1, &mint).with(1000).await, party(2, &mint).with(0).await);
+        let sent = alice.done(Task::Send(alice.amount(77))).await;
+        assert_eq!((sent.moved, alice.pending()), (alice.amount(77), mint.owed().await - alice.available()));
+        let token = text(sent.handover);
+        assert!(token.starts_with("cashuB"));
+        let taken = bob.done(Task::Accept(token.clone())).await;
+        assert_eq!((taken.moved.minor(), bob.available()), (77, 77), "all of it arrives at a fee of {fee}");
+        let again = bob.run(Task::Accept(token.clone())).await.unwrap_err();
+        assert_eq!(again.money, Money::NotMoved, "{again}");
+        alice.done(Task::Refresh).await;
+        assert_eq!((alice.pending(), alice.available() + 77), (0, mint.owed().await));
+
+        let id = alice.id();
+        alice.run_as(id, Task::Send(alice.amount(50))).await.unwrap();
+        let back = alice.done(Task::Reclaim(id)).await;
+        assert!(back.moved.minor() > 0 && alice.pending() == 0);
+        assert_eq!(alice.available() + 77, mint.owed().await);
+        assert_eq!(alice.done(Task::Reclaim(id)).await.moved.minor(), 0, "it is back already");
+    }
+}
+
+#[tokio::test]
+async fn coins_that_fit_are_sent_as_they_are() {
+    let mint = mint(0).await;
+    let mut alice = party(1, &mint).with(1000).await;
+    let token = text(alice.done(Task::Send(alice.amount(5))).await.handover);
+    let issued: u64 = mint.mint.audit().await.unwrap().iter().map(|one| one.issued).sum();
+    assert_eq!(issued, 1000, "nothing was exchanged for it");
+    assert_eq!(alice.available(), 995);
+    let mut bob = party(2, &mint).with(0).await;
+    assert_eq!(bob.done(Task::Accept(token)).await.moved.minor(), 5);
+}
+
+#[tokio::test]
+async fn a_token_that_is_locked_to_our_key_is_opened_and_another_is_not() {
+    let mint = mint(0).await;
+    let (mut alice, mut bob, mut eve) =
+        (party(1, &mint).with(100).await, party(2, &mint).with(0).await, party(3, &mint).with(0).await);
+    let details = bob.done(Task::Expect(bob.amount(10))).await.handover;
+    let request = bob.request_for(10, details);
+    let (_, paid) = pay(&mut alice, &request).await;
+    // The coins of the payment as a text token: locked to a key that only the request names.
+    let failure = eve.run(Task::Receive { request: request.clone(), token: paid.handover.clone() }).await.unwrap_err();
+    assert_eq!(failure.money, Money::NotMoved);
+    assert_eq!(bob.done(Task::Receive { request, token: paid.handover }).await.moved.minor(), 10);
+    assert_ne!(bob.module.receiving_key(), eve.module.receiving_key());
+}
+
+#[tokio::test]
+async fn money_is_found_again_from_the_words_alone() {
+    for fee in [0, 100] {
+        let mint = mint(fee).await;
+        let mut alice = party(1, &mint).with(1000).await;
+        for amount in [1, 20, 300] {
+            alice.done(Task::Send(alice.amount(amount))).await;
+        }
+        mint.mint.rotate(Unit::Eur, fee, None).await.unwrap();
+        alice.done(Task::Refresh).await;
+        alice.done(Task::Send(alice.amount(7))).await;
+        let held = (alice.available(), alice.pending());
+
+        // Tokens that nobody has taken are still the sender's, for the words.
+        let mut again = party(1, &mint).with(0).await;
+        let found = again.done(Task::Restore).await.moved.minor();
+        assert_eq!(found, held.0 + held.1);
+        assert_eq!(again.available(), found);
+        assert_eq!(again.done(Task::Restore).await.moved.minor(), 0, "nothing is found twice");
+        // Counters go on where they were: otherwise the mint had signed the new outputs before.
+        let token = text(again.done(Task::Send(again.amount(99))).await.handover);
+        let mut bob = party(2, &mint).with(0).await;
+        assert_eq!(bob.done(Task::Accept(token)).await.moved.minor(), 99);
+    }
+}
+
+#[tokio::test]
+async fn a_transfer_is_paid_and_its_change_comes_back() {
+    let mint = mint(100).await;
+    mint.money.wait_for_payers();
+    mint.money.answer(Answer::Paid { fee: 3 });
+    let mut alice = party(1, &mint);
+    alice.done(Task::Refresh).await;
+    let task = Task::Deposit { amount: alice.amount(2000), method: "bolt11".to_owned() };
+    // Nobody has paid: it is waited for as long as the quote is good, and an hour.
+    let failure = alice.run(task.clone()).await.unwrap_err();
+    assert_eq!((failure.money, failure.fault), (Money::Unknown, Fault::ThirdParty), "{failure}");
+    let mint = self::mint(100).await;
+    mint.money.answer(Answer::Paid { fee: 3 });
+    let mut alice = party(1, &mint).with(2000).await;
+
+    let invoice = |amount| {
+        let request = MintQuoteRequest { amount, unit: "eur".to_owned(), pubkey: None };
+        let mint = mint.clone();
+        async move { mint.mint.mint_quote("bolt11", request).await.unwrap().request }
+    };
+    let address = invoice(500).await;
+    let wrong = alice.run(Task::Transfer { amount: alice.amount(400), address: address.clone() }).await.unwrap_err();
+    assert!(wrong.money == Money::NotMoved && wrong.reason.contains("5.00 EUR"), "{wrong}");
+    let paid = alice.done(Task::Transfer { amount: alice.amount(500), address: address.clone() }).await;
+    assert_eq!(paid.handover.len(), 64, "the preimage in digits");
+    assert!((3..10).contains(&paid.fee.minor()), "3 for the payment, and for coins: {}", paid.fee);
+    assert_eq!(alice.available(), 1500 - paid.fee.minor());
+    assert_eq!((alice.available(), alice.pending()), (mint.owed().await, 0));
+
+    // A payment that is not decided yet is waited for; one that fails gives the coins back.
+    let held = alice.available();
+    mint.money.answer(Answer::Failed);
+    let task = Task::Transfer { amount: alice.amount(100), address: invoice(100).await };
+    let failure = alice.run(task).await.unwrap_err();
+    assert_eq!((failure.money, alice.available(), alice.pending()), (Money::NotMoved, held, 0), "{failure}");
+    for address in ["", "mailto:bob", "account:1@b"] {
+        let task = Task::Transfer { amount: alice.amount(1), address: address.to_owned() };
+        assert_eq!(alice.run(task).await.unwrap_err().money, Money::NotMoved);
+    }
+}
+
+#[tokio::test]
+async fn a_keyset_that_is_rotated_between_steps_loses_no_money() {
+    let mint = mint(0).await;
+    let (mut alice, mut bob) = (party(1, &mint).with(500).await, party(2, &mint).with(0).await);
+    mint.mint.rotate(Unit::Eur, 0, None).await.unwrap();
+    // The deposit learns the new keyset when the mint refuses the old one.
+    alice.done(Task::Deposit { amount: alice.amount(100), method: "bolt11".to_owned() }).await;
+    assert_eq!(alice.available(), 600);
+    // Coins of a keyset that the receiver does not know are asked about.
+    let token = text(alice.done(Task::Send(alice.amount(300))).await.handover);
+    assert_eq!(bob.done(Task::Accept(token)).await.moved.minor(), 300);
+    assert_eq!(alice.available() + bob.available(), 600);
+}
+
+#[tokio::test]
+async fn many_small_coins_are_joined() {
+    let mint = mint(0).await;
+    let mut alice = party(1, &mint).with(0).await;
+    for _ in 0..120 {
+        alice.done(Task::Deposit { amount: alice.amount(1), method: "bolt11".to_owned() }).await;
+    }
+    let coins = |party: &Party| party.purse.under(b"coin/").count();
+    assert_eq!(coins(&alice), 120);
+    alice.done(Task::Refresh).await;
+    assert!(coins(&alice) < 20 && alice.available() == 120, "{}", coins(&alice));
+}
+
+fn lock(alice: &[u8], bob: &[u8], mint: &OurMint, preimage: [u8; 32], amount: semper_core::amount::Amount) -> Lock {
+    Lock {
+        tag: lock_tag(semper_core::ids::DealId::from_array([1; 16]), &[3; 32]),
+        amount,
+        refund_after: mint.clock.now().after(Seconds(7200)),
+        kind: LockKind::Hash,
+        payer: alice.to_vec(),
+        payee: bob.to_vec(),
+        arbiter: Vec::new(),
+        hash: Some(sha256::Hash::hash(&preimage).to_byte_array()),
+    }
+}
+
+#[tokio::test]
+async fn a_hash_lock_opens_for_its_preimage_and_comes_back_after_its_date() {
+    for late in [false, true] {
+        let mint = mint(100).await;
+        let (mut alice, mut bob) = (party(1, &mint).with(1000).await, party(2, &mint).with(0).await);
+        let preimage = [5; 32];
+        let prepared = (
+            alice.done(Task::Prepare(alice.amount(200))).await.handover,
+            bob.done(Task::Prepare(bob.amount(200))).await.handover,
+        );
+        let lock = lock(&prepared.0, &prepared.1, &mint, preimage, alice.amount(200));
+        let id = alice.id();
+        let token = alice.run_as(id, Task::Lock(lock.clone())).await.unwrap().handover;
+        bob.done(Task::VerifyLock { lock: lock.clone(), token: token.clone() }).await;
+        let redeem = |to, authorisation: &[u8]| Task::Redeem {
+            lock: lock.clone(),
+            token: token.clone(),
+            to,
+            authorisation: authorisation.to_vec(),
+        };
+        for wrong in [&[6; 32][..], &[5; 31], &[]] {
+            assert_eq!(bob.run(redeem(Side::Payee, wrong)).await.unwrap_err().money, Money::NotMoved);
+        }
+        assert!(alice.run(redeem(Side::Payer, &preimage)).await.is_err(), "the payer knows it too");
+        if late {
+            let back = alice.done(Task::Reclaim(id)).await;
+            assert!(back.moved.minor() == 200 && mint.clock.now() > lock.refund_after);
+            assert_eq!(bob.run(redeem(Side::Payee, &preimage)).await.unwrap_err().money, Money::NotMoved);
+        } else {
+            assert_eq!(bob.done(redeem(Side::Payee, &preimage)).await.moved.minor(), 200);
+            assert_eq!(bob.available(), 200);
+        }
+        alice.done(Task::Refresh).await;
+        assert_eq!(alice.available() + bob.available(), mint.owed().await);
+        assert_eq!(alice.pending(), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_proof_of_payment_proves_that_payment_and_no_other() {
+    let mint = mint(100).await;
+    let (mut alice, mut bob) = (party(1, &mint).with(1000).await, party(2, &mint).with(0).await);
+    let request = bob.request(200).await;
+    let (id, paid) = pay(&mut alice, &request).await;
+    bob.done(Task::Receive { request: request.clone(), token: paid.handover }).await;
+    alice.done(Task::Reclaim(id)).await;
+    let kept = alice.evidence.iter().find(|(kind, _)| *kind == EvidenceKind::Payment).unwrap();
+    let proof = Proof::from_bytes(&kept.1).unwrap();
+    let asked = PaymentRequest::from_bytes(request.payload()).unwrap();
+    let claim = Claim { deal: asked.deal, payee: bob.keys.key_set().id(), amount: asked.amount, before: None };
+    let judge = |proof: &Proof, claim: &Claim| alice.module.judge(&Verifier, claim, proof);
+    assert!(matches!(judge(&proof, &claim), Finding::Proven { .. }), "{:?}", judge(&proof, &claim));
+    let dated = Claim { before: Some(Time::from_unix(START)), ..claim.clone() };
+    assert!(matches!(judge(&proof, &dated), Finding::Undecided { .. }), "coins tell no time");
+
+    // Another payment's coins, or any changed byte of these.
+    let other = bob.request(200).await;
+    let swapped = Proof { request: other, ..proof.clone() };
+    assert!(!matches!(judge(&swapped, &claim), Finding::Proven { .. }));
+    for place in 0..proof.body.len() {
+        let mut body = proof.body.clone();
+        body[place] ^= 1;
+        let changed = Proof { body, ..proof.clone() };
+        assert!(!matches!(judge(&changed, &claim), Finding::Proven { .. }), "byte {place}");
+    }
+}
+
+#[tokio::test]
+async fn foreign_types_read_our_lock_in_a_text_token() {
+    let mint = mint(0).await;
+    let mut alice = party(1, &mint).with(10).await;
+    let token = text(alice.done(Task::Send(alice.amount(3))).await.handover);
+    let token: Token = token.parse().unwrap();
+    assert_eq!(token.mint_url().unwrap().to_string(), super::world::ISSUER);
+    assert_eq!(token.unit().unwrap().to_string(), "eur");
+}
