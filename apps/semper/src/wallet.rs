@@ -246,7 +246,12 @@ pub fn view(operation: &OperationView) -> View {
     };
     View {
         id: entry.operation.id.to_string(),
-        verb: entry.operation.task.verb().to_owned(),
+        verb: match &entry.operation.task {
+            // What puts money into an e-cash purse takes it out of an account.
+            Task::Deposit { .. } => "withdraw",
+            task => task.verb(),
+        }
+        .to_owned(),
         purse: entry.operation.purse.to_string(),
         deal: entry.operation.deal.map(|deal| deal.to_string()),
         state: state.to_owned(),

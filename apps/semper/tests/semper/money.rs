@@ -1,6 +1,7 @@
 //! Money between real processes: a bank, a mint, payers and payees, some of which are killed on the way. What could go wrong: money
 //! is lost or doubled by a crash, a payment ends differently on its two sides, a user pays without being asked.
 
+use std::process::Stdio;
 use std::time::Duration;
 
 use rand::{RngExt as _, SeedableRng as _};
@@ -11,10 +12,11 @@ use crate::world::{Process, World, deal_in, until};
 
 const POLICY: &str = "[[allow]]\nwhat = \"payment\"\nup_to = \"50.00 EUR\"\n\n[[allow]]\nwhat = \"account\"\n";
 
-/// Alice and Bob, who know each other, and a bank where both have an account; Alice has 100 euros.
+/// Alice and Bob, who know each other, and a bank where both have an account; Alice has 100 euros. Some towns have a mint, too.
 struct Town {
     world: World,
     bank: Option<Process>,
+    mint: Option<Process>,
     alice: Option<Process>,
     bob: Option<Process>,
 }
@@ -37,7 +39,7 @@ impl Town {
         world.run("bob", &["contact", "add", &world.card("alice")]).good();
         let bank = Some(world.serve("bank"));
         let (alice, bob) = (Some(world.up("alice")), Some(world.up("bob")));
-        let town = Self { world, bank, alice, bob };
+        let town = Self { world, bank, mint: None, alice, bob };
         for party in ["alice", "bob"] {
             town.world.run(party, &["wallet", "add", &town.world.url("bank"), "--system", "account"]).good();
         }
@@ -46,18 +48,61 @@ impl Town {
         town
     }
 
+    /// A town with a mint, where both have an e-cash purse that they like best; Alice has 40 of her 100 euros in it.
+    fn with_mint() -> Self {
+        let mut town = Self::new();
+        let world = &town.world;
+        world.init("mint", &["--role", "mint"]);
+        world.configure("mint", |config| {
+            config["mint"].as_table_mut().unwrap().insert("bank".to_owned(), world.url("bank").into());
+        });
+        town.mint = Some(world.serve("mint"));
+        for party in ["alice", "bob"] {
+            world.run(party, &["wallet", "add", &world.url("mint"), "--system", "ecash"]).good();
+            world.run(party, &["wallet", "prefer", &town.purse(party, "ecash", "id")]).good();
+        }
+        world.run("alice", &["wallet", "withdraw", "40.00 EUR"]).good();
+        assert_eq!((town.coins("alice").as_str(), town.has("alice").as_str()), ("40.00 EUR", "60.00 EUR"));
+        town
+    }
+
+    fn purse(&self, party: &str, system: &str, field: &str) -> String {
+        let purses = self.purses(party);
+        let purse = purses.as_array().unwrap().iter().find(|purse| purse["system"] == system).unwrap();
+        purse[field].as_str().unwrap().to_owned()
+    }
+
+    fn coins(&self, party: &str) -> String {
+        self.purse(party, "ecash", "available")
+    }
+
+    /// The bank's and the mint's books balance with what Alice and Bob hold.
+    #[track_caller]
+    fn audit_all(&self) {
+        self.audit();
+        let mint = self.world.json("mint", &["mint", "audit", "--json"]);
+        let coins: i64 = mint.as_array().unwrap().iter().map(|keyset| keyset["outstanding"].as_i64().unwrap()).sum();
+        let held = |read: &dyn Fn(&str) -> String| -> i64 {
+            ["alice", "bob"]
+                .map(|party| read(party).replace([' ', '.', 'E', 'U', 'R'], "").parse::<i64>().unwrap())
+                .iter()
+                .sum()
+        };
+        assert_eq!(held(&|party| self.coins(party)), coins, "{mint:#}");
+        assert_eq!(held(&|party| self.has(party)) + coins, 10_000);
+    }
+
     fn purses(&self, party: &str) -> Value {
         self.world.json(party, &["wallet", "balance", "--refresh", "--json"])
     }
 
     fn account(&self, party: &str) -> String {
-        let purses = self.world.json(party, &["wallet", "balance", "--json"]);
-        let address = purses[0]["address"].as_str().unwrap();
+        let address = self.purse(party, "account", "address");
         address.strip_prefix("account:").unwrap().split('@').next().unwrap().to_owned()
     }
 
     fn has(&self, party: &str) -> String {
-        self.purses(party)[0]["available"].as_str().unwrap().to_owned()
+        self.purse(party, "account", "available")
     }
 
     fn pay(&self, amount: &str) -> String {
@@ -74,14 +119,15 @@ impl Town {
     }
 
     fn crash(&mut self, party: &str) {
-        let Self { world, bank, alice, bob } = self;
+        let Self { world, bank, mint, alice, bob } = self;
         let place = match party {
             "alice" => alice,
             "bob" => bob,
+            "mint" => mint,
             _ => bank,
         };
         drop(place.take());
-        *place = Some(if party == "bank" { world.serve(party) } else { world.up(party) });
+        *place = Some(if ["alice", "bob"].contains(&party) { world.up(party) } else { world.serve(party) });
     }
 }
 
@@ -146,25 +192,141 @@ fn what_cannot_be_paid_says_why_and_moves_nothing() {
 // A crash between the hold and its booking, or between the booking and the receipt, must neither lose the money nor pay it twice.
 #[test]
 fn payments_survive_crashes_of_everybody() {
-    let seed = std::env::var("SEMPER_TEST_SEED").map_or_else(|_| rand::random(), |seed| seed.parse().unwrap());
-    println!("SEMPER_TEST_SEED={seed}");
-    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let mut random = random();
     let mut town = Town::new();
     for round in 1..=9_u64 {
         let victim = ["alice", "bob", "bank"][usize::try_from(round % 3).unwrap()];
-        let deal = town.pay("1.00 EUR");
-        let moment = Duration::from_millis(random.random_range(0..=500));
-        std::thread::sleep(moment);
-        town.crash(victim);
-        println!("round {round}: {victim} was killed after {} ms", moment.as_millis());
-        for party in ["alice", "bob"] {
-            assert_eq!(town.world.ending(party, &deal), "success", "{party} in round {round}");
-        }
-        let bob = format!("{round}.00 EUR");
-        assert_eq!(town.has("bob"), bob, "round {round}");
+        pay_and_crash(&mut town, &mut random, victim);
+        assert_eq!(town.has("bob"), format!("{round}.00 EUR"), "round {round}");
         assert_eq!(town.has("alice"), format!("{}.00 EUR", 100 - round), "round {round}");
     }
     town.audit();
+}
+
+fn random() -> ChaCha8Rng {
+    let seed = std::env::var("SEMPER_TEST_SEED").map_or_else(|_| rand::random(), |seed| seed.parse().unwrap());
+    println!("SEMPER_TEST_SEED={seed}");
+    ChaCha8Rng::seed_from_u64(seed)
+}
+
+/// Alice pays Bob one euro, and somebody is killed at a random moment and comes back.
+fn pay_and_crash(town: &mut Town, random: &mut ChaCha8Rng, victim: &str) {
+    let deal = town.pay("1.00 EUR");
+    let moment = Duration::from_millis(random.random_range(0..=500));
+    std::thread::sleep(moment);
+    town.crash(victim);
+    println!("{victim} was killed after {} ms", moment.as_millis());
+    for party in ["alice", "bob"] {
+        assert_eq!(town.world.ending(party, &deal), "success", "{party}");
+    }
+}
+
+// Coins are in the payer's purse, in the token, or in the payee's purse: a crash must not leave them in none or in two of these.
+#[test]
+fn e_cash_survives_crashes_of_everybody() {
+    let mut random = random();
+    let mut town = Town::with_mint();
+    for round in 1..=9_u64 {
+        let victim = ["alice", "bob", "mint"][usize::try_from(round % 3).unwrap()];
+        pay_and_crash(&mut town, &mut random, victim);
+        assert_eq!(town.coins("bob"), format!("{round}.00 EUR"), "round {round}");
+        assert_eq!(town.coins("alice"), format!("{}.00 EUR", 40 - round), "round {round}");
+    }
+    town.audit_all();
+}
+
+// A withdrawal and a deposit go through two issuers, either of which can be killed on the way.
+#[test]
+fn withdrawals_and_deposits_survive_crashes() {
+    let mut random = random();
+    let mut town = Town::with_mint();
+    for victim in ["mint", "bank", "alice", "mint", "bank", "alice"] {
+        for way in ["withdraw", "deposit"] {
+            let before = town.coins("alice");
+            let mut command = town.world.command("alice", &["wallet", way, "5.00 EUR"]);
+            let mut running = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+            let moment = Duration::from_millis(random.random_range(0..=400));
+            std::thread::sleep(moment);
+            town.crash(victim);
+            let _ = running.wait();
+            println!("{way}: {victim} was killed after {} ms", moment.as_millis());
+            let settled = until(|| {
+                let operations = town.world.json("alice", &["wallet", "history", "--json"]);
+                operations.as_array().unwrap().iter().all(|operation| operation["ended"] == true).then_some(())
+            });
+            assert!(
+                settled.is_some(),
+                "{way} never ends: {:#}",
+                town.world.json("alice", &["wallet", "history", "--json"])
+            );
+            // A command that was killed with its node before it began has done nothing; none does half.
+            let after = town.coins("alice");
+            println!("{before} -> {after}");
+            town.audit_all();
+        }
+    }
+}
+
+#[test]
+fn a_token_is_worth_its_money_once() {
+    let town = Town::with_mint();
+    let world = &town.world;
+    let output = world.command("alice", &["wallet", "send", "3.21 EUR"]).output().unwrap();
+    let token = String::from_utf8(output.stdout).unwrap().trim().to_owned();
+    assert!(token.starts_with("cashuB"), "{token}");
+    let purse = town.purse("bob", "ecash", "id");
+    world.run("bob", &["wallet", "receive", &token, "--purse", &purse]).good();
+    assert_eq!((town.coins("alice").as_str(), town.coins("bob").as_str()), ("36.79 EUR", "3.21 EUR"));
+    for party in ["alice", "bob"] {
+        let purse = town.purse(party, "ecash", "id");
+        let again = world.run(party, &["wallet", "receive", &token, "--purse", &purse]);
+        again.failed_with(&["spent", "no money moved"]);
+    }
+    world.run("bob", &["wallet", "receive", "cashuBgarbage", "--purse", &purse]).failed_with(&["no money moved"]);
+    world.run("bob", &["wallet", "deposit", "3.21 EUR"]).good();
+    assert_eq!((town.coins("bob").as_str(), town.has("bob").as_str()), ("0.00 EUR", "3.21 EUR"));
+    town.audit_all();
+}
+
+// Whoever has the words has the coins: that is what they are for.
+#[test]
+fn coins_come_back_from_a_backup() {
+    let mut town = Town::with_mint();
+    let backup = town.world.path("backup.toml").display().to_string();
+    town.world.run("alice", &["wallet", "backup", &backup]).good();
+    town.world.run("alice", &["wallet", "backup", &backup]).failed_with(&["cannot write"]);
+    drop(town.alice.take());
+    town.world.init("heir", &[]);
+    let said = town.world.run("heir", &["wallet", "restore", &backup]).good();
+    assert!(said.contains("40.00 EUR"), "{said}");
+    // A directory with purses of its own keeps them.
+    drop(town.bob.take());
+    town.world.run("bob", &["wallet", "restore", &backup]).failed_with(&["Nothing was changed"]);
+}
+
+#[test]
+fn a_mint_and_a_bank_run_in_one_process() {
+    let world = World::new();
+    let listen = format!("{}:0", world.ip());
+    world.run("town", &["init", "--name", "Town", "--role", "bank,mint", "--listen", &listen]).good();
+    world.configure("town/bank", |config| {
+        config["bank"].as_table_mut().unwrap().insert("anyone".to_owned(), true.into());
+    });
+    world.configure("town/mint", |config| {
+        config["mint"].as_table_mut().unwrap().insert("bank".to_owned(), world.url("town/bank").into());
+    });
+    let log = std::fs::File::create(world.path("town/log.txt")).unwrap();
+    let mut command = world.command("town", &["serve", "--role", "bank,mint"]);
+    let mut process = command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
+    for role in ["town/bank", "town/mint"] {
+        let ready = until(|| world.endpoint(role).filter(|endpoint| endpoint["pid"] == process.id()));
+        assert!(ready.is_some(), "{}", std::fs::read_to_string(world.path("town/log.txt")).unwrap());
+    }
+    world.init("alice", &[]);
+    world.run("alice", &["wallet", "add", &world.url("town/mint"), "--system", "ecash"]).good();
+    world.run("town/mint", &["mint", "rotate", "EUR"]).good();
+    world.run("town/mint", &["stop"]).good();
+    assert!(process.wait().unwrap().success());
 }
 
 // A payee that takes no money does not keep it either.
