@@ -155,12 +155,11 @@ impl Bank {
         let name = payee.digits();
         let owner = work.known(&name).await?.clone();
         let payee_keys = owner.owner.as_ref().map(KeySet::id);
-        let (instruction, mac, plain) = self.instruction(token)?;
+        let Opened { instruction, mac, digest } = self.instruction(token)?;
         if payee_keys != Some(instruction.payee) {
             return Err(ProblemKind::BadToken.because("it is for another payee"));
         }
-        let known = Digest::of(domain::INSTRUCTION, &plain);
-        if self.parts.archive.fact(INSTRUCTIONS, known.as_bytes()).await.map_err(unread)?.is_some() {
+        if self.parts.archive.fact(INSTRUCTIONS, digest.as_bytes()).await.map_err(unread)?.is_some() {
             return Err(ProblemKind::TokenUsed.because("under another seal"));
         }
         let declined = || ProblemKind::Declined.because("the payer's account does not allow this payment");
@@ -199,13 +198,13 @@ impl Bank {
             ProblemKind::Insufficient => declined(),
             _ => refusal,
         })?;
-        work.once(INSTRUCTIONS, known.as_bytes().to_vec(), id.as_bytes().to_vec());
+        work.once(INSTRUCTIONS, digest.as_bytes().to_vec(), id.as_bytes().to_vec());
         work.put(hold.clone());
         Ok(hold)
     }
 
     /// Opens a token and checks that order and instruction fit together: the dual signature's two halves.
-    fn instruction(&self, token: &Token) -> Result<(Instruction, Option<Vec<u8>>, Vec<u8>), Refusal> {
+    fn instruction(&self, token: &Token) -> Result<Opened, Refusal> {
         let bad = |why: &str| ProblemKind::BadToken.because(why);
         let order = &token.order;
         if order.system.as_str() != SYSTEM || order.issuer != self.rules.issuer {
@@ -217,7 +216,7 @@ impl Bank {
         if instruction.order != order.order || instruction.amount != order.amount {
             return Err(bad("order and instruction do not fit together"));
         }
-        Ok((instruction, mac, plain.to_vec()))
+        Ok(Opened { instruction, mac, digest: Digest::of(domain::INSTRUCTION, &plain) })
     }
 
     /// Whether the owner of the payer's account gave the instruction.
@@ -599,6 +598,14 @@ impl Bank {
         }
         Ok(fee)
     }
+}
+
+/// A token's instruction, opened.
+struct Opened {
+    instruction: Instruction,
+    mac: Option<Vec<u8>>,
+    /// Names the instruction under whatever seal.
+    digest: Digest,
 }
 
 /// One movement from account to account.

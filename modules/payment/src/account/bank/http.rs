@@ -18,6 +18,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use data_encoding::BASE64;
+use semper_core::amount::Currency;
 use semper_core::cbor::Decode;
 use semper_core::time::Seconds;
 use serde_json::json;
@@ -68,7 +69,7 @@ async fn terms(State(bank): State<Arc<Bank>>) -> Result<Response, Refusal> {
         "name": terms.name,
         "issuer": terms.issuer,
         "key_set": terms.key_set.id().to_string(),
-        "currencies": terms.currencies.iter().map(|currency| currency.code()).collect::<Vec<_>>(),
+        "currencies": terms.currencies.iter().map(Currency::code).collect::<Vec<_>>(),
         "fees": { "fixed": terms.fees.fixed, "per_million": terms.fees.per_million },
         "limits": { "least": terms.limits.least, "most": terms.limits.most },
         "levels": terms.levels.iter().map(|level| level.number()).collect::<Vec<_>>(),

@@ -39,6 +39,7 @@ use semper_support::crypto::{Open, Signer};
 use semper_transfer::payment::means::{Fees, Limits};
 
 use super::answer::{Authorisation, BankTerms, Booking, HoldState};
+use super::number::AccountNumber;
 use super::payment::Level;
 use super::problem::{Fate, ProblemKind, Refusal};
 use super::request::{AccountRequest, Action, REQUEST_MAX, RequestId};
@@ -384,7 +385,7 @@ impl Bank {
 
     /// Waits for decisions of this process on the same accounts, in one order for all so that nobody waits for ever.
     async fn enter(&self, request: &AccountRequest) -> Vec<tokio::sync::MutexGuard<'_, ()>> {
-        let mut names: Vec<String> = request.account.iter().map(|account| account.digits()).collect();
+        let mut names: Vec<String> = request.account.iter().map(AccountNumber::digits).collect();
         if let Action::Transfer { to, .. } = &request.action {
             names.push(to.digits());
         }
