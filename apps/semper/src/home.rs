@@ -57,6 +57,10 @@ pub struct Config {
     /// The longest pause between two attempts to reach an inbox, in seconds.
     #[serde(default = "Config::retry_max")]
     pub retry_max: u64,
+    /// A PostgreSQL database in the place of `archive/`, for third parties with many users:
+    /// `postgres://user:password@host/database?schema=mint`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database: Option<String>,
     /// What a mint needs to know.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mint: Option<MintConfig>,
@@ -149,6 +153,7 @@ impl Config {
             proxy: None,
             patience,
             retry_max,
+            database: None,
             mint,
             bank,
         }

@@ -16,7 +16,7 @@ use semper_channel::{
 };
 use semper_core::time::Seconds;
 use semper_crypto::{OpenKey, Sealer, SecretKeys, SystemRandom, Verifier};
-use semper_store::SqliteArchive;
+use semper_store::{PostgresArchive, PostgresOptions, SqliteArchive};
 use semper_support::archive::Archive;
 use semper_support::channel::Inbox;
 use semper_support::crypto::{Open, Randomness as _, Signer};
@@ -49,7 +49,7 @@ const SYSTEM_ANCHORS: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 /// A running party or third party.
 pub struct Running {
-    archive: Arc<SqliteArchive>,
+    store: Store,
     stop: watch::Sender<bool>,
     asked: Arc<Notify>,
     tasks: JoinSet<()>,
@@ -68,10 +68,11 @@ impl Running {
     pub async fn start(home: &Home, passphrase: &[u8], policy: Option<Policy>, listen: bool) -> Result<Self> {
         let config = home.config()?;
         let secrets = unlock(home, passphrase)?;
-        let archive = Arc::new(SqliteArchive::open(home.archive()).await?);
+        let store = Store::open(home, &config).await?;
+        let archive = store.archive();
         let (stop, stopped) = watch::channel(false);
         let asked = Arc::new(Notify::new());
-        let mut starting = Starting { config, archive: archive.clone(), stopped, tasks: JoinSet::new() };
+        let mut starting = Starting { config, archive, stopped, tasks: JoinSet::new() };
         let made = starting.role(secrets, policy, &home.card()?, listen).await?;
         let mut servers = Vec::new();
         if listen {
@@ -83,7 +84,7 @@ impl Running {
         let control = guarded(made.control, token, asked.clone());
         servers.push(Server::start(listener, control, Transport::Plain, &ServerOptions::default())?);
         let announced = if listen { Some(home.announce(&endpoint)?) } else { None };
-        Ok(Self { archive, stop, asked, tasks: starting.tasks, servers, endpoint, party: made.party, announced })
+        Ok(Self { store, stop, asked, tasks: starting.tasks, servers, endpoint, party: made.party, announced })
     }
 
     /// Returns when somebody asks for a stop through the control interface.
@@ -105,9 +106,7 @@ impl Running {
             tracing::warn!("some work did not finish in time; it goes on after the next start");
             self.tasks.shutdown().await;
         }
-        if let Err(error) = self.archive.close().await {
-            tracing::error!(%error, "the archive could not be closed");
-        }
+        self.store.close().await;
     }
 
     /// Whether something could be done now that is not done yet.
@@ -116,6 +115,42 @@ impl Running {
             return Ok(false);
         };
         Ok(node.has_mail_due().await? || node.questions().await? > vault.waiting().await?.len())
+    }
+}
+
+/// The archive, and what closing it needs to know.
+enum Store {
+    Sqlite(Arc<SqliteArchive>),
+    Postgres(Arc<PostgresArchive>),
+}
+
+impl Store {
+    async fn open(home: &Home, config: &Config) -> Result<Self> {
+        Ok(match &config.database {
+            None => Store::Sqlite(Arc::new(SqliteArchive::open(home.archive()).await?)),
+            Some(_) if config.role == Role::Party => {
+                anyhow::bail!("a party keeps its archive in its own directory: take `database` out of semper.toml")
+            }
+            Some(url) => Store::Postgres(Arc::new(PostgresArchive::open(url, PostgresOptions::default()).await?)),
+        })
+    }
+
+    fn archive(&self) -> Arc<dyn Archive> {
+        match self {
+            Store::Sqlite(archive) => archive.clone(),
+            Store::Postgres(archive) => archive.clone(),
+        }
+    }
+
+    async fn close(&self) {
+        match self {
+            Store::Sqlite(archive) => {
+                if let Err(error) = archive.close().await {
+                    tracing::error!(%error, "the archive could not be closed");
+                }
+            }
+            Store::Postgres(archive) => archive.close().await,
+        }
     }
 }
 
@@ -136,7 +171,7 @@ struct PartyKeys {
 
 struct Starting {
     config: Config,
-    archive: Arc<SqliteArchive>,
+    archive: Arc<dyn Archive>,
     stopped: watch::Receiver<bool>,
     tasks: JoinSet<()>,
 }
@@ -157,7 +192,7 @@ impl Starting {
     }
 
     async fn role(&mut self, secrets: Secrets, policy: Option<Policy>, card: &str, listen: bool) -> Result<Made> {
-        let archive: Arc<dyn Archive> = self.archive.clone();
+        let archive = self.archive.clone();
         let Secrets { signer, inbox: opener, transport, certificate, replies, seed } = secrets;
         match self.config.role {
             Role::Party => {
