@@ -10,6 +10,7 @@ mod http;
 mod kit;
 mod ledger;
 mod locks;
+mod proofs;
 mod race;
 mod sequences;
 mod world;
