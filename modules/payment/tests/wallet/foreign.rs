@@ -12,6 +12,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
+use semper_payment::ecash::keyset::Unit;
+use semper_payment::ecash::mint::TestBackend;
+use semper_payment::ecash::mint::backend::Backend;
 use semper_transfer::payment::module::{IssuerReply, IssuerRequest};
 use semper_transfer::payment::operation::{Money, Task};
 use tokio::process::{Child, Command};
@@ -75,9 +78,7 @@ impl Issuer for Nutshell {
     async fn ask(&self, request: IssuerRequest) -> IssuerReply {
         for _ in 0..REPEATS {
             let http = match &request.body {
-                Some((media, body)) => {
-                    self.client.post(&request.url).header("content-type", media).body(body.clone())
-                }
+                Some((media, body)) => self.client.post(&request.url).header("content-type", media).body(body.clone()),
                 None => self.client.get(&request.url),
             };
             let Ok(response) = http.send().await else { continue };
@@ -142,11 +143,10 @@ async fn our_wallet_at_nutshells_mint() {
     let mut restored = party(1).with(0).await;
     assert_eq!(restored.done(Task::Restore).await.moved, alice.amount(alice.available()));
 
-    // The mint pays one of its own invoices.
-    let quote = serde_json::json!({ "amount": 30, "unit": "sat" }).to_string();
-    let request = IssuerRequest::json(format!("{}/v1/mint/quote/bolt11", mint.url), quote.into_bytes());
-    let quote: serde_json::Value = serde_json::from_slice(&mint.ask(request).await.body).unwrap();
-    let address = quote["request"].as_str().unwrap().to_owned();
+    // The mint pays an invoice of somebody else.
+    let told = clock.clone();
+    let somebody = TestBackend::worthless(Arc::new(move || told.now()));
+    let address = somebody.invoice("a quote", 30, Unit::Sat).await.unwrap().request;
     let held = restored.available();
     let paid = restored.done(Task::Transfer { amount: restored.amount(30), address }).await;
     assert_eq!(restored.available(), held - 30 - paid.fee.minor());

@@ -150,9 +150,11 @@ fn instead() -> Vec<IssuerReply> {
     let mut replies: Vec<IssuerReply> =
         [0, 10001, 11001, 11003, 11005, 12001, 12002, 20001, 20002, 20006].map(|code| refusal(400, code)).to_vec();
     let garbage = ["", "{", "<html>", "[[[[[[[[", "null", "{\"signatures\":[{}]}", "\u{0}"];
-    replies.extend([200, 404].into_iter().flat_map(|status| {
-        garbage.iter().map(move |body| IssuerReply { status, body: body.as_bytes().to_vec() })
-    }));
+    replies.extend(
+        [200, 404]
+            .into_iter()
+            .flat_map(|status| garbage.iter().map(move |body| IssuerReply { status, body: body.as_bytes().to_vec() })),
+    );
     replies
 }
 
@@ -201,9 +203,7 @@ async fn play(play: Play, make: impl Fn(Arc<OurMint>) -> Liar, name: &str) -> us
     let task = match play {
         Play::Deposit => Task::Deposit { amount: alice.amount(100), method: "bolt11".to_owned() },
         Play::Send => Task::Send(alice.amount(33)),
-        Play::Accept => {
-            Task::Accept(String::from_utf8(bob_sends(&mint).await).unwrap())
-        }
+        Play::Accept => Task::Accept(String::from_utf8(bob_sends(&mint).await).unwrap()),
         Play::Pay => Task::Pay { request: bob.request(33).await, salt: [7; 32] },
         Play::Receive => {
             let request = alice.request(33).await;
@@ -216,7 +216,8 @@ async fn play(play: Play, make: impl Fn(Arc<OurMint>) -> Liar, name: &str) -> us
             Task::Reclaim(pay(&mut alice, &request).await.0)
         }
         Play::Transfer => {
-            let quote = semper_payment::ecash::mint::MintQuoteRequest { amount: 50, unit: "eur".to_owned(), pubkey: None };
+            let quote =
+                semper_payment::ecash::mint::MintQuoteRequest { amount: 50, unit: "eur".to_owned(), pubkey: None };
             let address = mint.mint.mint_quote("bolt11", quote).await.unwrap().request;
             Task::Transfer { amount: alice.amount(50), address }
         }
@@ -258,7 +259,7 @@ async fn check(
         (Play::Deposit, Ok(_)) => assert_eq!(held, before + 100, "{what}"),
         (Play::Send | Play::Pay, Ok(outcome)) => {
             assert_eq!(held, before - 33 - outcome.fee.minor(), "{what}");
-            assert_eq!(pending, 33 + outcome.fee.minor().min(pending - 33), "{what}");
+            assert!((33..=33 + outcome.fee.minor()).contains(&pending), "{pending} is on the way: {what}");
         }
         (Play::Accept | Play::Receive, Ok(outcome)) => assert_eq!(held, before + outcome.moved.minor(), "{what}"),
         (Play::Transfer, Ok(outcome)) => assert_eq!(held, before - 50 - outcome.fee.minor(), "{what}"),
@@ -312,8 +313,7 @@ async fn a_mint_that_has_gone_mad_ends_every_operation() {
         for (status, body) in [(200, "null"), (400, "{\"detail\":\"no\",\"code\":11001}"), (404, "")] {
             let instead = IssuerReply { status, body: body.as_bytes().to_vec() };
             for does in [false, true] {
-                let make =
-                    |honest| Liar { instead: Some(instead.clone()), does, always: true, ..Liar::new(honest) };
+                let make = |honest| Liar { instead: Some(instead.clone()), does, always: true, ..Liar::new(honest) };
                 play(play_, make, &format!("mad: {status} {body} {does}")).await;
             }
         }

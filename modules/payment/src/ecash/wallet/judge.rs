@@ -88,6 +88,9 @@ fn proven(verifier: &dyn Verify, claim: &Claim, proof: &Proof) -> Result<String,
     }
     let body = Body::from_bytes(&proof.body).map_err(|e| format!("coins: {e}"))?;
     let unit = asked.amount.currency().code().to_ascii_lowercase();
+    if body.coins.issuer != proof.issuer || body.coins.unit != unit {
+        return Err("coins of the request's mint in its currency".to_owned());
+    }
     body.check(&unit, &details.key)?;
     match money::worth(&body.coins.coins, &body.keysets) {
         Some(worth) if worth >= asked.amount.minor() => {

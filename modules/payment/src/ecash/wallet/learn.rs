@@ -125,7 +125,7 @@ impl Learn {
         }
         run.held.keysets.extend(changed.iter().map(|keyset| (keyset.id, keyset.clone())));
         let step = match self.then {
-            Some(stage) => run.to(*stage),
+            Some(stage) => stage.go_on(run),
             None => run.begin(false),
         };
         changed.iter().fold(step, super::records::Changes::put_keyset)

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use cashu::Proof;
 use cashu::nuts::State;
+use semper_core::machine::Fault;
 use semper_transfer::payment::module::{IssuerReply, Next, Step};
+use semper_transfer::payment::operation::Failure;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -13,7 +15,7 @@ use super::hand::Hand;
 use super::learn::Learn;
 use super::money::{self, COINS_MAX};
 use super::records::{AwayState, Changes as _, Info, Method};
-use super::stage::{Run, Stage, Stop};
+use super::stage::{Run, Stage};
 
 /// Above how many coins small ones are joined.
 const MANY: usize = 100;
@@ -47,21 +49,14 @@ impl Refresh {
                     run.to(Stage::Learn(learn)).put_info(&info)
                 }
                 Err(problem) => {
-                    let Stop::Failed(failure) = Stop::issuer(format!("the mint's terms: {}", problem.words())) else {
-                        return run.begin(false);
-                    };
-                    Step::failed(failure)
+                    let reason = format!("the mint's terms: {}", problem.words());
+                    Step::failed(Failure::unmoved(Fault::ThirdParty, reason))
                 }
             },
-            Refresh::States(mut todo) => {
-                let (Some(key), step) = (todo.pop(), Step::to(Vec::new(), Next::Wait(run.now()))) else {
-                    return run.join();
-                };
-                let mut changes = run.settled(&key, reply, step);
-                let Step { stage, next, .. } = run.checking(todo);
-                (changes.stage, changes.next) = (stage, next);
-                changes
-            }
+            Refresh::States(mut todo) => match todo.pop() {
+                Some(key) => run.settled(&key, reply, run.checking(todo)),
+                None => run.join(),
+            },
         }
     }
 }

@@ -20,7 +20,7 @@ use super::learn::Learn;
 use super::lock::Verifying;
 use super::money::{self, Short};
 use super::pay::Reclaim;
-use super::records::{self, Changes as _, Held};
+use super::records::{self, Held};
 use super::refresh::Refresh;
 use super::restore::Restore;
 use super::seed::{COUNTER_MAX, Output, Seed};
@@ -216,6 +216,14 @@ impl Stage {
             Stage::Reclaim(reclaim) => reclaim.next(run),
             Stage::Verify(verifying) => Next::Ask(verifying.request(run.issuer())),
             Stage::Handed(handed) => Next::Look(OperationId::from_array(handed.key)),
+        }
+    }
+
+    /// Goes on where the keysets had to be learnt first.
+    pub(super) fn go_on(self, run: &Run<'_>) -> Step {
+        match self {
+            Stage::Refresh(Refresh::States(todo)) => run.checking(todo),
+            stage => run.to(stage),
         }
     }
 
