@@ -11,7 +11,7 @@ use axum::{Json, Router};
 use semper_channel::ServiceClient;
 use semper_core::amount::Currency;
 use semper_crypto::{Sealer, SecretKeys, Verifier};
-use semper_payment::account::funding::{Call, Called, Means, Till};
+use semper_payment::account::funding::{Call, Called, Till, TillParts};
 use semper_payment::ecash::keyset::Unit;
 use semper_payment::ecash::mint::backend::{Backend, BackendError, Estimate, Invoice, Order, Outcome};
 use semper_payment::ecash::mint::{Mint, Settings, TestBackend, routes};
@@ -75,7 +75,7 @@ pub async fn open(
     if let Some(bank) = &mint.bank {
         let currency = Currency::parse(&mint.currency);
         let currency = currency.with_context(|| format!("{:?} in [mint] is not a currency", mint.currency))?;
-        let means = Means {
+        let parts = TillParts {
             issuer: bank.trim_end_matches('/').to_owned(),
             currency,
             signer: Arc::new(keys),
@@ -87,7 +87,7 @@ pub async fn open(
             call: call(Arc::new(issuers)),
             archive: archive.clone(),
         };
-        backends.push(Arc::new(BankBackend::new(means)?));
+        backends.push(Arc::new(BankBackend::new(parts)?));
     }
     if mint.test_money {
         backends.push(Arc::new(TestBackend::worthless(Arc::new(now))));
@@ -120,7 +120,7 @@ fn call(issuers: Arc<ServiceClient>) -> Call {
 /// The mint's account at a bank. It is opened when it is first needed, so that a mint starts while its bank is away: coins are
 /// changed all the same.
 struct BankBackend {
-    means: Means,
+    parts: TillParts,
     units: Vec<Unit>,
     till: OnceCell<Till>,
 }
@@ -129,14 +129,14 @@ struct BankBackend {
 const LIMITS: (u64, u64) = (1, 1_000_000_000_000);
 
 impl BankBackend {
-    fn new(means: Means) -> Result<Self> {
-        let unit = Unit::from_name(means.currency.code());
-        let unit = unit.with_context(|| format!("this mint makes no coins in {}", means.currency))?;
-        Ok(Self { means, units: vec![unit], till: OnceCell::new() })
+    fn new(parts: TillParts) -> Result<Self> {
+        let unit = Unit::from_name(parts.currency.code());
+        let unit = unit.with_context(|| format!("this mint makes no coins in {}", parts.currency))?;
+        Ok(Self { parts, units: vec![unit], till: OnceCell::new() })
     }
 
     async fn till(&self) -> Result<&Till, BackendError> {
-        let opened = self.till.get_or_try_init(|| Till::open(self.means.clone())).await;
+        let opened = self.till.get_or_try_init(|| Till::open(self.parts.clone())).await;
         opened.map_err(|error| BackendError::Unavailable(error.to_string()))
     }
 }

@@ -54,7 +54,7 @@ pub type Call = Arc<dyn Fn(IssuerRequest) -> Called + Send + Sync>;
 
 /// What a till needs from outside.
 #[derive(Clone)]
-pub struct Means {
+pub struct TillParts {
     /// The bank's address.
     pub issuer: String,
     /// The account's currency.
@@ -79,7 +79,7 @@ pub struct Means {
 
 /// An account that is opened.
 pub struct Till {
-    means: Means,
+    parts: TillParts,
     terms: BankTerms,
     number: AccountNumber,
     units: Vec<Unit>,
@@ -119,30 +119,30 @@ impl Till {
     ///
     /// # Errors
     /// [`TillError`].
-    pub async fn open(means: Means) -> Result<Self, TillError> {
+    pub async fn open(parts: TillParts) -> Result<Self, TillError> {
         let purse = Purse {
             id: PurseId::from_array([0; 16]),
             system: semper_transfer::payment::means::System::parse(SYSTEM).expect("the name is one of a system"),
-            issuer: means.issuer.clone(),
-            currency: means.currency,
+            issuer: parts.issuer.clone(),
+            currency: parts.currency,
             records: std::collections::BTreeMap::new(),
         };
-        let reply = ask(&means, IssuerRequest::get(terms_url(&means.issuer))).await?;
-        let (_, terms) = read_terms(&*means.verify, &purse, &reply)?;
-        let derived = derive(&means.seed, &means.issuer, means.currency);
+        let reply = ask(&parts, IssuerRequest::get(terms_url(&parts.issuer))).await?;
+        let (_, terms) = read_terms(&*parts.verify, &purse, &reply)?;
+        let derived = derive(&parts.seed, &parts.issuer, parts.currency);
         let context = Action::verifier_context(terms.key_set.id());
-        let sealed = means.seal.seal(terms.sealing_suite, &terms.sealing_key, &context, &*derived.mac_key);
+        let sealed = parts.seal.seal(terms.sealing_suite, &terms.sealing_key, &context, &*derived.mac_key);
         let action = Action::Open {
-            currency: means.currency,
-            key_set: means.signer.key_set().clone(),
-            certificates: means.certificates.clone(),
+            currency: parts.currency,
+            key_set: parts.signer.key_set().clone(),
+            certificates: parts.certificates.clone(),
             verifier: sealed.map_err(|e| TillError::Keys(e.to_string()))?,
         };
-        let units = Unit::ALL.into_iter().filter(|unit| unit.name().eq_ignore_ascii_case(means.currency.code()));
+        let units = Unit::ALL.into_iter().filter(|unit| unit.name().eq_ignore_ascii_case(parts.currency.code()));
         let units = units.collect();
-        let mut till = Self { means, terms, number: AccountNumber::from_body(0), units };
+        let mut till = Self { parts, terms, number: AccountNumber::from_body(0), units };
         let reply = till.request(derived.open_id, None, action).await?;
-        let opened = read::<AccountStatement>(&*till.means.verify, &till.terms, &reply)?;
+        let opened = read::<AccountStatement>(&*till.parts.verify, &till.terms, &reply)?;
         till.number = opened.statement().account;
         Ok(till)
     }
@@ -154,7 +154,7 @@ impl Till {
 
     /// Where money with a reference is to be sent.
     pub fn address(&self, reference: &str, amount: Option<Amount>) -> Address {
-        let (issuer, reference) = (self.means.issuer.clone(), reference.to_owned());
+        let (issuer, reference) = (self.parts.issuer.clone(), reference.to_owned());
         Address { number: self.number, issuer, reference, amount }
     }
 
@@ -167,7 +167,7 @@ impl Till {
         for _ in 0..PAGES_MAX {
             let action = Action::Find { reference: reference.to_owned(), from, most: LINES_MAX };
             // A question has no effect: a name of its own for each moment is enough.
-            let now = (self.means.clock)().unix().to_be_bytes();
+            let now = (self.parts.clock)().unix().to_be_bytes();
             let id = id(&[b"find", reference.as_bytes(), &from.to_be_bytes(), &now]);
             let page: AccountStatement = self.ask(id, action).await?;
             if page.request != id || page.account != self.number {
@@ -217,7 +217,7 @@ impl Till {
     /// # Errors
     /// [`TillError`]: not known now.
     pub async fn status(&self, order: &str) -> Result<Paid, TillError> {
-        let now = (self.means.clock)().unix().to_be_bytes();
+        let now = (self.parts.clock)().unix().to_be_bytes();
         let asked = Action::Status { request: order_id(order) };
         let reply = self.request(id(&[b"status", order.as_bytes(), &now]), Some(self.number), asked).await?;
         self.paid(&reply)
@@ -232,7 +232,7 @@ impl Till {
                 Ok(Paid::Refused(refusal))
             }
             Some(refusal) => Err(TillError::Refused(refusal)),
-            None => Ok(Paid::Done(Box::new(read::<Booking>(&*self.means.verify, &self.terms, reply)?))),
+            None => Ok(Paid::Done(Box::new(read::<Booking>(&*self.parts.verify, &self.terms, reply)?))),
         }
     }
 
@@ -241,7 +241,7 @@ impl Till {
         if let Some(refusal) = refusal(&reply) {
             return Err(TillError::Refused(refusal));
         }
-        Ok(read::<T>(&*self.means.verify, &self.terms, &reply)?.statement().clone())
+        Ok(read::<T>(&*self.parts.verify, &self.terms, &reply)?.statement().clone())
     }
 
     async fn request(
@@ -250,18 +250,18 @@ impl Till {
         account: Option<AccountNumber>,
         action: Action,
     ) -> Result<IssuerReply, TillError> {
-        let (issuer, bank) = (self.means.issuer.clone(), self.terms.key_set.id());
-        let expires = (self.means.clock)().after(REQUEST_LIFETIME);
+        let (issuer, bank) = (self.parts.issuer.clone(), self.terms.key_set.id());
+        let expires = (self.parts.clock)().after(REQUEST_LIFETIME);
         let request = AccountRequest { issuer, bank, id, account, expires, action };
-        let keys = self.means.signer.key_set();
-        let signed = self.means.signer.sign(request.draft(keys.suite(), keys.id()));
+        let keys = self.parts.signer.key_set();
+        let signed = self.parts.signer.sign(request.draft(keys.suite(), keys.id()));
         let signed = signed.map_err(|e| TillError::Keys(e.to_string()))?;
-        ask(&self.means, post(&self.means.issuer, &signed)).await
+        ask(&self.parts, post(&self.parts.issuer, &signed)).await
     }
 }
 
-async fn ask(means: &Means, request: IssuerRequest) -> Result<IssuerReply, TillError> {
-    let reply = (means.call)(request).await.map_err(TillError::Unavailable)?;
+async fn ask(parts: &TillParts, request: IssuerRequest) -> Result<IssuerReply, TillError> {
+    let reply = (parts.call)(request).await.map_err(TillError::Unavailable)?;
     match reply.status {
         429 | 500..=599 => Err(TillError::Unavailable(format!("status {}", reply.status))),
         _ => Ok(reply),
@@ -289,16 +289,16 @@ impl Till {
     /// An amount of the mint's unit in the account's currency.
     fn amount(&self, minor: u64, unit: Unit) -> Result<Amount, BackendError> {
         if !self.units.contains(&unit) {
-            return Err(BackendError::Refused(format!("the mint's account is in {}", self.means.currency)));
+            return Err(BackendError::Refused(format!("the mint's account is in {}", self.parts.currency)));
         }
-        Amount::new(minor, self.means.currency).map_err(|e| BackendError::Refused(e.to_string()))
+        Amount::new(minor, self.parts.currency).map_err(|e| BackendError::Refused(e.to_string()))
     }
 
     /// An address that this bank pays to.
     fn payable(&self, request: &str) -> Result<Address, BackendError> {
         let refused = |why: &str| BackendError::Refused(why.to_owned());
         let address = Address::parse(request).ok_or_else(|| refused("not an address of an account"))?;
-        if address.issuer != self.means.issuer {
+        if address.issuer != self.parts.issuer {
             return Err(refused("the account is at another bank"));
         }
         if address.number == self.number {
@@ -311,7 +311,7 @@ impl Till {
     async fn remember(&self, quote: &str, amount: Amount) -> Result<(), BackendError> {
         let fact = Fact { space: INVOICES.to_owned(), key: quote.as_bytes().to_vec(), value: amount.to_bytes() };
         let commit = Commit { facts: vec![fact.clone()], ..Commit::default() };
-        match self.means.archive.commit(commit).await {
+        match self.parts.archive.commit(commit).await {
             Ok(()) => Ok(()),
             Err(CommitError::Taken { stands }) if stands == fact => Ok(()),
             Err(CommitError::Taken { .. }) => Err(BackendError::Refused("the quote is for another amount".to_owned())),
@@ -321,7 +321,7 @@ impl Till {
 
     async fn asked(&self, quote: &str) -> Result<Option<Amount>, BackendError> {
         let unavailable = |error: &dyn std::fmt::Display| BackendError::Unavailable(error.to_string());
-        let bytes = self.means.archive.fact(INVOICES, quote.as_bytes()).await.map_err(|e| unavailable(&e))?;
+        let bytes = self.parts.archive.fact(INVOICES, quote.as_bytes()).await.map_err(|e| unavailable(&e))?;
         bytes.map(|bytes| Amount::from_bytes(&bytes).map_err(|e| unavailable(&e))).transpose()
     }
 }
@@ -368,8 +368,8 @@ impl Backend for Till {
         let address = self.payable(request)?;
         let amount = address.amount.ok_or(BackendError::Amountless)?;
         self.amount(amount.minor(), unit)?;
-        if amount.currency() != self.means.currency {
-            return Err(BackendError::Refused(format!("this mint pays in {} only", self.means.currency)));
+        if amount.currency() != self.parts.currency {
+            return Err(BackendError::Refused(format!("this mint pays in {} only", self.parts.currency)));
         }
         Ok(Estimate { amount: amount.minor(), fee_reserve: self.fee(amount)?.minor() })
     }

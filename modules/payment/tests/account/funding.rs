@@ -5,7 +5,7 @@ use std::sync::Arc;
 use semper_core::party::Suite;
 use semper_crypto::{Sealer, SecretKeys, Verifier};
 use semper_payment::account::bank::operator::Direction;
-use semper_payment::account::funding::{Means, Paid, Till, TillError};
+use semper_payment::account::funding::{TillParts, Paid, Till, TillError};
 use semper_payment::account::number::Address;
 use semper_payment::account::request::Action;
 use semper_payment::ecash::keyset::Unit;
@@ -25,9 +25,9 @@ enum Way {
     Busy,
 }
 
-fn means(world: &Arc<World>, keys: &Arc<SecretKeys>, archive: &Arc<MemoryArchive>, way: Way) -> Means {
+fn parts(world: &Arc<World>, keys: &Arc<SecretKeys>, archive: &Arc<MemoryArchive>, way: Way) -> TillParts {
     let bank = world.clone();
-    Means {
+    TillParts {
         issuer: ISSUER.to_owned(),
         currency: eur(1).currency(),
         signer: keys.clone(),
@@ -64,7 +64,7 @@ async fn scene(minor: u64) -> Scene {
     let world = Arc::new(World::with_fees().await);
     let keys = Arc::new(SecretKeys::generate(Suite::Ed25519).unwrap());
     let archive = Arc::new(MemoryArchive::new());
-    let till = Till::open(means(&world, &keys, &archive, Way::Good)).await.unwrap();
+    let till = Till::open(parts(&world, &keys, &archive, Way::Good)).await.unwrap();
     let alice = world.customer(1000).await;
     if minor > 0 {
         world.bank.by_hand(world.id(), Direction::In, till.number(), eur(minor), "").await.unwrap();
@@ -80,7 +80,7 @@ impl Scene {
     }
 
     async fn again(&self, way: Way) -> Result<Till, TillError> {
-        Till::open(means(&self.world, &self.keys, &self.archive, way)).await
+        Till::open(parts(&self.world, &self.keys, &self.archive, way)).await
     }
 }
 
