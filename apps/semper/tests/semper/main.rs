@@ -9,6 +9,7 @@ mod cheats;
 mod commands;
 mod crash;
 mod demo;
+mod load;
 mod money;
 mod relay;
 mod tls;
