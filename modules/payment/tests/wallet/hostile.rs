@@ -149,7 +149,7 @@ fn refusal(status: u16, code: u32) -> IssuerReply {
 fn instead() -> Vec<IssuerReply> {
     let mut replies: Vec<IssuerReply> =
         [0, 10001, 11001, 11003, 11005, 12001, 12002, 20001, 20002, 20006].map(|code| refusal(400, code)).to_vec();
-    let garbage = ["", "{", "<html>", "[[[[[[[[", "null", "{\"signatures\":[{}]}", "\u{0}"];
+    let garbage = ["", "<html>", "null", "{\"signatures\":[{}]}"];
     replies.extend(
         [200, 404]
             .into_iter()
@@ -197,8 +197,8 @@ const PLAYS: [Play; 9] = [
     Play::Refresh,
 ];
 
-/// Plays a task against a liar, and afterwards asks an honest mint what was held all the time. How often it was lied to.
-async fn play(play: Play, make: impl Fn(Arc<OurMint>) -> Liar, name: &str) -> usize {
+/// Plays a task against a liar, and afterwards asks an honest mint what was held all the time. How often it was answered, and lied to.
+async fn play(play: Play, make: impl Fn(Arc<OurMint>) -> Liar, name: &str) -> (usize, usize) {
     let World { mint, mut alice, mut bob } = world().await;
     let task = match play {
         Play::Deposit => Task::Deposit { amount: alice.amount(100), method: "bolt11".to_owned() },
@@ -232,9 +232,9 @@ async fn play(play: Play, make: impl Fn(Arc<OurMint>) -> Liar, name: &str) -> us
     alice.issuer = liar.clone();
     let ended = alice.run(task).await;
     alice.issuer = mint.clone();
-    let lied = liar.lied.load(Ordering::SeqCst);
+    let counts = (liar.answers.load(Ordering::SeqCst), liar.lied.load(Ordering::SeqCst));
     check(play, &mint, alice, before, &ended, name).await;
-    lied
+    counts
 }
 
 async fn bob_sends(mint: &Arc<OurMint>) -> Vec<u8> {
@@ -285,8 +285,11 @@ async fn lies_are_not_believed() {
         for play_ in PLAYS {
             for at in 0..5 {
                 let make = |honest| Liar { lie: Some(*lie), at, ..Liar::new(honest) };
-                let lied = play(play_, make, name).await;
+                let (answers, lied) = play(play_, make, name).await;
                 told += lied;
+                if answers <= at {
+                    break;
+                }
             }
         }
         assert!(told > 0, "{name} was never told");
@@ -298,7 +301,7 @@ async fn refusals_and_garbage_lose_nothing() {
     for instead in instead() {
         let name = format!("{} {}", instead.status, String::from_utf8_lossy(&instead.body));
         for play_ in PLAYS {
-            for (at, does) in [(0, false), (0, true), (1, false), (1, true), (2, true)] {
+            for (at, does) in [(0, true), (1, false), (1, true)] {
                 let make = |honest| Liar { instead: Some(instead.clone()), at, does, ..Liar::new(honest) };
                 play(play_, make, &format!("{name} at {at}, {does}")).await;
             }

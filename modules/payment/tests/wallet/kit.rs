@@ -17,7 +17,8 @@ use semper_store::MemoryArchive;
 use semper_support::archive::Archive;
 use semper_support::crypto::Signer;
 use semper_transfer::payment::Module;
-use semper_transfer::payment::contract::{Broken, Factory, Market, Party, all};
+use semper_transfer::payment::contract::checks::CHECKS;
+use semper_transfer::payment::contract::{Broken, Factory, FaultPlan, Market, Party, all};
 use semper_transfer::payment::module::{Funding, IssuerReply, IssuerRequest};
 use semper_transfer::payment::operation::Lock;
 use semper_transfer::payment::statement::Side;
@@ -119,18 +120,22 @@ impl Market for Stall {
     }
 }
 
-async fn kept(input_fee_ppk: u64) {
-    let broken: Vec<Broken> = all(&Fair { input_fee_ppk }).await.err().unwrap_or_default();
+fn none_broken(broken: &[Broken]) {
     let lines: Vec<String> = broken.iter().map(ToString::to_string).collect();
     assert!(broken.is_empty(), "{} promises are broken:\n{}", broken.len(), lines.join("\n"));
 }
 
+// Faults are tried where coins cost something: there are fewer coins, and more that can be wrong.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_promise_is_kept_without_fees() {
-    kept(0).await;
+    let mut broken = Vec::new();
+    for check in CHECKS {
+        broken.extend(check.run(&Fair { input_fee_ppk: 0 }, FaultPlan::None).await.err());
+    }
+    none_broken(&broken);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_promise_is_kept_with_fees() {
-    kept(100).await;
+async fn every_promise_is_kept_with_fees_and_faults() {
+    none_broken(&all(&Fair { input_fee_ppk: 100 }).await.err().unwrap_or_default());
 }

@@ -17,7 +17,7 @@ use semper_core::party::Suite;
 use semper_core::time::{Seconds, Time};
 use semper_crypto::{SecretKeys, Verifier};
 use semper_payment::ecash::mint::backend::Backend;
-use semper_payment::ecash::mint::{Mint, Settings, TestBackend, routes};
+use semper_payment::ecash::mint::{KeysetAudit, Mint, Settings, TestBackend, routes};
 use semper_payment::ecash::wallet::{EcashModule, seed_of_words, words};
 use semper_store::MemoryArchive;
 use semper_support::crypto::Signer;
@@ -81,7 +81,7 @@ impl OurMint {
 
     pub(crate) async fn owed(&self) -> u64 {
         let audit = self.mint.audit().await.unwrap();
-        u64::try_from(audit.iter().map(|one| one.outstanding()).sum::<i128>()).unwrap()
+        u64::try_from(audit.iter().map(KeysetAudit::outstanding).sum::<i128>()).unwrap()
     }
 }
 

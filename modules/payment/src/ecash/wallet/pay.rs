@@ -200,7 +200,7 @@ pub(super) enum Reclaim {
     Taking {
         handed: Handed,
         tries: u32,
-        take: Take,
+        take: Box<Take>,
     },
 }
 
@@ -230,7 +230,7 @@ impl Reclaim {
                 Some(run.to(Stage::Reclaim(Reclaim::Checking { handed, tries })))
             }
             (Reclaim::Taking { handed, tries, take }, Event::Due) => {
-                Some(run.to(Stage::Reclaim(Reclaim::Taking { handed, tries, take: take.again() })))
+                Some(run.to(Stage::Reclaim(Reclaim::Taking { handed, tries, take: Box::new(take.again()) })))
             }
             (Reclaim::Taking { handed, tries, take }, Event::Reply(reply)) => {
                 Some(run.taking(handed, tries, take, &reply))
@@ -289,7 +289,7 @@ impl Run<'_> {
         let key = handed.back.as_ref().map(|back| self.seed.key(back.what, &back.name));
         let inputs = open(coins, &outputs, key.as_slice(), self.now())?;
         let take = Take::new(Exchange::swap(inputs, outputs), worth, fee).settling(handed.key);
-        let stage = Stage::Reclaim(Reclaim::Taking { handed: handed.clone(), tries, take });
+        let stage = Stage::Reclaim(Reclaim::Taking { handed: handed.clone(), tries, take: Box::new(take) });
         Ok(self.to(stage).put_counter(&id, counter))
     }
 
@@ -304,10 +304,11 @@ impl Run<'_> {
         if coins.is_empty() { step } else { step.keep(EvidenceKind::Payment, judge::proof(self, &request, &coins)) }
     }
 
-    fn taking(&self, handed: Handed, tries: u32, take: Take, reply: &IssuerReply) -> Step {
+    fn taking(&self, handed: Handed, tries: u32, take: Box<Take>, reply: &IssuerReply) -> Step {
         match take.advance(self, reply) {
             Ok(step) => match records::parse(&step.stage) {
                 Some(Stage::Take(take)) => {
+                    let take = Box::new(take);
                     let Step { stage, next, .. } = self.to(Stage::Reclaim(Reclaim::Taking { handed, tries, take }));
                     Step { stage, next, ..step }
                 }

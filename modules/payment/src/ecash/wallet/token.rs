@@ -198,7 +198,7 @@ impl Coins {
         let decode = |rest: &str| base64().decode(rest).map_err(|_| TokenError::Malformed);
         let coins: Vec<Proof> = if let Some(rest) = text.strip_prefix("cashuB") {
             let token: V4 = ciborium::from_reader(decode(rest)?.as_slice()).map_err(|_| TokenError::Malformed)?;
-            check_origin(&[token.mint.clone()], Some(&token.unit), issuer, unit)?;
+            check_origin(std::slice::from_ref(&token.mint), Some(&token.unit), issuer, unit)?;
             let mut coins = Vec::new();
             for group in token.groups {
                 let id = whole(&group.id.0, keysets)?;
