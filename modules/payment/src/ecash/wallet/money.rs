@@ -191,7 +191,7 @@ mod tests {
     #[test]
     fn money_that_stays_is_spread_where_coins_cost_nothing() {
         let (free, dear) = (keyset(0, 0, true), keyset(0, 100, true));
-        assert_eq!(spread(&free, 14, &[]).unwrap(), [1, 1, 2, 2, 8]);
+        assert_eq!(spread(&free, 14, &[]).unwrap(), [1, 1, 2, 2, 4, 4]);
         assert_eq!(spread(&dear, 14, &[]).unwrap(), [2, 4, 8]);
         for amount in 0..300 {
             assert_eq!(spread(&free, amount, &[]).unwrap().iter().sum::<u64>(), amount);
