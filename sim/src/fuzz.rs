@@ -15,6 +15,9 @@ use semper_exchange::arbiter::verdict::ArbiterAnswer;
 use semper_exchange::c2::{self, C2};
 use semper_exchange::evidence::{self, Folder};
 use semper_support::channel::Frame;
+use semper_transfer::payment::journal::Entry;
+use semper_transfer::payment::operation::Operation;
+use semper_transfer::payment::pay::{self, Pay};
 use semper_transfer::tx;
 
 use crate::symbolic::Oracle;
@@ -32,7 +35,7 @@ pub struct Target {
 const CBOR_MAX: usize = 1 << 20;
 
 /// Every target.
-pub const TARGETS: [Target; 14] = [
+pub const TARGETS: [Target; 18] = [
     Target { name: "cbor", run: generic },
     Target { name: "signed", run: signed },
     Target { name: "core", run: again::<Core> },
@@ -42,6 +45,10 @@ pub const TARGETS: [Target; 14] = [
     Target { name: "c2_message", run: again::<c2::Message> },
     Target { name: "c2_state", run: again::<C2> },
     Target { name: "tx_message", run: again::<tx::Message> },
+    Target { name: "pay_message", run: again::<pay::Message> },
+    Target { name: "pay_state", run: again::<Pay> },
+    Target { name: "operation", run: again::<Operation> },
+    Target { name: "operation_entry", run: again::<Entry> },
     Target { name: "container", run: again::<Container> },
     Target { name: "document", run: again::<Document> },
     Target { name: "template", run: again::<Template> },

@@ -11,10 +11,13 @@ use std::path::{Path, PathBuf};
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use semper_core::amount::{Amount, Currency};
 use semper_core::cbor::Encode;
+use semper_core::cose::Statement as _;
+use semper_core::hash::Digest;
 use semper_core::ids::{DealId, Slot};
 use semper_core::party::{Role, Suite};
-use semper_core::time::Time;
+use semper_core::time::{Seconds, Time};
 use semper_exchange::arbiter::verdict::ArbiterAnswer;
 use semper_exchange::c2::{C2, Message};
 use semper_exchange::evidence::{Folder, Item};
@@ -22,6 +25,12 @@ use semper_sim::fuzz::{TARGETS, Target};
 use semper_sim::scenario::Cast;
 use semper_support::channel::Frame;
 use semper_support::engine::EvidenceKind;
+use semper_transfer::payment::journal::Entry;
+use semper_transfer::payment::means::{Fees, Limits, LockKind, Means, PayerAnonymity, ReceiptKind, Reversal, System};
+use semper_transfer::payment::module::{IssuerRequest, Next};
+use semper_transfer::payment::operation::{Lock, Operation, OperationId, Outcome, PurseId, Task};
+use semper_transfer::payment::pay::{Message as PayMessage, Offer, Offered, Pay, Setting};
+use semper_transfer::payment::statement::{PaymentRequest, Side};
 
 /// Random mutations of each target in a test run.
 const MUTATIONS: usize = 2000;
@@ -157,10 +166,84 @@ fn exchange_encodings(suite: Suite) -> Vec<Vec<u8>> {
         C2::AwaitPeerFinal { run, promises: promises.clone() }.to_bytes(),
         Folder { deal: DealId::from_array([7; 16]), items }.to_bytes(),
     ];
+    all.extend(payment_encodings(&cast));
     let body = all[0].clone();
     all.push(
         Frame { kind: "c2".to_owned(), deal: DealId::from_array([7; 16]), slot: Slot::default(), seq: 1, body }
             .to_bytes(),
     );
+    all
+}
+
+fn payment_encodings(cast: &Cast) -> Vec<Vec<u8>> {
+    let [payer, payee] = cast.key_sets();
+    let amount = Amount::parse("12.34 EUR").unwrap();
+    let means = Means {
+        system: System::parse("ecash").unwrap(),
+        issuer: "https://mint.example".to_owned(),
+        currency: Currency::parse("EUR").unwrap(),
+        anonymity: PayerAnonymity::FromAll,
+        reversal: Reversal::ByPayee(Seconds(60)),
+        locks: BTreeSet::from([LockKind::Arbiter, LockKind::Hash]),
+        receipt: ReceiptKind::Witness,
+        fees: Fees { fixed: 1, per_million: 2 },
+        limits: Limits { least: 1, most: 1000 },
+        latency: Seconds(5),
+    };
+    let deal = DealId::from_array([7; 16]);
+    let request = PaymentRequest {
+        deal,
+        amount,
+        purpose: "a ticket".to_owned(),
+        system: means.system.clone(),
+        issuer: means.issuer.clone(),
+        details: vec![1, 2, 3],
+        expires: Time::from_unix(1000),
+    };
+    let draft = request.draft(payee.suite(), payee.id());
+    let lengths = payee.suite().algorithms().iter().map(|algorithm| vec![9; algorithm.signature_len()]);
+    let request = draft.assemble(lengths.collect()).unwrap();
+    let purse = PurseId::from_array([3; 16]);
+    let lock = Lock {
+        tag: Digest::from_array([4; 32]),
+        amount,
+        refund_after: Time::from_unix(2000),
+        kind: LockKind::Hash,
+        payer: vec![1],
+        payee: vec![2],
+        arbiter: Vec::new(),
+        hash: Some([5; 32]),
+    };
+    let tasks = [
+        Task::Expect(amount),
+        Task::Pay { request: request.clone(), salt: [6; 32] },
+        Task::Redeem { lock, token: vec![1], to: Side::Payee, authorisation: vec![2] },
+        Task::Deposit { amount, method: "account".to_owned() },
+        Task::Refresh,
+    ];
+    let operation = |task| Operation { id: OperationId::of_owner([8; 16]), purse, deal: Some(deal), task };
+    let entry = |next| Entry { next: Some(next), ..Entry::intent(operation(Task::Restore), None, Time::from_unix(1)) };
+    let outcome = Outcome { moved: amount, fee: amount, handover: vec![1] };
+    let setting = Setting {
+        deal,
+        payer: payer.clone(),
+        payee: payee.clone(),
+        purses: vec![Offered { purse, means: means.clone() }],
+        patience: Seconds(60),
+    };
+    let offer =
+        Offer { amount, purpose: "a ticket".to_owned(), anonymity: PayerAnonymity::None, means: vec![means.clone()] };
+    let mut all: Vec<_> = tasks.into_iter().map(|task| operation(task).to_bytes()).collect();
+    all.extend([
+        entry(Next::Ask(IssuerRequest::get("https://mint.example/v1/info".to_owned()))).to_bytes(),
+        entry(Next::Wait(Time::from_unix(5))).to_bytes(),
+        entry(Next::Done(outcome)).to_bytes(),
+        PayMessage::Offer(offer).to_bytes(),
+        PayMessage::Request { request: request.clone(), means: vec![means] }.to_bytes(),
+        PayMessage::Payment { token: vec![1, 2], salt: [6; 32] }.to_bytes(),
+        PayMessage::Receipt(request).to_bytes(),
+        Pay::payee(setting.clone()).to_bytes(),
+        Pay::payer(setting, amount, "a ticket".to_owned(), PayerAnonymity::None, [1; 32]).to_bytes(),
+    ]);
     all
 }

@@ -6,6 +6,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
+use semper_core::amount::{Amount, Currency};
 use semper_crypto::SystemRandom;
 use semper_support::crypto::Randomness as _;
 use tokio::signal::unix::{SignalKind, signal};
@@ -243,10 +244,8 @@ impl Bank {
             Bank::Accounts => {
                 for account in client.get::<Vec<bank::AccountLine>>("/bank/accounts").await? {
                     let frozen = if account.frozen { "  frozen" } else { "" };
-                    println!(
-                        "{}  {:>12} {}  {}{frozen}",
-                        account.number, account.balance, account.currency, account.owner
-                    );
+                    let balance = shown(account.balance.into(), &account.currency);
+                    println!("{}  {balance:>16}  {}{frozen}", account.number, account.owner);
                 }
             }
             Bank::Credit(hand) => by_hand(&client, hand, true).await?,
@@ -264,7 +263,7 @@ impl Bank {
                 } else {
                     println!("{} accounts, {} lines", audit.accounts, audit.lines);
                     for (currency, minor) in &audit.owed {
-                        println!("owed to customers: {minor} minor units {currency}");
+                        println!("owed to customers: {}", shown(*minor, currency));
                     }
                 }
                 if !audit.faults.is_empty() {
@@ -274,6 +273,13 @@ impl Bank {
         }
         Ok(())
     }
+}
+
+/// Minor units as people read them; a debt has a minus.
+fn shown(minor: i128, currency: &str) -> String {
+    let amount = || Amount::new(u64::try_from(minor.unsigned_abs()).ok()?, Currency::parse(currency)?).ok();
+    let sign = if minor < 0 { "-" } else { "" };
+    amount().map_or_else(|| format!("{minor} minor units {currency}"), |amount| format!("{sign}{amount}"))
 }
 
 async fn by_hand(client: &Client, hand: ByHand, comes_in: bool) -> Result<()> {
@@ -315,7 +321,10 @@ impl Mint {
                     println!("{}", serde_json::to_string_pretty(&audits)?);
                     return Ok(());
                 }
-                for AuditView { keyset, issued, redeemed, pending, outstanding } in audits {
+                for AuditView { keyset, currency, issued, redeemed, pending, outstanding } in audits {
+                    let [issued, redeemed, pending] =
+                        [issued, redeemed, pending].map(|minor| shown(minor.into(), &currency));
+                    let outstanding = shown(outstanding, &currency);
                     println!(
                         "{keyset}  issued {issued}, taken back {redeemed}, in payments {pending}, outstanding {outstanding}"
                     );

@@ -37,8 +37,10 @@ pub struct Opened {
 /// The sums of one keyset, for the operator.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct AuditView {
-    /// The keyset and its unit.
+    /// The keyset.
     pub keyset: String,
+    /// Its currency.
+    pub currency: String,
     /// Signed, ever, in minor units.
     pub issued: u64,
     /// Taken back, ever.
@@ -177,7 +179,8 @@ type Failure = (StatusCode, String);
 async fn audit(State(mint): State<Arc<Mint>>) -> Result<Json<Vec<AuditView>>, Failure> {
     let audits = mint.audit().await.map_err(|e| (StatusCode::SERVICE_UNAVAILABLE, e.to_string()))?;
     let view = |audit: &semper_payment::ecash::mint::KeysetAudit| AuditView {
-        keyset: format!("{} {}", audit.keyset, audit.unit.name()),
+        keyset: audit.keyset.to_string(),
+        currency: audit.unit.name().to_ascii_uppercase(),
         issued: audit.issued,
         redeemed: audit.redeemed,
         pending: audit.pending,
