@@ -5,7 +5,7 @@ use std::sync::Arc;
 use semper_core::party::Suite;
 use semper_crypto::{Sealer, SecretKeys, Verifier};
 use semper_payment::account::bank::operator::Direction;
-use semper_payment::account::funding::{TillParts, Paid, Till, TillError};
+use semper_payment::account::funding::{Paid, Till, TillError, TillParts};
 use semper_payment::account::number::Address;
 use semper_payment::account::request::Action;
 use semper_payment::ecash::keyset::Unit;
