@@ -22,15 +22,14 @@ use zeroize::Zeroizing;
 
 use crate::account::module::AccountModule;
 use crate::account::payment::Level;
-use crate::ecash::wallet::EcashModule;
+use crate::ecash::wallet::{EcashModule, seed_of_words};
 
 /// Every payment system, for a party with this seed. `seal` seals instructions for banks.
 ///
 /// Account payments are made at level 2: the payee signs, and does not learn who pays.
 pub fn all(seed: &[u8; 32], seal: Arc<dyn Seal>) -> Vec<Box<dyn Module>> {
-    let words = Mnemonic::from_entropy(seed).expect("BIP-39 takes 32 bytes");
-    let bip39_seed = Zeroizing::new(words.to_seed_normalized(""));
-    vec![Box::new(EcashModule::new(bip39_seed)), Box::new(AccountModule::new(*seed, seal, Level::Two))]
+    let coins = seed_of_words(&words(seed)).expect("words that were just made are words");
+    vec![Box::new(EcashModule::new(coins)), Box::new(AccountModule::new(*seed, seal, Level::Two))]
 }
 
 /// Every payment system, for somebody who has no money and only judges the payments of others.

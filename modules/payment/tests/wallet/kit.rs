@@ -12,7 +12,8 @@ use semper_core::party::{KeySet, Suite};
 use semper_core::signature::Verify;
 use semper_core::time::Time;
 use semper_crypto::{SecretKeys, Verifier};
-use semper_payment::ecash::wallet::{EcashModule, cosign, seed_of_words, words};
+use semper_payment::ecash::wallet::{EcashModule, cosign, seed_of_words};
+use semper_payment::words;
 use semper_store::MemoryArchive;
 use semper_support::archive::Archive;
 use semper_support::crypto::Signer;
@@ -53,7 +54,7 @@ impl Factory for Fair {
 #[async_trait]
 impl Market for Stall {
     fn module(&self, party: Party) -> Box<dyn Module> {
-        Box::new(EcashModule::new(seed_of_words(&words(&[party as u8 + 1; 16])).unwrap()))
+        Box::new(EcashModule::new(seed_of_words(&words(&[party as u8 + 1; 32])).unwrap()))
     }
 
     fn archive(&self, party: Party) -> Arc<dyn Archive> {

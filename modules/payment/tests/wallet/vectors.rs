@@ -14,7 +14,8 @@ use semper_core::party::Suite;
 use semper_core::time::Time;
 use semper_crypto::{SecretKeys, Verifier};
 use semper_payment::ecash::crypto::hash_to_curve;
-use semper_payment::ecash::wallet::{EcashModule, seed_of_words, words};
+use semper_payment::ecash::wallet::{EcashModule, seed_of_words};
+use semper_payment::words;
 use semper_support::crypto::Signer;
 use semper_transfer::payment::Module;
 use semper_transfer::payment::module::{Context, Event, Next, Purse, Step};
@@ -158,9 +159,9 @@ fn tokens_of_others_are_read() {
 
 #[test]
 fn words_make_the_seed_that_they_are_known_by() {
-    let twelve = words(&[7; 16]);
-    assert_eq!(twelve.split(' ').count(), 12);
-    assert_eq!(seed_of_words(&twelve).unwrap(), seed_of_words(&format!("  {} ", twelve.to_uppercase())).unwrap());
+    let written = words(&[7; 32]);
+    assert_eq!(written.split(' ').count(), 24);
+    assert_eq!(seed_of_words(&written).unwrap(), seed_of_words(&format!("  {} ", written.to_uppercase())).unwrap());
     assert!(seed_of_words("half depart obvious").is_none());
     assert!(seed_of_words(&WORDS.replace("humble", "half")).is_none(), "the check bits are wrong");
 }

@@ -18,7 +18,8 @@ use semper_core::time::{Seconds, Time};
 use semper_crypto::{SecretKeys, Verifier};
 use semper_payment::ecash::mint::backend::Backend;
 use semper_payment::ecash::mint::{KeysetAudit, Mint, Settings, TestBackend, routes};
-use semper_payment::ecash::wallet::{EcashModule, seed_of_words, words};
+use semper_payment::ecash::wallet::{EcashModule, seed_of_words};
+use semper_payment::words;
 use semper_store::MemoryArchive;
 use semper_support::crypto::Signer;
 use semper_support::engine::EvidenceKind;
@@ -118,7 +119,7 @@ impl Party {
     }
 
     pub(crate) fn at(name: u8, currency: &str, address: &str, issuer: Arc<dyn Issuer>, clock: &Clock) -> Self {
-        let seed = seed_of_words(&words(&[name; 16])).unwrap();
+        let seed = seed_of_words(&words(&[name; 32])).unwrap();
         let module = EcashModule::new(seed);
         let purse = Purse {
             id: PurseId::from_array([name; 16]),

@@ -53,7 +53,7 @@ use semper_transfer::payment::operation::{Failure, Operation, Task};
 use zeroize::Zeroizing;
 
 pub use self::lock::{CosignError, cosign};
-pub use self::seed::{seed_of_words, words};
+pub use self::seed::seed_of_words;
 
 use self::records::Held;
 use self::seed::Seed;

@@ -17,12 +17,6 @@ use crate::ecash::crypto::hash_to_curve;
 /// The highest counter of a keyset, by BIP 32.
 pub(super) const COUNTER_MAX: u32 = (1 << 31) - 1;
 
-/// Makes twelve words from 16 random bytes.
-pub fn words(entropy: &[u8; 16]) -> Zeroizing<String> {
-    let words = Mnemonic::from_entropy(entropy).expect("16 bytes make twelve words");
-    Zeroizing::new(words.to_string())
-}
-
 /// The seed of words (BIP-39, without a passphrase, as every wallet of this protocol has it); `None` if these are no such words.
 pub fn seed_of_words(words: &str) -> Option<Zeroizing<[u8; 64]>> {
     let words: String = words.split_whitespace().collect::<Vec<_>>().join(" ");
