@@ -5,7 +5,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use semper_core::cbor::{Decode, Encode};
+use semper_core::cbor::{self, Decode, Encode, Value};
 use semper_exchange::arbiter::request::{Abort, Request, Resolve};
 use semper_exchange::arbiter::verdict::{ArbiterAnswer, ClosedUnused, Verdict};
 use semper_exchange::c2;
@@ -48,4 +48,27 @@ fn messages_are_those_of_the_specification() {
         seen += 1;
     }
     assert_eq!(seen, 13);
+}
+
+// There are no vectors of payments made without our encoders yet: what is checked is that the specification describes what we write.
+#[test]
+fn payments_fit_the_cddl() {
+    let folder = |path: &str| std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    let rules = std::fs::read_to_string(folder("../spec/semper.cddl")).unwrap();
+    let mut checked = 0;
+    for (target, rule) in [("pay_message", "pay-message"), ("operation", "operation")] {
+        let fits = |bytes: &[u8]| cddl::validate_cbor_from_slice(&format!("root = {rule}\n{rules}"), bytes, None);
+        for file in std::fs::read_dir(folder(&format!("fuzz/corpus/{target}"))).unwrap() {
+            let path = file.unwrap().path();
+            let bytes = std::fs::read(&path).unwrap();
+            if semper_sim::fuzz::run(target, &bytes) {
+                fits(&bytes).unwrap_or_else(|error| panic!("{} does not fit {rule}: {error}", path.display()));
+                let Ok(Value::Map(mut map)) = cbor::decode(&bytes, bytes.len()) else { panic!("{rule} is a map") };
+                map.insert(99_u64, true);
+                assert!(fits(&Value::Map(map).encode()).is_err(), "{} with a field that there is not", path.display());
+                checked += 1;
+            }
+        }
+    }
+    assert!(checked > 10, "{checked}");
 }
