@@ -167,17 +167,22 @@ impl Machine for Pay {
                 Ok(setting.end(Ending::Lapsed, "nothing was paid"))
             }
             (State::Paying { request, salt }, Input::Operated(bytes)) => setting.paid(env, request, salt, &bytes),
-            (state @ State::Paying { .. }, Input::GiveUp | Input::Timer(_)) => {
-                let id = setting.operation("pay");
-                Ok(setting.stay(state).with(Effect::Abandon(*id.as_bytes())))
-            }
+            (state @ State::Paying { .. }, Input::GiveUp | Input::Timer(_)) => Ok(setting.abandon(state, "pay")),
+            (state @ State::Reclaiming { .. }, Input::GiveUp) => Ok(setting.abandon(state, "reclaim")),
+            (state @ State::Receiving { .. }, Input::GiveUp) => Ok(setting.abandon(state, "receive")),
             (State::AwaitReceipt { request }, Input::Message(bytes)) => match read(&bytes)? {
                 Message::Receipt(receipt) => setting.received(env, &request, &receipt),
                 _ => Ok(setting.stay(State::AwaitReceipt { request })),
             },
             (State::AwaitReceipt { request }, Input::GiveUp | Input::Timer(_)) => Ok(setting.reclaim(request)),
-            // The receipt overtakes the answer of the issuer.
-            (state @ State::Reclaiming { .. }, Input::Message(_)) => Ok(setting.stay(state)),
+            // The receipt comes late: nothing need be taken back.
+            (State::Reclaiming { request }, Input::Message(bytes)) => match read(&bytes)? {
+                Message::Receipt(receipt) => {
+                    let reclaim = Effect::Abandon(*setting.operation("reclaim").as_bytes());
+                    Ok(setting.received(env, &request, &receipt)?.with(reclaim))
+                }
+                _ => Ok(setting.stay(State::Reclaiming { request })),
+            },
             (State::Reclaiming { request }, Input::Operated(bytes)) => setting.reclaimed(request, &bytes),
             (State::AwaitOffer, Input::Message(bytes)) => match read(&bytes)? {
                 Message::Offer(offer) => Ok(setting.choose(offer)),
@@ -278,6 +283,12 @@ impl Pay {
 impl Setting {
     fn stay(self, state: State) -> Step<Pay> {
         Step::to(Pay { setting: self, state })
+    }
+
+    /// The operation is no longer wanted: money on its way decides when it ends.
+    fn abandon(self, state: State, verb: &str) -> Step<Pay> {
+        let id = *self.operation(verb).as_bytes();
+        self.stay(state).with(Effect::Abandon(id))
     }
 
     fn end(self, ending: Ending, why: &str) -> Step<Pay> {

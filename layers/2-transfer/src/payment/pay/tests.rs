@@ -237,6 +237,24 @@ fn a_silent_payee_does_not_keep_the_money() {
     }
 }
 
+// Coins that can be taken back only in hours must not keep a payment open that its payer has given up, nor hide a late receipt.
+#[test]
+fn taking_back_has_an_exit() {
+    let (payer, _, _) = paid();
+    let State::AwaitReceipt { request } = &payer.state else { panic!() };
+    let receipt = PaymentReceipt { deal: DEAL, request: request.id(), amount: eur("5.00 EUR"), time: NOW };
+    let receipt = sign(receipt.draft(Suite::Ed25519, keys(2).id()), 2);
+    let reclaiming = handle(payer, Input::Timer(PATIENCE)).unwrap();
+    let abandon = Effect::Abandon(*operation(&reclaiming).id.as_bytes());
+
+    let given_up = handle(reclaiming.state.clone(), Input::GiveUp).unwrap();
+    assert_eq!((&given_up.state, &given_up.effects), (&reclaiming.state, &vec![abandon.clone()]));
+
+    let late = handle(reclaiming.state, Input::Message(Message::Receipt(receipt.clone()).to_bytes())).unwrap();
+    assert_eq!(late.state.ending().unwrap().0, Ending::Success);
+    assert!(late.effects.contains(&Effect::keep(&receipt)) && late.effects.contains(&abandon));
+}
+
 #[test]
 fn a_receipt_is_for_this_request_and_amount() {
     let (payer, _, _) = paid();
