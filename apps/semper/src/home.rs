@@ -57,6 +57,10 @@ pub struct Config {
     /// The longest pause between two attempts to reach an inbox, in seconds.
     #[serde(default = "Config::retry_max")]
     pub retry_max: u64,
+    /// The highest level of this party's account payments: 1 and 2 hide the payer from the payee; with 3 the payer, if it is certified,
+    /// signs the order for the payee too, who can then prove who ordered the payment.
+    #[serde(default = "Config::account_level")]
+    pub account_level: u8,
     /// A PostgreSQL database in the place of `archive/`, for third parties with many users:
     /// `postgres://user:password@host/database?schema=mint`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -136,6 +140,10 @@ impl Config {
         300
     }
 
+    const fn account_level() -> u8 {
+        2
+    }
+
     /// The configuration that `semper init` writes. That of a mint or bank is completed by its operator.
     pub fn new(name: String, role: Role, listen: SocketAddr, address: Option<String>, relay: Option<String>) -> Self {
         let (patience, retry_max) = (Self::patience(), Self::retry_max());
@@ -153,6 +161,7 @@ impl Config {
             proxy: None,
             patience,
             retry_max,
+            account_level: Self::account_level(),
             database: None,
             mint,
             bank,

@@ -16,6 +16,7 @@ use semper_channel::{
 };
 use semper_core::time::Seconds;
 use semper_crypto::{OpenKey, Sealer, SecretKeys, SystemRandom, Verifier};
+use semper_payment::account::payment::Level;
 use semper_store::{PostgresArchive, PostgresOptions, SqliteArchive};
 use semper_support::archive::Archive;
 use semper_support::channel::Inbox;
@@ -196,7 +197,13 @@ impl Starting {
         let Secrets { signer, inbox: opener, transport, certificate, replies, seed } = secrets;
         match self.config.role {
             Role::Party => {
-                let systems: Systems = semper_payment::all(&seed, Arc::new(Sealer)).into();
+                let level = match self.config.account_level {
+                    1 => Level::One,
+                    2 => Level::Two,
+                    3 => Level::Three,
+                    other => anyhow::bail!("account_level in semper.toml is 1, 2 or 3, not {other}"),
+                };
+                let systems: Systems = semper_payment::all(&seed, Arc::new(Sealer), level).into();
                 let vault = Vault::new(Box::new(signer), archive, Purpose::Party, policy, systems.clone());
                 let keys =
                     PartyKeys { vault: Arc::new(vault), opener, transport, replies: ReplySecret::from_array(*replies) };

@@ -24,17 +24,16 @@ use crate::account::module::AccountModule;
 use crate::account::payment::Level;
 use crate::ecash::wallet::{EcashModule, seed_of_words};
 
-/// Every payment system, for a party with this seed. `seal` seals instructions for banks.
-///
-/// Account payments are made at level 2: the payee signs, and does not learn who pays.
-pub fn all(seed: &[u8; 32], seal: Arc<dyn Seal>) -> Vec<Box<dyn Module>> {
+/// Every payment system, for a party with this seed. `seal` seals instructions for banks; `level` is the highest at which account
+/// payments are made.
+pub fn all(seed: &[u8; 32], seal: Arc<dyn Seal>, level: Level) -> Vec<Box<dyn Module>> {
     let coins = seed_of_words(&words(seed)).expect("words that were just made are words");
-    vec![Box::new(EcashModule::new(coins)), Box::new(AccountModule::new(*seed, seal, Level::Two))]
+    vec![Box::new(EcashModule::new(coins)), Box::new(AccountModule::new(*seed, seal, level))]
 }
 
 /// Every payment system, for somebody who has no money and only judges the payments of others.
 pub fn judges(seal: Arc<dyn Seal>) -> Vec<Box<dyn Module>> {
-    all(&[0; 32], seal)
+    all(&[0; 32], seal, Level::Two)
 }
 
 /// A seed in 24 words (BIP-39, English).

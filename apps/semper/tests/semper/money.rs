@@ -6,6 +6,10 @@ use std::time::Duration;
 
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
+use semper_core::cbor::Decode as _;
+use semper_core::cose::{Kind, Signed};
+use semper_exchange::evidence::Folder;
+use semper_support::engine::EvidenceKind;
 use serde_json::Value;
 
 use crate::world::{Process, World, deal_in, until};
@@ -23,13 +27,15 @@ struct Town {
 
 impl Town {
     fn new() -> Self {
-        let world = World::new();
+        Self::over(World::new(), |_, _| {})
+    }
+
+    /// A town in a world, where `more` is done for each party before it starts. If that leaves an authority's files, the bank believes it.
+    fn over(world: World, more: impl Fn(&World, &str)) -> Self {
         world.init("bank", &["--role", "bank"]);
-        world.configure("bank", |config| {
-            config["bank"].as_table_mut().unwrap().insert("anyone".to_owned(), true.into());
-        });
         for party in ["alice", "bob"] {
             world.init(party, &[]);
+            more(&world, party);
             std::fs::write(world.path(party).join("policy.toml"), POLICY).unwrap();
             world.configure(party, |config| {
                 config.insert("retry_max".to_owned(), 1.into());
@@ -37,6 +43,17 @@ impl Town {
         }
         world.run("alice", &["contact", "add", &world.card("bob")]).good();
         world.run("bob", &["contact", "add", &world.card("alice")]).good();
+        world.configure("bank", |config| {
+            let bank = config["bank"].as_table_mut().unwrap();
+            let authority = world.path("authority");
+            if authority.exists() {
+                for (key, file) in [("authority", "ca.crt"), ("crl", "ca.crl")] {
+                    bank.insert(key.to_owned(), authority.join(file).display().to_string().into());
+                }
+            } else {
+                bank.insert("anyone".to_owned(), true.into());
+            }
+        });
         let bank = Some(world.serve("bank"));
         let (alice, bob) = (Some(world.up("alice")), Some(world.up("bob")));
         let town = Self { world, bank, mint: None, alice, bob };
@@ -45,6 +62,22 @@ impl Town {
         }
         town.world.run("bank", &["bank", "credit", &town.account("alice"), "100.00 EUR", "--note", "pay day"]).good();
         assert_eq!(town.has("alice"), "100.00 EUR");
+        town
+    }
+
+    /// A town whose bank opens accounts for certified names only, as Alice's and Bob's are.
+    fn certified() -> Self {
+        let world = World::new();
+        world.init("ca", &["--role", "ca"]);
+        let ca = world.serve("ca");
+        let town = Self::over(world, |world, party| {
+            let code = world.run("ca", &["ca", "invite", party]).good();
+            world.run(party, &["certify", "--ca", &world.url("ca"), "--code", code.trim()]).good();
+            world
+                .run("ca", &["ca", "fetch", &world.url("ca"), "--out", &world.path("authority").display().to_string()])
+                .good();
+        });
+        drop(ca);
         town
     }
 
@@ -152,6 +185,32 @@ fn a_payment_by_account_is_proven_to_a_stranger() {
     assert!(report["payments"][0]["proof"].is_string(), "{report:#}");
 }
 
+// At level 3 the payee's folder holds the payer's signed order; at level 2 nothing in it is signed by the payer.
+#[test]
+fn levels_decide_what_the_payee_can_prove_about_the_payer() {
+    let mut town = Town::certified();
+    for (level, orders) in [(2, 0), (3, 1)] {
+        drop(town.alice.take());
+        town.world.configure("alice", |config| {
+            config.insert("account_level".to_owned(), level.into());
+        });
+        town.alice = Some(town.world.up("alice"));
+        let deal = town.pay("2.00 EUR");
+        for party in ["alice", "bob"] {
+            assert_eq!(town.world.ending(party, &deal), "success");
+        }
+        let folder = std::fs::read(town.world.export("bob", &deal)).unwrap();
+        let alice = town.world.json("bob", &["contact", "list", "--json"]);
+        let alice = alice.as_array().unwrap().iter().find(|contact| contact["name"] == "alice").unwrap();
+        let folder = Folder::from_bytes(&folder).unwrap();
+        let statements = folder.items.iter().filter(|item| item.kind == EvidenceKind::Statement);
+        let signed = statements.map(|item| Signed::from_bytes(&item.bytes).unwrap());
+        let by_alice = signed.filter(|signed| Some(signed.signer().to_string().as_str()) == alice["key_set"].as_str());
+        assert_eq!(by_alice.filter(|signed| signed.kind() == Kind::PaymentOrder).count(), orders, "level {level}");
+    }
+    town.audit();
+}
+
 #[test]
 fn a_payment_waits_for_its_payer() {
     let mut town = Town::new();
@@ -247,8 +306,15 @@ fn withdrawals_and_deposits_survive_crashes() {
             let mut running = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
             let moment = Duration::from_millis(random.random_range(0..=400));
             std::thread::sleep(moment);
-            town.crash(victim);
-            let _ = running.wait();
+            if victim == "alice" {
+                // A command that finds no node any more runs one of its own, for as long as it lasts.
+                drop(town.alice.take());
+                let _ = running.wait();
+                town.alice = Some(town.world.up("alice"));
+            } else {
+                town.crash(victim);
+                let _ = running.wait();
+            }
             println!("{way}: {victim} was killed after {} ms", moment.as_millis());
             let settled = until(|| {
                 let operations = town.world.json("alice", &["wallet", "history", "--json"]);
@@ -259,7 +325,7 @@ fn withdrawals_and_deposits_survive_crashes() {
                 "{way} never ends: {:#}",
                 town.world.json("alice", &["wallet", "history", "--json"])
             );
-            // A command that was killed with its node before it began has done nothing; none does half.
+            // A command that lost its node before it began has done nothing; none does half.
             let after = town.coins("alice");
             println!("{before} -> {after}");
             town.audit_all();
@@ -327,6 +393,27 @@ fn a_mint_and_a_bank_run_in_one_process() {
     world.run("town/mint", &["mint", "rotate", "EUR"]).good();
     world.run("town/mint", &["stop"]).good();
     assert!(process.wait().unwrap().success());
+}
+
+// The payee asks for money and is gone when it comes: the bank gives it back, and the folder that says so is sound.
+#[test]
+fn what_a_silent_payee_did_not_take_comes_back() {
+    let mut town = Town::new();
+    drop(town.alice.take());
+    town.alice = Some(town.world.start("alice", &["up"]));
+    let args = ["pay", "bob", "3.00 EUR", "--patience", "3", "--no-ask", "--no-wait"];
+    let deal = deal_in(&town.world.run("alice", &args).good());
+    town.world.wait("alice", &deal, "a question", |view| view["state"] == "paying");
+    assert!(until(|| town.world.run("alice", &["approvals"]).text.contains("Pay this?").then_some(())).is_some());
+    drop(town.bob.take());
+    town.world.type_in("alice", &["approve"], "sign\n").good();
+    assert_eq!(town.world.ending("alice", &deal), "aborted");
+    assert_eq!(town.has("alice"), "100.00 EUR");
+    let report = town.world.report(&town.world.export("alice", &deal));
+    assert_eq!((&report["sound"], &report["payments"][0]["proven"]), (&true.into(), &false.into()), "{report:#}");
+    town.bob = Some(town.world.up("bob"));
+    assert_eq!(town.has("bob"), "0.00 EUR");
+    town.audit();
 }
 
 // A payee that takes no money does not keep it either.

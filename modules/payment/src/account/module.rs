@@ -677,8 +677,12 @@ impl At<'_> {
                 let (bank, booking) = (terms.key_set.clone(), booking.signed().clone());
                 let salt = salt.ok_or_else(mismatch)?;
                 let proof = self.proof(asked, Shown::Booking { bank, booking, salt })?;
-                let step = self.gained(token.order.amount)?;
-                Ok(step.keep(EvidenceKind::Payment, proof.to_bytes()))
+                let step = self.gained(token.order.amount)?.keep(EvidenceKind::Payment, proof.to_bytes());
+                // In level 3 the bank has checked that the payer signed it.
+                Ok(match token.signature {
+                    Some(order) => step.keep(EvidenceKind::Statement, order.bytes().to_vec()),
+                    None => step,
+                })
             }
             Task::VerifyLock { lock, token } => {
                 let (_, condition) = self.condition(lock)?;
