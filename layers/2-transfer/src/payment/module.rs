@@ -8,7 +8,7 @@
 //! Money must be conserved by every commit: a coin leaves a purse's records in the commit that stores the request which spends it,
 //! and that request can be repeated from the stored stage.
 //!
-//! A new payment system is a folder in `modules/payment/src`, one line in its `all()`, and it passes [`super::contract`].
+//! A new payment system is a folder in `modules/payment/src`, one line in its `all()`, and it passes the kit `contract`.
 //!
 //! Source: `spec/payment.md` §4; DESIGN §3, §7.
 
