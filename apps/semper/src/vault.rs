@@ -27,6 +27,7 @@ use semper_exchange::arbiter::request::{Abort, Resolve};
 use semper_support::approval::{Answer, ApprovalError, Exhibit, KeyHolder, SignRequest};
 use semper_support::archive::{Archive, Commit, CommitError, Fact, ReadError};
 use semper_support::crypto::Signer;
+use semper_transfer::payment::module::Wording;
 use semper_transfer::payment::statement::{PaymentOrder, PaymentReceipt, PaymentRequest, order_hash};
 
 use crate::control::{AnswerOrder, ApprovalView};
@@ -245,25 +246,26 @@ impl Vault {
                     None => Err(ApprovalError::Forbidden("no such payment was asked for here")),
                 }
             }
-            (_, Exhibit::Statement) => match self.words(draft) {
-                Some(text) => {
+            (Kind::AccountRequest, Exhibit::Statement | Exhibit::Consequence) => match self.wording(draft) {
+                Wording::Harmless => Ok(Judgement::Sign(Vec::new())),
+                Wording::Binding(text) => {
                     let subject = Subject { kind: "account", ..Subject::default() };
                     Ok(Judgement::Ask { subject, text, cid: None })
                 }
-                None => Err(ApprovalError::Forbidden("a statement that nobody can put into words is not signed")),
+                Wording::Foreign => {
+                    Err(ApprovalError::Forbidden("a statement that nobody can put into words is not signed"))
+                }
             },
-            // What a payment system calls binding to nothing: asking its bank for the balance, taking money.
-            (Kind::AccountRequest, Exhibit::Consequence) if self.words(draft).is_none() => {
-                Ok(Judgement::Sign(Vec::new()))
-            }
             _ => Err(ApprovalError::Forbidden(
                 "a statement of this kind is not signed here without showing what it is about",
             )),
         }
     }
 
-    fn words(&self, draft: &Draft) -> Option<String> {
-        self.systems.iter().find_map(|system| system.describe(draft))
+    /// What the first payment system that knows the statement says of it.
+    fn wording(&self, draft: &Draft) -> Wording {
+        let mut wordings = self.systems.iter().map(|system| system.wording(draft));
+        wordings.find(|wording| *wording != Wording::Foreign).unwrap_or(Wording::Foreign)
     }
 
     fn judge_promise(

@@ -11,7 +11,7 @@ use semper_transfer::payment::operation::{OperationId, PurseId, Task};
 use semper_transfer::payment::statement::PURPOSE_MAX;
 
 use crate::control::{MeansView, OperationView as View, PayOrder, PurseOrder, PurseView, TaskOrder};
-use crate::node::{BookError, Node, OperationView, PaymentError, fate};
+use crate::node::{BookError, Node, OperationView, PaymentError};
 
 /// Why an order is not usable. No money moved.
 #[derive(Debug, thiserror::Error)]
@@ -29,9 +29,11 @@ pub enum WalletError {
     /// No purse fits.
     #[error("there is no {0}purse in {1}; see `semper wallet balance` and `semper wallet add`")]
     NoPurse(&'static str, Currency),
-    /// More than one purse begins so.
-    #[error("more than one purse begins with {0:?}")]
-    Ambiguous(String),
+    /// More than one purse fits.
+    #[error(
+        "more than one purse fits; say which with --purse and the beginning of its identifier, as `semper wallet balance` shows it"
+    )]
+    Ambiguous,
     /// The purse has no address that money can be sent to.
     #[error("money cannot be sent to the purse at {0}")]
     NoAddress(String),
@@ -118,7 +120,10 @@ pub async fn begin(node: &Node, order: TaskOrder) -> Result<OperationId, WalletE
             let amount = positive(&amount)?;
             (choose(&purses, &purse, "ecash", amount.currency())?.id, Task::Send(amount))
         }
-        TaskOrder::Receive { token, purse } => (find(&purses, &purse)?.id, Task::Accept(token)),
+        TaskOrder::Receive { token, purse } => {
+            let ecash: Vec<_> = purses.into_iter().filter(|purse| purse.system.as_str() == "ecash").collect();
+            (find(&ecash, &purse)?.id, Task::Accept(token))
+        }
         TaskOrder::Restore { purse } => (find(&purses, &purse)?.id, Task::Restore),
         TaskOrder::Refresh { purse } => (find(&purses, &purse)?.id, Task::Refresh),
     };
@@ -158,7 +163,7 @@ pub fn find<'a>(purses: &'a [Purse], start: &str) -> Result<&'a Purse, WalletErr
     match (fitting.next(), fitting.next()) {
         (Some(purse), None) => Ok(purse),
         (None, _) => Err(PaymentError::NoPurse(start.to_owned()).into()),
-        (Some(_), Some(_)) => Err(WalletError::Ambiguous(start.to_owned())),
+        (Some(_), Some(_)) => Err(WalletError::Ambiguous),
     }
 }
 
@@ -236,7 +241,7 @@ pub fn view(operation: &OperationView) -> View {
             ("done", Some(outcome.moved), Some(outcome.fee), None, None, handover)
         }
         Some(Next::Failed(failure)) => {
-            ("failed", None, None, Some(failure.to_string()), Some(fate(failure).to_owned()), None)
+            ("failed", None, None, Some(failure.to_string()), Some(failure.money.name().to_owned()), None)
         }
         Some(Next::Ask(_)) => ("asking the issuer", None, None, None, None, None),
         Some(Next::Sign { .. }) => ("waiting for you to approve", None, None, None, None, None),

@@ -35,7 +35,7 @@ pub use book::{Book, BookError, Contact};
 pub use deals::{FRAME_ARBITER, title};
 pub use entry::{Ask, Entry};
 pub use issuer::Issuers;
-pub use payments::{OperationView, PaymentError, Payments, Systems, fate};
+pub use payments::{OperationView, PaymentError, Payments, Systems};
 
 /// One party's node. Cheap to share: everything in it is shared.
 pub struct Node {

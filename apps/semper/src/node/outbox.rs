@@ -57,7 +57,7 @@ impl Destination {
 }
 
 /// Which task has finished, well or by a panic.
-fn task_of(finished: &Result<(task::Id, ()), task::JoinError>) -> task::Id {
+pub(super) fn task_of(finished: &Result<(task::Id, ()), task::JoinError>) -> task::Id {
     match finished {
         Ok((id, ())) => *id,
         Err(error) => error.id(),

@@ -5,6 +5,7 @@
 //! an operation that a deal waits for is the commit of the deal's own step: neither can be stored without the other.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex as Lock, PoisonError};
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ use semper_transfer::payment::journal::{
 };
 use semper_transfer::payment::means::System;
 use semper_transfer::payment::module::{Context, Event as Happening, Funding, Next, Purse, StepError};
-use semper_transfer::payment::operation::{Answer, Failure, Money, Operation, OperationId, Outcome, PurseId, Task};
+use semper_transfer::payment::operation::{Answer, Operation, OperationId, Outcome, PurseId, Task};
 use semper_transfer::payment::pay::Offered;
 use tokio::sync::{Mutex, Notify, watch};
 use tokio::task::JoinSet;
@@ -29,6 +30,7 @@ use tokio::time::Instant;
 
 use super::deals::Event;
 use super::issuer::Issuers;
+use super::outbox::task_of;
 use super::{Entry as DealEntry, LOOK_AGAIN, Node, NodeError, now, rest};
 
 /// Record space of the operations that are no longer wanted: operation → nothing.
@@ -45,6 +47,8 @@ const PAGE: usize = 256;
 pub const PURSES_MAX: usize = 32;
 /// The pauses between requests that an issuer does not answer.
 const PAUSES: [u64; 6] = [1, 2, 4, 8, 16, 30];
+/// Steps that one operation takes without a pause: an issuer that answers at once for ever does not keep us busy.
+const STEPS_AT_ONCE: usize = 32;
 /// How often a step is computed again when another one on the same purse was stored meanwhile.
 const TRIES: usize = 16;
 
@@ -59,6 +63,8 @@ pub struct Payments {
     purses: Lock<HashMap<PurseId, Arc<Mutex<()>>>>,
     /// What operations rest for, in memory only: after a new start everything is tried at once.
     resting: Lock<HashMap<OperationId, Rest>>,
+    /// Counts how often everything was roused: what lies down while that happens gets up again.
+    roused: AtomicU64,
     pub(super) wake: Notify,
 }
 
@@ -111,7 +117,7 @@ impl Payments {
     /// Over the modules of this party and the way to their issuers.
     pub fn new(modules: Systems, issuers: Arc<dyn Issuers>) -> Self {
         let (purses, resting) = (Lock::default(), Lock::default());
-        Self { modules, issuers, purses, resting, wake: Notify::new() }
+        Self { modules, issuers, purses, resting, roused: AtomicU64::new(0), wake: Notify::new() }
     }
 
     /// The module of a payment system.
@@ -133,17 +139,22 @@ impl Payments {
         self.resting.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
     }
 
-    fn set_rest(&self, id: OperationId, rest: Option<Rest>) {
+    fn clear_rest(&self, id: OperationId) {
+        self.resting.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+    }
+
+    /// Lets an operation rest for `span`, or not at all if everything was roused since `roused` was read.
+    fn lie_down(&self, id: OperationId, span: Duration, trouble: Option<String>, roused: u64) {
         let mut resting = self.resting.lock().unwrap_or_else(PoisonError::into_inner);
-        match rest {
-            Some(rest) => resting.insert(id, rest),
-            None => resting.remove(&id),
-        };
+        let attempts = resting.get(&id).map_or(0, |rest| rest.attempts) + 1;
+        let span = if self.roused.load(Ordering::SeqCst) == roused { span } else { Duration::ZERO };
+        resting.insert(id, Rest { until: Instant::now() + span, attempts, trouble });
     }
 
     /// Every operation is tried again at once.
     pub(super) fn rouse(&self) {
         let mut resting = self.resting.lock().unwrap_or_else(PoisonError::into_inner);
+        self.roused.fetch_add(1, Ordering::SeqCst);
         resting.values_mut().for_each(|rest| rest.until = Instant::now());
         drop(resting);
         self.wake.notify_one();
@@ -162,12 +173,11 @@ enum Drive {
 
 impl Node {
     pub(super) async fn payments_loop(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
-        let mut drives: JoinSet<OperationId> = JoinSet::new();
+        let mut drives: JoinSet<()> = JoinSet::new();
         let mut busy: HashMap<tokio::task::Id, OperationId> = HashMap::new();
         loop {
             while let Some(finished) = drives.try_join_next_with_id() {
-                let task = finished.map_or_else(|error| error.id(), |(task, _)| task);
-                busy.remove(&task);
+                busy.remove(&task_of(&finished));
             }
             match self.open_operations().await {
                 Ok(open) => {
@@ -183,8 +193,7 @@ impl Node {
             }
             tokio::select! {
                 Some(finished) = drives.join_next_with_id(), if !drives.is_empty() => {
-                    let task = finished.map_or_else(|error| error.id(), |(task, _)| task);
-                    busy.remove(&task);
+                    busy.remove(&task_of(&finished));
                     if *stop.borrow() {
                         break;
                     }
@@ -219,33 +228,37 @@ impl Node {
     }
 
     /// Takes an operation as far as it goes now.
-    async fn drive(self: Arc<Self>, id: OperationId) -> OperationId {
-        loop {
+    async fn drive(self: Arc<Self>, id: OperationId) {
+        for _ in 0..STEPS_AT_ONCE {
+            let roused = self.payments.roused.load(Ordering::SeqCst);
             match self.drive_once(id).await {
-                Ok(Drive::On) => self.payments.set_rest(id, None),
+                Ok(Drive::On) => self.payments.clear_rest(id),
                 Ok(Drive::Ended) => {
-                    self.payments.set_rest(id, None);
+                    self.payments.clear_rest(id);
                     // Whatever waited for it goes on.
                     self.payments.rouse();
-                    return id;
+                    return;
                 }
                 Ok(Drive::Rest(span, trouble)) => {
-                    let attempts = self.payments.rest(id).map_or(0, |rest| rest.attempts) + 1;
                     if trouble.is_some() {
-                        tracing::info!(operation = %id, ?trouble, attempts, "a payment operation waits");
+                        tracing::info!(operation = %id, ?trouble, "a payment operation waits");
                     }
-                    self.payments.set_rest(id, Some(Rest { until: Instant::now() + span, attempts, trouble }));
+                    self.payments.lie_down(id, span, trouble, roused);
                     self.changed.send_modify(|count| *count += 1);
-                    return id;
+                    return;
                 }
                 Err(error) => {
                     tracing::error!(operation = %id, %error, "a payment operation cannot go on");
-                    let (until, trouble) = (Instant::now() + LOOK_AGAIN, Some(error.to_string()));
-                    self.payments.set_rest(id, Some(Rest { until, attempts: 0, trouble }));
-                    return id;
+                    // Whatever it is, it is not mended by trying again at once.
+                    let now = self.payments.roused.load(Ordering::SeqCst);
+                    self.payments.lie_down(id, LOOK_AGAIN, Some(error.to_string()), now);
+                    self.changed.send_modify(|count| *count += 1);
+                    return;
                 }
             }
         }
+        let roused = self.payments.roused.load(Ordering::SeqCst);
+        self.payments.lie_down(id, Duration::from_secs(1), None, roused);
     }
 
     async fn drive_once(&self, id: OperationId) -> Result<Drive, NodeError> {
@@ -379,7 +392,7 @@ impl Node {
             }
             let stored = match (deal, answer(&advance)) {
                 (Some(deal), Some(answer)) => self.end_for_deal(deal, answer, commit).await,
-                _ => self.archive.commit(commit).await,
+                _ => self.archive.commit(commit).await.map_err(NodeError::Commit),
             };
             drop(held);
             match stored {
@@ -388,7 +401,7 @@ impl Node {
                     return Ok(if advance.entry.has_ended() { Drive::Ended } else { Drive::On });
                 }
                 // Another step was first, or nobody knows: what is stored decides.
-                Err(CommitError::Stale { .. } | CommitError::Unknown(_)) => {
+                Err(NodeError::Commit(CommitError::Stale { .. } | CommitError::Unknown(_))) => {
                     let (now_stored, _) = load_entry(&*self.archive, &id)
                         .await?
                         .ok_or(NodeError::Payment(PaymentError::NoOperation(id)))?;
@@ -396,7 +409,7 @@ impl Node {
                         return Ok(if now_stored.has_ended() { Drive::Ended } else { Drive::On });
                     }
                 }
-                Err(error) => return Err(NodeError::Commit(error)),
+                Err(error) => return Err(error),
             }
         }
         Ok(Drive::Rest(Duration::from_secs(1), None))
@@ -414,16 +427,17 @@ impl Node {
         }
     }
 
-    /// Ends an operation and takes the deal's step in one commit. If the deal does not want the answer, the operation ends alone.
-    async fn end_for_deal(&self, deal: DealId, answer: Answer, commit: Commit) -> Result<(), CommitError> {
+    /// Ends an operation and takes the deal's step in one commit. A step that cannot be taken now (no address for the peer, a full
+    /// disk) leaves the operation open, so that what it made is not lost. Only if the deal's machine refuses does it end alone.
+    async fn end_for_deal(&self, deal: DealId, answer: Answer, commit: Commit) -> Result<(), NodeError> {
         let input = Input::Operated(answer.to_bytes());
         match self.step(deal, Event { input, with: commit.clone() }).await {
-            Ok(()) => Ok(()),
-            Err(NodeError::Commit(error)) => Err(error),
-            Err(error) => {
+            Err(error @ (NodeError::Deal(_) | NodeError::NoSuchDeal(_))) => {
                 tracing::error!(%deal, %error, "a deal does not take the end of its payment operation");
-                self.archive.commit(commit).await
+                self.archive.commit(commit).await.map_err(NodeError::Commit)?;
+                self.note_trouble(deal, error.to_string()).await
             }
+            taken => taken,
         }
     }
 
@@ -542,25 +556,14 @@ impl Node {
         Ok(OperationView { entry, trouble, address: address.and_then(|address| String::from_utf8(address).ok()) })
     }
 
-    /// The operations in the order of their beginning, the last `limit` of them.
+    /// The last `limit` operations in the order of their beginning.
     ///
     /// # Errors
     /// Storage failed.
     pub async fn history(&self, limit: usize) -> Result<Vec<OperationView>, PaymentError> {
-        let mut places = Vec::new();
-        let mut after: Option<Vec<u8>> = None;
-        loop {
-            let page = self.archive.records(HISTORY_SPACE, after.as_deref(), PAGE).await?;
-            let full = page.len() == PAGE;
-            after = page.last().map(|(key, _)| key.clone());
-            places.extend(page.into_iter().map(|(key, _)| key));
-            places.drain(..places.len().saturating_sub(limit));
-            if !full {
-                break;
-            }
-        }
+        let youngest_first = self.archive.records(HISTORY_SPACE, None, limit).await?;
         let mut views = Vec::new();
-        for place in places {
+        for (place, _) in youngest_first.into_iter().rev() {
             if let Some(id) = place.get(8..).and_then(|id| id.try_into().ok()) {
                 views.push(self.operation(OperationId::from_array(id)).await?);
             }
@@ -583,13 +586,4 @@ fn answer(advance: &Advance) -> Option<Answer> {
 fn shown_under(operation: &Operation) -> DealId {
     let id: &[u8; 32] = operation.id.as_bytes();
     operation.deal.unwrap_or_else(|| DealId::from_array(id[..16].try_into().expect("32 bytes begin with 16")))
-}
-
-/// What became of the money, for an operation that ended badly.
-pub fn fate(failure: &Failure) -> &'static str {
-    match failure.money {
-        Money::NotMoved => "not-moved",
-        Money::Returned => "returned",
-        Money::Unknown => "unknown",
-    }
 }

@@ -3,19 +3,12 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use rand::{RngExt as _, SeedableRng as _};
+use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
 
-use crate::world::{Process, World, deal_in};
+use crate::world::{Process, World, deal_in, random};
 
 const ROUNDS: usize = 12;
-
-/// A source of moments. Its seed is printed; the moments are the same with the same seed, what the processes do at them may not be.
-fn random() -> ChaCha8Rng {
-    let seed = std::env::var("SEMPER_TEST_SEED").map_or_else(|_| rand::random(), |seed| seed.parse().unwrap());
-    println!("SEMPER_TEST_SEED={seed}");
-    ChaCha8Rng::seed_from_u64(seed)
-}
 
 /// The moment of the crash is what is tested: this is no wait for something to happen.
 fn a_moment(random: &mut ChaCha8Rng) -> Duration {

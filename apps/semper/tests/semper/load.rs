@@ -41,7 +41,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
-use crate::world::{Process, World, until};
+use crate::world::{Process, World, random, until};
 
 const CLIENTS: usize = 8;
 const ROUNDS: usize = 5;
@@ -104,12 +104,6 @@ fn a_bank_killed_under_load_loses_and_doubles_nothing() {
     together(&mut customers, Customer::ask_everything_again);
     audit_bank(&world, &mut customers);
     drop(bank);
-}
-
-fn random() -> ChaCha8Rng {
-    let seed = std::env::var("SEMPER_TEST_SEED").map_or_else(|_| rand::random(), |seed| seed.parse().unwrap());
-    println!("SEMPER_TEST_SEED={seed}");
-    ChaCha8Rng::seed_from_u64(seed)
 }
 
 /// All clients at once, each to its end.

@@ -4,7 +4,7 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use rand::{RngExt as _, SeedableRng as _};
+use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
 use semper_core::cbor::Decode as _;
 use semper_core::cose::{Kind, Signed};
@@ -12,7 +12,7 @@ use semper_exchange::evidence::Folder;
 use semper_support::engine::EvidenceKind;
 use serde_json::Value;
 
-use crate::world::{Process, World, deal_in, until};
+use crate::world::{Process, World, deal_in, random, until};
 
 const POLICY: &str = "[[allow]]\nwhat = \"payment\"\nup_to = \"50.00 EUR\"\n\n[[allow]]\nwhat = \"account\"\n";
 
@@ -260,12 +260,6 @@ fn payments_survive_crashes_of_everybody() {
         assert_eq!(town.has("alice"), format!("{}.00 EUR", 100 - round), "round {round}");
     }
     town.audit();
-}
-
-fn random() -> ChaCha8Rng {
-    let seed = std::env::var("SEMPER_TEST_SEED").map_or_else(|_| rand::random(), |seed| seed.parse().unwrap());
-    println!("SEMPER_TEST_SEED={seed}");
-    ChaCha8Rng::seed_from_u64(seed)
 }
 
 /// Alice pays Bob one euro, and somebody is killed at a random moment and comes back.

@@ -7,6 +7,8 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
+use rand::SeedableRng as _;
+use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -253,6 +255,14 @@ impl World {
     pub fn report(&self, folder: &Path) -> Value {
         self.json("nobody", &["verify", &folder.display().to_string(), "--json"])
     }
+}
+
+/// A source of moments and amounts. Its seed is printed; what is drawn is the same with the same seed, what the processes do at that
+/// moment may not be.
+pub fn random() -> ChaCha8Rng {
+    let seed = std::env::var("SEMPER_TEST_SEED").map_or_else(|_| rand::random(), |seed| seed.parse().unwrap());
+    println!("SEMPER_TEST_SEED={seed}");
+    ChaCha8Rng::seed_from_u64(seed)
 }
 
 /// The deal that a command says it has begun.

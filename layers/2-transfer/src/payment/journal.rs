@@ -9,7 +9,7 @@
 //! | state | `purse/` ‖ purse id | the purse; its version counts the changes of its records |
 //! | record `purse` | purse id ‖ key | a record of the purse |
 //! | record `payment-open` | operation id | stands while the operation has not ended |
-//! | record `payment-history` | begun (8 bytes, big-endian) ‖ operation id | purse id; stands for ever |
+//! | record `payment-history` | complement of begun (8 bytes, big-endian) ‖ operation id | purse id; stands for ever |
 //!
 //! An intent is stored in the commit of whoever wants it (a deal's step); the result in one commit with what it leads to. Between
 //! them each step is one commit of the entry, the purse's records and evidence. Two steps on one purse at once cannot both be
@@ -29,7 +29,7 @@ use super::operation::{Operation, OperationId, PurseId};
 pub const PURSE_SPACE: &str = "purse";
 /// Record space of the operations that have not ended.
 pub const OPEN_SPACE: &str = "payment-open";
-/// Record space of all operations in the order of their beginning.
+/// Record space of all operations, the youngest first.
 pub const HISTORY_SPACE: &str = "payment-history";
 
 const OPERATION_PREFIX: &[u8] = b"op/";
@@ -79,7 +79,7 @@ impl Entry {
         let id = self.operation.id.as_bytes();
         commit.states.push(PutState { key: Self::key(&self.operation.id), replaces: 0, bytes: self.to_bytes() });
         commit.records.push((OPEN_SPACE.to_owned(), id.to_vec(), Some(Vec::new())));
-        let place = [&self.begun.unix().to_be_bytes(), id.as_slice()].concat();
+        let place = [&(!self.begun.unix()).to_be_bytes(), id.as_slice()].concat();
         let purse = self.operation.purse.as_bytes().to_vec();
         commit.records.push((HISTORY_SPACE.to_owned(), place, Some(purse)));
     }

@@ -73,14 +73,24 @@ pub trait Module: Send + Sync {
         None
     }
 
-    /// A statement of this system in plain words, for the user who is asked to sign it: who, what, how much, until when. `None` for
-    /// statements of others, and for those that bind to nothing.
-    fn describe(&self, _draft: &Draft) -> Option<String> {
-        None
+    /// What signing a statement would mean, for the holder of the keys, who believes nobody else about it.
+    fn wording(&self, _draft: &Draft) -> Wording {
+        Wording::Foreign
     }
 
     /// Whether `proof` proves `claim`; a pure function of its arguments, for a stranger.
     fn judge(&self, verify: &dyn Verify, claim: &Claim, proof: &Proof) -> Finding;
+}
+
+/// What signing a statement would mean.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wording {
+    /// The statement is not of this system, or not readable: it is not signed on this module's word.
+    Foreign,
+    /// It asks something, or takes money in: it may be signed without asking the user.
+    Harmless,
+    /// It binds, or moves money out: the user is asked over this text, which says who, what, how much, until when.
+    Binding(String),
 }
 
 /// What a module may look at besides the purse and the operation.

@@ -324,6 +324,17 @@ fn shortened(reason: String) -> String {
     reason.chars().filter(|c| !c.is_control()).take(REASON_MAX / 4).collect()
 }
 
+impl Money {
+    /// The name in encodings.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Money::NotMoved => "not-moved",
+            Money::Returned => "returned",
+            Money::Unknown => "unknown",
+        }
+    }
+}
+
 impl fmt::Display for Money {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -556,14 +567,16 @@ const FAULTS: [(Fault, &str); 6] = [
     (Fault::Misuse, "misuse"),
 ];
 
-const MONEY: [(Money, &str); 3] =
-    [(Money::NotMoved, "not-moved"), (Money::Returned, "returned"), (Money::Unknown, "unknown")];
+const MONEY: [(Money, &str); 3] = [
+    (Money::NotMoved, Money::NotMoved.name()),
+    (Money::Returned, Money::Returned.name()),
+    (Money::Unknown, Money::Unknown.name()),
+];
 
 impl Encode for Failure {
     fn to_value(&self) -> Value {
         let fault = FAULTS.iter().find(|(fault, _)| *fault == self.fault).expect("every fault is listed").1;
-        let money = MONEY.iter().find(|(money, _)| *money == self.money).expect("every fate is listed").1;
-        record().put(0, fault).put(1, money).put(2, self.reason.as_str()).build()
+        record().put(0, fault).put(1, self.money.name()).put(2, self.reason.as_str()).build()
     }
 }
 

@@ -26,6 +26,7 @@ use semper_core::ids::{DealId, Slot};
 use semper_core::machine::{Blame, Env, Fault, Machine, Step};
 use semper_core::party::KeySet;
 use semper_core::signature::{SignatureError, Verified, answers, verify};
+use semper_core::text::escape;
 use semper_core::time::{Seconds, Time};
 use semper_support::engine::{Consent, Effect, Ending, Input};
 
@@ -160,7 +161,11 @@ impl Machine for Pay {
             (State::ToOffer { offer, salt }, Input::Begin) => Ok(setting.offer(env, offer, salt)),
             (State::AwaitRequest { offer, salt }, Input::Message(bytes)) => match read(&bytes)? {
                 Message::Request { request, means } => setting.pay(env, &offer, salt, request, &means),
-                Message::Refusal(reason) => Ok(setting.end(Ending::Lapsed, &format!("the payee refuses: {reason}"))),
+                Message::Refusal(reason) => {
+                    // A stranger's words reach a terminal, and the stored state has a bound.
+                    let reason: String = escape(&reason, 0).chars().take(REFUSAL_MAX / 4).collect();
+                    Ok(setting.end(Ending::Lapsed, &format!("the payee refuses: {reason}")))
+                }
                 _ => Ok(setting.stay(State::AwaitRequest { offer, salt })),
             },
             (State::ToOffer { .. } | State::AwaitRequest { .. }, Input::GiveUp | Input::Timer(_)) => {

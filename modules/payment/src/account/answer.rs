@@ -14,15 +14,12 @@
 //! ```
 //! Balances and changes are signed integers in minor units.
 
-use std::fmt::Write as _;
-
 use semper_core::amount::{Amount, Currency};
 use semper_core::cbor::{Decode, DecodeError, Encode, Fields, Problem, Value, record};
 use semper_core::cose::{Kind, Statement};
 use semper_core::hash::Digest;
 use semper_core::ids::KeySetId;
 use semper_core::party::KeySet;
-use semper_core::text::escape;
 use semper_core::time::{Seconds, Time};
 use semper_support::crypto::KemSuite;
 use semper_transfer::payment::means::{Fees, ISSUER_MAX, Limits};
@@ -230,50 +227,6 @@ impl What {
     /// The name in encodings.
     pub fn name(self) -> &'static str {
         WHATS[self as usize].1
-    }
-}
-
-impl BankTerms {
-    /// The terms in plain words.
-    pub fn describe(&self) -> String {
-        let mut text = format!("Bank {} at {}\n", escape(&self.name, 0), escape(&self.issuer, 0));
-        let codes: Vec<String> = self.currencies.iter().map(Currency::to_string).collect();
-        let _ = writeln!(text, "Currencies: {}", codes.join(", "));
-        let _ = writeln!(
-            text,
-            "A payment costs its payer {} minor units and {} millionths of the amount.",
-            self.fees.fixed, self.fees.per_million
-        );
-        let _ = write!(text, "Keys: {}", self.key_set.id());
-        text
-    }
-}
-
-impl Authorisation {
-    /// The authorisation in plain words.
-    pub fn describe(&self) -> String {
-        let state = match self.state {
-            HoldState::Held => format!("holds {} until {}", self.amount, self.expires),
-            HoldState::Captured => format!("has paid {} minor units of {}", self.captured, self.amount),
-            HoldState::Void => format!("has let {} go", self.amount),
-            HoldState::Expired => format!("held {} until {}, and nobody took it", self.amount, self.expires),
-            HoldState::Revoked => "does not pay: the payer took the order back".to_owned(),
-        };
-        format!("The bank {} {state}, for {}.", escape(&self.issuer, 0), self.payee)
-    }
-}
-
-impl Booking {
-    /// The booking in plain words.
-    pub fn describe(&self) -> String {
-        let what = match self.what {
-            What::Payment => "paid",
-            What::Refund => "took back",
-            What::Transfer => "transferred",
-            What::Fee => "charged",
-            What::Operator => "booked",
-        };
-        format!("The bank {} {what} {} ({}) on {}.", escape(&self.issuer, 0), self.amount, self.payee, self.time)
     }
 }
 

@@ -27,14 +27,13 @@ use semper_core::hash::Digest;
 use semper_core::machine::Fault;
 use semper_core::party::KeySet;
 use semper_core::signature::{Verify, answers};
-use semper_core::text::escape;
 use semper_core::time::{Seconds, Time};
 use semper_support::crypto::Seal;
 use semper_support::engine::{Consent, EvidenceKind};
 use semper_transfer::payment::claim::{Claim, Finding, Proof};
 use semper_transfer::payment::means::{LockKind, Means, PayerAnonymity, ReceiptKind, Reversal, System};
 use semper_transfer::payment::module::{
-    Balance, Context, Event, IssuerReply, IssuerRequest, Module, Next, Purse, Quote, Step, StepError,
+    Balance, Context, Event, IssuerReply, IssuerRequest, Module, Next, Purse, Quote, Step, StepError, Wording,
 };
 use semper_transfer::payment::operation::{Failure, Lock, Money, Operation, Outcome, Task};
 use semper_transfer::payment::statement::{PaymentOrder, PaymentRequest, Release, Side, instruction_hash, order_hash};
@@ -167,15 +166,14 @@ impl Module for AccountModule {
         judge(verify, claim, proof)
     }
 
-    fn describe(&self, draft: &Draft) -> Option<String> {
-        match draft.kind {
-            Kind::PaymentOrder => describe_order(&PaymentOrder::from_bytes(&draft.payload).ok()?),
-            Kind::AccountRequest => {
-                let request = AccountRequest::from_bytes(&draft.payload).ok()?;
-                // Whatever else is asked takes money in, or moves none.
-                matches!(request.action, Action::Transfer { .. } | Action::Refund { .. }).then(|| request.describe())
-            }
-            _ => None,
+    fn wording(&self, draft: &Draft) -> Wording {
+        if draft.kind != Kind::AccountRequest {
+            return Wording::Foreign;
+        }
+        match AccountRequest::from_bytes(&draft.payload) {
+            Err(_) => Wording::Foreign,
+            Ok(request) if request.action.gives_up_money() => Wording::Binding(request.describe()),
+            Ok(_) => Wording::Harmless,
         }
     }
 
@@ -184,19 +182,6 @@ impl Module for AccountModule {
         let (issuer, reference) = (purse.issuer.clone(), reference.to_owned());
         Some(Address { number, issuer, reference, amount }.to_string())
     }
-}
-
-/// An order in plain words.
-pub fn describe_order(order: &PaymentOrder) -> Option<String> {
-    (order.system.as_str() == SYSTEM).then(|| {
-        format!(
-            "Order to the bank {}\nto pay {} from your account.\nIt is for the purpose with the mark {}.\nGiven on {}.",
-            escape(&order.issuer, 0),
-            order.amount,
-            order.order,
-            order.time
-        )
-    })
 }
 
 impl AccountModule {

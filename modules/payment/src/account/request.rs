@@ -195,6 +195,23 @@ impl Action {
         }
     }
 
+    /// Whether the account ends with less than it has or is to get. Listed one by one, so that a new action has to be judged.
+    pub const fn gives_up_money(&self) -> bool {
+        match self {
+            Action::Transfer { .. } | Action::Void { .. } | Action::Refund { .. } => true,
+            Action::Open { .. }
+            | Action::Authorise { .. }
+            | Action::Capture { .. }
+            | Action::Settle { .. }
+            | Action::Revoke { .. }
+            | Action::Statement { .. }
+            | Action::Find { .. }
+            | Action::Hold { .. }
+            | Action::Booking { .. }
+            | Action::Status { .. } => false,
+        }
+    }
+
     /// What [`semper_support::crypto::Seal`] and `Open` are given as context for the key of the MACs.
     pub fn verifier_context(bank: KeySetId) -> Vec<u8> {
         [domain::PURSE.as_bytes(), bank.as_bytes()].concat()

@@ -146,7 +146,7 @@ pub enum FaultPlan {
 }
 
 impl FaultPlan {
-    /// The same fault one place later; from nothing, the first fault. `None` after the last kind.
+    /// Every kind of fault, at one place.
     fn kinds(at: usize) -> [FaultPlan; 4] {
         [
             FaultPlan::CrashBeforeCommit { at },

@@ -190,7 +190,7 @@ impl Run {
         self.step(party, &id, Event::GiveUp).await
     }
 
-    /// One step without the fault plan's help: what happens next is what the issuer does with `lose`.
+    /// Takes an operation to its first request, which is left to the caller; nothing if it ends or waits before.
     pub(super) async fn until_first_ask(&self, party: Party, id: OperationId) -> Result<Option<IssuerRequest>, String> {
         for _ in 0..STEPS_MAX {
             let (entry, _) = self.entry(party, &id).await?;

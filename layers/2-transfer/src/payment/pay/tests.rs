@@ -204,6 +204,16 @@ fn who_has_no_fitting_means_says_why() {
     assert_eq!(nothing.state.ending().unwrap().1, "no purse of yours fits this payment");
 }
 
+// Words of a stranger that reach a terminal as they are can rewrite what its user reads; words that grow can make a state unreadable.
+#[test]
+fn the_reason_of_a_refusal_is_harmless() {
+    let offered = handle(payer(&[means("ecash", "m")]), Input::Begin).unwrap();
+    let refusal = Message::Refusal("\u{1b}[2J".repeat(REFUSAL_MAX / 4)).to_bytes();
+    let ended = handle(offered.state, Input::Message(refusal)).unwrap();
+    let (_, why) = ended.state.ending().unwrap();
+    assert!(why.starts_with("the payee refuses: \\u{1b}[2J") && !why.contains(char::is_control), "{why}");
+}
+
 #[test]
 fn a_failed_operation_says_whether_money_moved() {
     let (payer, _, request) = requested(&[means("ecash", "m")], &[means("ecash", "m")]);
