@@ -10,6 +10,8 @@
 
 #[cfg(feature = "contract")]
 pub mod contract;
+#[cfg(feature = "contract")]
+pub mod intercept;
 
 use async_trait::async_trait;
 use semper_core::hash::Digest;

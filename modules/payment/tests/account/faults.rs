@@ -5,16 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
-use semper_core::hash::Digest;
-use semper_core::time::Time;
 use semper_payment::account::bank::Bank;
 use semper_payment::account::payment::Level;
 use semper_payment::account::problem::ProblemKind;
 use semper_payment::account::request::{Action, Rest};
 use semper_store::MemoryArchive;
-use semper_support::archive::{
-    Archive, Commit, CommitError, Evidence, Fact, Outgoing, OutgoingId, ReadError, SetTimer, StoredState,
-};
+use semper_support::archive::intercept::{Intercept, Intercepted};
+use semper_support::archive::{Archive, Commit, CommitError};
 
 use super::world::{World, eur, rules, takes};
 
@@ -39,7 +36,11 @@ struct Faulty {
 }
 
 #[async_trait]
-impl Archive for Faulty {
+impl Intercept for Faulty {
+    fn archive(&self) -> &dyn Archive {
+        &self.inner
+    }
+
     async fn commit(&self, commit: Commit) -> Result<(), CommitError> {
         let left = self.until.load(Ordering::SeqCst);
         if left != usize::MAX {
@@ -58,53 +59,6 @@ impl Archive for Faulty {
                 std::future::pending().await
             }
         }
-    }
-    async fn state(&self, key: &[u8]) -> Result<Option<StoredState>, ReadError> {
-        self.inner.state(key).await
-    }
-    async fn states(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Vec<StoredState>, ReadError> {
-        self.inner.states(prefix, after, limit).await
-    }
-    async fn is_consumed(&self, key: &[u8], input: &Digest) -> Result<bool, ReadError> {
-        self.inner.is_consumed(key, input).await
-    }
-    async fn outbox_due(&self, now: Time, limit: usize) -> Result<Vec<Outgoing>, ReadError> {
-        self.inner.outbox_due(now, limit).await
-    }
-    async fn outbox_postpone(&self, id: &OutgoingId, due: Time) -> Result<(), ReadError> {
-        self.inner.outbox_postpone(id, due).await
-    }
-    async fn outbox_of(&self, key: &[u8]) -> Result<Vec<Outgoing>, ReadError> {
-        self.inner.outbox_of(key).await
-    }
-    async fn timers_due(&self, now: Time, limit: usize) -> Result<Vec<SetTimer>, ReadError> {
-        self.inner.timers_due(now, limit).await
-    }
-    async fn timers_of(&self, key: &[u8]) -> Result<Vec<SetTimer>, ReadError> {
-        self.inner.timers_of(key).await
-    }
-    async fn next_due(&self) -> Result<Option<Time>, ReadError> {
-        self.inner.next_due().await
-    }
-    async fn evidence(&self, key: &[u8]) -> Result<Vec<Evidence>, ReadError> {
-        self.inner.evidence(key).await
-    }
-    async fn fact(&self, space: &str, key: &[u8]) -> Result<Option<Vec<u8>>, ReadError> {
-        self.inner.fact(space, key).await
-    }
-    async fn facts(&self, space: &str, after: Option<&[u8]>, limit: usize) -> Result<Vec<Fact>, ReadError> {
-        self.inner.facts(space, after, limit).await
-    }
-    async fn record(&self, space: &str, key: &[u8]) -> Result<Option<Vec<u8>>, ReadError> {
-        self.inner.record(space, key).await
-    }
-    async fn records(
-        &self,
-        space: &str,
-        after: Option<&[u8]>,
-        limit: usize,
-    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, ReadError> {
-        self.inner.records(space, after, limit).await
     }
 }
 
@@ -131,7 +85,8 @@ async fn persist(world: &mut World, bytes: &[u8]) -> Result<Vec<u8>, ProblemKind
 
 /// The whole life of two payments and a transfer, with one commit hit; whether one was.
 async fn life(fault: Fault, at: usize) -> bool {
-    let archive = Arc::new(Faulty { inner: MemoryArchive::new(), fault, until: AtomicUsize::new(usize::MAX) });
+    let archive =
+        Arc::new(Intercepted(Faulty { inner: MemoryArchive::new(), fault, until: AtomicUsize::new(usize::MAX) }));
     let mut world = World::with(archive.clone(), rules()).await;
     let (alice, bob) = (world.customer(1000).await, world.customer(0).await);
     let plain = world.pays(&alice, &bob, 100);
@@ -174,8 +129,11 @@ async fn a_commit_that_fails_or_that_nobody_knows_of_moves_no_money_twice() {
 // Storage that stays away: the client is told that nobody knows, and nothing has moved.
 #[tokio::test]
 async fn a_bank_without_storage_says_so() {
-    let archive =
-        Arc::new(Faulty { inner: MemoryArchive::new(), fault: Fault::Fails, until: AtomicUsize::new(usize::MAX) });
+    let archive = Arc::new(Intercepted(Faulty {
+        inner: MemoryArchive::new(),
+        fault: Fault::Fails,
+        until: AtomicUsize::new(usize::MAX),
+    }));
     let world = World::with(archive.clone(), rules()).await;
     let (alice, bob) = (world.customer(1000).await, world.customer(0).await);
     let before = world.audit().await;

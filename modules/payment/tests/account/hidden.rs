@@ -3,20 +3,16 @@
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use semper_core::cbor::{Decode, Encode};
 use semper_core::cose::{Draft, Signed, Statement};
-use semper_core::hash::Digest;
 use semper_core::party::Suite;
 use semper_core::time::Seconds;
-use semper_core::time::Time;
 use semper_crypto::{Sealer, SecretKeys, Verifier};
 use semper_payment::account::bank::operator::Direction;
 use semper_payment::account::module::AccountModule;
 use semper_payment::account::payment::Level;
 use semper_store::MemoryArchive;
-use semper_support::archive::{
-    Archive, Commit, CommitError, Evidence, Fact, Outgoing, OutgoingId, ReadError, SetTimer, StoredState,
-};
+use semper_support::archive::intercept::{Intercept, Intercepted};
+use semper_support::archive::{Archive, Commit, CommitError};
 use semper_support::crypto::Signer;
 use semper_transfer::payment::module::{Context, Event, Module, Next, Purse};
 use semper_transfer::payment::operation::{Operation, OperationId, Outcome, PurseId, Task};
@@ -32,59 +28,16 @@ struct Recording {
 }
 
 #[async_trait]
-impl Archive for Recording {
+impl Intercept for Recording {
+    fn archive(&self) -> &dyn Archive {
+        &self.inner
+    }
+
     async fn commit(&self, commit: Commit) -> Result<(), CommitError> {
         let states = commit.states.iter().flat_map(|state| [&state.key, &state.bytes]);
         let facts = commit.facts.iter().flat_map(|fact| [&fact.key, &fact.value]);
         self.written.lock().unwrap().extend(states.chain(facts).flatten());
         self.inner.commit(commit).await
-    }
-    async fn state(&self, key: &[u8]) -> Result<Option<StoredState>, ReadError> {
-        self.inner.state(key).await
-    }
-    async fn states(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Vec<StoredState>, ReadError> {
-        self.inner.states(prefix, after, limit).await
-    }
-    async fn is_consumed(&self, key: &[u8], input: &Digest) -> Result<bool, ReadError> {
-        self.inner.is_consumed(key, input).await
-    }
-    async fn outbox_due(&self, now: Time, limit: usize) -> Result<Vec<Outgoing>, ReadError> {
-        self.inner.outbox_due(now, limit).await
-    }
-    async fn outbox_postpone(&self, id: &OutgoingId, due: Time) -> Result<(), ReadError> {
-        self.inner.outbox_postpone(id, due).await
-    }
-    async fn outbox_of(&self, key: &[u8]) -> Result<Vec<Outgoing>, ReadError> {
-        self.inner.outbox_of(key).await
-    }
-    async fn timers_due(&self, now: Time, limit: usize) -> Result<Vec<SetTimer>, ReadError> {
-        self.inner.timers_due(now, limit).await
-    }
-    async fn timers_of(&self, key: &[u8]) -> Result<Vec<SetTimer>, ReadError> {
-        self.inner.timers_of(key).await
-    }
-    async fn next_due(&self) -> Result<Option<Time>, ReadError> {
-        self.inner.next_due().await
-    }
-    async fn evidence(&self, key: &[u8]) -> Result<Vec<Evidence>, ReadError> {
-        self.inner.evidence(key).await
-    }
-    async fn fact(&self, space: &str, key: &[u8]) -> Result<Option<Vec<u8>>, ReadError> {
-        self.inner.fact(space, key).await
-    }
-    async fn facts(&self, space: &str, after: Option<&[u8]>, limit: usize) -> Result<Vec<Fact>, ReadError> {
-        self.inner.facts(space, after, limit).await
-    }
-    async fn record(&self, space: &str, key: &[u8]) -> Result<Option<Vec<u8>>, ReadError> {
-        self.inner.record(space, key).await
-    }
-    async fn records(
-        &self,
-        space: &str,
-        after: Option<&[u8]>,
-        limit: usize,
-    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, ReadError> {
-        self.inner.records(space, after, limit).await
     }
 }
 
@@ -179,7 +132,7 @@ struct Seen {
 }
 
 async fn payment(level: Level) -> Seen {
-    let archive = Arc::new(Recording { inner: MemoryArchive::new(), written: Mutex::default() });
+    let archive = Arc::new(Intercepted(Recording { inner: MemoryArchive::new(), written: Mutex::default() }));
     let world = World::with(archive.clone(), rules()).await;
     let (mut payer, mut payee) = (Client::new(1, level), Client::new(2, level));
     payer.run(&world, Task::Refresh).await;
@@ -276,27 +229,4 @@ async fn two_tokens_of_one_payer_share_nothing() {
 
 fn contains_8(bytes: &[u8], part: &[u8]) -> bool {
     bytes.windows(8).any(|window| window == part)
-}
-
-// What is shown to the user names the payee's bank, the amount and the date; and nothing of it can be mistaken.
-#[test]
-fn an_order_is_put_into_words() {
-    let module = AccountModule::new([1; 32], Arc::new(Sealer), Level::Two);
-    let order = semper_transfer::payment::statement::PaymentOrder {
-        order: super::world::digest(1),
-        amount: eur(1250),
-        system: module.system(),
-        issuer: ISSUER.to_owned(),
-        instruction: super::world::digest(2),
-        time: Time::from_unix(super::world::START),
-    };
-    let keys = SecretKeys::generate(Suite::Ed25519).unwrap();
-    let draft = order.draft(keys.key_set().suite(), keys.key_set().id());
-    let text = module.describe(&draft).unwrap();
-    for part in ["12.50 EUR", ISSUER, "2027"] {
-        assert!(text.contains(part), "{part} is missing in: {text}");
-    }
-    let other = Draft { kind: semper_core::cose::Kind::Promise, ..draft };
-    assert_eq!(module.describe(&other), None);
-    assert!(semper_transfer::payment::statement::PaymentOrder::from_bytes(&order.to_bytes()).is_ok());
 }

@@ -2,20 +2,24 @@
 
 use semper_core::amount::{Amount, Currency};
 use semper_core::cbor::Encode;
-use semper_core::cose::Kind;
+use semper_core::cose::{Draft, Kind};
 use semper_core::party::Suite;
 use semper_core::time::Seconds;
-use semper_crypto::SecretKeys;
+use semper_crypto::{Sealer, SecretKeys};
 use semper_payment::account::answer::{AccountStatement, What};
 use semper_payment::account::bank::Opening;
 use semper_payment::account::bank::operator::{Access, Direction};
+use semper_payment::account::module::AccountModule;
 use semper_payment::account::number::AccountNumber;
+use semper_payment::account::payment::Level;
 use semper_payment::account::problem::ProblemKind;
 use semper_payment::account::request::{AccountRequest, Action, LINES_MAX};
 use semper_support::crypto::Signer;
+use semper_transfer::payment::Module as _;
+use semper_transfer::payment::module::Wording;
 use std::sync::Arc;
 
-use super::world::{Customer, ISSUER, OneCertificate, World, eur, sign};
+use super::world::{Customer, ISSUER, OneCertificate, World, digest, eur, sign};
 
 fn transfer(to: AccountNumber, minor: u64, reference: &str) -> Action {
     Action::Transfer { amount: eur(minor), to, reference: reference.to_owned(), fee_most: eur(1_000_000) }
@@ -227,12 +231,7 @@ async fn what_is_not_the_owners_request_for_this_bank_is_not_heard() {
     }
     // A statement of another kind with the same payload is no request.
     let keys = alice.keys.key_set();
-    let draft = semper_core::cose::Draft {
-        kind: Kind::Release,
-        suite: keys.suite(),
-        signer: keys.id(),
-        payload: good.to_bytes(),
-    };
+    let draft = Draft { kind: Kind::Release, suite: keys.suite(), signer: keys.id(), payload: good.to_bytes() };
     let other = alice.keys.sign(draft).unwrap();
     assert_eq!(world.bank.request(other.bytes()).await.unwrap_err().kind, ProblemKind::NotOwner);
     assert_eq!(world.audit().await, before);
@@ -348,6 +347,20 @@ async fn a_request_says_what_it_does_in_plain_words() {
     for part in [ISSUER, "12.50 EUR", "0000 0000 0000 17", "\"rent\"", "at most"] {
         assert!(text.contains(part), "{part} is missing in: {text}");
     }
+    // The holder of the keys asks its user about what gives up money, and about nothing else; what it cannot read it does not sign.
+    let module = AccountModule::new([1; 32], Arc::new(Sealer), Level::Two);
+    let wording = |action| {
+        let request = world.request(&alice.keys, Some(alice.number), action);
+        let (kind, suite, signer) = (request.kind(), request.suite(), request.signer());
+        module.wording(&Draft { kind, suite, signer, payload: request.payload().to_vec() })
+    };
+    let binding = wording(transfer(AccountNumber::from_body(17), 1250, "rent"));
+    assert!(matches!(binding, Wording::Binding(text) if text.contains("12.50 EUR")));
+    assert!(matches!(wording(Action::Void { hold: digest(1) }), Wording::Binding(_)));
+    assert_eq!(wording(Action::Statement { from: 0, most: 1 }), Wording::Harmless);
+    let garbage =
+        Draft { kind: Kind::AccountRequest, payload: vec![0xff], suite: request.suite(), signer: request.signer() };
+    assert_eq!(module.wording(&garbage), Wording::Foreign);
     // Text that turns itself around is no reference at all.
     let turned = world.request(&alice.keys, Some(alice.number), transfer(alice.number, 1250, "rent\u{202e}"));
     assert_eq!(world.bank.request(turned.bytes()).await.unwrap_err().kind, ProblemKind::Malformed);

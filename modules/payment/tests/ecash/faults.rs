@@ -8,14 +8,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use cashu::MintRequest;
-use semper_core::hash::Digest;
-use semper_core::time::Time;
 use semper_payment::ecash::keyset::Unit;
 use semper_payment::ecash::mint::{Answer, Refusal};
 use semper_store::MemoryArchive;
-use semper_support::archive::{
-    Archive, Commit, CommitError, Evidence, Fact, Outgoing, OutgoingId, ReadError, SetTimer, StoredState,
-};
+use semper_support::archive::intercept::{Intercept, Intercepted};
+use semper_support::archive::{Archive, Commit, CommitError};
 
 use crate::payments::{invoice, quote};
 use crate::support::{METHOD, Wanted, World, melt_request, quote_request, state_of, swap_all, total};
@@ -38,9 +35,9 @@ struct Faulty {
 }
 
 impl Faulty {
-    fn new(fault: Fault, count: usize) -> Arc<Self> {
+    fn new(fault: Fault, count: usize) -> Arc<Intercepted<Self>> {
         let first = AtomicUsize::new(usize::MAX);
-        Arc::new(Self { inner: MemoryArchive::new(), fault, first, count, commits: AtomicUsize::new(0) })
+        Arc::new(Intercepted(Self { inner: MemoryArchive::new(), fault, first, count, commits: AtomicUsize::new(0) }))
     }
 
     /// From now on the `nth` commit goes wrong.
@@ -55,7 +52,11 @@ impl Faulty {
 }
 
 #[async_trait]
-impl Archive for Faulty {
+impl Intercept for Faulty {
+    fn archive(&self) -> &dyn Archive {
+        &self.inner
+    }
+
     async fn commit(&self, commit: Commit) -> Result<(), CommitError> {
         let number = self.commits.fetch_add(1, Ordering::SeqCst);
         let first = self.first.load(Ordering::SeqCst);
@@ -71,67 +72,6 @@ impl Archive for Faulty {
                 Err(CommitError::Unknown("lost".to_owned()))
             }
         }
-    }
-
-    async fn state(&self, key: &[u8]) -> Result<Option<StoredState>, ReadError> {
-        self.inner.state(key).await
-    }
-
-    async fn states(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Vec<StoredState>, ReadError> {
-        self.inner.states(prefix, after, limit).await
-    }
-
-    async fn is_consumed(&self, key: &[u8], input: &Digest) -> Result<bool, ReadError> {
-        self.inner.is_consumed(key, input).await
-    }
-
-    async fn outbox_due(&self, now: Time, limit: usize) -> Result<Vec<Outgoing>, ReadError> {
-        self.inner.outbox_due(now, limit).await
-    }
-
-    async fn outbox_postpone(&self, id: &OutgoingId, due: Time) -> Result<(), ReadError> {
-        self.inner.outbox_postpone(id, due).await
-    }
-
-    async fn outbox_of(&self, key: &[u8]) -> Result<Vec<Outgoing>, ReadError> {
-        self.inner.outbox_of(key).await
-    }
-
-    async fn timers_due(&self, now: Time, limit: usize) -> Result<Vec<SetTimer>, ReadError> {
-        self.inner.timers_due(now, limit).await
-    }
-
-    async fn timers_of(&self, key: &[u8]) -> Result<Vec<SetTimer>, ReadError> {
-        self.inner.timers_of(key).await
-    }
-
-    async fn next_due(&self) -> Result<Option<Time>, ReadError> {
-        self.inner.next_due().await
-    }
-
-    async fn evidence(&self, key: &[u8]) -> Result<Vec<Evidence>, ReadError> {
-        self.inner.evidence(key).await
-    }
-
-    async fn fact(&self, space: &str, key: &[u8]) -> Result<Option<Vec<u8>>, ReadError> {
-        self.inner.fact(space, key).await
-    }
-
-    async fn facts(&self, space: &str, after: Option<&[u8]>, limit: usize) -> Result<Vec<Fact>, ReadError> {
-        self.inner.facts(space, after, limit).await
-    }
-
-    async fn record(&self, space: &str, key: &[u8]) -> Result<Option<Vec<u8>>, ReadError> {
-        self.inner.record(space, key).await
-    }
-
-    async fn records(
-        &self,
-        space: &str,
-        after: Option<&[u8]>,
-        limit: usize,
-    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, ReadError> {
-        self.inner.records(space, after, limit).await
     }
 }
 
