@@ -4,6 +4,7 @@
 //! - [`HttpPost`]: seals, sends, checks the receipt.
 //! - [`Relay`] and [`RelayInbox`]: a mailbox for a party that has no address, and the party's side of it.
 //! - [`Server`]: a router on a socket, plain or TLS.
+//! - [`Throttle`]: how often an address may ask, for any router.
 //! - [`backoff`]: how long to wait before trying again.
 //!
 //! Nothing here decides what a message means, and nothing here reads a clock or draws a random number of its own: both are handed
@@ -25,6 +26,7 @@ mod inbox;
 mod intake;
 mod post;
 mod problem;
+mod rate;
 mod relay;
 mod reply;
 mod server;
@@ -33,9 +35,10 @@ mod service;
 pub use client::ClientOptions;
 pub use envelope::{ANSWER_TYPE, SEALED_TYPE};
 pub use inbox::{InboxIdentity, inbox};
-pub use intake::{Limits, Rate};
+pub use intake::Limits;
 pub use post::HttpPost;
 pub use problem::{PROBLEM_TYPE, ProblemKind};
+pub use rate::{Rate, Rates, Scope, Throttle, TooMany};
 pub use relay::{
     Admission, MAIL_TYPE, MAILBOX_REQUEST_TYPE, MailboxRequest, Polled, Quota, Relay, RelayInbox, SignedRequest,
     mailbox_url,
