@@ -11,6 +11,7 @@
 use std::fs;
 use std::io::Write as _;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -89,6 +90,9 @@ pub struct MintConfig {
     /// What spending a coin costs, in thousandths of a minor unit.
     #[serde(default)]
     pub fee_ppk: u64,
+    /// How often clients may ask.
+    #[serde(default)]
+    pub rates: RatesConfig,
 }
 
 impl MintConfig {
@@ -99,7 +103,7 @@ impl MintConfig {
 
 impl Default for MintConfig {
     fn default() -> Self {
-        Self { bank: None, currency: Self::euro(), test_money: false, fee_ppk: 0 }
+        Self { bank: None, currency: Self::euro(), test_money: false, fee_ppk: 0, rates: RatesConfig::default() }
     }
 }
 
@@ -119,6 +123,32 @@ pub struct BankConfig {
     /// The currencies of its accounts.
     #[serde(default)]
     pub currencies: Vec<String>,
+    /// How often clients may ask.
+    #[serde(default)]
+    pub rates: RatesConfig,
+}
+
+/// How often clients may ask a mint or a bank, in tokens: reading costs 1, what may move money or asks a bank 2, a new quote 20. A client is an
+/// IPv4 address or the /64 of an IPv6 address. Behind a reverse proxy all clients have one address: give one the rate of all. What is not
+/// said is as the role has it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RatesConfig {
+    /// Tokens that one client can spend at once; at least 20.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub burst: Option<NonZeroU32>,
+    /// Tokens that one client gets back in a second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_second: Option<NonZeroU32>,
+    /// Tokens that all clients together can spend at once; at least 20.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub burst_of_all: Option<NonZeroU32>,
+    /// Tokens that all clients together get back in a second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_second_of_all: Option<NonZeroU32>,
+    /// Most clients that are told apart; the rest are as one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clients_max: Option<usize>,
 }
 
 /// TLS for the inbox: files in PEM.

@@ -25,6 +25,7 @@ use cashu::{BlindedMessage, KeySet, MintRequest, Proof, PublicKey, SecretKey, Sw
 use semper_core::domain;
 use semper_core::hash::Digest;
 use semper_core::time::Time;
+use semper_payment::admit::everybody;
 use semper_payment::ecash::crypto::AmountKey;
 use semper_payment::ecash::mint::{Clock, Mint, Settings, TestBackend, routes};
 use semper_store::SqliteArchive;
@@ -70,7 +71,8 @@ fn serve(stored: usize) {
         println!("{}", listener.local_addr().unwrap());
         let listener = listener.tap_io(|stream| stream.set_nodelay(true).unwrap());
         let end = tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new()));
-        let server = axum::serve(listener, routes(mint)).with_graceful_shutdown(async { drop(end.await) });
+        let server =
+            axum::serve(listener, routes(mint, &everybody())).with_graceful_shutdown(async { drop(end.await) });
         server.await.unwrap();
     });
 }

@@ -19,6 +19,21 @@ use crate::policy::Policy;
 use crate::roles::mint::{AuditView, RotateOrder};
 use crate::roles::{bank, ca};
 
+/// What the operator of a mint or bank can say in `semper.toml` about those who ask too often.
+const RATES: &str = "\
+How often clients may ask a mint or bank stands in [mint.rates] or [bank.rates] of semper.toml, in tokens: reading costs 1, what moves money or
+asks a bank 2, a new quote 20. A client is an IPv4 address, or the /64 of an IPv6 address; to a bank a mint is one client, and behind a reverse
+proxy all are one. What is not said:
+
+                       mint    bank
+  burst                 400    5000    what one client can spend at once
+  per_second             20     500    what it gets back
+  burst_of_all         4000   10000    the same for all clients together
+  per_second_of_all     400    1000
+  clients_max         10000   10000    how many clients are told apart
+
+Who asks too often gets status 429 with Retry-After, and is counted in /metrics under \"too-many\".";
+
 /// Run a party's node until it is stopped.
 #[derive(Debug, Args)]
 pub(super) struct Up {
@@ -32,6 +47,7 @@ pub(super) struct Up {
 
 /// Run a third party until it is stopped.
 #[derive(Debug, Args)]
+#[command(after_help = RATES)]
 pub(super) struct Serve {
     /// The role, which must be the one that the directory was made for; or several with commas between them, each with a directory of its
     /// name inside the data directory

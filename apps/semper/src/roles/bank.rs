@@ -23,6 +23,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::home::{BankConfig, Config};
 use crate::node::now;
+use crate::roles::admit::{Usual, throttle};
+
+/// How often clients may ask. A mint is one client, whatever number of wallets it serves: if all of those together ask as often as the mint lets
+/// them, and each time the mint has to ask its bank, the bank still answers.
+const USUAL: Usual = Usual { client: (5000, 500), all: (10_000, 1000) };
 
 /// A bank that is ready to run.
 pub struct Opened {
@@ -115,7 +120,8 @@ pub async fn open(config: &Config, archive: Arc<dyn Archive>, keys: SecretKeys, 
         .route("/bank/by-hand", post(by_hand))
         .route("/bank/freeze", post(freeze))
         .with_state(bank.clone());
-    Ok(Opened { public: http::routes(bank.clone()), control, bank })
+    let public = http::routes(bank.clone(), &throttle(&settings.rates, &USUAL)?);
+    Ok(Opened { public, control, bank })
 }
 
 fn opening(settings: &BankConfig) -> Result<Opening> {

@@ -13,7 +13,7 @@ use semper_core::amount::Currency;
 use semper_crypto::{Sealer, SecretKeys, Verifier};
 use semper_payment::account::funding::{Call, Called, Till, TillParts};
 use semper_payment::ecash::keyset::Unit;
-use semper_payment::ecash::mint::backend::{Backend, BackendError, Estimate, Invoice, Order, Outcome};
+use semper_payment::ecash::mint::backend::{Backend, BackendError, Closing, Estimate, Invoice, Order, Outcome};
 use semper_payment::ecash::mint::{Mint, Settings, TestBackend, routes};
 use semper_support::archive::Archive;
 use semper_transfer::payment::module::IssuerRequest;
@@ -23,6 +23,10 @@ use zeroize::Zeroizing;
 
 use crate::home::Config;
 use crate::node::{Issuers, now};
+use crate::roles::admit::{Usual, throttle};
+
+/// How often clients may ask.
+const USUAL: Usual = Usual { client: (400, 20), all: (4000, 400) };
 
 /// A mint that is ready to run.
 pub struct Opened {
@@ -87,7 +91,6 @@ pub async fn open(
             verify: Arc::new(Verifier),
             clock: Arc::new(now),
             call: call(Arc::new(issuers)),
-            archive: archive.clone(),
         };
         backends.push(Arc::new(BankBackend::new(parts)?));
     }
@@ -105,11 +108,12 @@ pub async fn open(
         input_fee_ppk: mint.fee_ppk,
         ..Settings::default()
     };
+    let admit = throttle(&mint.rates, &USUAL)?;
     let seed = Zeroizing::new(seed.to_vec());
     let mint = Mint::open(settings, archive, Arc::new(now), seed, backends).await.context("the mint does not open")?;
     let control =
         Router::new().route("/mint/audit", get(audit)).route("/mint/rotations", post(rotate)).with_state(mint.clone());
-    Ok(Opened { public: routes(mint.clone()), control, mint })
+    Ok(Opened { public: routes(mint.clone(), &admit), control, mint })
 }
 
 fn call(issuers: Arc<ServiceClient>) -> Call {
@@ -161,8 +165,12 @@ impl Backend for BankBackend {
         self.till().await?.invoice(quote, amount, unit).await
     }
 
-    async fn paid(&self, quote: &str) -> Result<bool, BackendError> {
-        self.till().await?.paid(quote).await
+    async fn paid(&self, quote: &str, amount: u64) -> Result<bool, BackendError> {
+        self.till().await?.paid(quote, amount).await
+    }
+
+    async fn close(&self, quote: &str) -> Result<Closing, BackendError> {
+        self.till().await?.close(quote).await
     }
 
     async fn quote_payment(&self, request: &str, unit: Unit) -> Result<Estimate, BackendError> {

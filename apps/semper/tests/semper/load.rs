@@ -58,7 +58,9 @@ fn a_mint_killed_under_load_loses_and_doubles_nothing() {
     let world = World::new();
     world.init("mint", &["--role", "mint"]);
     world.configure("mint", |config| {
-        config["mint"].as_table_mut().unwrap().insert("test_money".to_owned(), true.into());
+        let mint = config["mint"].as_table_mut().unwrap();
+        mint.insert("test_money".to_owned(), true.into());
+        mint.insert("rates".to_owned(), unbounded().into());
     });
     let mut mint = world.serve("mint");
     let mut purses: Vec<Purse> = (0..CLIENTS).map(|_| Purse::new(&world.url("mint"), &mut random)).collect();
@@ -84,7 +86,9 @@ fn a_bank_killed_under_load_loses_and_doubles_nothing() {
     let world = World::new();
     world.init("bank", &["--role", "bank"]);
     world.configure("bank", |config| {
-        config["bank"].as_table_mut().unwrap().insert("anyone".to_owned(), true.into());
+        let bank = config["bank"].as_table_mut().unwrap();
+        bank.insert("anyone".to_owned(), true.into());
+        bank.insert("rates".to_owned(), unbounded().into());
     });
     let mut bank = world.serve("bank");
     let mut customers: Vec<Customer> = (0..CLIENTS).map(|_| Customer::new(&world.url("bank"), &mut random)).collect();
@@ -671,4 +675,10 @@ fn audit_bank(world: &World, customers: &mut [Customer]) {
     let audit = world.json("bank", &["bank", "audit", "--json"]);
     assert_eq!(audit["faults"], json!([]), "{audit:#}");
     assert_eq!(audit["owed"], json!([["EUR", CREDIT * i64::try_from(CLIENTS).unwrap()]]), "{audit:#}");
+}
+
+/// All clients have one address here: rates that they do not meet.
+fn unbounded() -> toml::Table {
+    let keys = ["burst", "per_second", "burst_of_all", "per_second_of_all"];
+    keys.into_iter().map(|key| (key.to_owned(), 1_000_000_000.into())).collect()
 }

@@ -1,6 +1,8 @@
 //! Money between real processes: a bank, a mint, payers and payees, some of which are killed on the way. What could go wrong: money
 //! is lost or doubled by a crash, a payment ends differently on its two sides, a user pays without being asked.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -23,6 +25,19 @@ struct Town {
     mint: Option<Process>,
     alice: Option<Process>,
     bob: Option<Process>,
+}
+
+/// One HTTP request over a socket: the head and the body of the answer.
+fn ask(address: &str, path: &str, body: Option<&str>) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    let head = format!("HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
+    match body {
+        None => write!(stream, "GET {path} {head}\r\n").unwrap(),
+        Some(body) => write!(stream, "POST {path} {head}Content-Length: {}\r\n\r\n{body}", body.len()).unwrap(),
+    }
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
 }
 
 impl Town {
@@ -421,4 +436,37 @@ fn a_payee_that_never_answers_is_not_paid() {
     town.bob = Some(town.world.up("bob"));
     let settled = until(|| (town.has("alice") == "100.00 EUR").then_some(()));
     assert!(settled.is_some() && town.has("bob") == "0.00 EUR");
+}
+
+// A mint that allows little: strangers are turned away, and a wallet that is turned away comes again and loses nothing.
+#[test]
+fn a_mint_that_allows_little_turns_strangers_away_and_wallets_come_again() {
+    let mut town = Town::with_mint();
+    drop(town.mint.take());
+    town.world.configure("mint", |config| {
+        let rates = toml::toml! {
+            burst = 20
+            per_second = 2
+        };
+        config["mint"].as_table_mut().unwrap().insert("rates".to_owned(), rates.into());
+    });
+    town.mint = Some(town.world.serve("mint"));
+    let mint = town.world.listen("mint");
+    let quote = r#"{"amount": 8, "unit": "eur"}"#;
+    let answers: Vec<String> = (0..3).map(|_| ask(&mint, "/v1/mint/quote/account", Some(quote))).collect();
+    assert!(answers[0].starts_with("HTTP/1.1 200"), "{}", answers[0]);
+    for answer in &answers[1..] {
+        let head = answer.to_ascii_lowercase();
+        assert!(head.starts_with("http/1.1 429") && head.contains("\r\nretry-after: "), "{answer}");
+        assert!(answer.contains("urn:semper:problem:mint:too-many"), "{answer}");
+    }
+    // All parties and the stranger have one address. The bucket is empty when the payment begins.
+    let deal = town.pay("10.00 EUR");
+    assert_eq!(town.world.ending("alice", &deal), "success");
+    assert!(until(|| (town.coins("bob") == "10.00 EUR").then_some(())).is_some());
+    town.audit_all();
+    let counted =
+        until(|| Some(ask(&mint, "/metrics", None)).filter(|answer| answer.starts_with("HTTP/1.1 200"))).unwrap();
+    assert!(counted.contains("operation=\"mint-quote\",outcome=\"too-many\"} 2"), "{counted}");
+    assert!(counted.contains("operation=\"swap\",outcome=\"granted\"}"), "{counted}");
 }

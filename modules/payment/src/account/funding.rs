@@ -5,10 +5,6 @@
 //!
 //! [`Till`] implements the mint's [`Backend`]: method `account`, whose requests are addresses with a reference and an amount.
 //!
-//! ```text
-//! fact till-invoice    quote → amount
-//! ```
-//!
 //! Source: `spec/account.md` §6.
 
 use std::future::Future;
@@ -17,13 +13,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use semper_core::amount::{Amount, Currency};
-use semper_core::cbor::{Decode, Encode};
 use semper_core::cose::Statement;
 use semper_core::domain;
 use semper_core::hash::Digest;
 use semper_core::signature::{Verified, Verify};
 use semper_core::time::Seconds;
-use semper_support::archive::{Archive, Commit, CommitError, Fact};
 use semper_support::crypto::{Seal, Signer};
 use semper_transfer::payment::module::{IssuerReply, IssuerRequest, Purse};
 use semper_transfer::payment::operation::{Failure, PurseId};
@@ -36,14 +30,14 @@ use super::number::{AccountNumber, Address, is_reference};
 use super::problem::{Fate, Refusal};
 use super::request::{AccountRequest, Action, LINES_MAX, RequestId};
 use crate::ecash::keyset::Unit;
-use crate::ecash::mint::backend::{Backend, BackendError, Estimate, Invoice, Order, Outcome};
+use crate::ecash::mint::backend::{Backend, BackendError, Closing, Estimate, Invoice, Order, Outcome};
 
 /// How long the bank takes a request. An order that is asked again later is found by its id.
 const REQUEST_LIFETIME: Seconds = Seconds(86_400);
 /// How long a payer has, by an invoice.
-const INVOICE_LIFETIME: u64 = 7 * 86_400;
-/// Fact space of what was asked for.
-const INVOICES: &str = "till-invoice";
+const INVOICE_LIFETIME: u64 = 86_400;
+/// How long after that a transfer is still waited for: a bank does not refuse one whose reference is old.
+const INVOICE_LATE: u64 = 86_400;
 /// Pages of lines with one reference that are looked at: 10,000 lines.
 const PAGES_MAX: usize = 100;
 
@@ -73,8 +67,6 @@ pub struct TillParts {
     pub clock: Clock,
     /// Asks the bank.
     pub call: Call,
-    /// Remembers what was asked for.
-    pub archive: Arc<dyn Archive>,
 }
 
 /// An account that is opened.
@@ -306,24 +298,6 @@ impl Till {
         }
         Ok(address)
     }
-
-    /// Stores what was asked for under a quote, once.
-    async fn remember(&self, quote: &str, amount: Amount) -> Result<(), BackendError> {
-        let fact = Fact { space: INVOICES.to_owned(), key: quote.as_bytes().to_vec(), value: amount.to_bytes() };
-        let commit = Commit { facts: vec![fact.clone()], ..Commit::default() };
-        match self.parts.archive.commit(commit).await {
-            Ok(()) => Ok(()),
-            Err(CommitError::Taken { stands }) if stands == fact => Ok(()),
-            Err(CommitError::Taken { .. }) => Err(BackendError::Refused("the quote is for another amount".to_owned())),
-            Err(error) => Err(BackendError::Unavailable(error.to_string())),
-        }
-    }
-
-    async fn asked(&self, quote: &str) -> Result<Option<Amount>, BackendError> {
-        let unavailable = |error: &dyn std::fmt::Display| BackendError::Unavailable(error.to_string());
-        let bytes = self.parts.archive.fact(INVOICES, quote.as_bytes()).await.map_err(|e| unavailable(&e))?;
-        bytes.map(|bytes| Amount::from_bytes(&bytes).map_err(|e| unavailable(&e))).transpose()
-    }
 }
 
 impl From<TillError> for BackendError {
@@ -354,14 +328,16 @@ impl Backend for Till {
         if amount.minor() == 0 {
             return Err(BackendError::Amountless);
         }
-        self.remember(quote, amount).await?;
         let request = self.address(quote, Some(amount)).to_string();
-        Ok(Invoice { request, lifetime: INVOICE_LIFETIME })
+        Ok(Invoice { request, lifetime: INVOICE_LIFETIME, late: INVOICE_LATE })
     }
 
-    async fn paid(&self, quote: &str) -> Result<bool, BackendError> {
-        let Some(amount) = self.asked(quote).await? else { return Ok(false) };
-        Ok(self.arrived(quote).await? >= amount.minor())
+    async fn paid(&self, quote: &str, amount: u64) -> Result<bool, BackendError> {
+        Ok(self.arrived(quote).await? >= amount)
+    }
+
+    async fn close(&self, quote: &str) -> Result<Closing, BackendError> {
+        Ok(if self.arrived(quote).await? == 0 { Closing::Closed } else { Closing::Paid })
     }
 
     async fn quote_payment(&self, request: &str, unit: Unit) -> Result<Estimate, BackendError> {

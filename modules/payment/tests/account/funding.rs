@@ -9,8 +9,7 @@ use semper_payment::account::funding::{Paid, Till, TillError, TillParts};
 use semper_payment::account::number::Address;
 use semper_payment::account::request::Action;
 use semper_payment::ecash::keyset::Unit;
-use semper_payment::ecash::mint::backend::{Backend, BackendError, Order, Outcome};
-use semper_store::MemoryArchive;
+use semper_payment::ecash::mint::backend::{Backend, BackendError, Closing, Order, Outcome};
 use semper_transfer::payment::module::IssuerReply;
 
 use super::kit::call;
@@ -25,7 +24,7 @@ enum Way {
     Busy,
 }
 
-fn parts(world: &Arc<World>, keys: &Arc<SecretKeys>, archive: &Arc<MemoryArchive>, way: Way) -> TillParts {
+fn parts(world: &Arc<World>, keys: &Arc<SecretKeys>, way: Way) -> TillParts {
     let bank = world.clone();
     TillParts {
         issuer: ISSUER.to_owned(),
@@ -48,14 +47,12 @@ fn parts(world: &Arc<World>, keys: &Arc<SecretKeys>, archive: &Arc<MemoryArchive
                 }
             })
         }),
-        archive: archive.clone(),
     }
 }
 
 struct Scene {
     world: Arc<World>,
     keys: Arc<SecretKeys>,
-    archive: Arc<MemoryArchive>,
     till: Till,
     alice: Customer,
 }
@@ -63,13 +60,12 @@ struct Scene {
 async fn scene(minor: u64) -> Scene {
     let world = Arc::new(World::with_fees().await);
     let keys = Arc::new(SecretKeys::generate(Suite::Ed25519).unwrap());
-    let archive = Arc::new(MemoryArchive::new());
-    let till = Till::open(parts(&world, &keys, &archive, Way::Good)).await.unwrap();
+    let till = Till::open(parts(&world, &keys, Way::Good)).await.unwrap();
     let alice = world.customer(1000).await;
     if minor > 0 {
         world.bank.by_hand(world.id(), Direction::In, till.number(), eur(minor), "").await.unwrap();
     }
-    Scene { world, keys, archive, till, alice }
+    Scene { world, keys, till, alice }
 }
 
 impl Scene {
@@ -80,7 +76,7 @@ impl Scene {
     }
 
     async fn again(&self, way: Way) -> Result<Till, TillError> {
-        Till::open(parts(&self.world, &self.keys, &self.archive, way)).await
+        Till::open(parts(&self.world, &self.keys, way)).await
     }
 }
 
@@ -91,23 +87,25 @@ async fn a_quote_is_paid_when_its_money_has_come() {
     assert_eq!((till.method(), till.units()), ("account", [Unit::Eur].as_slice()));
     let invoice = till.invoice("quote-1", 300, Unit::Eur).await.unwrap();
     assert_eq!(till.invoice("quote-1", 300, Unit::Eur).await.unwrap(), invoice);
-    assert!(matches!(till.invoice("quote-1", 301, Unit::Eur).await, Err(BackendError::Refused(_))));
     assert!(matches!(till.invoice("quote-2", 300, Unit::Usd).await, Err(BackendError::Refused(_))));
     let other = till.invoice("quote-2", 100, Unit::Eur).await.unwrap();
     assert_eq!(Address::parse(&invoice.request).unwrap().amount, Some(eur(300)));
-    assert!(!till.paid("quote-1").await.unwrap());
+    assert!(!till.paid("quote-1", 300).await.unwrap());
     // Too little, in parts, then enough; another quote's money does not count.
     scene.sends(&invoice.request, 299).await;
     scene.sends(&other.request, 100).await;
-    assert!(!till.paid("quote-1").await.unwrap());
+    assert!(!till.paid("quote-1", 300).await.unwrap());
     scene.sends(&invoice.request, 1).await;
-    assert!(till.paid("quote-1").await.unwrap());
-    assert!(till.paid("quote-2").await.unwrap());
-    assert!(!till.paid("quote-3").await.unwrap());
-    // A mint that starts again finds account and invoices.
+    assert!(till.paid("quote-1", 300).await.unwrap());
+    assert!(till.paid("quote-2", 100).await.unwrap());
+    assert!(!till.paid("quote-3", 1).await.unwrap());
+    // Money that has come, enough or not, keeps a quote from being forgotten.
+    assert_eq!(till.close("quote-3").await.unwrap(), Closing::Closed);
+    assert_eq!(till.close("quote-1").await.unwrap(), Closing::Paid);
+    // A mint that starts again finds account and money.
     let again = scene.again(Way::Good).await.unwrap();
     assert_eq!(again.number(), till.number());
-    assert!(again.paid("quote-1").await.unwrap());
+    assert!(again.paid("quote-1", 300).await.unwrap());
 }
 
 #[tokio::test]

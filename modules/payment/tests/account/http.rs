@@ -1,23 +1,33 @@
 //! The bank over HTTP on loopback, and its description in OpenAPI.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
+use reqwest::header::HeaderValue;
 use semper_core::cbor::Decode;
 use semper_core::cose::Signed;
 use semper_core::signature::verify;
 use semper_crypto::Verifier;
 use semper_payment::account::answer::{BankTerms, Booking};
 use semper_payment::account::bank::http::{PATHS, routes};
-use semper_payment::account::problem::{ProblemKind, Refusal};
+use semper_payment::account::problem::{Fate, ProblemKind, Refusal};
 use semper_payment::account::request::{Action, REQUEST_MAX};
+use semper_payment::admit::{Admit, Cost, everybody};
 
 use super::world::{World, eur, takes};
 
 /// The bank's address on loopback.
 pub(crate) async fn serve(world: &World) -> String {
+    serve_those(world, &everybody()).await
+}
+
+/// The bank, for those who are let in.
+async fn serve_those(world: &World, admit: &Admit) -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let app = routes(world.bank.clone());
+    let app = routes(world.bank.clone(), admit);
     tokio::spawn(async move { axum::serve(listener, app).await });
     format!("http://{address}")
 }
@@ -84,6 +94,33 @@ async fn refusals_are_problem_documents() {
     assert_eq!(nowhere.status(), 404);
     let method = client().get(format!("{base}/v1/requests")).send().await.unwrap();
     assert_eq!(method.status(), 405);
+}
+
+// A stranger who asks too often is stopped before the bank reads what it sent, and knows when to come again; the request is not decided.
+#[tokio::test]
+async fn whoever_asks_too_often_is_told_when_to_come_again() {
+    let world = World::new().await;
+    let (alice, bob) = (world.customer(10).await, world.customer(0).await);
+    let closed = Arc::new(AtomicBool::new(true));
+    let gate = closed.clone();
+    let admit: Admit = Arc::new(move |_, cost| match cost {
+        Cost::Write if gate.load(Ordering::SeqCst) => Err(Duration::from_millis(6500)),
+        _ => Ok(()),
+    });
+    let base = serve_those(&world, &admit).await;
+    let action = Action::Transfer { amount: eur(7), to: bob.number, reference: String::new(), fee_most: eur(0) };
+    let request = world.request(&alice.keys, Some(alice.number), action).bytes().to_vec();
+    let sent = client().post(format!("{base}/v1/requests")).header("content-type", "application/cose");
+    let response = sent.body(request.clone()).send().await.unwrap();
+    assert_eq!((response.status().as_u16(), &response.headers()["retry-after"]), (429, &HeaderValue::from(7)));
+    let refusal = Refusal::from_json(&response.bytes().await.unwrap()).unwrap();
+    assert_eq!((refusal.kind, refusal.kind.fate()), (ProblemKind::TooMany, Fate::Again));
+    assert_eq!(world.money(&alice).await, (10, 0));
+    let metrics = client().get(format!("{base}/metrics")).send().await.unwrap().text().await.unwrap();
+    assert!(metrics.contains("semper_bank_requests_total{verb=\"unread\",outcome=\"too-many\"} 1"), "{metrics}");
+    closed.store(false, Ordering::SeqCst);
+    assert_eq!(post(&base, "application/cose", request).await.0, 200);
+    assert_eq!(world.money(&alice).await, (3, 0));
 }
 
 fn described() -> serde_json::Value {

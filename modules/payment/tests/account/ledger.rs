@@ -282,9 +282,11 @@ async fn an_opening_that_is_not_good_opens_nothing() {
         (open(currency, world.seal(b"another context", &[1; 32])), ProblemKind::BadToken),
     ];
     for (action, kind) in cases {
-        let request = AccountRequest { action, id: world.id(), ..good.clone() };
+        let request = AccountRequest { action, id: good.id, ..good.clone() };
         assert_eq!(world.bank.request(sign(&keys, &request).bytes()).await.unwrap_err().kind, kind);
     }
+    // Whoever is no customer leaves nothing behind, however often it asks.
+    assert_eq!(world.parts.archive.facts("bank-answer", None, 10).await.unwrap(), []);
     // Nobody opens an account for the keys of somebody else.
     let thief = SecretKeys::generate(Suite::Ed25519).unwrap();
     assert_eq!(world.bank.request(sign(&thief, &good).bytes()).await.unwrap_err().kind, ProblemKind::NotOwner);

@@ -3,9 +3,11 @@
 #![allow(clippy::unwrap_used)]
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::serve::ListenerExt as _;
 use cashu::{MintRequest, RestoreRequest};
+use semper_payment::admit::{Admit, Cost, everybody};
 use semper_payment::ecash::crypto::hash_to_curve;
 use semper_payment::ecash::keyset::Unit;
 use semper_payment::ecash::mint::{Mint, routes};
@@ -26,10 +28,15 @@ pub(crate) struct Served {
 
 impl Served {
     pub(crate) async fn start(mint: Arc<Mint>) -> Self {
+        Self::start_for(mint, everybody()).await
+    }
+
+    /// A mint for those who are let in.
+    async fn start_for(mint: Arc<Mint>, admit: Admit) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let listener = listener.tap_io(|stream| stream.set_nodelay(true).unwrap());
-        tokio::spawn(async move { axum::serve(listener, routes(mint)).await.unwrap() });
+        tokio::spawn(async move { axum::serve(listener, routes(mint, &admit)).await.unwrap() });
         Self { url, client: reqwest::Client::builder().no_proxy().build().unwrap() }
     }
 
@@ -156,6 +163,32 @@ async fn every_route_is_described_and_answers_as_described() {
     for operation in all {
         assert!(described.asked.contains(&operation), "{operation:?} is described and was not asked");
     }
+}
+
+// A stranger who asks too often is stopped before anything is stored, in words that wallets of this protocol read, and knows when to come again.
+#[tokio::test]
+async fn whoever_asks_too_often_is_told_when_to_come_again() {
+    let world = World::new().await;
+    let admit: Admit = Arc::new(|_, cost| if cost == Cost::Offer { Err(Duration::from_millis(6500)) } else { Ok(()) });
+    let served = Served::start_for(world.mint.clone(), admit).await;
+    let asked = json!({"amount": 8, "unit": "eur"}).to_string();
+    let sent = served.client.post(format!("{}/v1/mint/quote/bolt11", served.url)).body(asked);
+    let response = sent.send().await.unwrap();
+    let header = |name: &str| response.headers()[name].to_str().unwrap().to_owned();
+    let headers = (header("retry-after"), header("content-type"), header("access-control-allow-origin"));
+    assert_eq!(headers, ("7".to_owned(), "application/problem+json".to_owned(), "*".to_owned()));
+    let status = response.status().as_u16();
+    let answer: Value = serde_json::from_slice(&response.bytes().await.unwrap()).unwrap();
+    Described::new().check("post", "/v1/mint/quote/{method}", status, &answer);
+    assert_eq!(
+        (status, &answer["code"], &answer["type"]),
+        (429, &json!(0), &json!("urn:semper:problem:mint:too-many"))
+    );
+    assert!(world.archive.records("ecash-mint-quote", None, 1).await.unwrap().is_empty());
+    let Value::String(text) = served.get("/metrics").await.1 else { panic!() };
+    let line = "semper_mint_requests_total{operation=\"mint-quote\",outcome=\"too-many\"} 1";
+    assert!(text.lines().any(|found| found == line), "{text}");
+    assert_eq!(served.get("/v1/keys").await.0, 200);
 }
 
 // Test money must be seen for what it is by everybody who looks.

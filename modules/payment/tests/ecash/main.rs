@@ -5,6 +5,7 @@ mod faults;
 mod foreign;
 mod http;
 mod payments;
+mod quotes;
 mod race;
 mod refusals;
 mod support;

@@ -12,7 +12,7 @@ use crate::http::Served;
 use crate::support::{World, swap_all};
 
 #[path = "../../../store/tests/common/postgres.rs"]
-mod postgres;
+pub(crate) mod postgres;
 
 const CLIENTS: usize = 64;
 const ROUNDS: usize = 20;

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used)]
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use cashu::SecretKey;
@@ -28,6 +30,8 @@ use super::world::{Clock, ISSUER, Issuer, OurMint, START};
 
 struct Fair {
     input_fee_ppk: u64,
+    /// Requests that the mint turned away because they came too often; every second one, if it does so at all.
+    turned_away: Option<Arc<AtomicUsize>>,
 }
 
 struct Stall {
@@ -42,8 +46,19 @@ impl Factory for Fair {
     async fn fresh(&self) -> Arc<dyn Market> {
         let keys = || SecretKeys::generate(Suite::Ed25519).unwrap();
         let archive = || -> Arc<dyn Archive> { Arc::new(MemoryArchive::new()) };
+        let mut mint = OurMint::open(Clock::at(START), self.input_fee_ppk).await;
+        if let Some(turned_away) = self.turned_away.clone() {
+            let asked = AtomicUsize::new(0);
+            mint.admit = Arc::new(move |_, _| {
+                if asked.fetch_add(1, Ordering::Relaxed) % 2 == 1 {
+                    return Ok(());
+                }
+                turned_away.fetch_add(1, Ordering::Relaxed);
+                Err(Duration::from_secs(1))
+            });
+        }
         Arc::new(Stall {
-            mint: OurMint::open(Clock::at(START), self.input_fee_ppk).await,
+            mint,
             keys: [keys(), keys(), keys()],
             archives: [archive(), archive(), archive()],
             arbiter: SecretKey::from_slice(&[9; 32]).unwrap(),
@@ -86,7 +101,8 @@ impl Market for Stall {
     }
 
     async fn call(&self, request: IssuerRequest) -> Option<IssuerReply> {
-        Some(self.mint.ask(request).await)
+        // What the node's client does with answers that say to come again.
+        Some(self.mint.ask(request).await).filter(|reply| reply.status != 429)
     }
 
     fn deposit_method(&self) -> Option<String> {
@@ -126,17 +142,30 @@ fn none_broken(broken: &[Broken]) {
     assert!(broken.is_empty(), "{} promises are broken:\n{}", broken.len(), lines.join("\n"));
 }
 
+// A wallet that takes "too often" for a refusal gives up money that it still has, or believes coins spent that are not.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_promise_is_kept_at_a_mint_that_turns_every_second_request_away() {
+    let turned_away = Arc::new(AtomicUsize::new(0));
+    let mut broken = Vec::new();
+    for check in CHECKS {
+        let fair = Fair { input_fee_ppk: 100, turned_away: Some(turned_away.clone()) };
+        broken.extend(check.run(&fair, FaultPlan::None).await.err());
+    }
+    none_broken(&broken);
+    assert!(turned_away.load(Ordering::Relaxed) > 50);
+}
+
 // Faults are tried where coins cost something: there are fewer coins, and more that can be wrong.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_promise_is_kept_without_fees() {
     let mut broken = Vec::new();
     for check in CHECKS {
-        broken.extend(check.run(&Fair { input_fee_ppk: 0 }, FaultPlan::None).await.err());
+        broken.extend(check.run(&Fair { input_fee_ppk: 0, turned_away: None }, FaultPlan::None).await.err());
     }
     none_broken(&broken);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_promise_is_kept_with_fees_and_faults() {
-    none_broken(&all(&Fair { input_fee_ppk: 100 }).await.err().unwrap_or_default());
+    none_broken(&all(&Fair { input_fee_ppk: 100, turned_away: None }).await.err().unwrap_or_default());
 }

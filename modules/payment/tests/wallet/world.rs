@@ -16,6 +16,7 @@ use semper_core::ids::DealId;
 use semper_core::party::Suite;
 use semper_core::time::{Seconds, Time};
 use semper_crypto::{SecretKeys, Verifier};
+use semper_payment::admit::{Admit, everybody};
 use semper_payment::ecash::mint::backend::Backend;
 use semper_payment::ecash::mint::{KeysetAudit, Mint, Settings, TestBackend, routes};
 use semper_payment::ecash::wallet::{EcashModule, seed_of_words};
@@ -64,6 +65,8 @@ pub(crate) struct OurMint {
     pub(crate) mint: Arc<Mint>,
     pub(crate) money: Arc<TestBackend>,
     pub(crate) clock: Clock,
+    /// Who may ask.
+    pub(crate) admit: Admit,
 }
 
 impl OurMint {
@@ -77,7 +80,7 @@ impl OurMint {
         let settings = Settings { input_fee_ppk, melt_patience: Duration::ZERO, ..Settings::default() };
         let seed = Zeroizing::new(vec![7; 32]);
         let mint = Mint::open(settings, Arc::new(MemoryArchive::new()), told, seed, backends).await.unwrap();
-        Self { mint, money, clock }
+        Self { mint, money, clock, admit: everybody() }
     }
 
     pub(crate) async fn owed(&self) -> u64 {
@@ -94,7 +97,7 @@ impl Issuer for OurMint {
             Some((media, body)) => Request::post(path).header("content-type", media).body(Body::from(body)),
             None => Request::get(path).body(Body::empty()),
         };
-        let response = routes(self.mint.clone()).oneshot(http.unwrap()).await.unwrap();
+        let response = routes(self.mint.clone(), &self.admit).oneshot(http.unwrap()).await.unwrap();
         let status = response.status().as_u16();
         IssuerReply { status, body: to_bytes(response.into_body(), usize::MAX).await.unwrap().to_vec() }
     }

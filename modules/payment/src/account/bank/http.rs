@@ -16,7 +16,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, FromRequest, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post};
 use data_encoding::BASE64;
 use semper_core::amount::Currency;
 use semper_core::cbor::Decode;
@@ -27,6 +27,7 @@ use super::Bank;
 use crate::account::answer::BankTerms;
 use crate::account::problem::{PROBLEM_TYPE, ProblemKind, Refusal};
 use crate::account::request::REQUEST_MAX;
+use crate::admit::{Admit, Cost, admitted};
 
 /// Media type of requests and answers.
 pub const COSE: &str = "application/cose";
@@ -37,17 +38,31 @@ pub const PATHS: &[(&str, &str)] =
 /// How long a refused sender should wait.
 const WAIT: Seconds = Seconds(2);
 
-/// The routes of a bank.
-pub fn routes(bank: Arc<Bank>) -> Router {
+/// The routes of a bank. Whoever serves them says by `admit` which addresses ask too often.
+pub fn routes(bank: Arc<Bank>, admit: &Admit) -> Router {
+    let at = |verb: &'static str, cost: Cost, handler: MethodRouter<Arc<Bank>>| {
+        let bank = bank.clone();
+        admitted(handler, admit, cost, move |wait| {
+            bank.count(verb, ProblemKind::TooMany.name());
+            too_many(wait)
+        })
+    };
     Router::new()
-        .route("/v1/requests", post(request))
-        .route("/v1/bank", get(terms))
-        .route("/health", get(health))
-        .route("/metrics", get(metrics))
+        .route("/v1/requests", at("unread", Cost::Write, post(request)))
+        .route("/v1/bank", at("terms", Cost::Read, get(terms)))
+        .route("/health", at("health", Cost::Read, get(health)))
+        .route("/metrics", at("metrics", Cost::Read, get(metrics)))
         .fallback(|| async { ProblemKind::NotFound.because("no such path") })
         .method_not_allowed_fallback(|| async { ProblemKind::WrongMethod.because("another method") })
         .layer(DefaultBodyLimit::max(REQUEST_MAX))
-        .with_state(bank)
+        .with_state(bank.clone())
+}
+
+/// The refusal of an address that asks too often.
+fn too_many(wait: u64) -> Response {
+    let mut response = ProblemKind::TooMany.because(format!("come again in {wait} s")).into_response();
+    response.headers_mut().insert(header::RETRY_AFTER, wait.into());
+    response
 }
 
 async fn request(State(bank): State<Arc<Bank>>, request: Request) -> Result<Response, Refusal> {

@@ -331,6 +331,8 @@ impl Bank {
             let said = match self.act(&mut work, request).await {
                 Ok(said) => Ok(self.sign(&mut work, said).await?),
                 Err(_) if !work.is_current().await? => continue,
+                // Strangers store nothing. No money hangs on an opening, and a better certificate may come under the same id.
+                Err(refusal) if matches!(request.statement().action, Action::Open { .. }) => return Err(refusal),
                 Err(refusal) if refusal.kind.fate() == Fate::Decided => {
                     work = Work::new(&*self.parts.archive, now);
                     Err(refusal)

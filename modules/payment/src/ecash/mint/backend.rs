@@ -30,11 +30,18 @@ pub trait Backend: Send + Sync {
     /// [`BackendError`]; nothing is asked for.
     async fn invoice(&self, quote: &str, amount: u64, unit: Unit) -> Result<Invoice, BackendError>;
 
-    /// Whether the request of `quote` was paid, in full and finally.
+    /// Whether the request of `quote` for `amount` was paid, in full and finally.
     ///
     /// # Errors
     /// [`BackendError`]: not known now.
-    async fn paid(&self, quote: &str) -> Result<bool, BackendError>;
+    async fn paid(&self, quote: &str, amount: u64) -> Result<bool, BackendError>;
+
+    /// Ends the request of `quote`, whose time is over, unless something was paid for it: of a payment that arrives and this call one is first.
+    /// The mint forgets a quote only after [`Closing::Closed`]. Asked again, also by another server of the mint, it may answer so again.
+    ///
+    /// # Errors
+    /// [`BackendError`]: not known now; the mint keeps the quote and asks again a day later.
+    async fn close(&self, quote: &str) -> Result<Closing, BackendError>;
 
     /// What paying `request` would take.
     ///
@@ -56,6 +63,17 @@ pub struct Invoice {
     pub request: String,
     /// How long the payer has, in seconds from now.
     pub lifetime: u64,
+    /// How long after that money may still come, in seconds; the mint asks [`Backend::close`] when that is over too.
+    pub late: u64,
+}
+
+/// What became of a request that was to be ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Closing {
+    /// Nothing was paid for it, and whoever tries to pay it now is refused, as far as the system can refuse.
+    Closed,
+    /// Something was paid for it, enough or not: it stands.
+    Paid,
 }
 
 /// What a payment would take.

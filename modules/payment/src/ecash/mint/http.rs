@@ -9,39 +9,44 @@ use axum::extract::{DefaultBodyLimit, Path, Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post};
 use axum::{Json, Router};
 use cashu::Id;
 use serde::Serialize;
 
 use super::refusal::Refusal;
 use super::{Body, Mint};
+use crate::admit::{Admit, Cost, admitted};
 
 type Shared = State<Arc<Mint>>;
 type Sent = Result<Bytes, BytesRejection>;
 
-/// The mint's routes. Whoever serves them bounds connections and their silence.
-pub fn routes(mint: Arc<Mint>) -> Router {
+/// The mint's routes. Whoever serves them bounds connections and their silence, and says by `admit` who asks too often.
+pub fn routes(mint: Arc<Mint>, admit: &Admit) -> Router {
     let limit = DefaultBodyLimit::max(mint.settings.limits.body_bytes_max);
+    let at = |operation: &'static str, cost: Cost, handler: MethodRouter<Arc<Mint>>| {
+        let mint = mint.clone();
+        admitted(handler, admit, cost, move |wait| answer::<()>(&mint, operation, Err(Refusal::TooMany(wait))))
+    };
     Router::new()
-        .route("/v1/info", get(info))
-        .route("/v1/keys", get(keys))
-        .route("/v1/keys/{id}", get(keys_of))
-        .route("/v1/keysets", get(keysets))
-        .route("/v1/swap", post(swap))
-        .route("/v1/mint/quote/{method}", post(mint_quote))
-        .route("/v1/mint/quote/{method}/{quote}", get(mint_quote_state))
-        .route("/v1/mint/{method}", post(mint_coins))
-        .route("/v1/melt/quote/{method}", post(melt_quote))
-        .route("/v1/melt/quote/{method}/{quote}", get(melt_quote_state))
-        .route("/v1/melt/{method}", post(melt))
-        .route("/v1/checkstate", post(check_state))
-        .route("/v1/restore", post(restore))
-        .route("/health", get(health))
-        .route("/metrics", get(metrics))
+        .route("/v1/info", at("info", Cost::Read, get(info)))
+        .route("/v1/keys", at("keys", Cost::Read, get(keys)))
+        .route("/v1/keys/{id}", at("keys", Cost::Read, get(keys_of)))
+        .route("/v1/keysets", at("keysets", Cost::Read, get(keysets)))
+        .route("/v1/swap", at("swap", Cost::Write, post(swap)))
+        .route("/v1/mint/quote/{method}", at("mint-quote", Cost::Offer, post(mint_quote)))
+        .route("/v1/mint/quote/{method}/{quote}", at("mint-quote-state", Cost::Write, get(mint_quote_state)))
+        .route("/v1/mint/{method}", at("mint", Cost::Write, post(mint_coins)))
+        .route("/v1/melt/quote/{method}", at("melt-quote", Cost::Offer, post(melt_quote)))
+        .route("/v1/melt/quote/{method}/{quote}", at("melt-quote-state", Cost::Read, get(melt_quote_state)))
+        .route("/v1/melt/{method}", at("melt", Cost::Write, post(melt)))
+        .route("/v1/checkstate", at("checkstate", Cost::Read, post(check_state)))
+        .route("/v1/restore", at("restore", Cost::Read, post(restore)))
+        .route("/health", at("health", Cost::Read, get(health)))
+        .route("/metrics", at("metrics", Cost::Read, get(metrics)))
         .layer(limit)
         .layer(from_fn(open_to_pages))
-        .with_state(mint)
+        .with_state(mint.clone())
 }
 
 /// Lets wallets that are web pages of other origins ask: nothing here depends on who asks.

@@ -11,12 +11,13 @@ use serde::{Deserialize, Serialize};
 use super::backend::BackendError;
 use super::keysets::unit;
 use super::ledger::{Granted, Output, Spender};
+use super::quotes::{Found, Shelf};
 use super::refusal::Refusal;
 use super::{Mint, Sent, request};
 use crate::ecash::keyset::Unit;
 
-/// Space of quotes.
-const QUOTES: &str = "ecash-mint-quote";
+/// Where the quotes are.
+pub(super) const QUOTES: Shelf = Shelf { space: "ecash-mint-quote", due: "ecash-mint-quote-due" };
 /// Space of used quotes: the digest of the request that used it.
 const ISSUED: &str = "ecash-issued";
 /// Longest payment request, in bytes.
@@ -80,7 +81,8 @@ impl Mint {
             expiry: self.now().after(Seconds(invoice.lifetime)),
             key,
         };
-        self.ledger.put_record(QUOTES, &id, &quote).await?;
+        let due = quote.expiry.after(Seconds(invoice.late));
+        self.ledger.put_quote(&QUOTES, &id, &quote, due).await?;
         self.quote_answer(id, quote).await
     }
 
@@ -89,8 +91,8 @@ impl Mint {
     /// # Errors
     /// [`Refusal`].
     pub async fn mint_quote_state(&self, method: &str, id: &str) -> Result<MintQuote, Refusal> {
-        let quote = self.quote(method, id).await?;
-        self.quote_answer(id.to_owned(), quote).await
+        let found = self.quote(method, id).await?;
+        self.quote_answer(id.to_owned(), found.quote).await
     }
 
     /// Signs coins against a paid quote. The same request again gets the same answer, for ever.
@@ -106,21 +108,22 @@ impl Mint {
             Ok(request)
         });
         let request = request.await?;
-        let quote = self.quote(method, &request.quote).await?;
-        if let Some(key) = quote.key {
+        let found = self.quote(method, &request.quote).await?;
+        if let Some(key) = found.quote.key {
             request.verify_signature(key).map_err(|_| Refusal::QuoteSignature)?;
         }
         let digest = request::digest("mint", &request.quote, &[], &request.outputs);
         match self.ledger.fact(ISSUED, request.quote.as_bytes()).await? {
             Some(by) if by == digest.as_bytes() => {}
             Some(_) => return Err(Refusal::Issued),
-            None => self.issue(&quote, &request, digest).await?,
+            None => self.issue(&found, &request, digest).await?,
         }
         let keysets = self.keysets();
         self.compute(move || Ok(SwapResponse::new(request::sign_outputs(&request.outputs, &keysets)))).await
     }
 
-    async fn issue(&self, quote: &Quote, request: &MintRequest<String>, digest: Digest) -> Result<(), Refusal> {
+    async fn issue(&self, found: &Found<Quote>, request: &MintRequest<String>, digest: Digest) -> Result<(), Refusal> {
+        let quote = &found.quote;
         let now = self.now();
         let asked = request::outputs_sum(&request.outputs, &self.keysets(), now)?;
         if asked.unit != quote.unit {
@@ -129,12 +132,16 @@ impl Mint {
         if asked.amount != quote.amount {
             return Err(Refusal::Unbalanced { inputs: quote.amount, fee: 0, outputs: asked.amount });
         }
-        if !self.backend(&quote.method)?.paid(&request.quote).await.map_err(refused)? {
+        if !self.backend(&quote.method)?.paid(&request.quote, quote.amount).await.map_err(refused)? {
             return Err(if quote.expiry < now { Refusal::QuoteExpired } else { Refusal::Unpaid });
         }
         let key = request.quote.as_bytes().to_vec();
         let used = Fact { space: ISSUED.to_owned(), key, value: digest.as_bytes().to_vec() };
-        let with = Commit { facts: vec![used], ..Commit::default() };
+        // The use is named first: it alone says whether this request was granted before.
+        let mut with = Commit { facts: vec![used], ..Commit::default() };
+        if found.is_open {
+            QUOTES.keep(&mut with, &request.quote, quote);
+        }
         let outputs: Vec<Output> = request::facts(&request.outputs);
         match self.ledger.grant(&Spender::Request(digest), &[], &outputs, with).await? {
             Granted::Now => {
@@ -146,16 +153,16 @@ impl Mint {
         }
     }
 
-    async fn quote(&self, method: &str, id: &str) -> Result<Quote, Refusal> {
+    async fn quote(&self, method: &str, id: &str) -> Result<Found<Quote>, Refusal> {
         self.backend(method)?;
-        let quote = if id.len() > 64 { None } else { self.ledger.record::<Quote>(QUOTES, id).await? };
-        quote.filter(|quote| quote.method == method).ok_or(Refusal::UnknownQuote)
+        let found = if id.len() > 64 { None } else { self.ledger.quote::<Quote>(&QUOTES, id).await? };
+        found.filter(|found| found.quote.method == method).ok_or(Refusal::UnknownQuote)
     }
 
     async fn quote_answer(&self, id: String, quote: Quote) -> Result<MintQuote, Refusal> {
         let state = if self.ledger.fact(ISSUED, id.as_bytes()).await?.is_some() {
             "ISSUED"
-        } else if self.backend(&quote.method)?.paid(&id).await.map_err(refused)? {
+        } else if self.backend(&quote.method)?.paid(&id, quote.amount).await.map_err(refused)? {
             "PAID"
         } else {
             "UNPAID"
@@ -190,13 +197,19 @@ pub(super) fn refused(error: BackendError) -> Refusal {
 }
 
 /// A quote as it is stored: `{ 0: 1, 1: method, 2: unit, 3: amount, 4: request, 5: expiry, ? 6: key }`.
-struct Quote {
+pub(super) struct Quote {
     method: String,
     unit: Unit,
     amount: u64,
     request: String,
     expiry: Time,
     key: Option<PublicKey>,
+}
+
+impl Quote {
+    pub(super) fn method(&self) -> &str {
+        &self.method
+    }
 }
 
 impl Encode for Quote {

@@ -10,7 +10,7 @@
 use std::sync::Arc;
 
 use cashu::{Id, Proof, PublicKey, Witness};
-use semper_core::cbor::{Decode, DecodeError, Encode};
+use semper_core::cbor::{Decode, DecodeError};
 use semper_core::hash::Digest;
 use semper_support::archive::{Archive, Commit, CommitError, Fact, ReadError};
 
@@ -344,22 +344,6 @@ impl Ledger {
         Ok((state, stored.version))
     }
 
-    /// A stored record of its type; `None` if there is none.
-    pub(super) async fn record<T: Decode>(&self, space: &str, key: &str) -> Result<Option<T>, Refusal> {
-        let value = self.fact(space, key.as_bytes()).await?;
-        value.map(|value| T::from_bytes(&value).map_err(|error| undecodable(space, &error))).transpose()
-    }
-
-    /// Stores a new record once.
-    pub(super) async fn put_record(&self, space: &str, key: &str, record: &impl Encode) -> Result<(), Refusal> {
-        let fact = Fact { space: space.to_owned(), key: key.as_bytes().to_vec(), value: record.to_bytes() };
-        let commit = Commit { facts: vec![fact], ..Commit::default() };
-        match self.archive.commit(commit).await {
-            Ok(()) => Ok(()),
-            Err(error) => Err(storage(&error)),
-        }
-    }
-
     pub(super) async fn fact(&self, space: &str, key: &[u8]) -> Result<Option<Vec<u8>>, Refusal> {
         self.archive.fact(space, key).await.map_err(|error| reading(&error))
     }
@@ -443,7 +427,7 @@ pub(super) fn reading(error: &ReadError) -> Refusal {
     Refusal::Busy("storage failed")
 }
 
-fn undecodable(what: &str, error: &DecodeError) -> Refusal {
+pub(super) fn undecodable(what: &str, error: &DecodeError) -> Refusal {
     tracing::error!(what, %error, "a stored record is not readable");
     Refusal::Busy("storage failed")
 }

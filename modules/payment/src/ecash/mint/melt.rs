@@ -28,18 +28,21 @@ use super::backend::{Order, Outcome};
 use super::issue::{REQUEST_BYTES_MAX, point, refused};
 use super::keysets::unit;
 use super::ledger::{Coin, Granted, Output, RETURNS_MAX, Spender, reading, storage};
+use super::quotes::{Found, Shelf};
 use super::refusal::Refusal;
 use super::{Mint, Sent, request};
 use crate::ecash::keyset::{AMOUNTS, Unit, split};
 
-/// Space of quotes.
-const QUOTES: &str = "ecash-melt-quote";
+/// Where the quotes are.
+pub(super) const QUOTES: Shelf = Shelf { space: "ecash-melt-quote", due: "ecash-melt-quote-due" };
 /// Begins the machine key of a payment's state.
 const MACHINE: &[u8] = b"ecash-melt/";
 /// The timer of an unfinished payment.
 const TIMER: &str = "poll";
 /// How long a quote is good.
 const LIFETIME: Seconds = Seconds(3600);
+/// How long it is kept after that, to say so.
+const KEPT: Seconds = Seconds(600);
 /// Most unfinished payments that one round asks after.
 const POLL_MAX: usize = 100;
 /// Most blank outputs: an amount has no more powers of two.
@@ -206,7 +209,7 @@ impl Mint {
             expiry: self.now().after(LIFETIME),
         };
         let id = QuoteId::new().to_string();
-        self.ledger.put_record(QUOTES, &id, &quote).await?;
+        self.ledger.put_quote(&QUOTES, &id, &quote, quote.expiry.after(KEPT)).await?;
         self.melt_answer(id, quote, MeltState::default()).await
     }
 
@@ -215,7 +218,7 @@ impl Mint {
     /// # Errors
     /// [`Refusal`].
     pub async fn melt_quote_state(&self, method: &str, id: &str) -> Result<MeltQuoteAnswer, Refusal> {
-        let quote = self.melt_record(method, id).await?;
+        let quote = self.melt_record(method, id).await?.quote;
         let (state, _) = self.ledger.melt(id).await?;
         self.melt_answer(id.to_owned(), quote, state).await
     }
@@ -244,8 +247,9 @@ impl Mint {
         });
         let request = request.await?;
         let id = request.quote().clone();
-        let quote = self.melt_record(method, &id).await?;
-        let attempt = self.order(&id, &quote, &request).await?;
+        let found = self.melt_record(method, &id).await?;
+        let attempt = self.order(&id, &found, &request).await?;
+        let quote = found.quote;
         if request.is_prefer_async() {
             self.unfinished.notify_one();
             let (state, _) = self.ledger.melt(&id).await?;
@@ -274,8 +278,8 @@ impl Mint {
     }
 
     async fn ask_after(&self, id: &str) -> Result<bool, Refusal> {
-        let quote = self.ledger.record::<Quote>(QUOTES, id).await?.ok_or(Refusal::UnknownQuote)?;
-        Ok(!self.drive(id, &quote).await?.0.is_pending())
+        let found = self.ledger.quote::<Quote>(&QUOTES, id).await?.ok_or(Refusal::UnknownQuote)?;
+        Ok(!self.drive(id, &found.quote).await?.0.is_pending())
     }
 
     async fn ask_later(&self, timer: SetTimer, now: Time) {
@@ -287,7 +291,7 @@ impl Mint {
     }
 
     /// Takes the coins and writes the order down, unless this request did so before; the number of the attempt.
-    async fn order(&self, id: &str, quote: &Quote, request: &MeltRequest<String>) -> Result<u8, Refusal> {
+    async fn order(&self, id: &str, found: &Found<Quote>, request: &MeltRequest<String>) -> Result<u8, Refusal> {
         let blanks = request.outputs().as_deref().unwrap_or_default();
         let digest = request::digest("melt", id, request.inputs(), blanks);
         for _ in 0..STALE_MAX {
@@ -301,17 +305,21 @@ impl Mint {
             if state.failed >= RETURNS_MAX {
                 return Err(Refusal::PaymentFailed("too many attempts; ask for a new quote".to_owned()));
             }
-            let (coins, taken) = self.take(quote, request, digest).await?;
+            let (coins, taken) = self.take(&found.quote, request, digest).await?;
             let outputs: Vec<Output> =
                 taken.blanks.iter().map(|blank| Output::new(&blank.keyset, &blank.blinded, 1)).collect();
             let spender = Spender::Melt { quote: id.to_owned(), attempt: state.failed };
             let attempt = state.failed;
             let pending = MeltState { failed: attempt, now: Now::Pending(taken) };
-            let with = Commit {
+            let mut with = Commit {
                 states: vec![PutState { key: key(id), replaces: version, bytes: pending.to_bytes() }],
                 timers: vec![SetTimer { key: key(id), name: TIMER.to_owned(), due: self.now() }],
                 ..Commit::default()
             };
+            // The first attempt makes the quote stay; without a state there was none.
+            if found.is_open && version == 0 {
+                QUOTES.keep(&mut with, id, &found.quote);
+            }
             match self.ledger.grant(&spender, &coins, &outputs, with).await? {
                 Granted::Now | Granted::Before => {
                     self.metrics
@@ -418,10 +426,10 @@ impl Mint {
         }
     }
 
-    async fn melt_record(&self, method: &str, id: &str) -> Result<Quote, Refusal> {
+    async fn melt_record(&self, method: &str, id: &str) -> Result<Found<Quote>, Refusal> {
         self.backend(method)?;
-        let quote = if id.len() > 48 { None } else { self.ledger.record::<Quote>(QUOTES, id).await? };
-        quote.filter(|quote| quote.method == method).ok_or(Refusal::UnknownQuote)
+        let found = if id.len() > 48 { None } else { self.ledger.quote::<Quote>(&QUOTES, id).await? };
+        found.filter(|found| found.quote.method == method).ok_or(Refusal::UnknownQuote)
     }
 
     async fn melt_answer(&self, id: String, quote: Quote, state: MeltState) -> Result<MeltQuoteAnswer, Refusal> {
@@ -455,7 +463,7 @@ impl Mint {
 }
 
 /// A quote as it is stored: `{ 0: 1, 1: method, 2: unit, 3: amount, 4: fee reserve, 5: request, 6: expiry }`.
-struct Quote {
+pub(super) struct Quote {
     method: String,
     unit: Unit,
     amount: u64,

@@ -11,6 +11,7 @@
 //! | `keysets` | which keys sign, which only take back |
 //! | [`backend`] | where money comes from and goes to; `test_backend`: from nowhere, to nowhere |
 //! | `http`, `info`, `refusal`, `metrics` | what the world sees |
+//! | `quotes` | quotes, and how those go that nobody used |
 //! | `audit`, `query` | what is outstanding; what a coin's state is |
 //!
 //! Source: NUT-00 to 12, 14, 19, 20, 23; `spec/ecash.md`, `spec/openapi/mint.yaml`.
@@ -26,6 +27,7 @@ mod ledger;
 mod melt;
 mod metrics;
 mod query;
+mod quotes;
 mod refusal;
 mod request;
 mod swap;
@@ -52,6 +54,7 @@ pub use self::issue::{MintQuote, MintQuoteRequest};
 pub use self::keysets::{KEYSETS_MAX, Keysets};
 pub use self::melt::{MeltQuoteAnswer, MeltQuoteRequest};
 pub use self::query::{CoinState, CoinStates};
+pub use self::quotes::SWEEP_MAX;
 pub use self::refusal::{PROBLEM_TYPE, Refusal};
 pub use self::request::Limits;
 pub use self::test_backend::{Answer, TestBackend};
@@ -67,6 +70,8 @@ pub const SEED_BYTES_MIN: usize = 32;
 const WAITING_MAX: usize = 4096;
 /// How often another server's new keysets are looked for.
 const RELOAD: Duration = Duration::from_secs(60);
+/// How often quotes are looked for whose time is over.
+const SWEEP: Duration = Duration::from_secs(10);
 
 /// Tells the time.
 pub type Clock = Arc<dyn Fn() -> Time + Send + Sync>;
@@ -215,16 +220,34 @@ impl Mint {
         Ok(id)
     }
 
-    /// Finishes unfinished payments and follows other servers' keysets until `stop` is ready.
+    /// Finishes unfinished payments, follows other servers' keysets and removes quotes that nobody used, until `stop` is ready.
     pub async fn run(&self, stop: impl Future<Output = ()> + Send) {
+        tokio::select! {
+            () = stop => {}
+            () = self.watch() => {}
+            // Beside the payments: those must not wait while banks are asked about quotes.
+            () = self.sweep_on() => {}
+        }
+    }
+
+    async fn sweep_on(&self) {
+        let mut sweep = interval(SWEEP);
+        sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            sweep.tick().await;
+            if let Err(error) = self.sweep().await {
+                tracing::warn!(%error, "quotes that nobody used could not be removed");
+            }
+        }
+    }
+
+    async fn watch(&self) {
         let mut poll = interval(self.settings.poll);
         let mut reload = interval(RELOAD);
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
         reload.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        tokio::pin!(stop);
         loop {
             tokio::select! {
-                () = &mut stop => return,
                 () = self.unfinished.notified() => self.poll().await,
                 _ = poll.tick() => self.poll().await,
                 _ = reload.tick() => self.reload().await,

@@ -128,6 +128,9 @@ pub enum Refusal {
     /// The payment system refuses the request.
     #[error("the payment request is not acceptable: {0}")]
     BadRequest(String),
+    /// The asker's address, or all together, ask too often. Nothing was done.
+    #[error("too many requests; come again in {0} s")]
+    TooMany(u64),
     /// Too many requests at once, or the payment system or the storage does not answer. Nothing was done.
     #[error("the mint cannot answer now; nothing was done: {0}")]
     Busy(&'static str),
@@ -152,6 +155,7 @@ impl Refusal {
         match self {
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnknownMethod => StatusCode::NOT_FOUND,
+            Self::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Busy(_) | Self::Unsure => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::BAD_REQUEST,
         }
@@ -161,7 +165,8 @@ impl Refusal {
     pub const fn retry(&self) -> bool {
         matches!(
             self,
-            Self::Busy(_)
+            Self::TooMany(_)
+                | Self::Busy(_)
                 | Self::Unsure
                 | Self::Unpaid
                 | Self::InputsPending
@@ -206,6 +211,7 @@ impl Refusal {
             Self::UnknownQuote => (0, "unknown-quote"),
             Self::UnknownMethod => (0, "unknown-method"),
             Self::BadRequest(_) => (0, "bad-request"),
+            Self::TooMany(_) => (0, "too-many"),
             Self::Busy(_) => (0, "busy"),
             Self::Unsure => (0, "unsure"),
         }
@@ -223,8 +229,13 @@ impl IntoResponse for Refusal {
             "status": self.status().as_u16(),
         });
         let mut response = (self.status(), [(header::CONTENT_TYPE, PROBLEM_TYPE)], problem.to_string()).into_response();
-        if self.status() == StatusCode::SERVICE_UNAVAILABLE {
-            response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
+        let wait = match self {
+            Self::TooMany(seconds) => Some(seconds),
+            Self::Busy(_) | Self::Unsure => Some(1),
+            _ => None,
+        };
+        if let Some(seconds) = wait {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
         }
         response
     }

@@ -15,11 +15,13 @@ use semper_core::domain;
 use semper_core::hash::Digest;
 
 use super::Clock;
-use super::backend::{Backend, BackendError, Estimate, Invoice, Order, Outcome};
+use super::backend::{Backend, BackendError, Closing, Estimate, Invoice, Order, Outcome};
 use crate::ecash::keyset::Unit;
 
 /// How long an invoice can be paid, in seconds.
 const LIFETIME: u64 = 3600;
+/// How long it is kept after that, in seconds.
+const LATE: u64 = 600;
 /// Most invoices and orders that it remembers.
 const REMEMBERED_MAX: usize = 1_000_000;
 
@@ -80,9 +82,14 @@ impl TestBackend {
         self.kept().pays_itself = false;
     }
 
-    /// Counts the invoice of a quote as paid.
-    pub fn settle(&self, quote: &str) {
-        self.kept().paid.insert(quote.to_owned());
+    /// Counts the invoice of a quote as paid; whether there is one, that is, it was not closed.
+    pub fn settle(&self, quote: &str) -> bool {
+        let mut kept = self.kept();
+        let is_open = kept.invoices.contains_key(quote);
+        if is_open {
+            kept.paid.insert(quote.to_owned());
+        }
+        is_open
     }
 
     /// How orders end from now on, those that are pending too.
@@ -150,12 +157,24 @@ impl Backend for TestBackend {
         }
         kept.by_hash.insert(hash(&invoice), quote.to_owned());
         kept.invoices.insert(quote.to_owned(), invoice.clone());
-        Ok(Invoice { request: invoice.to_string(), lifetime: LIFETIME })
+        Ok(Invoice { request: invoice.to_string(), lifetime: LIFETIME, late: LATE })
     }
 
-    async fn paid(&self, quote: &str) -> Result<bool, BackendError> {
+    async fn paid(&self, quote: &str, _amount: u64) -> Result<bool, BackendError> {
         let kept = self.kept();
         Ok(kept.pays_itself || kept.paid.contains(quote))
+    }
+
+    /// Money that counts as paid though nobody paid it is nobody's loss.
+    async fn close(&self, quote: &str) -> Result<Closing, BackendError> {
+        let mut kept = self.kept();
+        if kept.paid.contains(quote) {
+            return Ok(Closing::Paid);
+        }
+        if let Some(invoice) = kept.invoices.remove(quote) {
+            kept.by_hash.remove(&hash(&invoice));
+        }
+        Ok(Closing::Closed)
     }
 
     async fn quote_payment(&self, request: &str, _unit: Unit) -> Result<Estimate, BackendError> {
