@@ -1,6 +1,6 @@
 //! Third parties: roles of the same binary.
 
-mod admit;
+pub mod admit;
 pub mod arbiter;
 pub mod bank;
 pub mod ca;
