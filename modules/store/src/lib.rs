@@ -7,8 +7,8 @@
 //! All pass the kit `semper_support::archive::contract`, which says what the port promises. A module here never decides anything:
 //! it stores, refuses and finds again. It must never answer before what it answers is durable.
 //!
-//! Start reading at [`MemoryArchive`], then `rows.rs` (what a commit writes, in any database), then `sqlite/mod.rs` and `sqlite/writer.rs`, then
-//! `postgres/mod.rs` and `postgres/writer.rs`.
+//! Start reading at [`MemoryArchive`], then `rows.rs` (what a commit writes, in any database) and `queue.rs` (what is written together),
+//! then `sqlite/mod.rs` and `sqlite/writer.rs`, then `postgres/mod.rs` and `postgres/writer.rs`.
 //!
 //! Source: DESIGN §12, `spec/archive.md`.
 
@@ -21,6 +21,7 @@ mod refusal;
 mod rows;
 mod sqlite;
 mod sum;
+mod work;
 
 pub use memory::MemoryArchive;
 pub use postgres::{PostgresArchive, PostgresOpenError, PostgresOptions};

@@ -1,9 +1,12 @@
 //! The queue in front of the writers: bounded, and emptied in groups.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use semper_support::archive::CommitError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+
+use crate::work::Work;
 
 /// Most commits that wait for a writer; more wait in their callers.
 const COMMITS_MAX: usize = 1024;
@@ -16,9 +19,8 @@ const GROUP_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// Work that waits for a writer.
 #[derive(Debug)]
-pub(crate) struct Job<W> {
-    pub(crate) work: W,
-    bytes: usize,
+pub(crate) struct Job {
+    pub(crate) work: Work,
     answer: oneshot::Sender<Result<(), CommitError>>,
     /// Its share of the memory that waiting work may take.
     _room: OwnedSemaphorePermit,
@@ -26,35 +28,35 @@ pub(crate) struct Job<W> {
 
 /// Where callers put work in.
 #[derive(Debug)]
-pub(crate) struct Entrance<W> {
-    jobs: Mutex<Option<mpsc::Sender<Job<W>>>>,
+pub(crate) struct Entrance {
+    jobs: Mutex<Option<mpsc::Sender<Job>>>,
     room: Arc<Semaphore>,
 }
 
 /// Where writers take work out.
 #[derive(Debug)]
-pub(crate) struct Exit<W> {
-    jobs: mpsc::Receiver<Job<W>>,
+pub(crate) struct Exit {
+    jobs: mpsc::Receiver<Job>,
     /// Did not fit into the last group.
-    held: Option<Job<W>>,
+    held: Option<Job>,
 }
 
 /// An empty queue.
-pub(crate) fn queue<W>() -> (Entrance<W>, Exit<W>) {
+pub(crate) fn queue() -> (Entrance, Exit) {
     let (sender, jobs) = mpsc::channel(COMMITS_MAX);
     let room = Arc::new(Semaphore::new(KIB_MAX as usize));
     (Entrance { jobs: Mutex::new(Some(sender)), room }, Exit { jobs, held: None })
 }
 
-impl<W> Entrance<W> {
-    /// Has work of about `bytes` bytes done, and waits for the answer. Who stops waiting after it was put in has it done nevertheless.
-    pub(crate) async fn submit(&self, work: W, bytes: usize) -> Result<(), CommitError> {
+impl Entrance {
+    /// Has work done, and waits for the answer. Who stops waiting after it was put in has it done nevertheless.
+    pub(crate) async fn submit(&self, work: Work) -> Result<(), CommitError> {
         let closed = || CommitError::Storage("the archive is closed".to_owned());
         let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or_else(closed)?;
-        let kib = u32::try_from(bytes / 1024 + 1).unwrap_or(u32::MAX).min(KIB_MAX);
+        let kib = u32::try_from(work.bytes / 1024 + 1).unwrap_or(u32::MAX).min(KIB_MAX);
         let room = self.room.clone().acquire_many_owned(kib).await.expect("the semaphore is never closed");
         let (answer, answered) = oneshot::channel();
-        jobs.send(Job { work, bytes, answer, _room: room }).await.map_err(|_| closed())?;
+        jobs.send(Job { work, answer, _room: room }).await.map_err(|_| closed())?;
         answered.await.unwrap_or_else(|_| Err(CommitError::Unknown("the writer was lost".to_owned())))
     }
 
@@ -64,33 +66,61 @@ impl<W> Entrance<W> {
     }
 }
 
-impl<W> Exit<W> {
-    /// Waits for work and takes with it what waits already, up to the first that does not fit. `fits` is asked for each, the first too, which
-    /// is taken in any case. `None` when the queue is closed and empty.
-    pub(crate) async fn next_group(&mut self, mut fits: impl FnMut(&W) -> bool) -> Option<Vec<Job<W>>> {
+/// Work that is stored together.
+#[derive(Debug)]
+pub(crate) struct Group {
+    pub(crate) jobs: Vec<Job>,
+    bytes: usize,
+    touched: HashSet<u64>,
+}
+
+impl Exit {
+    /// Waits for work and takes with it what waits already. `None` when the queue is closed and empty.
+    pub(crate) async fn next_group(&mut self) -> Option<Group> {
         let first = match self.held.take() {
             Some(held) => held,
             None => self.jobs.recv().await?,
         };
         // Those that were just answered get their turn: what they commit next belongs into this group.
         tokio::task::yield_now().await;
-        let mut bytes = first.bytes;
-        fits(&first.work);
-        let mut group = vec![first];
-        while group.len() < GROUP_COMMITS_MAX && bytes < GROUP_BYTES_MAX {
-            let Ok(job) = self.jobs.try_recv() else { break };
-            if !fits(&job.work) {
-                self.held = Some(job);
-                break;
-            }
-            bytes = bytes.saturating_add(job.bytes);
-            group.push(job);
-        }
+        let mut group = Group { jobs: Vec::new(), bytes: 0, touched: HashSet::new() };
+        group.push(first);
+        self.join(&mut group);
         Some(group)
+    }
+
+    /// Adds to a group what waits by now, up to the first that does not fit.
+    pub(crate) fn join(&mut self, group: &mut Group) {
+        while self.held.is_none() && group.jobs.len() < GROUP_COMMITS_MAX && group.bytes < GROUP_BYTES_MAX {
+            let Ok(job) = self.jobs.try_recv() else { return };
+            if job.work.touches.iter().any(|key| group.touched.contains(key)) {
+                self.held = Some(job);
+            } else {
+                group.push(job);
+            }
+        }
     }
 }
 
-impl<W> Job<W> {
+impl Group {
+    fn push(&mut self, job: Job) {
+        self.bytes = self.bytes.saturating_add(job.work.bytes);
+        self.touched.extend(&job.work.touches);
+        self.jobs.push(job);
+    }
+
+    /// A group that no other work may join.
+    pub(crate) fn alone(job: Job) -> Self {
+        Self { jobs: vec![job], bytes: GROUP_BYTES_MAX, touched: HashSet::new() }
+    }
+
+    /// Lets no more work join.
+    pub(crate) fn close(&mut self) {
+        self.bytes = GROUP_BYTES_MAX;
+    }
+}
+
+impl Job {
     /// Answers the caller. Who no longer waits for the answer does not miss it: it can be read from the archive.
     pub(crate) fn answer(self, outcome: Result<(), CommitError>) {
         let _ = self.answer.send(outcome);
@@ -98,8 +128,8 @@ impl<W> Job<W> {
 }
 
 /// Gives all the same error.
-pub(crate) fn answer_all<W>(group: Vec<Job<W>>, error: &CommitError) {
-    for job in group {
+pub(crate) fn answer_all(jobs: Vec<Job>, error: &CommitError) {
+    for job in jobs {
         job.answer(Err(error.clone()));
     }
 }

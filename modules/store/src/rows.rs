@@ -6,9 +6,8 @@
 use std::collections::BTreeSet;
 
 use semper_core::time::Time;
-use semper_support::archive::{Commit, CommitError, NewOutgoing, PutState};
+use semper_support::archive::{Commit, NewOutgoing, OutgoingId, PutState};
 
-use crate::refusal;
 use crate::sum::row_sum;
 
 /// One kind of statement. [`Row::columns`] are the columns that are named here, in this order.
@@ -24,6 +23,8 @@ pub(crate) enum Step {
     TakeFact,
     /// From `outbox`: id.
     RemoveMessage,
+    /// In `outbox`: id, due. Counts a failed attempt to send.
+    Postpone,
     /// Into `outbox`: id, machine, destination, bytes, sum, due, `due_check`; not tried yet. Refuses if the identifier waits.
     AddMessage,
     /// From `timers`: machine, name.
@@ -38,7 +39,7 @@ pub(crate) enum Step {
     SetRecord,
 }
 use Step::{
-    AddMessage, AppendEvidence, Consume, CreateState, RemoveMessage, RemoveRecord, RemoveTimer, ReplaceState,
+    AddMessage, AppendEvidence, Consume, CreateState, Postpone, RemoveMessage, RemoveRecord, RemoveTimer, ReplaceState,
     SetRecord, SetTimer, TakeFact,
 };
 
@@ -55,19 +56,18 @@ use Column::{Bytes, Int, Text};
 #[derive(Debug)]
 pub(crate) struct Row<'a> {
     pub(crate) step: Step,
-    /// Which item of the commit's list it comes from.
-    pub(crate) nth: usize,
     pub(crate) columns: Vec<Column<'a>>,
 }
 
 impl Step {
     /// Every step, in the order in which a commit is written.
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 12] = [
         Consume,
         CreateState,
         ReplaceState,
         TakeFact,
         RemoveMessage,
+        Postpone,
         AddMessage,
         RemoveTimer,
         SetTimer,
@@ -81,24 +81,13 @@ impl Step {
         matches!(self, Consume | CreateState | ReplaceState | TakeFact | AddMessage)
     }
 
-    /// Why a commit is refused whose item `nth` could not be written by this step; `None` if the step does not decide.
-    pub(crate) fn refusal(self, commit: &Commit, nth: usize) -> Option<CommitError> {
-        match self {
-            Consume => Some(refusal::doubled(&commit.consumed[nth])),
-            CreateState | ReplaceState => Some(refusal::stale(&commit.states[nth])),
-            TakeFact => Some(refusal::taken(&commit.facts[nth], &commit.facts[nth].value)),
-            AddMessage => Some(refusal::MESSAGE_TAKEN),
-            _ => None,
-        }
-    }
-
     /// The table, by a name of its own, and how many of the first columns are its key.
     fn key(self) -> (&'static str, usize) {
         match self {
             Consume => ("consumed", 2),
             CreateState | ReplaceState => ("states", 1),
             TakeFact => ("facts", 2),
-            RemoveMessage | AddMessage => ("outbox", 1),
+            RemoveMessage | Postpone | AddMessage => ("outbox", 1),
             RemoveTimer | SetTimer => ("timers", 2),
             AppendEvidence => ("evidence", 1),
             RemoveRecord | SetRecord => ("records", 2),
@@ -128,76 +117,88 @@ impl Column<'_> {
 /// The rows of a commit whose bounds were checked, in the order of [`Step::ALL`] but that states are in their own order. No two rows of
 /// one step have the same key, except removals and evidence.
 pub(crate) fn rows(commit: &Commit) -> Vec<Row<'_>> {
-    let consumed = commit.consumed.iter().enumerate().map(|(nth, consumed)| {
+    let consumed = commit.consumed.iter().map(|consumed| {
         let (key, input) = (&*consumed.key, consumed.input.as_bytes().as_slice());
-        row(Consume, nth, &[Bytes(key), Bytes(input), Int(row_sum("consumed", &[key, input]))])
+        row(Consume, &[Bytes(key), Bytes(input), Int(row_sum("consumed", &[key, input]))])
     });
-    let facts = commit.facts.iter().enumerate().map(|(nth, fact)| {
+    let facts = commit.facts.iter().map(|fact| {
         let sum = keyed_sum("facts", &fact.space, &fact.key, &fact.value);
-        row(TakeFact, nth, &[Text(&fact.space), Bytes(&fact.key), Bytes(&fact.value), Int(sum)])
+        row(TakeFact, &[Text(&fact.space), Bytes(&fact.key), Bytes(&fact.value), Int(sum)])
     });
-    let sent = commit.sent.iter().enumerate().map(|(nth, id)| row(RemoveMessage, nth, &[Bytes(id.as_bytes())]));
-    let timers_done = commit.timers_done.iter().enumerate();
-    let timers_done = timers_done.map(|(nth, (key, name))| row(RemoveTimer, nth, &[Bytes(key), Text(name)]));
-    let timers = last_of_each(&commit.timers, |timer| (&timer.key, &timer.name)).map(|(nth, timer)| {
+    let sent = commit.sent.iter().map(|id| row(RemoveMessage, &[Bytes(id.as_bytes())]));
+    let timers_done = commit.timers_done.iter().map(|(key, name)| row(RemoveTimer, &[Bytes(key), Text(name)]));
+    let timers = last_of_each(&commit.timers, |timer| (&timer.key, &timer.name)).map(|timer| {
         let due = seconds(timer.due);
         let sum = timer_sum(&timer.key, &timer.name, due);
-        row(SetTimer, nth, &[Bytes(&timer.key), Text(&timer.name), Int(due), Int(sum)])
+        row(SetTimer, &[Bytes(&timer.key), Text(&timer.name), Int(due), Int(sum)])
     });
-    let evidence = commit.evidence.iter().enumerate().map(|(nth, item)| {
+    let evidence = commit.evidence.iter().map(|item| {
         let time = seconds(item.time);
         let sum = evidence_sum(&item.key, &item.kind, &item.bytes, time);
-        row(AppendEvidence, nth, &[Bytes(&item.key), Text(&item.kind), Bytes(&item.bytes), Int(time), Int(sum)])
+        row(AppendEvidence, &[Bytes(&item.key), Text(&item.kind), Bytes(&item.bytes), Int(time), Int(sum)])
     });
     let records = last_of_each(&commit.records, |(space, key, _)| (space, key));
     let mut rows: Vec<Row<'_>> = consumed
-        .chain(commit.states.iter().enumerate().map(|(nth, state)| state_row(nth, state)))
+        .chain(commit.states.iter().map(state_row))
         .chain(facts)
         .chain(sent)
-        .chain(commit.outbox.iter().enumerate().map(|(nth, message)| message_row(nth, message)))
+        .chain(commit.outbox.iter().map(message_row))
         .chain(timers_done)
         .chain(timers)
         .chain(evidence)
-        .chain(records.map(|(nth, (space, key, value))| record_row(nth, space, key, value.as_deref())))
+        .chain(records.map(|(space, key, value)| record_row(space, key, value.as_deref())))
         .collect();
     let first_record = rows.partition_point(|row| row.step < RemoveRecord);
     rows[first_record..].sort_by_key(|row| row.step);
     rows
 }
 
-fn row<'a>(step: Step, nth: usize, columns: &[Column<'a>]) -> Row<'a> {
-    Row { step, nth, columns: columns.to_vec() }
+/// The row that notes a failed attempt to send.
+pub(crate) fn postponed(id: &OutgoingId, due: Time) -> Row<'_> {
+    row(Postpone, &[Bytes(id.as_bytes()), Int(seconds(due))])
 }
 
-fn state_row(nth: usize, state: &PutState) -> Row<'_> {
+/// The rows of one step, in the order of their keys: writers that write the same rows then wait for each other, instead of both for both,
+/// and neighbours are written after each other. Evidence of one machine keeps its order.
+pub(crate) fn rows_of<'a>(step: Step, all: &'a [Row<'a>]) -> Vec<&'a Row<'a>> {
+    let mut rows: Vec<_> = all.iter().filter(|row| row.step == step).collect();
+    rows.sort_by(|a, b| a.key().cmp(&b.key()));
+    rows
+}
+
+fn row<'a>(step: Step, columns: &[Column<'a>]) -> Row<'a> {
+    Row { step, columns: columns.to_vec() }
+}
+
+fn state_row(state: &PutState) -> Row<'_> {
     // A version that does not fit was never stored; what replaces -1 finds no row either.
     let version = i64::try_from(state.replaces).ok().and_then(|replaces| replaces.checked_add(1)).unwrap_or(0);
     let sum = state_sum(&state.key, version, &state.bytes);
     let step = if state.replaces == 0 { CreateState } else { ReplaceState };
-    row(step, nth, &[Bytes(&state.key), Int(version), Bytes(&state.bytes), Int(sum)])
+    row(step, &[Bytes(&state.key), Int(version), Bytes(&state.bytes), Int(sum)])
 }
 
-fn message_row(nth: usize, message: &NewOutgoing) -> Row<'_> {
+fn message_row(message: &NewOutgoing) -> Row<'_> {
     let (id, due) = (message.id.as_bytes().as_slice(), Int(seconds(message.due)));
     let sum = message_sum(id, &message.key, &message.destination, &message.bytes);
     let (destination, bytes) = (Bytes(&message.destination), Bytes(&message.bytes));
-    row(AddMessage, nth, &[Bytes(id), Bytes(&message.key), destination, bytes, Int(sum), due, due])
+    row(AddMessage, &[Bytes(id), Bytes(&message.key), destination, bytes, Int(sum), due, due])
 }
 
-fn record_row<'a>(nth: usize, space: &'a str, key: &'a [u8], value: Option<&'a [u8]>) -> Row<'a> {
+fn record_row<'a>(space: &'a str, key: &'a [u8], value: Option<&'a [u8]>) -> Row<'a> {
     match value {
-        None => row(RemoveRecord, nth, &[Text(space), Bytes(key)]),
+        None => row(RemoveRecord, &[Text(space), Bytes(key)]),
         Some(value) => {
             let sum = keyed_sum("records", space, key, value);
-            row(SetRecord, nth, &[Text(space), Bytes(key), Bytes(value), Int(sum)])
+            row(SetRecord, &[Text(space), Bytes(key), Bytes(value), Int(sum)])
         }
     }
 }
 
-/// Of items with the same key the last, with its place in the list.
-fn last_of_each<'a, T, K: Ord>(items: &'a [T], key: impl Fn(&'a T) -> K) -> impl Iterator<Item = (usize, &'a T)> {
+/// Of items with the same key the last.
+fn last_of_each<'a, T, K: Ord>(items: &'a [T], key: impl Fn(&'a T) -> K) -> impl Iterator<Item = &'a T> {
     let mut seen = BTreeSet::new();
-    let mut kept: Vec<_> = items.iter().enumerate().rev().filter(|(_, item)| seen.insert(key(item))).collect();
+    let mut kept: Vec<_> = items.iter().rev().filter(|item| seen.insert(key(item))).collect();
     kept.reverse();
     kept.into_iter()
 }
@@ -248,7 +249,8 @@ mod tests {
             records: vec![record(b"a", Some(b"x")), record(b"b", None), record(b"a", None), record(b"b", Some(b"y"))],
             ..Commit::default()
         };
-        let written: Vec<_> = rows(&commit).iter().map(|row| (row.step, row.nth)).collect();
-        assert_eq!(written, [(SetTimer, 1), (RemoveRecord, 2), (SetRecord, 3)]);
+        let rows = rows(&commit);
+        let written: Vec<_> = rows.iter().map(|row| (row.step, row.columns.get(row.step.key().1).copied())).collect();
+        assert_eq!(written, [(SetTimer, Some(Int(2))), (RemoveRecord, None), (SetRecord, Some(Bytes(b"y")))]);
     }
 }

@@ -38,9 +38,10 @@ use tokio::time::{Instant, timeout};
 use crate::engine::{Engine, arguments};
 use crate::queue::{Entrance, queue};
 use crate::read;
-use crate::rows::{Column, seconds};
+use crate::rows::Column;
+use crate::work::Work;
 use failure::{Pause, lost, may_pass};
-use writer::{Work, Writer};
+use writer::Writer;
 
 /// Largest commit, in bytes: a message to PostgreSQL has at most 1 GiB.
 const COMMIT_BYTES_MAX: usize = 512 * 1024 * 1024;
@@ -49,7 +50,7 @@ const COMMIT_BYTES_MAX: usize = 512 * 1024 * 1024;
 ///
 /// Must be opened, and used, inside a tokio runtime. A commit whose caller stops waiting is stored nevertheless.
 pub struct PostgresArchive {
-    jobs: Entrance<Work>,
+    jobs: Entrance,
     server: Arc<Server>,
     readers: PgPool,
     writers: tokio::sync::Mutex<Vec<JoinHandle<()>>>,
@@ -168,14 +169,13 @@ impl PostgresArchive {
 impl Archive for PostgresArchive {
     async fn commit(&self, commit: Commit) -> Result<(), CommitError> {
         commit.check()?;
-        let work = Work::new(commit);
-        let bytes = work.bytes;
-        if bytes > COMMIT_BYTES_MAX {
+        let work = Work::commit(commit);
+        if work.bytes > COMMIT_BYTES_MAX {
             return Err(CommitError::Storage(
                 "a commit of more than 512 MiB does not fit into a transaction".to_owned(),
             ));
         }
-        self.jobs.submit(work, bytes).await
+        self.jobs.submit(work).await
     }
 
     async fn state(&self, key: &[u8]) -> Result<Option<StoredState>, ReadError> {
@@ -195,9 +195,7 @@ impl Archive for PostgresArchive {
     }
 
     async fn outbox_postpone(&self, id: &OutgoingId, due: Time) -> Result<(), ReadError> {
-        let sql = "UPDATE outbox SET due = $1, attempts = attempts + 1, due_check = $1 + attempts + 1 WHERE id = $2";
-        let columns = [Column::Int(seconds(due)), Column::Bytes(id.as_bytes())];
-        Postgres::fetch(&self.readers, sql, &columns).await.map(drop).map_err(read::failed)
+        self.jobs.submit(Work::postpone(*id, due)).await.map_err(|error| ReadError(error.to_string()))
     }
 
     async fn outbox_of(&self, key: &[u8]) -> Result<Vec<Outgoing>, ReadError> {

@@ -3,34 +3,18 @@
 use sqlx::postgres::PgArguments;
 use sqlx::{Arguments as _, PgConnection};
 
-use crate::rows::{Column, Row, Step};
+use crate::rows::{Column, Row, Step, rows_of};
 
-/// The rows of one step, in the order of their keys: transactions that write the same rows then wait for each other, instead of both for
-/// both.
-#[derive(Debug)]
-pub(super) struct Rows<'a> {
-    step: Step,
-    rows: Vec<&'a Row<'a>>,
-}
-
-impl<'a> Rows<'a> {
-    /// The rows that belong to a step. Evidence of one machine keeps its order.
-    pub(super) fn of(step: Step, all: &'a [Row<'a>]) -> Self {
-        let mut rows: Vec<_> = all.iter().filter(|row| row.step == step).collect();
-        rows.sort_by(|a, b| a.key().cmp(&b.key()));
-        Self { step, rows }
+/// Writes the rows of a step. Returns whether every decision went for its commit.
+pub(super) async fn write(connection: &mut PgConnection, step: Step, all: &[Row<'_>]) -> Result<bool, sqlx::Error> {
+    let rows = rows_of(step, all);
+    let Some(first) = rows.first() else { return Ok(true) };
+    let mut arguments = PgArguments::default();
+    for column in 0..first.columns.len() {
+        bind_array(&mut arguments, rows.iter().map(|row| &row.columns[column]));
     }
-
-    /// Writes the rows. Returns whether every decision went for its commit.
-    pub(super) async fn write(&self, connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
-        let Some(first) = self.rows.first() else { return Ok(true) };
-        let mut arguments = PgArguments::default();
-        for column in 0..first.columns.len() {
-            bind_array(&mut arguments, self.rows.iter().map(|row| &row.columns[column]));
-        }
-        let done = sqlx::query_with(sql(self.step), arguments).execute(connection).await?;
-        Ok(!self.step.decides() || done.rows_affected() == self.rows.len() as u64)
-    }
+    let done = sqlx::query_with(sql(step), arguments).execute(connection).await?;
+    Ok(!step.decides() || done.rows_affected() == rows.len() as u64)
 }
 
 /// Binds a column of all rows: of bytes, or of integers.
@@ -68,6 +52,10 @@ fn sql(step: Step) -> &'static str {
              SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::bytea[], $4::bigint[]) ON CONFLICT DO NOTHING"
         }
         Step::RemoveMessage => "DELETE FROM outbox WHERE id = ANY ($1::bytea[])",
+        Step::Postpone => {
+            "UPDATE outbox SET due = n.due, attempts = attempts + 1, due_check = n.due + attempts + 1
+             FROM unnest($1::bytea[], $2::bigint[]) AS n (id, due) WHERE outbox.id = n.id"
+        }
         Step::AddMessage => {
             "INSERT INTO outbox (id, machine, destination, bytes, sum, due, due_check, attempts)
              SELECT *, 0 FROM unnest($1::bytea[], $2::bytea[], $3::bytea[], $4::bytea[], $5::bigint[], $6::bigint[], $7::bigint[])

@@ -4,52 +4,26 @@
 //! statements; if one of them changes fewer rows than it should, somebody else was first: the transaction is rolled back, those that must be refused
 //! are answered, and the others are tried again. Nobody is answered before it is durable or known to be refused.
 
-use std::collections::HashSet;
-use std::hash::{BuildHasher, RandomState};
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use futures_util::TryStreamExt;
-use semper_support::archive::{Commit, CommitError};
+use semper_support::archive::CommitError;
 use sqlx::{AssertSqlSafe, PgConnection};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
-use super::Server;
 use super::failure::{Pause, is_about_content, is_rolled_back, lost, may_pass};
-use super::judge::Standings;
+use super::judge::read_standings;
 use super::mark::Mark;
 use super::schema::VERSION;
-use super::statements::Rows;
-use crate::queue::{Exit, Job, answer_all};
-use crate::refusal::refuse;
-use crate::rows::{Column, Row, Step, rows};
-
-/// A commit that waits for a writer.
-#[derive(Debug)]
-pub(super) struct Work {
-    commit: Commit,
-    /// Hashes of the keys that the commit touches.
-    touches: Vec<u64>,
-    /// About how many bytes it writes.
-    pub(super) bytes: usize,
-}
-
-impl Work {
-    /// A commit whose bounds were checked.
-    pub(super) fn new(commit: Commit) -> Self {
-        // Which keys collide must not be known outside.
-        static HASH: LazyLock<RandomState> = LazyLock::new(RandomState::new);
-        let rows = rows(&commit);
-        let bytes = rows.iter().flat_map(|row| &row.columns).map(Column::len).sum();
-        let keys = rows.iter().filter(|row| row.step != Step::AppendEvidence).map(Row::key);
-        let touches = keys.map(|key| HASH.hash_one(key)).collect();
-        Self { commit, touches, bytes }
-    }
-}
+use super::{Server, statements};
+use crate::queue::{Exit, Group, Job, answer_all};
+use crate::rows::{Row, Step};
+use crate::work::{Standings, answer_refused};
 
 pub(super) struct Writer {
     server: Arc<Server>,
-    jobs: Arc<Mutex<Exit<Work>>>,
+    jobs: Arc<Mutex<Exit>>,
     /// Not in a transaction. None before the first, and after one was lost.
     connection: Option<PgConnection>,
     /// The mark of the last transaction, which the next removes.
@@ -78,31 +52,23 @@ impl From<sqlx::Error> for Failure {
 }
 
 impl Writer {
-    pub(super) fn new(server: Arc<Server>, jobs: Arc<Mutex<Exit<Work>>>) -> Self {
+    pub(super) fn new(server: Arc<Server>, jobs: Arc<Mutex<Exit>>) -> Self {
         Self { server, jobs, connection: None, mark: None }
     }
 
     /// Stores what comes until the queue is closed and empty.
     pub(super) async fn run(mut self) {
         while let Some(group) = self.next_group().await {
-            self.store(group).await;
+            self.store(group.jobs).await;
         }
     }
 
-    async fn next_group(&self) -> Option<Vec<Job<Work>>> {
-        let mut touched: HashSet<u64> = HashSet::new();
-        let fits = |work: &Work| {
-            let is_apart = !work.touches.iter().any(|key| touched.contains(key));
-            if is_apart {
-                touched.extend(&work.touches);
-            }
-            is_apart
-        };
-        self.jobs.lock().await.next_group(fits).await
+    async fn next_group(&self) -> Option<Group> {
+        self.jobs.lock().await.next_group().await
     }
 
     /// Stores a group and answers it.
-    async fn store(&mut self, mut group: Vec<Job<Work>>) {
+    async fn store(&mut self, mut group: Vec<Job>) {
         let mut pause = Pause::until(Instant::now() + self.server.patience);
         while !group.is_empty() {
             let error = match self.attempt(&group).await {
@@ -110,7 +76,7 @@ impl Writer {
                 Ok(Outcome::Conflict) => match self.standings(&group).await {
                     Ok(standings) => {
                         let found = group.len();
-                        group = answer_refused(group, &standings);
+                        answer_refused(&mut group, &standings);
                         if group.len() < found {
                             continue;
                         }
@@ -142,10 +108,10 @@ impl Writer {
     }
 
     /// Tries to store a group in one transaction, durably.
-    async fn attempt(&mut self, group: &[Job<Work>]) -> Result<Outcome, Failure> {
+    async fn attempt(&mut self, group: &[Job]) -> Result<Outcome, Failure> {
         let mut connection = self.take_connection().await?;
         let mark = Mark::fresh();
-        let rows: Vec<Row<'_>> = group.iter().flat_map(|job| rows(&job.work.commit)).collect();
+        let rows: Vec<Row<'_>> = group.iter().flat_map(|job| job.work.rows()).collect();
         let writing = timeout(self.server.patience, write(&mut connection, self.mark, mark, &rows));
         let written = writing.await.unwrap_or_else(|_| Err(lost("writing took too long")));
         if !matches!(written, Ok(true)) {
@@ -187,10 +153,10 @@ impl Writer {
     }
 
     /// What stands of what a group touches.
-    async fn standings(&mut self, group: &[Job<Work>]) -> Result<Standings, sqlx::Error> {
+    async fn standings(&mut self, group: &[Job]) -> Result<Standings, sqlx::Error> {
         let mut connection = self.take_connection().await?;
-        let commits = group.iter().map(|job| &job.work.commit);
-        let reading = timeout(self.server.patience, Standings::read(&mut connection, commits));
+        let commits = group.iter().filter_map(|job| job.work.as_commit());
+        let reading = timeout(self.server.patience, read_standings(&mut connection, commits));
         let standings = reading.await.unwrap_or_else(|_| Err(lost("reading took too long")))?;
         self.connection = Some(connection);
         Ok(standings)
@@ -214,7 +180,7 @@ async fn write(
 ) -> Result<bool, sqlx::Error> {
     begin(connection, last, mark).await?;
     for step in Step::ALL {
-        if !Rows::of(step, all).write(connection).await? {
+        if !statements::write(connection, step, all).await? {
             return Ok(false);
         }
     }
@@ -240,16 +206,4 @@ async fn begin(connection: &mut PgConnection, last: Option<Mark>, mark: Mark) ->
 
 async fn execute(connection: &mut PgConnection, sql: &'static str) -> Result<(), sqlx::Error> {
     sqlx::raw_sql(sql).execute(connection).await.map(drop)
-}
-
-/// Answers those that must be refused; returns the others.
-fn answer_refused(group: Vec<Job<Work>>, standings: &Standings) -> Vec<Job<Work>> {
-    let mut others = Vec::new();
-    for job in group {
-        match refuse(&job.work.commit, standings) {
-            Ok(()) => others.push(job),
-            refused => job.answer(refused),
-        }
-    }
-    others
 }

@@ -1,13 +1,14 @@
 //! The archive in one SQLite database: embedded, durable, for one party or a small third party.
 //!
-//! Commits are prepared by their callers (`script.rs`) and stored by one writer in groups (`writer.rs`); reads go through a few
+//! Commits are stored by one writer in groups (`writer.rs`), by a few statements each (`statements.rs`); reads go through a few
 //! connections of their own, and see every commit that was answered. Nothing here may answer before the sync.
 //!
 //! Source: DESIGN §12, `spec/archive.md`.
 
 mod directory;
+mod judge;
 mod schema;
-mod script;
+mod statements;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -26,18 +27,20 @@ use sqlx::{Arguments as _, ConnectOptions, Pool, Row as _, Sqlite, SqliteConnect
 use tokio::task::JoinHandle;
 
 use directory::DirectoryLock;
-use script::Script;
 use writer::{Stopped, Writer, stopped_message};
 
 use crate::engine::{Engine, arguments};
 use crate::queue::{Entrance, queue};
 use crate::read;
 use crate::rows::Column;
+use crate::work::Work;
 
 /// Connections that read.
 const READERS_MAX: u32 = 4;
 /// How long a connection waits for another one. Only backups and other programs can make it wait at all.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Pages that the writer keeps in memory, in KiB, as the pragma wants it: the inner nodes of the tree of 10^6 facts, and those that change.
+const WRITER_CACHE: &str = "-32768";
 /// What a log that has been written back may keep on the disk, in bytes.
 const LOG_BYTES_KEPT: &str = "67108864";
 
@@ -46,7 +49,7 @@ const LOG_BYTES_KEPT: &str = "67108864";
 /// Must be opened, and used, inside a tokio runtime. A commit whose caller stops waiting is stored nevertheless.
 #[derive(Debug)]
 pub struct SqliteArchive {
-    jobs: Entrance<Script>,
+    jobs: Entrance,
     stopped: Stopped,
     readers: SqlitePool,
     writer: tokio::sync::Mutex<Option<JoinHandle<Result<(), sqlx::Error>>>>,
@@ -72,6 +75,16 @@ pub enum OpenError {
         /// The process that has it, if it could be read.
         holder: Option<u32>,
     },
+    /// The archive was written by a program from before the first release, whose tables this one cannot read.
+    #[error(
+        "the archive has tables of version {found}, from before the first release: this program knows {known} only"
+    )]
+    Older {
+        /// The version of the archive's tables.
+        found: i64,
+        /// The version that this program knows.
+        known: i64,
+    },
     /// The archive was written by a newer program. An older one must not touch it.
     #[error("the archive has tables of version {found}, this program knows up to {known}: use a newer program")]
     Newer {
@@ -92,8 +105,7 @@ pub enum OpenError {
 }
 
 impl SqliteArchive {
-    /// Opens the archive in `dir`; makes both if they are not there, readable by their owner only. Tables of an older version are
-    /// brought to the newest.
+    /// Opens the archive in `dir`; makes both if they are not there, readable by their owner only.
     ///
     /// # Errors
     /// [`OpenError`]: each variant says what is wrong.
@@ -169,14 +181,15 @@ impl SqliteArchive {
         let mut problems: Vec<String> =
             sqlx::query_scalar("PRAGMA integrity_check").fetch_all(&self.readers).await.map_err(read::failed)?;
         problems.retain(|line| line != "ok");
+        let nameless = "SELECT count(*) FROM facts_by_space WHERE space NOT IN (SELECT id FROM spaces)";
+        match sqlx::query_scalar(nameless).fetch_one(&self.readers).await {
+            Ok(0) => {}
+            Ok::<i64, _>(facts) => problems.push(format!("the space of {facts} facts is missing")),
+            Err(error) => problems.push(format!("table facts_by_space: {error}")),
+        }
         let mut connection = self.readers.acquire().await.map_err(read::failed)?;
         read::check_content::<Sqlite>(&mut connection, &mut problems).await;
         Ok(problems)
-    }
-
-    async fn store(&self, script: Script) -> Result<(), CommitError> {
-        let bytes = script.bytes;
-        self.jobs.submit(script, bytes).await
     }
 
     /// What a reader sees may be undone by the next opening once the outcome of a commit is unknown.
@@ -193,7 +206,7 @@ impl SqliteArchive {
 impl Archive for SqliteArchive {
     async fn commit(&self, commit: Commit) -> Result<(), CommitError> {
         commit.check()?;
-        self.store(Script::of(commit)).await
+        self.jobs.submit(Work::commit(commit)).await
     }
 
     async fn state(&self, key: &[u8]) -> Result<Option<StoredState>, ReadError> {
@@ -213,7 +226,7 @@ impl Archive for SqliteArchive {
     }
 
     async fn outbox_postpone(&self, id: &OutgoingId, due: Time) -> Result<(), ReadError> {
-        self.store(Script::postpone(id, due)).await.map_err(|error| ReadError(error.to_string()))
+        self.jobs.submit(Work::postpone(*id, due)).await.map_err(|error| ReadError(error.to_string()))
     }
 
     async fn outbox_of(&self, key: &[u8]) -> Result<Vec<Outgoing>, ReadError> {
@@ -298,14 +311,16 @@ impl Engine for Sqlite {
 
 /// Opens the connection that writes. Nothing is changed before the file is known to be an archive.
 async fn open_writer(path: &Path, options: SqliteOptions) -> Result<SqliteConnection, OpenError> {
-    let mut connection = connect_options(path).connect().await?;
-    schema::check(&mut connection).await?;
-    schema::make_pages_small(&mut connection).await?;
+    let writes = connect_options(path).pragma("cache_size", WRITER_CACHE).pragma("temp_store", "MEMORY");
+    let mut connection = writes.connect().await?;
+    let is_new = schema::check(&mut connection).await?;
     let mode: String = sqlx::query_scalar("PRAGMA journal_mode = WAL").fetch_one(&mut connection).await?;
     if mode != "wal" {
         return Err(OpenError::Database(sqlx::Error::Protocol(format!("no write-ahead log here, only {mode}"))));
     }
-    schema::migrate(&mut connection).await?;
+    if is_new {
+        schema::make(&mut connection).await?;
+    }
     if let Some(bytes) = options.bytes_max {
         let sql = format!("PRAGMA max_page_count = {}", bytes.div_ceil(schema::PAGE_BYTES.into()));
         sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&mut connection).await?;
@@ -346,7 +361,7 @@ mod tests {
     async fn readers_cannot_write() {
         let dir = tempfile::tempdir().unwrap();
         let archive = SqliteArchive::open(dir.path()).await.unwrap();
-        let written = sqlx::query("DELETE FROM facts").execute(&archive.readers).await;
+        let written = sqlx::query("DELETE FROM records").execute(&archive.readers).await;
         assert!(written.unwrap_err().to_string().contains("readonly"));
     }
 }

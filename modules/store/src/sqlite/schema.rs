@@ -1,4 +1,4 @@
-//! The tables, their versions, and the check that a file is an archive of a version that this program knows.
+//! The tables, their version, and the check that a file is an archive of the version that this program knows.
 
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 
@@ -7,12 +7,14 @@ use super::OpenError;
 /// "SEMP": marks the file as an archive of Semper.
 pub(super) const APPLICATION_ID: i64 = 0x5345_4d50;
 
-/// Step `n` leads from version `n` to version `n + 1`. Steps that were released are never changed, only added to.
-const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2];
+/// The version of the tables that this program reads and writes. Those before it were never released.
+const VERSION: i64 = 3;
 
-/// Meanings: `spec/archive.md` §2. Rows that may be large have a rowid, because SQLite keeps whole rows without one in the inner
-/// nodes of its trees. `sum` is [`super::sum::row_sum`] over the other columns.
-const VERSION_1: &str = "
+/// Meanings: `spec/archive.md` §2. Rows that may be large have a rowid, because SQLite keeps whole rows without one in the inner nodes of
+/// its trees. Facts have one too, although they are small: their keys are often random, then every fact changes a page of its own in the
+/// tree that is in the order of keys, so that tree must be small. For the same reason names of spaces stand once; the view `facts` puts
+/// them before each fact. `sum` is [`super::sum::row_sum`] over the other columns.
+const TABLES: &str = "
     CREATE TABLE states (
         machine BLOB NOT NULL PRIMARY KEY, version INTEGER NOT NULL, bytes BLOB NOT NULL, sum INTEGER NOT NULL
     ) STRICT;
@@ -34,63 +36,39 @@ const VERSION_1: &str = "
         machine BLOB NOT NULL, place INTEGER NOT NULL, kind TEXT NOT NULL, bytes BLOB NOT NULL, time INTEGER NOT NULL,
         sum INTEGER NOT NULL, PRIMARY KEY (machine, place)
     ) STRICT;
-    CREATE TABLE facts (
-        space TEXT NOT NULL, key BLOB NOT NULL, value BLOB NOT NULL, sum INTEGER NOT NULL, PRIMARY KEY (space, key)
-    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE spaces (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
+    CREATE TABLE facts_by_space (
+        space INTEGER NOT NULL, key BLOB NOT NULL, value BLOB NOT NULL, sum INTEGER NOT NULL, PRIMARY KEY (space, key)
+    ) STRICT;
+    CREATE VIEW facts AS SELECT name AS space, key, value, sum FROM spaces JOIN facts_by_space ON space = id;
     CREATE TABLE records (
         space TEXT NOT NULL, key BLOB NOT NULL, value BLOB NOT NULL, sum INTEGER NOT NULL, PRIMARY KEY (space, key)
     ) STRICT, WITHOUT ROWID;";
-
-/// Facts in the order in which they came, with an index beside them. Their keys are often random: then every fact changes a page of its own in
-/// the tree that is in the order of keys, so that tree must be small. In version 1 it held the values too.
-const VERSION_2: &str = "
-    CREATE TABLE facts_2 (
-        space TEXT NOT NULL, key BLOB NOT NULL, value BLOB NOT NULL, sum INTEGER NOT NULL, PRIMARY KEY (space, key)
-    ) STRICT;
-    INSERT INTO facts_2 SELECT * FROM facts ORDER BY space, key;
-    DROP TABLE facts;
-    ALTER TABLE facts_2 RENAME TO facts;";
 
 /// Size of a page, in bytes: the least that a change writes. Pages of 4 KiB write three times as much for a fact with a random key; an item of
 /// a MiB takes half as long again with these.
 pub(super) const PAGE_BYTES: u32 = 1024;
 
-/// Whether the file is an archive that this program may write; what it is not stays untouched. Returns the version of its tables,
-/// 0 for an empty database.
-pub(super) async fn check(connection: &mut SqliteConnection) -> Result<i64, OpenError> {
+/// Whether the file is empty; if it is not, it must be an archive that this program may write. What it is not stays untouched.
+pub(super) async fn check(connection: &mut SqliteConnection) -> Result<bool, OpenError> {
     let application: i64 = sqlx::query_scalar("PRAGMA application_id").fetch_one(&mut *connection).await?;
     let found: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *connection).await?;
     let tables: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_schema").fetch_one(&mut *connection).await?;
-    let known = i64::try_from(MIGRATIONS.len()).expect("the migrations are few");
     match (application, found, tables) {
-        (0, 0, 0) => Ok(0),
-        (APPLICATION_ID, 1.., _) if found <= known => Ok(found),
-        (APPLICATION_ID, 1.., _) => Err(OpenError::Newer { found, known }),
+        (0, 0, 0) => Ok(true),
+        (APPLICATION_ID, VERSION, _) => Ok(false),
+        (APPLICATION_ID, 1..VERSION, _) => Err(OpenError::Older { found, known: VERSION }),
+        (APPLICATION_ID, VERSION.., _) => Err(OpenError::Newer { found, known: VERSION }),
         _ => Err(OpenError::Foreign),
     }
 }
 
-/// Gives an archive that has larger pages, as those of version 1, pages of [`PAGE_BYTES`]: copies it within itself, safely. Must be called before
-/// the database has a log.
-pub(super) async fn make_pages_small(connection: &mut SqliteConnection) -> Result<(), OpenError> {
-    let bytes: u32 = sqlx::query_scalar("PRAGMA page_size").fetch_one(&mut *connection).await?;
-    if check(connection).await? == 0 || bytes == PAGE_BYTES {
-        return Ok(());
-    }
-    let sql = format!("PRAGMA journal_mode = DELETE; PRAGMA page_size = {PAGE_BYTES}; VACUUM");
-    sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await?;
-    Ok(())
-}
-
-/// Leads an empty or older database to the newest version, each step as a whole.
-pub(super) async fn migrate(connection: &mut SqliteConnection) -> Result<(), OpenError> {
-    let found = check(connection).await?;
-    for (step, sql) in (0..).zip(MIGRATIONS).filter(|(step, _)| *step >= found) {
-        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-        let mark = format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {};", step + 1);
-        sqlx::raw_sql(*sql).execute(&mut *transaction).await?;
-        sqlx::raw_sql(AssertSqlSafe(mark)).execute(&mut *transaction).await?;
-        transaction.commit().await?;
-    }
+/// Makes the tables in an empty database.
+pub(super) async fn make(connection: &mut SqliteConnection) -> Result<(), OpenError> {
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let mark = format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION};");
+    sqlx::raw_sql(TABLES).execute(&mut *transaction).await?;
+    sqlx::raw_sql(AssertSqlSafe(mark)).execute(&mut *transaction).await?;
+    transaction.commit().await?;
     Ok(())
 }
