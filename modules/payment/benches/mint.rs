@@ -5,9 +5,11 @@
 //! - swaps a second, and the time of one at the median and at the 99th percentile;
 //! - CPU time of the mint's process per swap, over that of its raw cryptography: two coins verified, two messages signed and proven, one after
 //!   the other in one thread, by our functions and by those of the crate `cashu`;
-//! - bytes written per swap (`write_bytes` of /proc/PID/io, which counts pages of 4 KiB; 0 means that the directory is in memory).
+//! - bytes written per swap (`write_bytes` of /proc/PID/io, which counts pages of 4 KiB; 0 means that the directory is in memory), and how many
+//!   more when the log is written back at the end. Before the first swap it is empty.
 //!
-//! The archive is made in TMPDIR. Needs Linux. `STORED=10000` measures one size only.
+//! The archive is made in TMPDIR. Needs Linux. `STORED=10000` measures one size only, `SWAPS=100000` more swaps: then the log is written back
+//! at 10^6 as often as in use.
 #![allow(missing_docs, reason = "a program, not a library")]
 #![allow(clippy::unwrap_used, clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 
@@ -15,6 +17,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::thread;
@@ -34,7 +37,6 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 const CLIENTS: usize = 8;
-const SWAPS: usize = 8000;
 const WARM_UP: usize = 400;
 /// Tells a process that it is the mint: how many secrets it stores first.
 const ROLE: &str = "MINT_BENCH_STORED";
@@ -60,13 +62,10 @@ fn serve(stored: usize) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         let directory = tempfile::tempdir().unwrap();
-        let archive = Arc::new(SqliteArchive::open(directory.path()).await.unwrap());
-        let clock: Clock =
-            Arc::new(|| Time::from_unix(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()));
-        let money = Arc::new(TestBackend::worthless(clock.clone()));
-        let seed = Zeroizing::new(vec![7; 32]);
-        let mint = Mint::open(Settings::default(), archive.clone(), clock, seed, vec![money]).await.unwrap();
+        let (archive, mint) = open(directory.path()).await;
         fill(&*archive, &mint, stored).await;
+        archive.close().await.unwrap();
+        let (archive, mint) = open(directory.path()).await;
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         println!("{}", listener.local_addr().unwrap());
         let listener = listener.tap_io(|stream| stream.set_nodelay(true).unwrap());
@@ -74,7 +73,18 @@ fn serve(stored: usize) {
         let server =
             axum::serve(listener, routes(mint, &everybody())).with_graceful_shutdown(async { drop(end.await) });
         server.await.unwrap();
+        archive.close().await.unwrap();
+        println!("{}", written(std::process::id()));
     });
+}
+
+async fn open(directory: &Path) -> (Arc<SqliteArchive>, Arc<Mint>) {
+    let archive = Arc::new(SqliteArchive::open(directory).await.unwrap());
+    let clock: Clock = Arc::new(|| Time::from_unix(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()));
+    let money = Arc::new(TestBackend::worthless(clock.clone()));
+    let seed = Zeroizing::new(vec![7; 32]);
+    let mint = Mint::open(Settings::default(), archive.clone(), clock, seed, vec![money]).await.unwrap();
+    (archive, mint)
 }
 
 /// Stores coins and messages of the keyset that is measured, with keys that look like points.
@@ -101,43 +111,53 @@ fn measure(stored: usize, raw: (f64, f64)) -> f64 {
         .spawn()
         .unwrap();
     let mut address = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut address).unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap());
+    lines.read_line(&mut address).unwrap();
     let address = address.trim().to_owned();
-    let mut bodies = prepare(&address, SWAPS + WARM_UP);
-    post_all(&address, bodies.split_off(SWAPS));
+    let swaps = std::env::var("SWAPS").map_or(8000, |swaps| swaps.parse().unwrap());
+    let mut bodies = prepare(&address, swaps + WARM_UP);
+    post_all(&address, bodies.split_off(swaps));
 
-    let (cpu, written) = used(&child);
+    let (cpu, before) = (cpu_time(&child), written(child.id()));
     let start = Instant::now();
     let mut times = post_all(&address, bodies);
     let took = start.elapsed();
-    let (cpu_after, written_after) = used(&child);
+    let (cpu_after, after) = (cpu_time(&child), written(child.id()));
     drop(child.stdin.take());
+    let mut closed = String::new();
+    lines.read_line(&mut closed).unwrap();
     child.wait().unwrap();
 
     times.sort_unstable();
-    let rate = SWAPS as f64 / took.as_secs_f64();
-    let cpu = (cpu_after - cpu).as_secs_f64() * 1e6 / SWAPS as f64;
+    let rate = swaps as f64 / took.as_secs_f64();
+    let cpu = (cpu_after - cpu).as_secs_f64() * 1e6 / swaps as f64;
+    let kb = |bytes: u64| bytes as f64 / 1e3 / swaps as f64;
     let at = |share: f64| times[(times.len() as f64 * share) as usize].as_secs_f64() * 1e3;
     println!(
-        "{stored} stored: {rate:.0} swaps/s, p50 {:.2} ms, p99 {:.2} ms, CPU {cpu:.0} µs ({:.2} × raw, {:.2} × raw of cashu), {:.1} KB written",
+        "{stored} stored: {rate:.0} swaps/s, p50 {:.2} ms, p99 {:.2} ms, CPU {cpu:.0} µs ({:.2} × raw, {:.2} × raw of cashu), {:.1} KB written + {:.1} at the end",
         at(0.5),
         at(0.99),
         cpu / raw.0,
         cpu / raw.1,
-        (written_after - written) as f64 / 1e3 / SWAPS as f64,
+        kb(after - before),
+        kb(closed.trim().parse::<u64>().unwrap() - after),
     );
     rate
 }
 
-/// CPU time and bytes written of a process so far.
-fn used(child: &Child) -> (Duration, u64) {
+/// CPU time of a process so far.
+fn cpu_time(child: &Child) -> Duration {
     let stat = fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap();
     // After the name in parentheses: user and system time are fields 14 and 15 of the whole, in hundredths of a second.
     let fields: Vec<&str> = stat[stat.rfind(')').unwrap() + 2..].split(' ').collect();
     let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
-    let io = fs::read_to_string(format!("/proc/{}/io", child.id())).unwrap();
-    let written = io.lines().find_map(|line| line.strip_prefix("write_bytes: ")).unwrap().parse().unwrap();
-    (Duration::from_millis(ticks * 10), written)
+    Duration::from_millis(ticks * 10)
+}
+
+/// Bytes that a process had written so far.
+fn written(process: u32) -> u64 {
+    let io = fs::read_to_string(format!("/proc/{process}/io")).unwrap();
+    io.lines().find_map(|line| line.strip_prefix("write_bytes: ")).unwrap().parse().unwrap()
 }
 
 /// Bodies of swaps of two bought coins for two others.

@@ -68,6 +68,8 @@ use crate::ecash::keyset::{KeysetError, KeysetTerms, Unit};
 pub const SEED_BYTES_MIN: usize = 32;
 /// Most requests that are being computed or wait for it; more are turned away.
 const WAITING_MAX: usize = 4096;
+/// Bodies of up to this many bytes are short: no more than ten coins to sign, or a hundred signatures to try.
+const SHORT_BYTES_MAX: usize = 2048;
 /// How often another server's new keysets are looked for.
 const RELOAD: Duration = Duration::from_secs(60);
 /// How often quotes are looked for whose time is over.
@@ -274,6 +276,16 @@ impl Mint {
         self.backends.iter().find(|backend| backend.method() == method).ok_or(Refusal::UnknownMethod)
     }
 
+    /// Computes what a request asks for: a short one where it is, for a change of threads costs as much as signing a coin; others away from the
+    /// threads that wait for the network.
+    async fn compute_request<R, S: Sent<R>, T: Send + 'static>(
+        &self,
+        request: S,
+        work: impl FnOnce(S) -> Result<T, Refusal> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        if request.is_short() { work(request) } else { self.compute(move || work(request)).await }
+    }
+
     /// Computes away from the threads that wait for the network, on as many threads at once as there are processors.
     async fn compute<T: Send + 'static>(
         &self,
@@ -299,6 +311,11 @@ pub trait Sent<T>: Send + 'static {
     /// # Errors
     /// `Malformed`: the bytes are no such request.
     fn receive(self) -> Result<T, Refusal>;
+
+    /// Whether it is so short that it takes at most a few milliseconds to compute, whatever is in it.
+    fn is_short(&self) -> bool {
+        false
+    }
 }
 
 impl<T: Send + 'static> Sent<T> for T {
@@ -317,6 +334,10 @@ impl<T: DeserializeOwned> Sent<T> for Body {
             text.truncate(text.floor_char_boundary(200));
             Refusal::Malformed(text)
         })
+    }
+
+    fn is_short(&self) -> bool {
+        self.0.len() <= SHORT_BYTES_MAX
     }
 }
 

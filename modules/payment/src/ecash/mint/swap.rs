@@ -36,7 +36,7 @@ impl Mint {
     /// [`Refusal`]: nothing changed, save after `Unsure`.
     pub async fn swap(&self, request: impl Sent<SwapRequest>) -> Result<SwapResponse, Refusal> {
         let (now, limits, keysets) = (self.now(), self.settings.limits, self.keysets());
-        let computed = self.compute(move || {
+        let computed = self.compute_request(request, move |request| {
             let request = request.receive()?;
             request::inputs_shape(request.inputs(), &limits)?;
             request::outputs_shape(request.outputs(), &limits)?;
