@@ -1,5 +1,7 @@
 //! Two parties, an arbiter and a contract between them: what every check begins with.
 
+use std::collections::BTreeMap;
+
 use semper_core::contract::{
     ArbiterRef, Core, Deadlines, Final, Item, ItemKind, PartyRef, Profile, Promise, Terms, TextRef,
 };
@@ -77,7 +79,7 @@ impl Cast {
                     PartyRef { role: Role::ORIGINATOR, key_set: originator },
                     PartyRef { role: Role::RESPONDER, key_set: responder },
                 ],
-                arbiter: ArbiterRef { key_set: arbiter, log: arbiter, rules: rules_hash() },
+                arbiter: ArbiterRef { key_set: arbiter, deposit_key: None, log: arbiter, rules: rules_hash() },
                 items: vec![sealed(Role::ORIGINATOR), sealed(Role::RESPONDER)],
                 deadlines: Deadlines { not_after: NOT_AFTER, delta: DELTA, sigma: SIGMA },
                 text: TextRef {
@@ -89,6 +91,7 @@ impl Cast {
                 links: Vec::new(),
                 nonce: [nonce; 32],
             },
+            deposits: BTreeMap::new(),
         }
     }
 

@@ -6,17 +6,19 @@
 //! either both finals or the arbiter's verdict "resolved"; verifiers count contracts by identifier, never by pieces of evidence.
 //!
 //! ```text
-//! core    = { 0: terms, 1: {} }                          ; 1: deposits, none in this version
+//! core    = { 0: terms, 1: { * slot => deposit } }        ; a deposit for each item of kind "information", and no other
 //! terms   = { 0: "semper-core", 1: 1, 2: profile, 3: [2* party], 4: arbiter, 5: [+ item], 6: deadlines, 7: text,
 //!             8: [* link], 9: nonce (32 bytes) }
 //! party   = { 0: role, 1: key set id }
-//! arbiter = { 0: key set id (verdicts), 3: key set id (log), 4: rules hash }
+//! arbiter = { 0: key set id (verdicts), ? 1: hash of the key for deposits, 3: key set id (log), 4: rules hash }
 //! item    = { 0: kind, 1: owner role, 2: recipient role, 3: descriptor, 5: slot }
 //! deadlines = { 0: not after, 4: delta, 5: sigma }
 //! text    = { 0: template id, 1: fields hash, 3: locale, 4: render hash }
 //! link    = { 0: relation, 1: cid }
 //! ```
 //! Source: `spec/contract.md` (design/exchange.md §2, §13.4).
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::cbor::{Decode, DecodeError, Encode, Fields, Map, Problem, Value, record};
 use crate::cose::{Kind, Statement};
@@ -30,6 +32,8 @@ use crate::time::{Seconds, Time};
 pub const PARTIES_MAX: usize = 16;
 /// Most items in one contract.
 pub const ITEMS_MAX: usize = 64;
+/// Longest descriptor or deposit of an item, in bytes.
+pub const ITEM_BYTES_MAX: usize = 4096;
 /// Most links from one contract to others.
 pub const LINKS_MAX: usize = 16;
 
@@ -38,6 +42,9 @@ pub const LINKS_MAX: usize = 16;
 pub struct Core {
     /// The terms.
     pub terms: Terms,
+    /// For each item of kind [`ItemKind::Information`], by its slot: what the arbiter needs to give it in the place of its owner,
+    /// in the form of its kind. Not part of the terms, because it is made for them: it is labelled with [`Core::tid`].
+    pub deposits: BTreeMap<Slot, Vec<u8>>,
 }
 
 /// The terms of a contract.
@@ -91,6 +98,8 @@ pub struct PartyRef {
 pub struct ArbiterRef {
     /// The key set that signs verdicts.
     pub key_set: KeySetId,
+    /// Hash of the key to which deposits are encapsulated; none if the arbiter takes no deposits.
+    pub deposit_key: Option<Digest>,
     /// The key set that signs the heads of its log.
     pub log: KeySetId,
     /// Hash of the rules by which it decides.
@@ -117,7 +126,11 @@ pub struct Item {
 pub enum ItemKind {
     /// The owner's signature on this contract.
     Signature,
+    /// Information: a file, or whatever else is bytes. Each such item has a slot of its own, and a deposit.
+    Information,
 }
+
+const ITEM_KINDS: [(ItemKind, &str); 2] = [(ItemKind::Signature, "signature"), (ItemKind::Information, "information")];
 
 /// The instants and spans that a contract depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -292,21 +305,48 @@ pub fn promise_pair(fields: &mut Fields, key: u64) -> Result<[StatementId; 2], D
 
 impl Encode for Core {
     fn to_value(&self) -> Value {
-        record().put_item(0, &self.terms).put(1, Map::new()).build()
+        let mut deposits = Map::new();
+        for (slot, deposit) in &self.deposits {
+            deposits.insert(slot.to_value(), Value::bytes(deposit.as_slice()));
+        }
+        record().put_item(0, &self.terms).put(1, deposits).build()
     }
 }
 
 impl Decode for Core {
     fn from_value(value: Value) -> Result<Self, DecodeError> {
         let mut fields = Fields::open(value)?;
-        let terms = fields.item(0, "terms")?;
-        match fields.value(1, "deposits")? {
-            Value::Map(map) if map.is_empty() => {}
-            _ => return Err(DecodeError::field("deposits", Problem::OutOfRange("this version knows no deposits"))),
-        }
+        let terms: Terms = fields.item(0, "terms")?;
+        let deposits = deposits(fields.value(1, "deposits")?).map_err(|e| e.within("deposits"))?;
         fields.close()?;
-        Ok(Self { terms })
+        let information = terms.items.iter().filter(|item| item.kind == ItemKind::Information);
+        let slots: Vec<_> = information.map(|item| item.slot).collect();
+        // As many slots as items: no two pieces of information share a deposit.
+        if slots.len() != deposits.len()
+            || slots.into_iter().collect::<BTreeSet<_>>() != deposits.keys().copied().collect()
+        {
+            let rule = "one deposit for each piece of information, which has a slot of its own, and no other";
+            return Err(DecodeError::field("deposits", Problem::OutOfRange(rule)));
+        }
+        Ok(Self { terms, deposits })
     }
+}
+
+fn deposits(value: Value) -> Result<BTreeMap<Slot, Vec<u8>>, DecodeError> {
+    let Value::Map(map) = value else {
+        return Err(DecodeError::field("", Problem::WrongType { expected: "a map", found: value.type_name() }));
+    };
+    if map.len() > ITEMS_MAX {
+        return Err(DecodeError::field("", Problem::Oversized { limit: ITEMS_MAX }));
+    }
+    let deposit = |(slot, deposit)| {
+        let (slot, deposit) = (Slot::from_value(slot)?, Vec::<u8>::from_value(deposit)?);
+        if deposit.len() > ITEM_BYTES_MAX {
+            return Err(DecodeError::field(slot.0.to_string(), Problem::Oversized { limit: ITEM_BYTES_MAX }));
+        }
+        Ok((slot, deposit))
+    };
+    map.into_iter().map(deposit).collect()
 }
 
 impl Encode for Terms {
@@ -376,15 +416,25 @@ impl Decode for PartyRef {
 
 impl Encode for ArbiterRef {
     fn to_value(&self) -> Value {
-        record().put_item(0, &self.key_set).put_item(3, &self.log).put_item(4, &self.rules).build()
+        let deposit_key = self.deposit_key.map(|key| key.to_value());
+        record()
+            .put_item(0, &self.key_set)
+            .put_some(1, deposit_key)
+            .put_item(3, &self.log)
+            .put_item(4, &self.rules)
+            .build()
     }
 }
 
 impl Decode for ArbiterRef {
     fn from_value(value: Value) -> Result<Self, DecodeError> {
         let mut fields = Fields::open(value)?;
-        let arbiter =
-            Self { key_set: fields.item(0, "key set")?, log: fields.item(3, "log")?, rules: fields.item(4, "rules")? };
+        let arbiter = Self {
+            key_set: fields.item(0, "key set")?,
+            deposit_key: fields.optional_item(1, "deposit key")?,
+            log: fields.item(3, "log")?,
+            rules: fields.item(4, "rules")?,
+        };
         fields.close()?;
         Ok(arbiter)
     }
@@ -392,9 +442,9 @@ impl Decode for ArbiterRef {
 
 impl Encode for Item {
     fn to_value(&self) -> Value {
-        let ItemKind::Signature = self.kind;
+        let (_, kind) = ITEM_KINDS[self.kind as usize];
         record()
-            .put(0, "signature")
+            .put(0, kind)
             .put_item(1, &self.owner)
             .put_item(2, &self.recipient)
             .put_bytes(3, &self.descriptor)
@@ -406,15 +456,15 @@ impl Encode for Item {
 impl Decode for Item {
     fn from_value(value: Value) -> Result<Self, DecodeError> {
         let mut fields = Fields::open(value)?;
-        let kind = fields.text(0, "kind", 32)?;
-        if kind != "signature" {
-            return Err(DecodeError::field("kind", Problem::Unknown { what: "kind of item", found: kind }));
-        }
+        let name = fields.text(0, "kind", 32)?;
+        let Some((kind, _)) = ITEM_KINDS.into_iter().find(|(_, text)| *text == name) else {
+            return Err(DecodeError::field("kind", Problem::Unknown { what: "kind of item", found: name }));
+        };
         let item = Self {
-            kind: ItemKind::Signature,
+            kind,
             owner: fields.item(1, "owner")?,
             recipient: fields.item(2, "recipient")?,
-            descriptor: fields.bytes(3, "descriptor", 4096)?,
+            descriptor: fields.bytes(3, "descriptor", ITEM_BYTES_MAX)?,
             slot: fields.item(5, "slot")?,
         };
         fields.close()?;

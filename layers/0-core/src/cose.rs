@@ -63,6 +63,10 @@ kinds! {
     Status = "status";
     /// The arbiter's decision.
     Verdict = "verdict";
+    /// The seed of a deposit: its owner gives the information away.
+    Disclosure = "disclosure";
+    /// The arbiter's word on the key that a deposit holds.
+    KeyAttestation = "key-attestation";
     /// The head of an arbiter's log.
     LogHead = "log-head";
     /// A container, signed by its sender (non-repudiation of origin).

@@ -69,8 +69,12 @@ registry! {
     MERKLE_LEAF_CIPHER = "semper/merkle-leaf-c/1";
     /// Leaf of a Merkle tree over the plaintext of a good.
     MERKLE_LEAF_PLAIN = "semper/merkle-leaf-p/1";
+    /// Salt of a chunk of a good, derived from its key.
+    CHUNK_SALT = "semper/chunk-salt/1";
     /// Key that wraps a content key for one contract.
     CONTENT_KEY_WRAP = "semper/ck-wrap/1";
+    /// Hash of the key to which deposits with an arbiter are encapsulated.
+    DEPOSIT_KEY = "semper/deposit-key/1";
     /// Identifier of a payment operation: over deal, slot and verb.
     OPERATION = "semper/operation/1";
     /// Tag of a lock: over the contract and a salt, so that the issuer cannot link the two.

@@ -87,23 +87,21 @@ fn signed() -> impl Strategy<Value = Signed> {
     )
 }
 
+fn item(slot: Slot, (sold, owner, recipient, descriptor): (bool, u8, u8, Vec<u8>)) -> Item {
+    let kind = if sold { ItemKind::Information } else { ItemKind::Signature };
+    Item { kind, owner: Role::numbered(owner), recipient: Role::numbered(recipient), descriptor, slot }
+}
+
 fn cores() -> impl Strategy<Value = Core> {
     let relations =
         vec![Relation::Supersedes, Relation::Fulfils, Relation::Amends, Relation::PartOf, Relation::Answers];
     let links =
         (prop::sample::select(relations), ids(Cid::from_digest)).prop_map(|(relation, to)| Link { relation, to });
-    let items =
-        (any::<u8>(), any::<u8>(), some_bytes(), any::<u16>()).prop_map(|(owner, recipient, descriptor, slot)| Item {
-            kind: ItemKind::Signature,
-            owner: Role::numbered(owner),
-            recipient: Role::numbered(recipient),
-            descriptor,
-            slot: Slot(slot),
-        });
+    let items = (any::<bool>(), any::<u8>(), any::<u8>(), some_bytes());
     let text = (ids(TemplateId::from_digest), digests(), "[a-z]{2}(-[A-Z]{2})?", digests())
         .prop_map(|(template, fields, locale, render)| TextRef { template, fields, locale, render });
-    let arbiter = (ids(KeySetId::from_digest), ids(KeySetId::from_digest), digests())
-        .prop_map(|(key_set, log, rules)| ArbiterRef { key_set, log, rules });
+    let arbiter = (ids(KeySetId::from_digest), prop::option::of(digests()), ids(KeySetId::from_digest), digests())
+        .prop_map(|(key_set, deposit_key, log, rules)| ArbiterRef { key_set, deposit_key, log, rules });
     let deadlines = (times(), any::<u64>(), any::<u64>()).prop_map(|(not_after, delta, sigma)| Deadlines {
         not_after,
         delta: Seconds(delta),
@@ -118,7 +116,11 @@ fn cores() -> impl Strategy<Value = Core> {
         |((key_sets, items, links), arbiter, deadlines, text, nonce)| {
             let parties =
                 (0_u8..).zip(key_sets).map(|(n, key_set)| PartyRef { role: Role::numbered(n), key_set }).collect();
-            Core { terms: Terms { profile: Profile::C2, parties, arbiter, items, deadlines, text, links, nonce } }
+            let items: Vec<_> = (0_u16..).step_by(77).zip(items).map(|(slot, parts)| item(Slot(slot), parts)).collect();
+            let information = items.iter().filter(|item| item.kind == ItemKind::Information);
+            let deposits = information.map(|item| (item.slot, item.descriptor.clone())).collect();
+            let terms = Terms { profile: Profile::C2, parties, arbiter, items, deadlines, text, links, nonce };
+            Core { terms, deposits }
         },
     )
 }

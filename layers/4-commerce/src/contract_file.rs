@@ -2,6 +2,8 @@
 //!
 //! The words are in `services/sign/`, one file per language.
 
+use std::collections::BTreeMap;
+
 use semper_core::cbor::DecodeError;
 use semper_core::container::Information;
 use semper_core::contract::{ArbiterRef, Core, Deadlines, Item, ItemKind, PartyRef, Profile, Terms};
@@ -88,14 +90,14 @@ impl Draft {
         let terms = Terms {
             profile: Profile::C2,
             parties: vec![party(Role::ORIGINATOR, &self.originator), party(Role::RESPONDER, &self.responder)],
-            arbiter: ArbiterRef { key_set: self.arbiter.key_set, log: self.log, rules: self.rules },
+            arbiter: ArbiterRef { key_set: self.arbiter.key_set, deposit_key: None, log: self.log, rules: self.rules },
             items: vec![signature(Role::ORIGINATOR), signature(Role::RESPONDER)],
             deadlines: Deadlines { not_after: self.closes, delta: DELTA, sigma: SIGMA },
             text: document.text_ref(&template)?,
             links: Vec::new(),
             nonce: self.nonce,
         };
-        let agreement = Agreement { core: Core { terms }, document, template };
+        let agreement = Agreement { core: Core { terms, deposits: BTreeMap::new() }, document, template };
         Ok(Proposal { agreement, files: self.files, nonce })
     }
 

@@ -267,14 +267,25 @@ fn contract() -> Core {
                 PartyRef { role: Role::ORIGINATOR, key_set: key_set(1).id() },
                 PartyRef { role: Role::RESPONDER, key_set: key_set(2).id() },
             ],
-            arbiter: ArbiterRef { key_set: key_set(3).id(), log: key_set(4).id(), rules: digest(8) },
+            arbiter: ArbiterRef { key_set: key_set(3).id(), deposit_key: None, log: key_set(4).id(), rules: digest(8) },
             items: vec![item(Role::ORIGINATOR, Role::RESPONDER), item(Role::RESPONDER, Role::ORIGINATOR)],
             deadlines: Deadlines { not_after: Time::from_unix(1_795_246_200), delta: Seconds(600), sigma: Seconds(60) },
             text,
             links: vec![Link { relation: Relation::Supersedes, to: Cid::from_digest(digest(9)) }],
             nonce: [0x2a; 32],
         },
+        deposits: BTreeMap::new(),
     }
+}
+
+/// The same contract over a piece of information in slot 1.
+fn sale() -> Core {
+    let mut core = contract();
+    core.terms.arbiter.deposit_key = Some(digest(10));
+    core.terms.items[1].kind = ItemKind::Information;
+    core.terms.items[1].descriptor = b"what is sold".to_vec();
+    core.terms.items[1].slot = Slot(1);
+    Core { deposits: BTreeMap::from([(Slot(1), b"what the arbiter needs".to_vec())]), ..core }
 }
 
 fn promise(answers: Option<StatementId>) -> Promise {
@@ -287,7 +298,10 @@ fn core() -> Vec<Json> {
     let core = contract();
     let core_bytes = core.to_bytes();
     let text = core.terms.text.clone();
-    let bare = Core { terms: Terms { items: Vec::new(), links: Vec::new(), ..core.terms.clone() } };
+    let bare =
+        Core { terms: Terms { items: Vec::new(), links: Vec::new(), ..core.terms.clone() }, deposits: BTreeMap::new() };
+    let sale = sale();
+    let sale_bytes = sale.to_bytes();
     let alice = key_set(1);
     let alice_bytes = alice.to_bytes();
     let first = sign(1, &promise(None)).id();
@@ -342,6 +356,13 @@ fn core() -> Vec<Json> {
             &bare.to_bytes(),
             json!({ "cid": bare.cid().to_string() }),
         ),
+        good_with(
+            "core-information",
+            "core",
+            "a contract over a piece of information in slot 1, with words in the place of descriptor and deposit",
+            &sale_bytes,
+            json!({ "cid": sale.cid().to_string(), "tid": sale.tid().to_hex() }),
+        ),
         good("promise-originator", "promise", "the originator's promise", &opening),
         good("promise-responder", "promise", "the responder's promise, which answers the originator's", &answer),
         good("final", "final", "the originator's final", &last),
@@ -370,8 +391,34 @@ fn core() -> Vec<Json> {
         bad(
             "core-deposits",
             "core",
-            "deposits, which this version does not know",
-            &inside(&core_bytes, 1, |map| map.insert(0_u64, true)),
+            "a deposit for something that is not information",
+            &inside(&core_bytes, 1, |map| map.insert(0_u64, Value::bytes([1]))),
+        ),
+        bad("core-no-deposit", "core", "information without a deposit", &with(&sale_bytes, 1, Map::new())),
+        bad(
+            "core-deposit-elsewhere",
+            "core",
+            "a deposit under another slot than the information's",
+            &inside(&sale_bytes, 1, |map| {
+                let deposit = map.remove(1_u64).unwrap();
+                map.insert(2_u64, deposit);
+            }),
+        ),
+        bad(
+            "core-shared-deposit",
+            "core",
+            "two pieces of information in one slot",
+            &inside(&sale_bytes, 0, |terms| {
+                let Some(Value::Array(mut items)) = terms.remove(5_u64) else { panic!("items are a list") };
+                items[0] = items[1].clone();
+                terms.insert(5_u64, items);
+            }),
+        ),
+        bad(
+            "core-long-deposit",
+            "core",
+            "a deposit of 4097 bytes",
+            &inside(&sale_bytes, 1, |map| map.insert(1_u64, Value::bytes([0; 4097]))),
         ),
         bad(
             "core-one-party",

@@ -1,7 +1,7 @@
 //! What a party knows before the first message.
 
 use semper_core::cbor::{Decode, DecodeError, Encode, Fields, Problem, Value, record};
-use semper_core::contract::{Core, Final, Promise};
+use semper_core::contract::{Core, Final, ItemKind, Promise};
 use semper_core::cose::{Draft, Statement};
 use semper_core::ids::{Cid, StatementId};
 use semper_core::party::{KeySet, Role};
@@ -36,6 +36,9 @@ pub enum RunError {
     /// The contract names rules that this program does not know.
     #[error("the contract names arbiter's rules that this program does not know")]
     Rules,
+    /// The contract exchanges something that this protocol does not.
+    #[error("this protocol exchanges signatures only, the contract names something else")]
+    Items,
     /// This party is not named in the contract.
     #[error("this party is not named in the contract")]
     NotMine,
@@ -71,6 +74,9 @@ impl Run {
         }
         if core.terms.arbiter.rules != rules_hash() {
             return Err(RunError::Rules);
+        }
+        if core.terms.items.iter().any(|item| item.kind != ItemKind::Signature) {
+            return Err(RunError::Items);
         }
         let role = core.role_of(me.id()).ok_or(RunError::NotMine)?;
         let cid = core.cid();

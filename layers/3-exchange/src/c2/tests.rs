@@ -3,6 +3,8 @@
 //! malicious peer are checked in `sim/`.
 #![allow(clippy::unwrap_used)]
 
+use std::collections::BTreeMap;
+
 use semper_core::cbor::{Decode, Encode};
 use semper_core::contract::{
     ArbiterRef, Core, Deadlines, Final, Item, ItemKind, PartyRef, Profile, Promise, Terms, TextRef,
@@ -90,7 +92,7 @@ fn core(nonce: u8) -> Core {
                 PartyRef { role: Role::ORIGINATOR, key_set: o.id() },
                 PartyRef { role: Role::RESPONDER, key_set: r.id() },
             ],
-            arbiter: ArbiterRef { key_set: t, log: t, rules: rules_hash() },
+            arbiter: ArbiterRef { key_set: t, deposit_key: None, log: t, rules: rules_hash() },
             items: ROLES.map(item).to_vec(),
             deadlines: Deadlines { not_after: NOT_AFTER, delta: Seconds(300), sigma: Seconds(60) },
             text: TextRef {
@@ -102,6 +104,7 @@ fn core(nonce: u8) -> Core {
             links: Vec::new(),
             nonce: [nonce; 32],
         },
+        deposits: BTreeMap::new(),
     }
 }
 
@@ -567,4 +570,8 @@ fn a_run_needs_two_different_parties_and_the_trusted_arbiter() {
     let mut ruled = core(1);
     ruled.terms.arbiter.rules = Digest::of(domain::RULES, b"whatever the arbiter likes");
     assert_eq!(with(ruled, &r, key_sets(), arbiter()), RunError::Rules);
+    // What this protocol does not exchange must not look as if it did.
+    let mut sale = core(1);
+    sale.terms.items[1].kind = ItemKind::Information;
+    assert_eq!(with(sale, &r, key_sets(), arbiter()), RunError::Items);
 }
