@@ -73,6 +73,24 @@ impl KemSuite {
             _ => None,
         }
     }
+
+    /// Length of a public key, in bytes.
+    pub const fn public_key_len(self) -> usize {
+        match self {
+            KemSuite::X25519 => 32,
+            KemSuite::MlKem768 => 1184,
+            KemSuite::XWing => 1216,
+        }
+    }
+
+    /// Length of a ciphertext, in bytes.
+    pub const fn ciphertext_len(self) -> usize {
+        match self {
+            KemSuite::X25519 => 32,
+            KemSuite::MlKem768 => 1088,
+            KemSuite::XWing => 1120,
+        }
+    }
 }
 
 /// A shared secret; wiped when dropped.
@@ -90,6 +108,10 @@ pub trait Encapsulate: Send + Sync {
     /// # Errors
     /// `Malformed`: the key or the seed has a wrong length, or the key is not a point of its curve or of low order.
     fn encapsulate(&self, suite: KemSuite, public_key: &[u8], seed: &[u8]) -> Result<(Vec<u8>, Secret), CryptoError>;
+
+    /// Whether [`Decapsulate::decapsulate`] gives a secret for this ciphertext, with whatever key: its length is right, and its X25519
+    /// part is not a point of low order, which gives the all-zero secret with every key. Needs no secret.
+    fn can_be_opened(&self, suite: KemSuite, ciphertext: &[u8]) -> bool;
 }
 
 /// A secret decapsulation key, ready to use.

@@ -42,6 +42,8 @@ fn wrong_lengths_are_malformed() {
         let key = DecapsulationKey::generate(suite).unwrap();
         let (public, seed) = (key.public_key(), seed_of(suite, 1));
         let ciphertext = Encapsulator.encapsulate(suite, public, &seed).unwrap().0;
+        assert_eq!((public.len(), ciphertext.len()), (suite.public_key_len(), suite.ciphertext_len()));
+        assert!(Encapsulator.can_be_opened(suite, &ciphertext) && !Encapsulator.can_be_opened(suite, &ciphertext[1..]));
         malformed(Encapsulator.encapsulate(suite, &public[1..], &seed).map(drop));
         malformed(Encapsulator.encapsulate(suite, &[public, &[0]].concat(), &seed).map(drop));
         malformed(Encapsulator.encapsulate(suite, public, &seed[1..]).map(drop));
@@ -69,6 +71,9 @@ fn points_of_low_order_are_refused_everywhere() {
             Err(CryptoError::Malformed("public key"))
         );
         assert_eq!(x25519.decapsulate(&low), Err(CryptoError::Malformed("ciphertext")));
+        assert!(!Encapsulator.can_be_opened(KemSuite::X25519, &low));
+        assert!(!Encapsulator.can_be_opened(KemSuite::XWing, &[&ciphertext[..1088], &low].concat()));
+        assert!(Encapsulator.can_be_opened(KemSuite::MlKem768, &[&ciphertext[..1056], &low].concat()));
         let public = [&x_wing.public_key()[..1184], &low].concat();
         assert_eq!(
             Encapsulator.encapsulate(KemSuite::XWing, &public, &seed),
