@@ -3,6 +3,8 @@
 //! A target must return for all input whatsoever, in bounded time and memory; and what it accepts must be *the* encoding of what was
 //! read. `sim/fuzz` runs them under libFuzzer, `tests/fuzz_replay.rs` over the committed corpus.
 
+use std::sync::LazyLock;
+
 use semper_core::cbor::{self, Decode, Encode};
 use semper_core::container::Container;
 use semper_core::contract::Core;
@@ -14,12 +16,14 @@ use semper_exchange::arbiter::request::Request;
 use semper_exchange::arbiter::verdict::ArbiterAnswer;
 use semper_exchange::c2::{self, C2};
 use semper_exchange::evidence::{self, Folder};
+use semper_exchange::goods::{Deposit, Descriptor, Index, Pom};
 use semper_support::channel::Frame;
 use semper_transfer::payment::journal::Entry;
 use semper_transfer::payment::operation::Operation;
 use semper_transfer::payment::pay::{self, Pay};
 use semper_transfer::tx;
 
+use crate::scenario::{Cast, Sale};
 use crate::symbolic::Oracle;
 
 /// A fuzz target: its name, and its body, which says whether the input was accepted.
@@ -35,7 +39,7 @@ pub struct Target {
 const CBOR_MAX: usize = 1 << 20;
 
 /// Every target.
-pub const TARGETS: [Target; 18] = [
+pub const TARGETS: [Target; 22] = [
     Target { name: "cbor", run: generic },
     Target { name: "signed", run: signed },
     Target { name: "core", run: again::<Core> },
@@ -54,6 +58,10 @@ pub const TARGETS: [Target; 18] = [
     Target { name: "template", run: again::<Template> },
     Target { name: "frame", run: again::<Frame> },
     Target { name: "folder", run: folder },
+    Target { name: "descriptor", run: again::<Descriptor> },
+    Target { name: "deposit", run: again::<Deposit> },
+    Target { name: "index", run: index },
+    Target { name: "pom", run: pom },
 ];
 
 /// Runs the target with a name.
@@ -91,5 +99,27 @@ fn folder(input: &[u8]) -> bool {
     let Ok(folder) = Folder::from_bytes(input) else { return false };
     assert_eq!(folder.to_bytes(), input, "two encodings of one folder");
     let _ = evidence::verify(&Oracle::new([0; 32]), &[], &folder);
+    true
+}
+
+fn index(input: &[u8]) -> bool {
+    let Ok(index) = Index::from_bytes(input) else { return false };
+    assert_eq!(index.to_bytes(), input, "two encodings of one index");
+    true
+}
+
+/// A proof is judged as well, also under the name of an honest seller's contract: it never holds against one.
+fn pom(input: &[u8]) -> bool {
+    static HONEST: LazyLock<(Cast, Sale)> = LazyLock::new(|| {
+        let cast = Cast::default();
+        let sale = cast.sale(1, &[7; 40_000]);
+        (cast, sale)
+    });
+    let Ok(pom) = Pom::from_bytes(input) else { return false };
+    assert_eq!(pom.to_bytes(), input, "two encodings of one proof");
+    let (cast, Sale { good, .. }) = &*HONEST;
+    for pom in [Pom { cid: good.cid(), slot: good.slot(), ..pom.clone() }, pom] {
+        assert!(cast.judge().check(good, &pom).is_err(), "an honest seller is found guilty: {:?}", pom.claim);
+    }
     true
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use semper_core::cbor::Encode as _;
 use semper_core::contract::{
     ArbiterRef, Core, Deadlines, Final, Item, ItemKind, PartyRef, Profile, Promise, Terms, TextRef,
 };
@@ -14,9 +15,10 @@ use semper_core::time::{Seconds, Time};
 use semper_exchange::arbiter::request::{Abort, Request, Resolve};
 use semper_exchange::arbiter::rules_hash;
 use semper_exchange::c2::Run;
-use semper_support::crypto::Signer;
+use semper_exchange::goods::{Article, ArticleKey, Deposit, DepositKey, Descriptor, Encoder, Good, Judge, Seed};
+use semper_support::crypto::{Decapsulate as _, Encapsulate as _, KemSuite, Signer};
 
-use crate::symbolic::{Hand, Oracle};
+use crate::symbolic::{DepositHand, Hand, Oracle};
 
 /// After this the arbiter refuses a first request.
 pub const NOT_AFTER: Time = Time::from_unix(100_000);
@@ -36,6 +38,25 @@ pub struct Cast {
     pub parties: [Hand; 2],
     /// The arbiter.
     pub arbiter: Hand,
+    /// The arbiter's key for deposits.
+    pub deposits: DepositHand,
+}
+
+/// A contract over a good, with everything that only its seller knows.
+#[derive(Clone, Debug)]
+pub struct Sale {
+    /// The contract.
+    pub core: Core,
+    /// What it sells.
+    pub good: Good,
+    /// The seed of the deposit.
+    pub seed: Seed,
+    /// The article's key.
+    pub key: ArticleKey,
+    /// The article.
+    pub article: Article,
+    /// Its ciphertext.
+    pub ciphertext: Vec<u8>,
 }
 
 impl Default for Cast {
@@ -48,7 +69,8 @@ impl Cast {
     /// Everybody with keys of one suite.
     pub fn new(suite: Suite) -> Self {
         let oracle = Oracle::new(*b"known to the verifier alone ever");
-        Self { oracle, parties: [oracle.hand(suite, 1), oracle.hand(suite, 2)], arbiter: oracle.hand(suite, 3) }
+        let parties = [oracle.hand(suite, 1), oracle.hand(suite, 2)];
+        Self { oracle, parties, arbiter: oracle.hand(suite, 3), deposits: oracle.deposit_hand(KemSuite::XWing, 3) }
     }
 
     /// Who signs for a role.
@@ -93,6 +115,34 @@ impl Cast {
             },
             deposits: BTreeMap::new(),
         }
+    }
+
+    /// The responder sells `plain` to the originator, under a key and a seed that are told by the nonce.
+    pub fn sale(&self, nonce: u8, plain: &[u8]) -> Sale {
+        const HONEST: &str = "an honest seller's own values fit";
+        let (key, slot) = (ArticleKey::from_array([nonce; 32]), Slot(1));
+        let (mut encoder, mut ciphertext) = (Encoder::new(key.clone()), Vec::new());
+        encoder.push(plain, &mut ciphertext).expect(HONEST);
+        let article = encoder.finish(&mut ciphertext).expect(HONEST);
+        let deposit_key = DepositKey { suite: self.deposits.suite(), public_key: self.deposits.public_key().to_vec() };
+        let descriptor =
+            Descriptor::new("a.txt", "text/plain", article.size, article.plain_root, "a text").expect(HONEST);
+        let mut core = self.core(nonce);
+        core.terms.arbiter.deposit_key = Some(deposit_key.id());
+        let item = &mut core.terms.items[1];
+        (item.kind, item.slot, item.descriptor) = (ItemKind::Information, slot, descriptor.to_bytes());
+        let seed = Seed::new(vec![nonce; self.oracle.seed_len(self.deposits.suite())]);
+        let label = (core.tid(), slot);
+        let deposit = Deposit::make(&self.oracle, &deposit_key, &seed, label, &key, article.cipher_root).expect(HONEST);
+        core.deposits.insert(slot, deposit.to_bytes());
+        let good = Good::of(&core, slot, &deposit_key).expect(HONEST);
+        Sale { core, good, seed, key, article, ciphertext }
+    }
+
+    /// Who judges proofs against the responder's goods.
+    pub fn judge(&self) -> Judge<'_> {
+        let (owner, arbiter) = (self.hand(Role::RESPONDER).key_set(), self.arbiter.key_set());
+        Judge { verify: &self.oracle, kem: &self.oracle, owner, arbiter }
     }
 
     /// A party's side of a contract.

@@ -3,12 +3,16 @@
 //! A signature is a tag that an [`Oracle`] makes for the holder of a key and recognises later. The oracle's secret is not in any
 //! key, message or signature, so whoever has only those (the adversary of a model) can repeat a signature but never make one for
 //! another message. As with ML-DSA, one statement has many valid signatures: [`Hand::sign_again`] makes others.
+//!
+//! Encapsulation is of the same kind: the oracle makes a ciphertext of which only it, for the holder of a [`DepositHand`], finds the
+//! secret again.
 
 use semper_core::cose::{Draft, Signed};
 use semper_core::party::{Algorithm, KeySet, Suite};
 use semper_core::signature::Verify;
-use semper_support::crypto::{CryptoError, Signer};
+use semper_support::crypto::{CryptoError, Decapsulate, Encapsulate, KemSuite, Secret, Signer};
 use sha2::{Digest as _, Sha256};
+use zeroize::Zeroizing;
 
 /// Where the variant of a signature stands in it: the first byte. The tag follows.
 const TAG: usize = 1;
@@ -17,6 +21,14 @@ const TAG: usize = 1;
 #[derive(Clone, Copy, Debug)]
 pub struct Oracle {
     secret: [u8; 32],
+}
+
+/// The right to open what was encapsulated to one key.
+#[derive(Clone, Debug)]
+pub struct DepositHand {
+    oracle: Oracle,
+    suite: KemSuite,
+    public_key: Vec<u8>,
 }
 
 /// The right to sign with one key set.
@@ -39,16 +51,79 @@ impl Oracle {
         Hand { oracle: *self, key_set }
     }
 
+    /// The encapsulation key with a number, and the right to open what was encapsulated to it.
+    pub fn deposit_hand(&self, suite: KemSuite, number: u8) -> DepositHand {
+        DepositHand { oracle: *self, suite, public_key: vec![number; suite.public_key_len()] }
+    }
+
     fn sign(&self, algorithm: Algorithm, public_key: &[u8], message: &[u8], variant: u8) -> Vec<u8> {
         let mut signature = vec![0; algorithm.signature_len()];
         signature[0] = variant;
+        signature[TAG..TAG + 32].copy_from_slice(&self.hash([public_key, &[variant], message]));
+        signature
+    }
+
+    fn hash(&self, parts: [&[u8]; 3]) -> [u8; 32] {
         let mut hasher = Sha256::new();
-        for part in [&self.secret, public_key, &[variant], message] {
+        for part in [self.secret.as_slice()].into_iter().chain(parts) {
             hasher.update((part.len() as u64).to_be_bytes());
             hasher.update(part);
         }
-        signature[TAG..TAG + 32].copy_from_slice(&hasher.finalize());
-        signature
+        hasher.finalize().into()
+    }
+
+    /// Hides a seed for the holder of a key, or finds it again.
+    fn masked(&self, public_key: &[u8], seed: &[u8]) -> Vec<u8> {
+        let masks = (0..=u8::MAX).flat_map(|block| self.hash([public_key, b"mask", &[block]]));
+        seed.iter().zip(masks).map(|(byte, mask)| byte ^ mask).collect()
+    }
+}
+
+impl Encapsulate for Oracle {
+    fn seed_len(&self, suite: KemSuite) -> usize {
+        if suite == KemSuite::XWing { 64 } else { 32 }
+    }
+
+    /// The hidden seed, and, where the suite's ciphertext is long enough, a tag over it: a changed one is then not the sender's.
+    fn encapsulate(&self, suite: KemSuite, public_key: &[u8], seed: &[u8]) -> Result<(Vec<u8>, Secret), CryptoError> {
+        if public_key.len() != suite.public_key_len() {
+            return Err(CryptoError::Malformed("public key"));
+        }
+        if seed.len() != self.seed_len(suite) {
+            return Err(CryptoError::Malformed("seed"));
+        }
+        let mut ciphertext = self.masked(public_key, seed);
+        ciphertext.extend(self.hash([public_key, b"tag", seed]));
+        ciphertext.resize(suite.ciphertext_len(), u8::MAX);
+        Ok((ciphertext, Zeroizing::new(self.hash([public_key, b"secret", seed]).to_vec())))
+    }
+
+    fn can_be_opened(&self, suite: KemSuite, ciphertext: &[u8]) -> bool {
+        let low_order = suite != KemSuite::MlKem768 && ciphertext.last_chunk() == Some(&[0; 32]);
+        ciphertext.len() == suite.ciphertext_len() && !low_order
+    }
+}
+
+impl Decapsulate for DepositHand {
+    fn suite(&self) -> KemSuite {
+        self.suite
+    }
+
+    fn public_key(&self) -> &[u8] {
+        &self.public_key
+    }
+
+    fn decapsulate(&self, ciphertext: &[u8]) -> Result<Secret, CryptoError> {
+        let Self { oracle, suite, public_key } = self;
+        if !oracle.can_be_opened(*suite, ciphertext) {
+            return Err(CryptoError::Malformed("ciphertext"));
+        }
+        let seed = oracle.masked(public_key, &ciphertext[..oracle.seed_len(*suite)]);
+        let (again, secret) = oracle.encapsulate(*suite, public_key, &seed)?;
+        if again == ciphertext {
+            return Ok(secret);
+        }
+        Ok(Zeroizing::new(oracle.hash([public_key, b"rejected", ciphertext]).to_vec()))
     }
 }
 
@@ -124,5 +199,31 @@ mod tests {
         assert!(!oracle.verify(algorithm, other, &message, signature));
         message.push(0);
         assert!(!oracle.verify(algorithm, key, &message, signature));
+    }
+
+    // A deposit is opened by the arbiter or by the seed, and by nobody else; whatever is put in its place opens to something else.
+    #[test]
+    fn a_deposit_opens_for_its_holder_and_its_seed_only() {
+        let oracle = Oracle::new([1; 32]);
+        for suite in [KemSuite::X25519, KemSuite::MlKem768, KemSuite::XWing] {
+            let (arbiter, other) = (oracle.deposit_hand(suite, 1), oracle.deposit_hand(suite, 2));
+            let seed = vec![5; oracle.seed_len(suite)];
+            let (ciphertext, secret) = oracle.encapsulate(suite, arbiter.public_key(), &seed).unwrap();
+            assert_eq!(arbiter.decapsulate(&ciphertext).as_ref(), Ok(&secret));
+            assert_ne!(other.decapsulate(&ciphertext).as_ref(), Ok(&secret));
+            assert_ne!(Oracle::new([2; 32]).deposit_hand(suite, 1).decapsulate(&ciphertext).as_ref(), Ok(&secret));
+            let again = oracle.encapsulate(suite, other.public_key(), &seed).unwrap();
+            assert!(again.0 != ciphertext && again.1 != secret);
+            for place in 0..ciphertext.len() {
+                let mut changed = ciphertext.clone();
+                changed[place] ^= 1;
+                assert_ne!(arbiter.decapsulate(&changed).unwrap(), secret, "{suite:?} {place}");
+            }
+            let mut low = ciphertext.clone();
+            let point = low.len() - 32;
+            low[point..].fill(0);
+            assert_eq!(arbiter.decapsulate(&low).is_err(), suite != KemSuite::MlKem768);
+            assert!(arbiter.decapsulate(&ciphertext[1..]).is_err());
+        }
     }
 }

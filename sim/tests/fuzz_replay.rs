@@ -21,6 +21,7 @@ use semper_core::time::{Seconds, Time};
 use semper_exchange::arbiter::verdict::ArbiterAnswer;
 use semper_exchange::c2::{C2, Message};
 use semper_exchange::evidence::{Folder, Item};
+use semper_exchange::goods::{self, BadChunk, BadShape, ChunkIndex, Claim, KeyEvidence, Pom};
 use semper_sim::fuzz::{TARGETS, Target};
 use semper_sim::scenario::Cast;
 use semper_support::channel::Frame;
@@ -167,12 +168,34 @@ fn exchange_encodings(suite: Suite) -> Vec<Vec<u8>> {
         Folder { deal: DealId::from_array([7; 16]), items }.to_bytes(),
     ];
     all.extend(payment_encodings(&cast));
+    all.extend(goods_encodings());
     let body = all[0].clone();
     all.push(
         Frame { kind: "c2".to_owned(), deal: DealId::from_array([7; 16]), slot: Slot::default(), seq: 1, body }
             .to_bytes(),
     );
     all
+}
+
+/// What the buyer of the honest sale in the target `pom` could show, although nothing is wrong.
+fn goods_encodings() -> Vec<Vec<u8>> {
+    let sale = Cast::default().sale(1, &[7; 40_000]);
+    let last = ChunkIndex(sale.article.size.chunks() - 1);
+    let len = sale.article.size.chunk_len(last).unwrap();
+    let chunk = sale.ciphertext[sale.ciphertext.len() - len..].to_vec();
+    let [cipher, plain] =
+        [goods::Side::Cipher, goods::Side::Plain].map(|side| sale.article.index.prove(side, last).unwrap());
+    let shape = BadShape { index: last, chunk: chunk.clone(), key: None, inclusion: cipher.clone() };
+    let content = BadChunk {
+        index: last,
+        chunk,
+        cipher_path: cipher.path,
+        key: KeyEvidence::Seed(sale.seed),
+        plain_leaf: sale.article.index.leaves(last).unwrap().plain,
+        plain_path: plain.path,
+    };
+    let claims = [Claim::BadShape(shape), Claim::BadChunk(content), Claim::NoKey];
+    claims.map(|claim| Pom { cid: sale.good.cid(), slot: sale.good.slot(), claim }.to_bytes()).to_vec()
 }
 
 fn payment_encodings(cast: &Cast) -> Vec<Vec<u8>> {
