@@ -80,11 +80,10 @@ impl ArticleKey {
         ChaCha20::new(&self.0.into(), &nonce.into()).apply_keystream(chunk);
     }
 
-    /// The leaf of a plaintext chunk.
+    /// The leaf of a plaintext chunk, which is at most [`CHUNK_LEN`] bytes long.
     pub fn plain_leaf(&self, index: ChunkIndex, plain: &[u8]) -> Digest {
         let salt = Digest::of_parts(domain::CHUNK_SALT, &[&self.0, &index.0.to_be_bytes()]);
-        let [place, len] = place_and_len(index, plain);
-        let parts: [&[u8]; 4] = [salt.as_ref(), &place, &len[4..], plain];
+        let parts = [salt.as_ref(), &place_and_len(index, plain), plain];
         leaf_hash(Digest::of_parts(domain::MERKLE_LEAF_PLAIN, &parts).as_ref())
     }
 }
@@ -95,16 +94,18 @@ impl fmt::Debug for ArticleKey {
     }
 }
 
-/// The leaf of a ciphertext chunk.
+/// The leaf of a ciphertext chunk, which is at most [`CHUNK_LEN`] bytes long.
 pub fn cipher_leaf(index: ChunkIndex, chunk: &[u8]) -> Digest {
-    let [place, len] = place_and_len(index, chunk);
-    leaf_hash(Digest::of_parts(domain::MERKLE_LEAF_CIPHER, &[&place, &len[4..], chunk]).as_ref())
+    leaf_hash(Digest::of_parts(domain::MERKLE_LEAF_CIPHER, &[&place_and_len(index, chunk), chunk]).as_ref())
 }
 
-/// The place and the length of a chunk, 8 bytes each; a length needs the last four only.
-fn place_and_len(index: ChunkIndex, chunk: &[u8]) -> [[u8; 8]; 2] {
-    debug_assert!(chunk.len() <= CHUNK_LEN, "a chunk is at most {CHUNK_LEN} bytes long");
-    [index.0.to_be_bytes(), (chunk.len() as u64).to_be_bytes()]
+/// `[place: 8 bytes] [length: 4 bytes]`
+fn place_and_len(index: ChunkIndex, chunk: &[u8]) -> [u8; 12] {
+    let len = u32::try_from(chunk.len()).expect("a chunk is at most 16 KiB long");
+    let mut both = [0; 12];
+    both[..8].copy_from_slice(&index.0.to_be_bytes());
+    both[8..].copy_from_slice(&len.to_be_bytes());
+    both
 }
 
 #[cfg(test)]
