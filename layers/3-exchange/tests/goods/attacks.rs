@@ -12,9 +12,9 @@ use semper_core::merkle::{Inclusion, leaf_hash};
 use semper_core::party::Suite;
 use semper_crypto::{Encapsulator, SecretKeys};
 use semper_exchange::goods::{
-    Article, ArticleKey, BadChunk, BadShape, CHUNK_LEN, ChunkIndex, Claim, Deposit, Download, DownloadError, Fault,
-    Good, Index, KeyAttestation, KeyEvidence, Leaves, NotOpened, Pom, Refused, Seed, Side, Size, Unrecoverable,
-    cipher_leaf,
+    Article, ArticleKey, BadChunk, BadShape, CHUNK_LEN, ChunkError, ChunkIndex, Claim, Deposit, Download,
+    DownloadError, Fault, Good, Index, KeyAttestation, KeyEvidence, Leaves, NotOpened, Pom, Refused, Seed, Side, Size,
+    Unrecoverable, cipher_leaf,
 };
 use semper_support::crypto::{Decapsulate as _, KemSuite};
 
@@ -302,12 +302,20 @@ fn pom_shape() {
     let world = World::new(KemSuite::X25519);
     let key = ArticleKey::from_array([1; 32]);
     let (ciphertext, article) = encode(&key, &plaintext(4 * CHUNK_LEN));
-    for chunks in [1, 2, 3, 5, 9] {
-        let size = Size::new(chunks * CHUNK_LEN as u64).unwrap();
+    let whole = CHUNK_LEN as u64;
+    // The last has as many chunks, but a shorter last one.
+    for bytes in [whole, 2 * whole, 3 * whole, 5 * whole, 9 * whole, 4 * whole - 1] {
+        let size = Size::new(bytes).unwrap();
         let lying = world.sell(1, &key, (ciphertext.clone(), Article { size, ..article.clone() }));
-        let refused = Download::new(&Encapsulator, lying.good.clone(), article.index.clone()).map(drop);
-        assert_eq!(refused, Err(DownloadError::Chunks { expected: chunks, found: 4 }));
         let (place, last) = (ChunkIndex(3), 3 * CHUNK_LEN);
+        let download = Download::new(&Encapsulator, lying.good.clone(), article.index.clone());
+        if size.chunks() == 4 {
+            // Nobody has a chunk that is right and fits, so the good is never complete, and not bought.
+            let taken = download.unwrap().take(place, &ciphertext[last..]);
+            assert_eq!(taken, Err(ChunkError::NotTheChunk(place)));
+        } else {
+            assert_eq!(download.map(drop), Err(DownloadError::Chunks { expected: size.chunks(), found: 4 }));
+        }
         let shown = [
             (Side::Cipher, ciphertext[last..].to_vec(), None),
             (Side::Plain, plaintext(4 * CHUNK_LEN)[last..].to_vec(), Some(KeyEvidence::Seed(lying.seed.clone()))),
