@@ -103,7 +103,7 @@ impl Cast {
                 ],
                 arbiter: ArbiterRef { key_set: arbiter, deposit_key: None, log: arbiter, rules: rules_hash() },
                 items: vec![sealed(Role::ORIGINATOR), sealed(Role::RESPONDER)],
-                deadlines: Deadlines { not_after: NOT_AFTER, delta: DELTA, sigma: SIGMA },
+                deadlines: Deadlines { not_after: NOT_AFTER, complaints: None, refund_after: None, delta: DELTA, sigma: SIGMA },
                 text: TextRef {
                     template: TemplateId::from_digest(Digest::of(domain::TEMPLATE, b"")),
                     fields: Digest::of(domain::FIELDS, b""),

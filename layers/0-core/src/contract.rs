@@ -6,13 +6,13 @@
 //! either both finals or the arbiter's verdict "resolved"; verifiers count contracts by identifier, never by pieces of evidence.
 //!
 //! ```text
-//! core    = { 0: terms, 1: { * slot => deposit } }        ; a deposit for each item of kind "information", and no other
+//! core    = { 0: terms, 1: { * slot => deposit } }        ; a deposit for each item that is not a signature, and no other
 //! terms   = { 0: "semper-core", 1: 1, 2: profile, 3: [2* party], 4: arbiter, 5: [+ item], 6: deadlines, 7: text,
 //!             8: [* link], 9: nonce (32 bytes) }
 //! party   = { 0: role, 1: key set id }
 //! arbiter = { 0: key set id (verdicts), ? 1: hash of the key for deposits, 3: key set id (log), 4: rules hash }
 //! item    = { 0: kind, 1: owner role, 2: recipient role, 3: descriptor, 5: slot }
-//! deadlines = { 0: not after, 4: delta, 5: sigma }
+//! deadlines = { 0: not after, ? 2: complaints (span), ? 3: refund after, 4: delta, 5: sigma }
 //! text    = { 0: template id, 1: fields hash, 3: locale, 4: render hash }
 //! link    = { 0: relation, 1: cid }
 //! ```
@@ -32,8 +32,10 @@ use crate::time::{Seconds, Time};
 pub const PARTIES_MAX: usize = 16;
 /// Most items in one contract.
 pub const ITEMS_MAX: usize = 64;
-/// Longest descriptor or deposit of an item, in bytes.
-pub const ITEM_BYTES_MAX: usize = 4096;
+/// Longest descriptor of an item, in bytes.
+pub const DESCRIPTOR_MAX: usize = 4096;
+/// Longest deposit of an item, in bytes.
+pub const DEPOSIT_MAX: usize = 48 * 1024;
 /// Most links from one contract to others.
 pub const LINKS_MAX: usize = 16;
 
@@ -42,8 +44,8 @@ pub const LINKS_MAX: usize = 16;
 pub struct Core {
     /// The terms.
     pub terms: Terms,
-    /// For each item of kind [`ItemKind::Information`], by its slot: what the arbiter needs to give it in the place of its owner,
-    /// in the form of its kind. Not part of the terms, because it is made for them: it is labelled with [`Core::tid`].
+    /// For each item that is not a signature, by its slot: what the arbiter needs to give it in the place of its owner, or to send it
+    /// back, in the form of its kind; at most [`DEPOSIT_MAX`]. Not part of the terms, because it is made for them: it is labelled with [`Core::tid`].
     pub deposits: BTreeMap<Slot, Vec<u8>>,
 }
 
@@ -73,13 +75,19 @@ pub struct Terms {
 pub enum Profile {
     /// Two-party contract signing (`design/exchange.md` §3.2).
     C2,
+    /// Exchange of two items (`design/exchange.md` §3.4).
+    Gx,
 }
 
 impl Profile {
+    /// Every profile.
+    pub const ALL: [Profile; 2] = [Profile::C2, Profile::Gx];
+
     /// The name on the wire.
     pub const fn name(self) -> &'static str {
         match self {
             Profile::C2 => "c2/1",
+            Profile::Gx => "gx/1",
         }
     }
 }
@@ -128,15 +136,23 @@ pub enum ItemKind {
     Signature,
     /// Information: a file, or whatever else is bytes. Each such item has a slot of its own, and a deposit.
     Information,
+    /// Money by a means of payment. Each such item has a slot of its own, and a deposit.
+    Money,
 }
 
-const ITEM_KINDS: [(ItemKind, &str); 2] = [(ItemKind::Signature, "signature"), (ItemKind::Information, "information")];
+const ITEM_KINDS: [(ItemKind, &str); 3] =
+    [(ItemKind::Signature, "signature"), (ItemKind::Information, "information"), (ItemKind::Money, "money")];
 
 /// The instants and spans that a contract depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Deadlines {
     /// After this the arbiter refuses a first request.
     pub not_after: Time,
+    /// How long after the arbiter has completed the contract the payer of information may prove that it is not what was promised.
+    /// `None`: what the arbiter completes is complete.
+    pub complaints: Option<Seconds>,
+    /// From when on locked money can be taken back by its owner alone.
+    pub refund_after: Option<Time>,
     /// The longest that a message to the arbiter takes, for parties that want to keep their rights near a deadline.
     pub delta: Seconds,
     /// The most by which two honest clocks differ.
@@ -319,13 +335,13 @@ impl Decode for Core {
         let terms: Terms = fields.item(0, "terms")?;
         let deposits = deposits(fields.value(1, "deposits")?).map_err(|e| e.within("deposits"))?;
         fields.close()?;
-        let information = terms.items.iter().filter(|item| item.kind == ItemKind::Information);
-        let slots: Vec<_> = information.map(|item| item.slot).collect();
-        // As many slots as items: no two pieces of information share a deposit.
+        let deposited = terms.items.iter().filter(|item| item.kind != ItemKind::Signature);
+        let slots: Vec<_> = deposited.map(|item| item.slot).collect();
+        // As many slots as items: no two items share a deposit.
         if slots.len() != deposits.len()
             || slots.into_iter().collect::<BTreeSet<_>>() != deposits.keys().copied().collect()
         {
-            let rule = "one deposit for each piece of information, which has a slot of its own, and no other";
+            let rule = "one deposit for each item but signatures, which has a slot of its own, and no other";
             return Err(DecodeError::field("deposits", Problem::OutOfRange(rule)));
         }
         Ok(Self { terms, deposits })
@@ -341,8 +357,8 @@ fn deposits(value: Value) -> Result<BTreeMap<Slot, Vec<u8>>, DecodeError> {
     }
     let deposit = |(slot, deposit)| {
         let (slot, deposit) = (Slot::from_value(slot)?, Vec::<u8>::from_value(deposit)?);
-        if deposit.len() > ITEM_BYTES_MAX {
-            return Err(DecodeError::field(slot.0.to_string(), Problem::Oversized { limit: ITEM_BYTES_MAX }));
+        if deposit.len() > DEPOSIT_MAX {
+            return Err(DecodeError::field(slot.0.to_string(), Problem::Oversized { limit: DEPOSIT_MAX }));
         }
         Ok((slot, deposit))
     };
@@ -374,11 +390,11 @@ impl Decode for Terms {
         }
         fields.version(1, 1)?;
         let profile = fields.text(2, "profile", 32)?;
-        if profile != Profile::C2.name() {
-            return Err(DecodeError::field("profile", Problem::Unknown { what: "profile", found: profile }));
-        }
+        let known = Profile::ALL.into_iter().find(|known| known.name() == profile);
+        let profile =
+            known.ok_or(DecodeError::field("profile", Problem::Unknown { what: "profile", found: profile }))?;
         let terms = Self {
-            profile: Profile::C2,
+            profile,
             parties: fields.list(3, "parties", PARTIES_MAX)?,
             arbiter: fields.item(4, "arbiter")?,
             items: fields.list(5, "items", ITEMS_MAX)?,
@@ -464,7 +480,7 @@ impl Decode for Item {
             kind,
             owner: fields.item(1, "owner")?,
             recipient: fields.item(2, "recipient")?,
-            descriptor: fields.bytes(3, "descriptor", ITEM_BYTES_MAX)?,
+            descriptor: fields.bytes(3, "descriptor", DESCRIPTOR_MAX)?,
             slot: fields.item(5, "slot")?,
         };
         fields.close()?;
@@ -474,7 +490,13 @@ impl Decode for Item {
 
 impl Encode for Deadlines {
     fn to_value(&self) -> Value {
-        record().put_item(0, &self.not_after).put_item(4, &self.delta).put_item(5, &self.sigma).build()
+        record()
+            .put_item(0, &self.not_after)
+            .put_some(2, self.complaints.map(|span| span.to_value()))
+            .put_some(3, self.refund_after.map(|date| date.to_value()))
+            .put_item(4, &self.delta)
+            .put_item(5, &self.sigma)
+            .build()
     }
 }
 
@@ -483,6 +505,8 @@ impl Decode for Deadlines {
         let mut fields = Fields::open(value)?;
         let deadlines = Self {
             not_after: fields.item(0, "not after")?,
+            complaints: fields.optional_item(2, "complaints")?,
+            refund_after: fields.optional_item(3, "refund after")?,
             delta: fields.item(4, "delta")?,
             sigma: fields.item(5, "sigma")?,
         };

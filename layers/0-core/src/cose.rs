@@ -59,6 +59,10 @@ kinds! {
     Abort = "abort";
     /// A request to the arbiter to complete a contract from its promises.
     Resolve = "resolve";
+    /// A request to the arbiter to find that an item is not what was promised.
+    Complaint = "complaint";
+    /// A request to the arbiter to let go of locked money, as its verdict says.
+    Settlement = "settlement";
     /// The arbiter's word on a contract whose time is over and whose cell is empty.
     Status = "status";
     /// The arbiter's decision.
@@ -67,6 +71,8 @@ kinds! {
     Disclosure = "disclosure";
     /// The arbiter's word on the key that a deposit holds.
     KeyAttestation = "key-attestation";
+    /// The arbiter's last word on a contract that it has completed subject to complaints.
+    Closing = "closing";
     /// The head of an arbiter's log.
     LogHead = "log-head";
     /// A container, signed by its sender (non-repudiation of origin).

@@ -75,6 +75,10 @@ registry! {
     CONTENT_KEY_WRAP = "semper/ck-wrap/1";
     /// Hash of the key to which deposits with an arbiter are encapsulated.
     DEPOSIT_KEY = "semper/deposit-key/1";
+    /// Hash of a proof that an item is not what was promised.
+    MISBEHAVIOUR = "semper/misbehaviour/1";
+    /// Hash of where locked money is to go.
+    PAYOUT = "semper/payout/1";
     /// Identifier of a payment operation: over deal, slot and verb.
     OPERATION = "semper/operation/1";
     /// Tag of a lock: over the contract and a salt, so that the issuer cannot link the two.

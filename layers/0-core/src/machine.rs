@@ -61,6 +61,13 @@ impl<M: Machine> Step<M> {
         self.effects.push(effect);
         self
     }
+
+    /// Adds several things to do, in their order.
+    #[must_use]
+    pub fn with_all(mut self, effects: impl IntoIterator<Item = M::Effect>) -> Self {
+        self.effects.extend(effects);
+        self
+    }
 }
 
 /// Who is at fault for an error.

@@ -30,6 +30,8 @@ pub enum Input {
     Delivered,
     /// A payment operation that was asked for with [`Effect::Operate`] has ended: an encoded answer of the payment block.
     Operated(Vec<u8>),
+    /// Information that was to be tried with [`Effect::Examine`] has been: an encoded answer of the exchange layer.
+    Examined(Vec<u8>),
     /// A timer fired.
     Timer(&'static str),
     /// The user, or the patience that the user has set, wants the run to end now. Allowed at any moment.
@@ -56,6 +58,9 @@ pub enum Effect {
     /// A payment operation is no longer wanted, by its 32-byte identifier. It still ends with [`Input::Operated`], as soon as that
     /// loses no money.
     Abandon([u8; 32]),
+    /// Try a key on information that this party has: an encoded examination of the exchange layer. What was found comes back as
+    /// [`Input::Examined`].
+    Examine(Vec<u8>),
     /// Set a timer, or move it.
     SetTimer {
         /// Its name.
@@ -105,13 +110,25 @@ pub enum Ending {
     Lapsed,
     /// A transfer was given up before it was acknowledged. It may have arrived.
     Unconfirmed,
+    /// The peer's item was provably not what was promised, or the arbiter did not answer: this party's money is back.
+    Refunded,
+    /// The peer's item was provably not what was promised. Nothing could be taken back; the proof is kept.
+    Defective,
+    /// The arbiter has found that this party's item was not what was promised.
+    Faulted,
+    /// Money is due to this party by the arbiter's ruling and could not be taken from its issuer. The ruling is kept.
+    Unsettled,
 }
 
-const ENDINGS: [(Ending, &str); 4] = [
+const ENDINGS: [(Ending, &str); 8] = [
     (Ending::Success, "success"),
     (Ending::Aborted, "aborted"),
     (Ending::Lapsed, "lapsed"),
     (Ending::Unconfirmed, "unconfirmed"),
+    (Ending::Refunded, "refunded"),
+    (Ending::Defective, "defective"),
+    (Ending::Faulted, "faulted"),
+    (Ending::Unsettled, "unsettled"),
 ];
 
 impl Ending {
@@ -183,4 +200,6 @@ evidence_kinds! {
     LogReceipt = "log-receipt";
     /// What a payment system shows for a payment.
     Payment = "payment";
+    /// A proof that an item is not what was promised.
+    Misbehaviour = "misbehaviour";
 }

@@ -23,11 +23,19 @@ pub enum Flaw {
     NoDedup = 8,
     /// F8: whether a contract was run before is looked up, but not in the commit that starts the run.
     DedupNotAtomic = 9,
+    /// P1: the payer may abort, though the key to the goods may be on its way.
+    PayerAborts = 10,
+    /// P2: the arbiter knows no time for complaints.
+    NoComplaints = 11,
+    /// P3: locked money may go back before the time for complaints is over.
+    EarlyRefund = 12,
+    /// P4: the arbiter believes complaints.
+    UnprovenComplaint = 13,
 }
 
 impl Flaw {
     /// Every seeded mistake.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 13] = [
         Self::ResolveAfterAbort,
         Self::ContinueAfterAbort,
         Self::AbortAfterFinal,
@@ -37,6 +45,10 @@ impl Flaw {
         Self::UnboundFinal,
         Self::NoDedup,
         Self::DedupNotAtomic,
+        Self::PayerAborts,
+        Self::NoComplaints,
+        Self::EarlyRefund,
+        Self::UnprovenComplaint,
     ];
 }
 

@@ -61,8 +61,8 @@ impl<S> Turn<S> {
 
 /// Whether an effect leaves this process: everything else is complete with the commit.
 pub fn is_outward(effect: &Effect) -> bool {
-    use Effect::{Abandon, AskArbiter, Operate, Send, Sign};
-    matches!(effect, Send(_) | AskArbiter(_) | Sign { .. } | Operate(_) | Abandon(_))
+    use Effect::{Abandon, AskArbiter, Examine, Operate, Send, Sign};
+    matches!(effect, Send(_) | AskArbiter(_) | Sign { .. } | Operate(_) | Abandon(_) | Examine(_))
 }
 
 impl<S> Iterator for Turn<S> {

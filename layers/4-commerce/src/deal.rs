@@ -12,7 +12,7 @@ use semper_core::ids::{DealId, KeySetId};
 use semper_core::machine::{Blame, Env, Fault, Machine, Step};
 use semper_core::party::{KeySet, Role};
 use semper_core::time::Seconds;
-use semper_exchange::c2::{C2, C2Error, DEADLINE, Run, RunError};
+use semper_exchange::gx::{self, DEADLINE, Gx, GxError, Own, Run, RunError, State};
 use semper_support::approval::Exhibit;
 use semper_support::channel::MESSAGE_BYTES_MAX;
 use semper_support::engine::{Effect, Ending, EvidenceKind, Input};
@@ -27,7 +27,7 @@ use crate::proposal::{Agreement, Proposal, ProposalError};
 pub const OFFER: &str = "offer";
 
 /// Every timer that a deal sets.
-pub const TIMERS: [&str; 4] = [semper_exchange::c2::PATIENCE, DEADLINE, OFFER, pay::PATIENCE];
+pub const TIMERS: [&str; 6] = [gx::PATIENCE, DEADLINE, gx::WINDOW, gx::REFUND, OFFER, pay::PATIENCE];
 
 /// What travels between the parties of a deal.
 ///
@@ -83,7 +83,7 @@ pub struct Between {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Engine {
     Tx(Box<Tx>),
-    C2(Box<C2>),
+    Gx(Box<Gx>),
     Pay(Box<Pay>),
 }
 
@@ -154,9 +154,9 @@ pub enum DealError {
     /// The contract names an arbiter that this party has not accepted.
     #[error("the contract names the arbiter {0}, which is not among the accepted ones")]
     UnknownArbiter(KeySetId),
-    /// The signing engine refuses.
+    /// The exchange engine refuses.
     #[error("{0}")]
-    Sign(C2Error),
+    Exchange(GxError),
     /// The transfer engine refuses.
     #[error("{0}")]
     Transfer(TxError),
@@ -174,7 +174,7 @@ impl Blame for DealError {
             DealError::Malformed(_) | DealError::Proposal(_) | DealError::Run(_) => Fault::PeerMisbehaved,
             DealError::UnknownArbiter(_) => Fault::PeerRefused,
             DealError::TooEarly { .. } => Fault::Environment,
-            DealError::Sign(error) => error.fault(),
+            DealError::Exchange(error) => error.fault(),
             DealError::Transfer(error) => error.fault(),
             DealError::Pay(error) => error.fault(),
             DealError::OutOfPlace(_) => Fault::Misuse,
@@ -308,7 +308,7 @@ impl Deal {
         let step = self.plan.steps[self.engines.len() - 1].name;
         let state = match self.running() {
             Engine::Tx(tx) => tx.state_name(),
-            Engine::C2(c2) => c2.state_name(),
+            Engine::Gx(gx) => gx.state().name(),
             Engine::Pay(pay) => pay.state_name(),
         };
         (step, state)
@@ -318,7 +318,7 @@ impl Deal {
     pub fn payment(&self) -> Option<(Amount, String)> {
         match self.running() {
             Engine::Pay(pay) => pay.about(),
-            Engine::Tx(_) | Engine::C2(_) => None,
+            Engine::Tx(_) | Engine::Gx(_) => None,
         }
     }
 
@@ -326,7 +326,7 @@ impl Deal {
     pub fn remark(&self) -> Option<&str> {
         match self.running() {
             Engine::Pay(pay) => pay.ending().map(|(_, why)| why),
-            Engine::Tx(_) | Engine::C2(_) => None,
+            Engine::Tx(_) | Engine::Gx(_) => None,
         }
     }
 
@@ -340,15 +340,23 @@ impl Deal {
                 Tx::ToSend { .. } | Tx::AwaitOriginSignature { .. } | Tx::AwaitAckSignature { .. } => WaitsFor::Us,
                 Tx::AwaitAck { .. } | Tx::AwaitContainer { .. } | Tx::Ended { .. } => WaitsFor::Peer,
             },
-            Engine::C2(c2) => match **c2 {
-                C2::Ready { .. } if self.sides.role == Role::RESPONDER => WaitsFor::Peer,
-                C2::Ready { .. }
-                | C2::AwaitPromiseSignature { .. }
-                | C2::AwaitFinalSignature { .. }
-                | C2::AwaitAbortSignature { .. }
-                | C2::AwaitResolveSignature { .. } => WaitsFor::Us,
-                C2::AwaitPeerPromise { .. } | C2::AwaitPeerFinal { .. } => WaitsFor::Peer,
-                C2::AwaitVerdict { .. } | C2::Ended { .. } => WaitsFor::Arbiter,
+            Engine::Gx(gx) => match gx.state() {
+                State::Ready if self.sides.role == Role::RESPONDER => WaitsFor::Peer,
+                State::Ready
+                | State::AwaitPromiseSignature { .. }
+                | State::AwaitFinalSignature { .. }
+                | State::Asking { .. } => WaitsFor::Us,
+                State::AwaitPeerPromise { .. } | State::AwaitPeerFinal { .. } => WaitsFor::Peer,
+                State::AwaitVerdict { .. } | State::AwaitWindow { .. } | State::Ended { .. } => WaitsFor::Arbiter,
+                State::Taking { .. } | State::Releasing { .. } if gx.run().gets().lock().is_none() => WaitsFor::Us,
+                State::Examining { .. } => WaitsFor::Us,
+                State::Checking { .. }
+                | State::Depositing { .. }
+                | State::Releasing { .. }
+                | State::Taking { .. }
+                | State::Arranging { .. }
+                | State::Collecting { .. }
+                | State::Reclaiming { .. } => WaitsFor::Payment,
             },
             Engine::Pay(pay) if pay.waits_for_peer() => WaitsFor::Peer,
             Engine::Pay(_) => WaitsFor::Payment,
@@ -369,7 +377,7 @@ impl Deal {
 
     /// Whether the peer has proposed something and not promised it yet.
     fn is_offer(&self) -> bool {
-        matches!(self.running(), Engine::C2(c2) if matches!(**c2, C2::Ready { .. }))
+        matches!(self.running(), Engine::Gx(gx) if *gx.state() == State::Ready)
     }
 
     fn running(&self) -> &Engine {
@@ -430,7 +438,7 @@ impl Deal {
         let agreement = self.agreement.as_ref().ok_or(DealError::OutOfPlace("signing before a proposal"))?;
         let run = self.run(&agreement.core)?;
         let last_step = run.core().terms.deadlines.last_step();
-        self.engines.push(Engine::C2(Box::new(C2::new(run))));
+        self.engines.push(Engine::Gx(Box::new(Gx::new(run))));
         if self.sides.role == Role::ORIGINATOR {
             return self.drive(env, index, Input::Begin, out);
         }
@@ -446,7 +454,7 @@ impl Deal {
             self.arbiters.iter().find(|arbiter| arbiter.id() == named).ok_or(DealError::UnknownArbiter(named))?;
         let Between { me, peer, role } = &self.sides;
         let key_sets = if *role == Role::ORIGINATOR { [me.clone(), peer.clone()] } else { [peer.clone(), me.clone()] };
-        Run::new(core.clone(), me, key_sets, arbiter.clone(), self.patience).map_err(DealError::Run)
+        Run::new(core.clone(), me, key_sets, arbiter.clone(), self.patience, Own::default()).map_err(DealError::Run)
     }
 
     /// The key sets under which a stranger checks the evidence.
@@ -487,10 +495,10 @@ impl Engine {
                 .handle(env, input)
                 .map(|step| (Engine::Tx(Box::new(step.state)), step.effects))
                 .map_err(DealError::Transfer),
-            Engine::C2(c2) => c2
+            Engine::Gx(gx) => gx
                 .handle(env, input)
-                .map(|step| (Engine::C2(Box::new(step.state)), step.effects))
-                .map_err(DealError::Sign),
+                .map(|step| (Engine::Gx(Box::new(step.state)), step.effects))
+                .map_err(DealError::Exchange),
             Engine::Pay(pay) => pay
                 .handle(env, input)
                 .map(|step| (Engine::Pay(Box::new(step.state)), step.effects))
@@ -531,7 +539,7 @@ impl Decode for Opening {
 /// ```text
 /// deal = { 0: 1, 1: id, 2: plan, 3: role, 4: our key set, 5: the peer's, 6: [* arbiter's key set], 7: patience, ? 8: agreement,
 ///          9: [+ engine], ? 10: ending }
-/// engine = { 0: tx } / { 1: c2 } / { 2: pay }
+/// engine = { 0: tx } / { 1: gx } / { 2: pay }
 /// ```
 impl Encode for Deal {
     fn to_value(&self) -> Value {
@@ -582,7 +590,7 @@ impl Encode for Engine {
     fn to_value(&self) -> Value {
         match self {
             Engine::Tx(tx) => record().put_item(0, &**tx),
-            Engine::C2(c2) => record().put_item(1, &**c2),
+            Engine::Gx(gx) => record().put_item(1, &**gx),
             Engine::Pay(pay) => record().put_item(2, &**pay),
         }
         .build()
@@ -592,12 +600,12 @@ impl Encode for Engine {
 impl Decode for Engine {
     fn from_value(value: Value) -> Result<Self, DecodeError> {
         let mut fields = Fields::open(value)?;
-        let (tx, c2, pay) =
-            (fields.optional_item(0, "tx")?, fields.optional_item(1, "c2")?, fields.optional_item(2, "pay")?);
+        let (tx, gx, pay) =
+            (fields.optional_item(0, "tx")?, fields.optional_item(1, "gx")?, fields.optional_item(2, "pay")?);
         fields.close()?;
-        match (tx, c2, pay) {
+        match (tx, gx, pay) {
             (Some(tx), None, None) => Ok(Engine::Tx(Box::new(tx))),
-            (None, Some(c2), None) => Ok(Engine::C2(Box::new(c2))),
+            (None, Some(gx), None) => Ok(Engine::Gx(Box::new(gx))),
             (None, None, Some(pay)) => Ok(Engine::Pay(Box::new(pay))),
             _ => Err(DecodeError::field("engine", Problem::Missing)),
         }

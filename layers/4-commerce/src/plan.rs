@@ -28,7 +28,7 @@ pub struct PlanStep {
 pub enum Action {
     /// The originator sends the proposal of a contract; it binds nobody.
     Propose,
-    /// Both sign the proposed contract, both or neither (C2).
+    /// Both sign the proposed contract, both or neither (GX with signatures).
     Sign,
     /// The originator sends a container for the responder to keep (TX).
     Deliver,

@@ -16,7 +16,7 @@ use semper_core::cbor::{Decode, DecodeError, Encode, Fields, Problem, Value, rec
 use semper_core::cose::{Kind, Statement};
 use semper_core::domain;
 use semper_core::hash::Digest;
-use semper_core::ids::{DealId, StatementId};
+use semper_core::ids::{Cid, DealId, StatementId};
 use semper_core::time::Time;
 
 use super::means::{ISSUER_MAX, System};
@@ -108,9 +108,9 @@ pub fn instruction_hash(instruction: &[u8]) -> Digest {
     Digest::of(domain::INSTRUCTION, instruction)
 }
 
-/// The name of a lock at its issuer: nothing can be learnt about the deal from it without the salt.
-pub fn lock_tag(deal: DealId, salt: &[u8; 32]) -> Digest {
-    Digest::of_parts(domain::LOCK_TAG, &[salt, deal.as_bytes()])
+/// The name of a lock at its issuer: nothing can be learnt about the contract from it without the salt.
+pub fn lock_tag(cid: Cid, salt: &[u8; 32]) -> Digest {
+    Digest::of_parts(domain::LOCK_TAG, &[salt, cid.as_bytes()])
 }
 
 impl Side {

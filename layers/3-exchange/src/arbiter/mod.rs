@@ -20,14 +20,20 @@ use semper_core::time::Time;
 
 use request::{Asked, Case};
 use semper_support::flaws::{self, Flaw};
-use verdict::Outcome;
+use semper_transfer::payment::statement::Side;
+use verdict::{ClosingOutcome, Outcome};
 
 /// The rules, word for word as they are hashed. Contracts name the hash, so that rules cannot change under a running contract.
-pub const RULES: &str = "semper arbiter rules 1\n\
-    cell: one per contract and slot; empty, aborted or resolved; written once\n\
+pub const RULES: &str = "semper arbiter rules 2\n\
+    cell: one per contract and slot; empty, aborted, resolved or fault; written once\n\
+    closing: one per resolved cell of a contract with complaints; empty, completed or fault; written once\n\
     abort: by the originator, with its promise; empty -> aborted\n\
-    resolve: by a party, with both promises; empty -> resolved\n\
-    decided cell: every valid request gets the verdict that stands, byte for byte\n\
+    resolve: by a party, with both promises, and with a good token if it gives money; empty -> resolved\n\
+    complaint: by who gives money for information, with both promises and a proof that holds; \
+    empty -> fault; resolved, within the time for complaints -> closing fault\n\
+    settlement: aborted, fault, or empty after not-after: to the payer; \
+    resolved, after the time for complaints -> closing completed: to the payee\n\
+    decided cell: every valid request gets what stands, byte for byte\n\
     first request after not-after: refused, the cell stays empty for ever\n";
 
 /// The hash of [`RULES`].
@@ -35,26 +41,68 @@ pub fn rules_hash() -> Digest {
     Digest::of(domain::RULES, RULES.as_bytes())
 }
 
+/// What the register holds for a contract.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Cell {
+    /// The decision.
+    pub outcome: Outcome,
+    /// When it was made.
+    pub time: Time,
+    /// The last word, if there is one.
+    pub closing: Option<ClosingOutcome>,
+}
+
 /// What the arbiter does about a valid request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ruling {
-    /// The cell is decided: answer with the verdict that stands.
+    /// The cell is decided: answer with what stands.
     Stands,
     /// The cell is empty: write this outcome.
     Write(Outcome),
+    /// The cell is resolved and not closed: close it.
+    Close(ClosingOutcome),
     /// The cell is empty and the contract's time is over: it stays empty.
     TooLate,
+    /// The cell is empty, and the request can only follow a decision.
+    Early,
 }
 
-/// Rules on a verified request. `cell` is the outcome that the register holds for the contract, if any.
-pub fn rule(cell: Option<Outcome>, case: &Case, now: Time) -> Ruling {
+/// Rules on a verified request. `cell` is what the register holds for the contract, if anything.
+pub fn rule(cell: Option<Cell>, case: &Case, now: Time) -> Ruling {
     match (cell, case.asked()) {
-        (Some(Outcome::Aborted), Asked::Resolve { .. }) if flaws::active(Flaw::ResolveAfterAbort) => {
+        (Some(Cell { outcome: Outcome::Aborted, .. }), Asked::Resolve { .. })
+            if flaws::active(Flaw::ResolveAfterAbort) =>
+        {
             Ruling::Write(Outcome::Resolved)
+        }
+        (Some(Cell { outcome: Outcome::Resolved, time, closing: None }), asked) => {
+            let open = case.complaints_until(time).map(|until| now <= until);
+            match (asked, open) {
+                (Asked::Complain { about }, Some(true)) => Ruling::Close(ClosingOutcome::Fault(about)),
+                (Asked::Settle { side: Side::Payee }, Some(false)) => Ruling::Close(ClosingOutcome::Completed),
+                _ => Ruling::Stands,
+            }
         }
         (Some(_), _) => Ruling::Stands,
         (None, _) if now > case.core().terms.deadlines.not_after => Ruling::TooLate,
         (None, Asked::Abort) => Ruling::Write(Outcome::Aborted),
         (None, Asked::Resolve { .. }) => Ruling::Write(Outcome::Resolved),
+        (None, Asked::Complain { about }) => Ruling::Write(Outcome::Fault(about)),
+        (None, Asked::Settle { .. }) => Ruling::Early,
+    }
+}
+
+/// The side that the locked money of a contract is due to, given what the register holds once the request has been ruled on. `None`: to
+/// nobody yet. An empty cell is one whose time is over.
+pub fn due(cell: Option<Cell>, case: &Case) -> Option<Side> {
+    match cell {
+        None => Some(Side::Payer),
+        Some(Cell { outcome: Outcome::Aborted | Outcome::Fault(_), .. }) => Some(Side::Payer),
+        Some(Cell { outcome: Outcome::Resolved, time, closing }) => match closing {
+            Some(ClosingOutcome::Completed) => Some(Side::Payee),
+            Some(ClosingOutcome::Fault(_)) => Some(Side::Payer),
+            None if case.complaints_until(time).is_some() => None,
+            None => Some(Side::Payee),
+        },
     }
 }

@@ -6,11 +6,20 @@
 use semper_core::cbor::{Decode, DecodeError, Encode, Fields, Value, record};
 use semper_core::contract::{Core, Promise, promise_pair};
 use semper_core::cose::{Kind, Signed, Statement};
-use semper_core::ids::{Cid, KeySetId, Slot, StatementId};
+use semper_core::domain;
+use semper_core::hash::Digest;
+use semper_core::ids::{Cid, Slot, StatementId};
 use semper_core::party::{KeySet, Role};
 use semper_core::signature::{SignatureError, Verified, Verify, verify};
+use semper_core::time::Time;
+use semper_support::crypto::Encapsulate;
+use semper_support::flaws::{self, Flaw};
+use semper_transfer::payment::operation::HANDOVER_MAX;
+use semper_transfer::payment::statement::Side;
 
 use super::rules_hash;
+use crate::goods::{DepositKey, Good, Judge, Pom};
+use crate::gx::{ItemsError, Leg, Message, PROOF_MAX, Promised};
 
 /// "Abort this contract." By the originator only.
 ///
@@ -42,6 +51,110 @@ pub struct Resolve {
     pub promises: [StatementId; 2],
     /// Who asks.
     pub role: Role,
+}
+
+/// "The peer's item is not what was promised." By the recipient of information that gives money for it.
+///
+/// ```text
+/// complaint = { 0: 1, 1: cid, 2: slot, 3: role of the asker, 4: hash of the proof }
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Complaint {
+    /// The contract.
+    pub cid: Cid,
+    /// The part of the contract.
+    pub slot: Slot,
+    /// Who asks.
+    pub role: Role,
+    /// `H("semper/misbehaviour/1" ‖ proof)`.
+    pub proof: Digest,
+}
+
+/// "Let go of the locked money that is due to me." By either party, after a ruling or after the contract's time.
+///
+/// ```text
+/// settlement = { 0: 1, 1: cid, 2: slot, 3: role of the asker, 4: side ("payer" / "payee"), 5: hash of the payout }
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Settlement {
+    /// The contract.
+    pub cid: Cid,
+    /// The part of the contract.
+    pub slot: Slot,
+    /// Who asks.
+    pub role: Role,
+    /// Its side of the lock: the payer wants its own money back, the payee the peer's.
+    pub side: Side,
+    /// `H("semper/payout/1" ‖ payout)`.
+    pub payout: Digest,
+}
+
+impl Statement for Complaint {
+    const KIND: Kind = Kind::Complaint;
+}
+
+impl Statement for Settlement {
+    const KIND: Kind = Kind::Settlement;
+}
+
+impl Encode for Complaint {
+    fn to_value(&self) -> Value {
+        record()
+            .put(0, 1_u64)
+            .put_item(1, &self.cid)
+            .put_item(2, &self.slot)
+            .put_item(3, &self.role)
+            .put_item(4, &self.proof)
+            .build()
+    }
+}
+
+impl Decode for Complaint {
+    const BYTES_MAX: usize = 256;
+
+    fn from_value(value: Value) -> Result<Self, DecodeError> {
+        let mut fields = Fields::open(value)?;
+        fields.version(0, 1)?;
+        let complaint = Self {
+            cid: fields.item(1, "cid")?,
+            slot: fields.item(2, "slot")?,
+            role: fields.item(3, "role")?,
+            proof: fields.item(4, "proof")?,
+        };
+        fields.close()?;
+        Ok(complaint)
+    }
+}
+
+impl Encode for Settlement {
+    fn to_value(&self) -> Value {
+        record()
+            .put(0, 1_u64)
+            .put_item(1, &self.cid)
+            .put_item(2, &self.slot)
+            .put_item(3, &self.role)
+            .put_item(4, &self.side)
+            .put_item(5, &self.payout)
+            .build()
+    }
+}
+
+impl Decode for Settlement {
+    const BYTES_MAX: usize = 256;
+
+    fn from_value(value: Value) -> Result<Self, DecodeError> {
+        let mut fields = Fields::open(value)?;
+        fields.version(0, 1)?;
+        let settlement = Self {
+            cid: fields.item(1, "cid")?,
+            slot: fields.item(2, "slot")?,
+            role: fields.item(3, "role")?,
+            side: fields.item(4, "side")?,
+            payout: fields.item(5, "payout")?,
+        };
+        fields.close()?;
+        Ok(settlement)
+    }
 }
 
 impl Statement for Abort {
@@ -100,7 +213,7 @@ impl Decode for Resolve {
 /// A request as it is sent.
 ///
 /// ```text
-/// request = { 0: 1, 1: core, 2: [2 key sets], 3: [1*2 signed promise], 4: signed abort or resolve }
+/// request = { 0: 1, 1: core, 2: [2 key sets], 3: [1*2 promised], 4: signed question, 5: proof, 6: payout }        ; 5, 6: empty if not needed
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Request {
@@ -108,10 +221,14 @@ pub struct Request {
     pub core: Core,
     /// The key sets of originator and responder.
     pub key_sets: [KeySet; 2],
-    /// The originator's promise and, to resolve, the responder's.
-    pub promises: Vec<Signed>,
-    /// The signed question.
+    /// The originator's promise and, unless it aborts, the responder's. With them come the tokens of locked money.
+    pub promises: Vec<Promised>,
+    /// The signed [`Abort`], [`Resolve`], [`Complaint`] or [`Settlement`].
     pub question: Signed,
+    /// The proof of a complaint.
+    pub proof: Vec<u8>,
+    /// Where the money of a settlement is to go.
+    pub payout: Vec<u8>,
 }
 
 impl Encode for Request {
@@ -122,11 +239,15 @@ impl Encode for Request {
             .put_list(2, &self.key_sets)
             .put_list(3, &self.promises)
             .put_item(4, &self.question)
+            .put_bytes(5, &self.proof)
+            .put_bytes(6, &self.payout)
             .build()
     }
 }
 
 impl Decode for Request {
+    const BYTES_MAX: usize = 2 * Message::BYTES_MAX;
+
     fn from_value(value: Value) -> Result<Self, DecodeError> {
         let mut fields = Fields::open(value)?;
         fields.version(0, 1)?;
@@ -137,8 +258,9 @@ impl Decode for Request {
         })?;
         let promises = fields.list(3, "promises", 2)?;
         let question = fields.item(4, "question")?;
+        let (proof, payout) = (fields.bytes(5, "proof", PROOF_MAX)?, fields.bytes(6, "payout", HANDOVER_MAX)?);
         fields.close()?;
-        Ok(Self { core, key_sets, promises, question })
+        Ok(Self { core, key_sets, promises, question, proof, payout })
     }
 }
 
@@ -152,9 +274,19 @@ pub enum Asked {
         /// Who asks.
         by: Role,
     },
+    /// Find that an item is not what was promised. The proof holds.
+    Complain {
+        /// Whose item it is.
+        about: Role,
+    },
+    /// Let go of locked money.
+    Settle {
+        /// The asker's side of the lock.
+        side: Side,
+    },
 }
 
-/// A request whose every part was checked. Only [`Case::check`] makes one.
+/// A request whose every part was checked. Only [`Court::check`] makes one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Case {
     core: Core,
@@ -162,6 +294,20 @@ pub struct Case {
     slot: Slot,
     asked: Asked,
     basis: Vec<StatementId>,
+    legs: [Leg; 2],
+}
+
+/// With what requests are checked, by the arbiter or by whoever checks the arbiter.
+#[derive(Clone, Copy)]
+pub struct Court<'a> {
+    /// Checks signatures.
+    pub verify: &'a dyn Verify,
+    /// Makes deposits again.
+    pub kem: &'a dyn Encapsulate,
+    /// The arbiter's keys.
+    pub arbiter: &'a KeySet,
+    /// The arbiter's key for deposits of information, if it takes any.
+    pub deposit_key: Option<&'a DepositKey>,
 }
 
 /// Why a request is not valid. The cell is not touched.
@@ -174,6 +320,9 @@ pub enum RequestError {
     /// The contract names rules that this arbiter does not follow.
     #[error("the contract names other rules")]
     OtherRules,
+    /// The items of the contract cannot be exchanged.
+    #[error("{0}")]
+    Items(ItemsError),
     /// A key set is not that of the party in its place, or both parties share a key.
     #[error("the key set of the {0} is not the one in the contract")]
     WrongKeySet(Role),
@@ -192,18 +341,30 @@ pub enum RequestError {
     #[error("the {0} does not belong to this contract")]
     Foreign(&'static str),
     /// The number of promises does not fit the question.
-    #[error("an abort needs the originator's promise, a resolve needs both")]
+    #[error("an abort needs the originator's promise, every other question both")]
     Promises,
+    /// Whoever gives money and asks for the peer's item shows no token for its own.
+    #[error("the token of the asker's locked money is missing")]
+    Token,
+    /// This contract knows no complaints by this party.
+    #[error("this contract gives this party nothing to complain about")]
+    NoComplaint,
+    /// What is to prove the complaint does not.
+    #[error("the complaint is not proven: {0}")]
+    Unproven(String),
+    /// The asker has no such side of a lock in this contract.
+    #[error("the asker has no such side of a lock in this contract")]
+    NoLock,
 }
 
-impl Case {
-    /// Checks a request to the arbiter that signs with `arbiter`.
+impl Court<'_> {
+    /// Checks a request.
     ///
     /// # Errors
     /// [`RequestError`]: the request is not valid. Nothing may be decided from it.
-    pub fn check(verifier: &dyn Verify, arbiter: KeySetId, request: &Request) -> Result<Self, RequestError> {
+    pub fn check(&self, request: &Request) -> Result<Case, RequestError> {
         let core = &request.core;
-        if core.terms.arbiter.key_set != arbiter {
+        if core.terms.arbiter.key_set != self.arbiter.id() {
             return Err(RequestError::NotMine);
         }
         if core.terms.arbiter.rules != rules_hash() {
@@ -218,34 +379,109 @@ impl Case {
         if originator.shares_a_key_with(responder) {
             return Err(RequestError::SelfDeal);
         }
-        let cid = core.cid();
-        let (first, second) = match (request.question.kind(), request.promises.as_slice()) {
-            (Kind::Abort, [first]) => (first, None),
-            (Kind::Resolve, [first, second]) => (first, Some(second)),
+        let case = Case {
+            core: core.clone(),
+            cid: core.cid(),
+            slot: Slot::default(),
+            asked: Asked::Abort,
+            basis: Vec::new(),
+            legs: Leg::of(core).map_err(RequestError::Items)?,
+        };
+        let first = request.promises.first().ok_or(RequestError::Promises)?;
+        let first = check_promise(self.verify, originator, &first.promise, case.cid, Role::ORIGINATOR, None)?.id();
+        let second = match request.promises.as_slice() {
+            [_] => None,
+            [_, second] => {
+                let (cid, role) = (case.cid, Role::RESPONDER);
+                Some(check_promise(self.verify, responder, &second.promise, cid, role, Some(first))?.id())
+            }
             _ => return Err(RequestError::Promises),
         };
-        let first = check_promise(verifier, originator, first, cid, Role::ORIGINATOR, None)?;
-        let Some(second) = second else {
-            let abort: Verified<Abort> = signed("abort request", verify(verifier, originator, &request.question))?;
-            let Abort { cid: named, slot, promise } = *abort.statement();
-            if named != cid || slot != Slot::default() || promise != first.id() {
-                return Err(RequestError::Foreign("abort request"));
-            }
-            let basis = vec![abort.id(), first.id()];
-            return Ok(Self { core: core.clone(), cid, slot, asked: Asked::Abort, basis });
+        let (asked, question) = match (request.question.kind(), second) {
+            (Kind::Abort, None) => self.abort(request, &case, first)?,
+            (Kind::Resolve, Some(second)) => self.resolve(request, &case, [first, second])?,
+            (Kind::Complaint, Some(_)) => self.complaint(request, &case)?,
+            (Kind::Settlement, _) => self.settlement(request, &case)?,
+            _ => return Err(RequestError::Promises),
         };
-        let second = check_promise(verifier, responder, second, cid, Role::RESPONDER, Some(first.id()))?;
-        let by = core.role_of(request.question.signer()).ok_or(RequestError::Foreign("resolve request"))?;
-        let asker = if by == Role::ORIGINATOR { originator } else { responder };
-        let resolve: Verified<Resolve> = signed("resolve request", verify(verifier, asker, &request.question))?;
-        let Resolve { cid: named, slot, promises, role } = *resolve.statement();
-        if named != cid || slot != Slot::default() || promises != [first.id(), second.id()] || role != by {
-            return Err(RequestError::Foreign("resolve request"));
-        }
-        let basis = vec![resolve.id(), first.id(), second.id()];
-        Ok(Self { core: core.clone(), cid, slot, asked: Asked::Resolve { by }, basis })
+        let basis = [question, first].into_iter().chain(second).collect();
+        Ok(Case { asked, basis, ..case })
     }
 
+    fn abort(&self, request: &Request, case: &Case, first: StatementId) -> Result<(Asked, StatementId), RequestError> {
+        let [originator, _] = &request.key_sets;
+        let abort: Verified<Abort> = signed("abort request", verify(self.verify, originator, &request.question))?;
+        if *abort.statement() != (Abort { cid: case.cid, slot: case.slot, promise: first }) {
+            return Err(RequestError::Foreign("abort request"));
+        }
+        Ok((Asked::Abort, abort.id()))
+    }
+
+    fn resolve(
+        &self,
+        request: &Request,
+        case: &Case,
+        promises: [StatementId; 2],
+    ) -> Result<(Asked, StatementId), RequestError> {
+        let (by, asker) = asker(request, "resolve request")?;
+        let resolve: Verified<Resolve> = signed("resolve request", verify(self.verify, asker, &request.question))?;
+        if *resolve.statement() != (Resolve { cid: case.cid, slot: case.slot, promises, role: by }) {
+            return Err(RequestError::Foreign("resolve request"));
+        }
+        // Nobody gets the peer's item for money that was never locked. Whether the token is good its issuer says ([`Case::token`]).
+        if case.gives(by).lock().is_some() && request.promises[place(by)].token.is_empty() {
+            return Err(RequestError::Token);
+        }
+        Ok((Asked::Resolve { by }, resolve.id()))
+    }
+
+    fn complaint(&self, request: &Request, case: &Case) -> Result<(Asked, StatementId), RequestError> {
+        let (by, asker) = asker(request, "complaint")?;
+        let complaint: Verified<Complaint> = signed("complaint", verify(self.verify, asker, &request.question))?;
+        let proof = Digest::of(domain::MISBEHAVIOUR, &request.proof);
+        if *complaint.statement() != (Complaint { cid: case.cid, slot: case.slot, role: by, proof }) {
+            return Err(RequestError::Foreign("complaint"));
+        }
+        let about = by.peer();
+        let Some(slot) = case.covered(about) else { return Err(RequestError::NoComplaint) };
+        if flaws::active(Flaw::UnprovenComplaint) {
+            return Ok((Asked::Complain { about }, complaint.id()));
+        }
+        let unproven = |error: &dyn std::fmt::Display| RequestError::Unproven(error.to_string());
+        let key = self.deposit_key.ok_or_else(|| unproven(&"this arbiter takes no deposits"))?;
+        let good = Good::of(&case.core, slot, key).map_err(|e| unproven(&e))?;
+        let pom = Pom::from_bytes(&request.proof).map_err(|e| unproven(&e))?;
+        let owner = &request.key_sets[place(about)];
+        let judge = Judge { verify: self.verify, kem: self.kem, owner, arbiter: self.arbiter };
+        judge.check(&good, &pom).map_err(|e| unproven(&e))?;
+        Ok((Asked::Complain { about }, complaint.id()))
+    }
+
+    fn settlement(&self, request: &Request, case: &Case) -> Result<(Asked, StatementId), RequestError> {
+        let (by, asker) = asker(request, "settlement")?;
+        let settlement: Verified<Settlement> = signed("settlement", verify(self.verify, asker, &request.question))?;
+        let Settlement { cid, slot, role, side, payout } = *settlement.statement();
+        let named = Digest::of(domain::PAYOUT, &request.payout);
+        if (cid, slot, role, payout) != (case.cid, case.slot, by, named) {
+            return Err(RequestError::Foreign("settlement"));
+        }
+        let owner = if side == Side::Payer { by } else { by.peer() };
+        let token = request.promises.get(place(owner)).is_some_and(|promised| !promised.token.is_empty());
+        if case.gives(owner).lock().is_none() || !token {
+            return Err(RequestError::NoLock);
+        }
+        Ok((Asked::Settle { side }, settlement.id()))
+    }
+}
+
+/// Who has signed the question.
+fn asker<'a>(request: &'a Request, part: &'static str) -> Result<(Role, &'a KeySet), RequestError> {
+    let by = request.core.role_of(request.question.signer()).filter(|role| place(*role) < 2);
+    let by = by.ok_or(RequestError::Foreign(part))?;
+    Ok((by, &request.key_sets[place(by)]))
+}
+
+impl Case {
     /// The contract.
     pub fn core(&self) -> &Core {
         &self.core
@@ -275,6 +511,32 @@ impl Case {
     pub fn question(&self) -> StatementId {
         self.basis[0]
     }
+
+    /// What a party gives.
+    pub fn gives(&self, role: Role) -> &Leg {
+        &self.legs[place(role)]
+    }
+
+    /// The slot of the information that a party gives for money, if the payer may complain about it.
+    pub fn covered(&self, owner: Role) -> Option<Slot> {
+        let paid = self.core.terms.deadlines.complaints.is_some() && self.gives(owner.peer()).lock().is_some();
+        match self.gives(owner) {
+            Leg::Information(slot) if paid => Some(*slot),
+            _ => None,
+        }
+    }
+
+    /// Until when a contract that was resolved at `ruled` can be complained about, if at all.
+    pub fn complaints_until(&self, ruled: Time) -> Option<Time> {
+        let covered = [Role::ORIGINATOR, Role::RESPONDER].into_iter().any(|role| self.covered(role).is_some());
+        let span = self.core.terms.deadlines.complaints.filter(|_| covered && !flaws::active(Flaw::NoComplaints))?;
+        Some(ruled.after(span))
+    }
+}
+
+/// The place of a role in lists of both.
+fn place(role: Role) -> usize {
+    usize::from(role.number())
 }
 
 /// Checks a promise: signed by its role's key set, for this contract, answering the promise that it must answer.

@@ -1,6 +1,7 @@
 //! How an arbiter processes one request: pure functions in the order in which a service calls them.
 //!
-//! 1. [`Case::check`] the request.
+//! 1. [`Court::check`](super::request::Court::check) the request.
+//!    Whoever gives money and resolves has its token confirmed by the issuer.
 //! 2. Read the cell.
 //! 3. [`decide`].
 //! 4. Have the draft signed.
@@ -13,15 +14,18 @@
 
 use semper_core::cose::Draft;
 use semper_core::cose::Statement;
+use semper_core::ids::StatementId;
 use semper_core::party::KeySet;
 use semper_core::time::Time;
 
 use super::request::Case;
-use super::verdict::{ClosedUnused, Outcome, Verdict};
-use super::{Ruling, rule};
+use super::verdict::{ClosedUnused, Closing, Verdict};
+use super::{Cell, Ruling, rule};
 
 /// Name of the fact space that holds verdicts, keyed by [`cell_key`].
 pub const VERDICT_SPACE: &str = "verdict";
+/// Name of the fact space that holds closings, keyed by [`cell_key`].
+pub const CLOSING_SPACE: &str = "closing";
 
 /// The register's key of a case: `cid ‖ slot (2 bytes, big-endian)`.
 pub fn cell_key(case: &Case) -> Vec<u8> {
@@ -31,26 +35,37 @@ pub fn cell_key(case: &Case) -> Vec<u8> {
 /// What the service does next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// Answer with the verdict that stands in the cell, byte for byte.
+    /// Answer with what stands in the cell, byte for byte.
     AnswerStored,
     /// Sign this verdict, store it, then answer with it.
     SignAndStore(Draft),
+    /// Sign this closing, store it under [`CLOSING_SPACE`], then answer with it beside the verdict that stands.
+    SignAndClose(Draft),
     /// Sign this status and answer with it; the register is not changed.
     SignAndAnswer(Draft),
+    /// Refuse: nothing has been decided that could be settled.
+    Refuse,
 }
 
-/// Decides what to do about a valid request, given the cell and the next free place in the log.
-pub fn decide(cell: Option<Outcome>, case: &Case, arbiter: &KeySet, log_index: u64, now: Time) -> Next {
-    match rule(cell, case, now) {
-        Ruling::Stands => Next::AnswerStored,
-        Ruling::Write(outcome) => {
-            let (cid, slot, basis) = (case.cid(), case.slot(), case.basis().to_vec());
-            let verdict = Verdict { cid, slot, outcome, basis, time: now, log_index };
+/// Decides what to do about a valid request, given the cell, the verdict that stands in it, and the next free place in the log.
+pub fn decide(cell: Option<(Cell, StatementId)>, case: &Case, arbiter: &KeySet, log_index: u64, now: Time) -> Next {
+    let (cid, slot) = (case.cid(), case.slot());
+    let stands = cell.map(|(_, verdict)| verdict);
+    match (rule(cell.map(|(cell, _)| cell), case, now), stands) {
+        (Ruling::Write(outcome), _) => {
+            let verdict = Verdict { cid, slot, outcome, basis: case.basis().to_vec(), time: now, log_index };
             Next::SignAndStore(verdict.draft(arbiter.suite(), arbiter.id()))
         }
-        Ruling::TooLate => {
-            let status = ClosedUnused { cid: case.cid(), slot: case.slot(), request: case.question(), time: now };
+        (Ruling::Close(outcome), Some(verdict)) => {
+            let basis = vec![case.question()];
+            let closing = Closing { cid, slot, outcome, basis, verdict, time: now, log_index };
+            Next::SignAndClose(closing.draft(arbiter.suite(), arbiter.id()))
+        }
+        (Ruling::TooLate, _) => {
+            let status = ClosedUnused { cid, slot, request: case.question(), time: now };
             Next::SignAndAnswer(status.draft(arbiter.suite(), arbiter.id()))
         }
+        (Ruling::Early, _) => Next::Refuse,
+        (Ruling::Stands | Ruling::Close(_), _) => Next::AnswerStored,
     }
 }

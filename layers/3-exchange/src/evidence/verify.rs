@@ -20,9 +20,10 @@ use semper_transfer::payment::statement::{PaymentOrder, PaymentReceipt, PaymentR
 use super::report::{self, Finding, Payment, Receipt, Report, Standing, Transfer};
 use super::{Folder, Item};
 use crate::arbiter::log::LogReceipt;
-use crate::arbiter::request::{Abort, Resolve};
-use crate::arbiter::verdict::{ClosedUnused, Outcome, Verdict};
-use crate::c2;
+use crate::arbiter::request::{Abort, Complaint, Resolve, Settlement};
+use crate::arbiter::verdict::{ClosedUnused, Closing, Outcome, Verdict};
+use crate::goods::{Disclosure, KeyAttestation};
+use crate::gx;
 
 /// Concludes what a folder proves. The same folder gives the same report, on every machine and at every time.
 ///
@@ -90,9 +91,10 @@ impl Pool {
             }
             EvidenceKind::Statement => self.claimed.push((index, Signed::from_bytes(bytes)?)),
             // A late final is still a final.
-            EvidenceKind::Late => match c2::Message::from_bytes(bytes) {
-                Ok(c2::Message::Promise(signed) | c2::Message::Final(signed)) => self.claimed.push((index, signed)),
-                Ok(c2::Message::Decline(_)) | Err(_) => {}
+            EvidenceKind::Late => match gx::Message::from_bytes(bytes) {
+                Ok(gx::Message::Promise(promised)) => self.claimed.push((index, promised.promise)),
+                Ok(gx::Message::Final(completed)) => self.claimed.push((index, completed.completion)),
+                Ok(gx::Message::Decline(_)) | Err(_) => {}
             },
             EvidenceKind::Container => {
                 let container = Container::from_bytes(bytes)?;
@@ -107,6 +109,7 @@ impl Pool {
             EvidenceKind::Payment => self.proofs.push((index, Proof::from_bytes(bytes)?)),
             // Checked by whoever knows the authorities and inboxes: not part of what the parties said.
             EvidenceKind::Certificate | EvidenceKind::Receipt => {}
+            EvidenceKind::Misbehaviour => {}
         }
         Ok(())
     }
@@ -148,6 +151,11 @@ impl Pool {
             Kind::Final => verify_statement::<Final>(verifier, key_set, signed).map(drop),
             Kind::Abort => verify_statement::<Abort>(verifier, key_set, signed).map(drop),
             Kind::Resolve => verify_statement::<Resolve>(verifier, key_set, signed).map(drop),
+            Kind::Complaint => verify_statement::<Complaint>(verifier, key_set, signed).map(drop),
+            Kind::Settlement => verify_statement::<Settlement>(verifier, key_set, signed).map(drop),
+            Kind::Closing => verify_statement::<Closing>(verifier, key_set, signed).map(drop),
+            Kind::Disclosure => verify_statement::<Disclosure>(verifier, key_set, signed).map(drop),
+            Kind::KeyAttestation => verify_statement::<KeyAttestation>(verifier, key_set, signed).map(drop),
             Kind::Verdict => verify_statement::<Verdict>(verifier, key_set, signed).map(drop),
             Kind::Status => verify_statement::<ClosedUnused>(verifier, key_set, signed).map(drop),
             Kind::Container => verify_statement::<ContainerStatement>(verifier, key_set, signed).map(drop),

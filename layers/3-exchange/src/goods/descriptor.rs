@@ -2,7 +2,7 @@
 
 use semper_core::cbor::{Decode, DecodeError, Encode, Fields, Problem, Value, record};
 use semper_core::container::{Information, NAME_MAX};
-use semper_core::contract::{Core, ITEM_BYTES_MAX, ItemKind};
+use semper_core::contract::{Core, DESCRIPTOR_MAX, ItemKind};
 use semper_core::domain;
 use semper_core::hash::Digest;
 use semper_core::ids::{Cid, KeySetId, Slot};
@@ -211,7 +211,7 @@ impl Encode for Descriptor {
 }
 
 impl Decode for Descriptor {
-    const BYTES_MAX: usize = ITEM_BYTES_MAX;
+    const BYTES_MAX: usize = DESCRIPTOR_MAX;
 
     fn from_value(value: Value) -> Result<Self, DecodeError> {
         let mut fields = Fields::open(value)?;
@@ -241,7 +241,7 @@ impl Encode for Deposit {
 }
 
 impl Decode for Deposit {
-    const BYTES_MAX: usize = ITEM_BYTES_MAX;
+    const BYTES_MAX: usize = DESCRIPTOR_MAX;
 
     fn from_value(value: Value) -> Result<Self, DecodeError> {
         let mut fields = Fields::open(value)?;
@@ -283,7 +283,7 @@ fn kem_suite(fields: &mut Fields, key: u64) -> Result<KemSuite, DecodeError> {
 }
 
 fn of_length(fields: &mut Fields, key: u64, name: &str, expected: usize) -> Result<Vec<u8>, DecodeError> {
-    let bytes = fields.bytes(key, name, ITEM_BYTES_MAX)?;
+    let bytes = fields.bytes(key, name, DESCRIPTOR_MAX)?;
     let found = bytes.len();
     if found == expected { Ok(bytes) } else { Err(DecodeError::field(name, Problem::WrongLength { expected, found })) }
 }

@@ -7,7 +7,7 @@ use semper_core::party::{Algorithm, Suite};
 use semper_core::signature::Verify;
 use semper_core::time::Time;
 use semper_exchange::arbiter::rules_hash;
-use semper_exchange::c2::PATIENCE;
+use semper_exchange::gx::PATIENCE;
 
 use super::*;
 use crate::contract_file::{Draft as ContractDraft, Named};

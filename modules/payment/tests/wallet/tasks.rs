@@ -196,7 +196,7 @@ async fn many_small_coins_are_joined() {
 
 fn lock(alice: &[u8], bob: &[u8], mint: &OurMint, preimage: [u8; 32], amount: semper_core::amount::Amount) -> Lock {
     Lock {
-        tag: lock_tag(semper_core::ids::DealId::from_array([1; 16]), &[3; 32]),
+        tag: lock_tag(Cid::from_digest(Digest::from_array([1; 32])), &[3; 32]),
         amount,
         refund_after: mint.clock.now().after(Seconds(7200)),
         kind: LockKind::Hash,

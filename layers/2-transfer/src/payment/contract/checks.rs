@@ -339,7 +339,7 @@ async fn locked(run: &Run, kind: LockKind) -> Result<Option<(Lock, Vec<u8>)>, St
     }
     let amount = run.amount(PRICE);
     let lock = Lock {
-        tag: lock_tag(run.deal(), &[3; 32]),
+        tag: lock_tag(run.contract(), &[3; 32]),
         amount,
         refund_after: run.market.now().after(LOCKED),
         kind,
@@ -419,7 +419,7 @@ async fn a_lock_that_is_not_as_agreed_is_refused(run: &Run) -> Result<(), String
     let wrong = [
         ("amount", Lock { amount: run.amount(PRICE + 1), ..lock.clone() }),
         ("date", Lock { refund_after: lock.refund_after.after(Seconds(1)), ..lock.clone() }),
-        ("tag", Lock { tag: lock_tag(run.deal(), &[4; 32]), ..lock.clone() }),
+        ("tag", Lock { tag: lock_tag(run.contract(), &[4; 32]), ..lock.clone() }),
     ];
     for (what, lock) in wrong {
         let verified = run.end(Party::Payee, Task::VerifyLock { lock, token: token.clone() }).await?;

@@ -69,6 +69,11 @@ impl Run {
         DealId::from_array(id)
     }
 
+    /// The contract that money is locked for.
+    pub(super) fn contract(&self) -> Cid {
+        Cid::from_digest(Digest::of(domain::CID, self.deal().as_bytes()))
+    }
+
     /// Opens a party's purse and learns the issuer's terms.
     pub(super) async fn open(&self, party: Party) -> Result<(), String> {
         let (id, module) = (Self::purse_id(party), self.market.module(party));

@@ -1,13 +1,17 @@
 //! What a party knows before the first message.
 
 use semper_core::cbor::{Decode, DecodeError, Encode, Fields, Problem, Value, record};
-use semper_core::contract::{Core, Final, ItemKind, Promise};
+use semper_core::contract::{Core, Final, Promise};
 use semper_core::cose::{Draft, Statement};
-use semper_core::ids::{Cid, StatementId};
+use semper_core::ids::{Cid, DealId, Slot, StatementId};
 use semper_core::party::{KeySet, Role};
 use semper_core::time::Seconds;
+use semper_support::engine::Effect;
+use semper_transfer::payment::operation::{Operation, OperationId, PurseId, Task};
 
+use super::items::{ItemsError, Leg};
 use crate::arbiter::rules_hash;
+use crate::goods::{Disclosure, Seed};
 
 /// One party's side of one contract: the contract, the keys, its own role and patience.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -15,9 +19,20 @@ pub struct Run {
     core: Core,
     cid: Cid,
     role: Role,
+    legs: [Leg; 2],
     key_sets: [KeySet; 2],
     arbiter: KeySet,
     patience: Seconds,
+    own: Own,
+}
+
+/// What only this party knows of its run. Empty where only signatures are exchanged.
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
+pub struct Own {
+    /// The deal that payment operations are done for, and this party's purse.
+    pub purse: Option<(DealId, PurseId)>,
+    /// The seed of the deposit of the information that this party gives ([`crate::goods::Seed`]).
+    pub seed: Vec<u8>,
 }
 
 /// Why a contract cannot be run.
@@ -36,12 +51,15 @@ pub enum RunError {
     /// The contract names rules that this program does not know.
     #[error("the contract names arbiter's rules that this program does not know")]
     Rules,
-    /// The contract exchanges something that this protocol does not.
-    #[error("this protocol exchanges signatures only, the contract names something else")]
-    Items,
     /// This party is not named in the contract.
     #[error("this party is not named in the contract")]
     NotMine,
+    /// The items cannot be exchanged.
+    #[error("{0}")]
+    Items(#[from] ItemsError),
+    /// Money is exchanged and this party named no purse, or it gives information and has nothing to open it with.
+    #[error("{0} is needed for this exchange")]
+    Own(&'static str),
 }
 
 impl Run {
@@ -58,6 +76,7 @@ impl Run {
         key_sets: [KeySet; 2],
         arbiter: KeySet,
         patience: Seconds,
+        own: Own,
     ) -> Result<Self, RunError> {
         let [originator, responder] = &key_sets;
         let named = core.terms.parties.len() == 2
@@ -75,12 +94,17 @@ impl Run {
         if core.terms.arbiter.rules != rules_hash() {
             return Err(RunError::Rules);
         }
-        if core.terms.items.iter().any(|item| item.kind != ItemKind::Signature) {
-            return Err(RunError::Items);
-        }
         let role = core.role_of(me.id()).ok_or(RunError::NotMine)?;
+        let legs = Leg::of(&core)?;
+        let gives = &legs[place(role)];
+        if legs.iter().any(|leg| leg.lock().is_some()) && own.purse.is_none() {
+            return Err(RunError::Own("a purse"));
+        }
+        if matches!(gives, Leg::Information(_)) && own.seed.is_empty() {
+            return Err(RunError::Own("the key to the goods"));
+        }
         let cid = core.cid();
-        Ok(Self { core, cid, role, key_sets, arbiter, patience })
+        Ok(Self { core, cid, role, legs, key_sets, arbiter, patience, own })
     }
 
     /// The contract.
@@ -100,7 +124,41 @@ impl Run {
 
     /// The key set of a role.
     pub fn key_set(&self, role: Role) -> &KeySet {
-        &self.key_sets[usize::from(role == Role::RESPONDER)]
+        &self.key_sets[place(role)]
+    }
+
+    /// What this party gives.
+    pub fn gives(&self) -> &Leg {
+        &self.legs[place(self.role)]
+    }
+
+    /// What this party gets.
+    pub fn gets(&self) -> &Leg {
+        &self.legs[place(self.role.peer())]
+    }
+
+    /// Whether this party may complain about what it gets, and has its own money back if it is right.
+    pub fn may_complain(&self) -> bool {
+        let covered = self.core.terms.deadlines.complaints.is_some() && self.gives().lock().is_some();
+        covered && matches!(self.gets(), Leg::Information(_))
+    }
+
+    /// What opens the information that this party gives: to be signed when it is given.
+    pub(super) fn disclosure(&self) -> Option<Draft> {
+        let Leg::Information(slot) = *self.gives() else { return None };
+        Some(self.draft(&Disclosure { cid: self.cid, slot, seed: Seed::new(self.own.seed.clone()) }))
+    }
+
+    /// The identifier of a payment operation of this run.
+    pub(super) fn operation(&self, verb: &str) -> Option<OperationId> {
+        self.own.purse.map(|(deal, _)| OperationId::of(deal, Slot::default(), verb))
+    }
+
+    /// Asks for a payment operation. Runs in which money moves have a purse.
+    pub(super) fn operate(&self, verb: &str, task: Task) -> Option<Effect> {
+        let (deal, purse) = self.own.purse?;
+        let id = OperationId::of(deal, Slot::default(), verb);
+        Some(Effect::Operate(Operation { id, purse, deal: Some(deal), task }.to_bytes()))
     }
 
     /// Both key sets.
@@ -135,6 +193,20 @@ impl Run {
     }
 }
 
+/// Longest seed of a deposit, in bytes.
+const SEED_MAX: usize = 64;
+
+/// The place of a role in lists of both.
+pub(super) fn place(role: Role) -> usize {
+    usize::from(role == Role::RESPONDER)
+}
+
+impl std::fmt::Debug for Own {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Own").field("purse", &self.purse).finish_non_exhaustive()
+    }
+}
+
 impl Encode for Run {
     fn to_value(&self) -> Value {
         record()
@@ -143,6 +215,9 @@ impl Encode for Run {
             .put_list(2, &self.key_sets)
             .put_item(3, &self.arbiter)
             .put_item(4, &self.patience)
+            .put_some(5, self.own.purse.map(|(deal, _)| deal.to_value()))
+            .put_some(6, self.own.purse.map(|(_, purse)| purse.to_value()))
+            .put_bytes(7, &self.own.seed)
             .build()
     }
 }
@@ -153,10 +228,13 @@ impl Decode for Run {
         let (core, role): (Core, Role) = (fields.item(0, "core")?, fields.item(1, "role")?);
         let key_sets: Vec<KeySet> = fields.list(2, "key sets", 2)?;
         let (arbiter, patience) = (fields.item(3, "arbiter")?, fields.item(4, "patience")?);
+        let purse = fields.optional_item(5, "deal")?.zip(fields.optional_item(6, "purse")?);
+        let own = Own { purse, seed: fields.bytes(7, "seed", SEED_MAX)? };
         fields.close()?;
         let broken = |rule| DecodeError::field("run", Problem::OutOfRange(rule));
         let key_sets: [KeySet; 2] = key_sets.try_into().map_err(|_| broken("two key sets are needed"))?;
-        let me = key_sets[usize::from(role == Role::RESPONDER)].clone();
-        Self::new(core, &me, key_sets, arbiter, patience).map_err(|_| broken("the stored run contradicts its contract"))
+        let me = key_sets[place(role)].clone();
+        Self::new(core, &me, key_sets, arbiter, patience, own)
+            .map_err(|_| broken("the stored run contradicts its contract"))
     }
 }

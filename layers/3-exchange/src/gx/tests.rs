@@ -94,7 +94,13 @@ fn core(nonce: u8) -> Core {
             ],
             arbiter: ArbiterRef { key_set: t, deposit_key: None, log: t, rules: rules_hash() },
             items: ROLES.map(item).to_vec(),
-            deadlines: Deadlines { not_after: NOT_AFTER, delta: Seconds(300), sigma: Seconds(60) },
+            deadlines: Deadlines {
+                not_after: NOT_AFTER,
+                complaints: None,
+                refund_after: None,
+                delta: Seconds(300),
+                sigma: Seconds(60),
+            },
             text: TextRef {
                 template: TemplateId::from_digest(Digest::of(domain::TEMPLATE, b"")),
                 fields: Digest::of(domain::FIELDS, b""),

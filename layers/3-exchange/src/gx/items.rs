@@ -1,0 +1,215 @@
+//! What the two parties of an exchange give each other, read from their contract.
+//!
+//! ```text
+//! price        = { 0: 1, 1: amount, 2: system, 3: issuer, 4: lock kind }                ; descriptor of an item "money"
+//! lock-deposit = { 0: 1, 1: payer's details, 2: payee's details, 3: arbiter's key, 4: salt (32 bytes) }     ; its deposit
+//! ```
+//! Source: `spec/gx.md` §2.
+
+use semper_core::amount::Amount;
+use semper_core::cbor::{Decode, DecodeError, Encode, Fields, Value, record};
+use semper_core::contract::{Core, DEPOSIT_MAX, DESCRIPTOR_MAX, Item, ItemKind, Profile};
+use semper_core::ids::Slot;
+use semper_core::party::Role;
+use semper_core::time::{Seconds, Time};
+use semper_transfer::payment::means::{ISSUER_MAX, LockKind, System};
+use semper_transfer::payment::operation::Lock;
+use semper_transfer::payment::statement::{DETAILS_MAX, lock_tag};
+
+/// How long an arbiter may take to answer, beyond the travel of messages.
+const WORK: Seconds = Seconds(3600);
+
+/// What one party gives.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Leg {
+    /// Its signature on the contract.
+    Signature,
+    /// Information; its slot in the contract.
+    Information(Slot),
+    /// Money under a lock.
+    Money(Box<Lock>),
+}
+
+/// Money that is exchanged.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Price {
+    /// How much.
+    pub amount: Amount,
+    /// By which payment system.
+    pub system: System,
+    /// At which mint or bank: its address.
+    pub issuer: String,
+    /// Who decides over it.
+    pub lock: LockKind,
+}
+
+/// What is needed to lock the money of an item.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct LockDeposit {
+    /// The payer's details.
+    pub payer: Vec<u8>,
+    /// The payee's details.
+    pub payee: Vec<u8>,
+    /// The arbiter's key for locks of this payment system.
+    pub arbiter: Vec<u8>,
+    /// Hides the contract from the issuer.
+    pub salt: [u8; 32],
+}
+
+/// Why the items of a contract cannot be exchanged.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ItemsError {
+    /// Not one item from each party to the other.
+    #[error("an exchange is of one item for one item")]
+    Pair,
+    /// Contract signing exchanges signatures only.
+    #[error("a contract of this profile exchanges signatures only")]
+    OnlySignatures,
+    /// A descriptor or deposit is malformed.
+    #[error("the {part} of the item in slot {slot} is malformed: {error}")]
+    Malformed {
+        /// The item's slot.
+        slot: u16,
+        /// Which part of it.
+        part: &'static str,
+        /// What is wrong.
+        error: DecodeError,
+    },
+    /// The key that deposits are made for is not named.
+    #[error("the contract does not name the arbiter's key for deposits")]
+    DepositKey,
+    /// Money is exchanged, and the date is missing from which on its owner can take it back; or that date is too near to rule before.
+    #[error("locked money could be taken back before the arbiter has ruled")]
+    RefundDate,
+    /// Money is exchanged under a lock that an exchange with an arbiter cannot use.
+    #[error("the money is not under a lock that the arbiter can decide")]
+    LockKind,
+}
+
+impl Leg {
+    /// What the originator and the responder give.
+    ///
+    /// # Errors
+    /// [`ItemsError`]: the contract must not be signed.
+    pub fn of(core: &Core) -> Result<[Self; 2], ItemsError> {
+        let items = core.terms.items.as_slice();
+        if core.terms.profile == Profile::C2 {
+            let only = core.deposits.is_empty() && items.iter().all(|item| item.kind == ItemKind::Signature);
+            return if only { Ok([Leg::Signature, Leg::Signature]) } else { Err(ItemsError::OnlySignatures) };
+        }
+        let [first, second] = items else { return Err(ItemsError::Pair) };
+        let goes = |item: &Item, owner: Role| item.owner == owner && item.recipient == owner.peer();
+        if !goes(first, Role::ORIGINATOR) || !goes(second, Role::RESPONDER) {
+            return Err(ItemsError::Pair);
+        }
+        Ok([Self::one(core, first)?, Self::one(core, second)?])
+    }
+
+    fn one(core: &Core, item: &Item) -> Result<Self, ItemsError> {
+        match item.kind {
+            ItemKind::Signature => Ok(Leg::Signature),
+            ItemKind::Information if core.terms.arbiter.deposit_key.is_none() => Err(ItemsError::DepositKey),
+            ItemKind::Information => Ok(Leg::Information(item.slot)),
+            ItemKind::Money => lock(core, item).map(|lock| Leg::Money(Box::new(lock))),
+        }
+    }
+
+    /// The lock, if this is money.
+    pub fn lock(&self) -> Option<&Lock> {
+        match self {
+            Leg::Money(lock) => Some(lock),
+            _ => None,
+        }
+    }
+}
+
+/// The lock under which an item's money must be put.
+fn lock(core: &Core, item: &Item) -> Result<Lock, ItemsError> {
+    let malformed = |part| move |error| ItemsError::Malformed { slot: item.slot.0, part, error };
+    let price = Price::from_bytes(&item.descriptor).map_err(malformed("descriptor"))?;
+    // A contract that has been read has a deposit for each item that needs one.
+    let deposit = core.deposits.get(&item.slot).map(Vec::as_slice).unwrap_or_default();
+    let deposit = LockDeposit::from_bytes(deposit).map_err(malformed("deposit"))?;
+    if price.lock != LockKind::Arbiter {
+        return Err(ItemsError::LockKind);
+    }
+    let deadlines = &core.terms.deadlines;
+    let refund_after = deadlines.refund_after.filter(|date| *date >= earliest_refund(core));
+    Ok(Lock {
+        tag: lock_tag(core.cid(), &deposit.salt),
+        amount: price.amount,
+        refund_after: refund_after.ok_or(ItemsError::RefundDate)?,
+        kind: price.lock,
+        payer: deposit.payer,
+        payee: deposit.payee,
+        arbiter: deposit.arbiter,
+        hash: None,
+    })
+}
+
+/// The first date on which locked money may be taken back: the last ruling, the complaints about it and the payment after them come before.
+pub fn earliest_refund(core: &Core) -> Time {
+    let deadlines = &core.terms.deadlines;
+    let margin = 2 * (deadlines.delta.0.saturating_add(deadlines.sigma.0));
+    let complaints = deadlines.complaints.unwrap_or_default().0;
+    deadlines.not_after.after(Seconds(complaints.saturating_add(margin).saturating_add(WORK.0)))
+}
+
+impl Encode for Price {
+    fn to_value(&self) -> Value {
+        record()
+            .put(0, 1_u64)
+            .put_item(1, &self.amount)
+            .put_item(2, &self.system)
+            .put(3, self.issuer.as_str())
+            .put_item(4, &self.lock)
+            .build()
+    }
+}
+
+impl Decode for Price {
+    const BYTES_MAX: usize = DESCRIPTOR_MAX;
+
+    fn from_value(value: Value) -> Result<Self, DecodeError> {
+        let mut fields = Fields::open(value)?;
+        fields.version(0, 1)?;
+        let price = Self {
+            amount: fields.item(1, "amount")?,
+            system: fields.item(2, "system")?,
+            issuer: fields.text(3, "issuer", ISSUER_MAX)?,
+            lock: fields.item(4, "lock")?,
+        };
+        fields.close()?;
+        Ok(price)
+    }
+}
+
+impl Encode for LockDeposit {
+    fn to_value(&self) -> Value {
+        record()
+            .put(0, 1_u64)
+            .put_bytes(1, &self.payer)
+            .put_bytes(2, &self.payee)
+            .put_bytes(3, &self.arbiter)
+            .put_bytes(4, self.salt)
+            .build()
+    }
+}
+
+impl Decode for LockDeposit {
+    const BYTES_MAX: usize = DEPOSIT_MAX;
+
+    fn from_value(value: Value) -> Result<Self, DecodeError> {
+        let mut fields = Fields::open(value)?;
+        fields.version(0, 1)?;
+        let deposit = Self {
+            payer: fields.bytes(1, "payer", DETAILS_MAX)?,
+            payee: fields.bytes(2, "payee", DETAILS_MAX)?,
+            arbiter: fields.bytes(3, "arbiter", DETAILS_MAX)?,
+            salt: fields.exact(4, "salt")?,
+        };
+        fields.close()?;
+        Ok(deposit)
+    }
+}

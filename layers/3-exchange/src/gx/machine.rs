@@ -1,0 +1,729 @@
+//! What moves it on.
+
+use semper_core::cbor::{Decode, Encode};
+use semper_core::contract::Final;
+use semper_core::cose::{Draft, Signed};
+use semper_core::domain;
+use semper_core::hash::Digest;
+use semper_core::ids::{Slot, StatementId};
+use semper_core::machine::{Env, Machine, Step};
+use semper_core::party::Role;
+use semper_core::signature::{Verified, answers, verify};
+use semper_core::time::{Seconds, Time};
+use semper_support::archive::Fact;
+use semper_support::engine::{Consent, Effect, Ending, EvidenceKind, Input};
+use semper_support::flaws::{self, Flaw};
+use semper_transfer::payment::operation::{self, Failure, Lock, Outcome, Task};
+use semper_transfer::payment::statement::Side;
+
+use super::message::Found;
+use super::run::place;
+use super::{Completed, Due, Examination, Examined, Gx, GxError, Leg, Message, Promised, Question, Run, State};
+use crate::arbiter::request::{Abort, Complaint, Request, RequestError, Resolve, Settlement, check_promise};
+use crate::arbiter::verdict::{ArbiterAnswer, Decision};
+
+/// Timer: the user's patience with the peer.
+pub const PATIENCE: &str = "patience";
+/// Timer: the last moment to ask the arbiter.
+pub const DEADLINE: &str = "deadline";
+/// Timer: the end of the time for complaints.
+pub const WINDOW: &str = "window";
+/// Timer: from when on our locked money can be taken back without anybody.
+pub const REFUND: &str = "refund";
+/// Fact space that holds every contract this party has run: the key is the contract's identifier.
+pub const RUN_SPACE: &str = "run";
+
+// Verbs of the payment operations of a run.
+const VERIFY: &str = "verify-lock";
+const PAYOUT: &str = "payout";
+const LOCK: &str = "lock";
+const AUTHORISE: &str = "authorise";
+const REDEEM: &str = "redeem";
+const RULED_PAYOUT: &str = "ruled-payout";
+const RULED_REDEEM: &str = "ruled-redeem";
+const RECLAIM: &str = "reclaim";
+
+impl Machine for Gx {
+    type Input = Input;
+    type Effect = Effect;
+    type Error = GxError;
+
+    fn handle(self, env: &Env<'_>, input: Input) -> Result<Step<Self>, GxError> {
+        match input {
+            Input::Begin => self.begin(env),
+            Input::Message(bytes) => {
+                let message = Message::from_bytes(&bytes).map_err(GxError::Malformed)?;
+                self.receive(env, message, bytes)
+            }
+            Input::Signed(signed) => self.signed(env, signed),
+            Input::Declined { statement } => self.declined(statement),
+            Input::Operated(bytes) => {
+                let answer = operation::Answer::from_bytes(&bytes).map_err(GxError::Answer)?;
+                self.operated(env, answer)
+            }
+            Input::Examined(bytes) => {
+                let examined = Examined::from_bytes(&bytes).map_err(GxError::Answer)?;
+                Ok(self.examined(examined))
+            }
+            Input::ArbiterSays(bytes) => self.decided(env, &bytes),
+            Input::Timer(WINDOW) => Ok(self.window_over()),
+            Input::Timer(REFUND) => Ok(self.refund_date()),
+            Input::Timer(_) | Input::GiveUp => Ok(self.give_up()),
+            // A receipt says that a message arrived, not that it was read: it moves nothing.
+            Input::Delivered => Ok(Step::to(self)),
+        }
+    }
+}
+
+impl Gx {
+    fn begin(self, env: &Env<'_>) -> Result<Step<Self>, GxError> {
+        let Gx { run, state } = self;
+        match state {
+            State::Ready if run.role() == Role::ORIGINATOR => {
+                in_time(env, &run)?;
+                let once = once(&run);
+                let step = agree(run, None, Vec::new());
+                Ok(Step { state: step.state, effects: once.into_iter().chain(step.effects).collect() })
+            }
+            other => Err(GxError::OutOfPlace { state: other.name(), input: "begin" }),
+        }
+    }
+
+    fn receive(self, env: &Env<'_>, message: Message, bytes: Vec<u8>) -> Result<Step<Self>, GxError> {
+        let Gx { run, state } = self;
+        match (state, message) {
+            (State::Ready, Message::Promise(theirs)) if run.role() == Role::RESPONDER => {
+                in_time(env, &run)?;
+                peer_promise(env, &run, &theirs, None)?;
+                let first = once(&run).into_iter().chain([Effect::keep(&theirs.promise)]).collect();
+                Ok(before(first, check_deposit(run, None, theirs)))
+            }
+            (State::AwaitPeerPromise { ours }, Message::Promise(theirs)) => {
+                peer_promise(env, &run, &theirs, Some(ours.promise.id()))?;
+                let first = vec![Effect::keep(&theirs.promise), Effect::CancelTimer(PATIENCE)];
+                // Too late to send a final that might have to be defended before the arbiter; too late for nobody to abort.
+                let late = env.now > run.core().terms.deadlines.last_step();
+                let then = if late { ask_abort(run, ours) } else { check_deposit(run, Some(ours), theirs) };
+                Ok(before(first, then))
+            }
+            // The peer declines: the run is ended as if patience had run out. What it says binds nobody.
+            (State::AwaitPeerPromise { ours }, Message::Decline(_)) => Ok(ask_abort(run, ours)),
+            (State::AwaitPeerFinal { promises }, Message::Final(theirs)) => {
+                peer_final(env, &run, &theirs.completion, &promises)?;
+                let disclosed = Signed::from_bytes(&theirs.release).ok();
+                let mut first = vec![Effect::keep(&theirs.completion), Effect::CancelTimer(PATIENCE)];
+                first.extend(disclosed.as_ref().map(Effect::keep));
+                Ok(before(first, take(run, promises, theirs)))
+            }
+            (State::AwaitVerdict { promises, .. }, Message::Promise(theirs))
+                if flaws::active(Flaw::ContinueAfterAbort) && promises.len() == 1 =>
+            {
+                let [ours] = one(promises);
+                peer_promise(env, &run, &theirs, Some(ours.promise.id()))?;
+                Ok(release(run, [ours, theirs], Vec::new(), &[]))
+            }
+            // Doubled or late: nothing changes. What the peer said is kept, for it may contradict what it said elsewhere. The driver
+            // takes each distinct message once and bounds how many it takes.
+            (state, _) => Ok(to(run, state).with(Effect::Keep { kind: EvidenceKind::Late, bytes })),
+        }
+    }
+
+    fn signed(self, env: &Env<'_>, signed: Signed) -> Result<Step<Self>, GxError> {
+        let Gx { run, state } = self;
+        let late = env.now > run.core().terms.deadlines.last_step();
+        match state {
+            State::AwaitPromiseSignature { theirs, payout } => {
+                let answers = theirs.as_ref().map(|theirs| theirs.promise.id());
+                let promise = own(env, &run, run.promise(answers), signed)?;
+                if late {
+                    // The user took too long. The promise was never sent and never will be.
+                    return Ok(end(run, Ending::Lapsed, Vec::new()));
+                }
+                let Some(lock) = run.gives().lock() else {
+                    return Ok(promised(env, run, Promised { promise, token: Vec::new(), payout }, theirs));
+                };
+                let locking = run.operate(LOCK, Task::Lock(lock.clone()));
+                Ok(to(run, State::Depositing { promise, theirs, payout }).with_all(locking))
+            }
+            State::AwaitFinalSignature { promises, release, payout } => {
+                let completion = own(env, &run, run.completion(ids(&promises)), signed)?;
+                let answers = run.role() == Role::RESPONDER;
+                if !answers && late {
+                    return Ok(ask_resolve(run, promises));
+                }
+                let keep = Effect::keep(&completion);
+                let send = Effect::Send(Message::Final(Completed { completion, release, payout }).to_bytes());
+                if answers {
+                    return Ok(end(run, Ending::Success, vec![keep, send]));
+                }
+                let timers = await_peer(env, &run, true);
+                Ok(to(run, State::AwaitPeerFinal { promises }).with(keep).with(send).with_all(timers))
+            }
+            State::Releasing { promises, payout } => {
+                let draft = run.disclosure().ok_or(GxError::WrongSignature)?;
+                let disclosure = own(env, &run, draft, signed)?;
+                let release = disclosure.bytes().to_vec();
+                Ok(before(vec![Effect::keep(&disclosure)], complete(run, promises, release, payout)))
+            }
+            State::Asking { question, promises } => {
+                let asked = own(env, &run, draft(&run, &question, &promises), signed)?;
+                Ok(ask_arbiter(run, question, asked, promises))
+            }
+            // The answer to a request that was overtaken: it is never sent.
+            other => Ok(to(run, other)),
+        }
+    }
+
+    fn declined(self, statement: StatementId) -> Result<Step<Self>, GxError> {
+        let Gx { run, state } = self;
+        match state {
+            State::AwaitPromiseSignature { theirs, .. } => {
+                let answers = theirs.as_ref().map(|theirs| theirs.promise.id());
+                if run.promise(answers).id() != statement {
+                    return Err(GxError::WrongSignature);
+                }
+                Ok(withdraw(run, theirs.is_some(), ""))
+            }
+            other => Ok(to(run, other)),
+        }
+    }
+
+    /// A payment operation has ended.
+    fn operated(self, env: &Env<'_>, answer: operation::Answer) -> Result<Step<Self>, GxError> {
+        let Gx { run, state } = self;
+        let late = env.now > run.core().terms.deadlines.last_step();
+        let is = |verb| run.operation(verb) == Some(answer.id);
+        let (verify, payout) = (is(VERIFY), is(PAYOUT));
+        Ok(match (state, answer.result) {
+            (State::Checking { ours, theirs }, Ok(_)) if verify => {
+                let asked = run.gets().lock().cloned().and_then(|lock| {
+                    run.operate(PAYOUT, Task::Payout { lock, token: theirs.token.clone(), to: Side::Payee })
+                });
+                to(run, State::Checking { ours, theirs }).with_all(asked)
+            }
+            (State::Checking { ours, theirs }, Ok(Outcome { handover, .. })) if payout => match ours {
+                None => agree(run, Some(theirs), handover),
+                Some(ours) if late => ask_abort(run, ours),
+                Some(ours) => {
+                    let wanted = theirs.payout.clone();
+                    release(run, [ours, theirs], handover, &wanted)
+                }
+            },
+            (State::Checking { ours: None, .. }, Err(failure)) if verify || payout => {
+                withdraw(run, true, &failure.reason)
+            }
+            (State::Checking { ours: Some(ours), .. }, Err(_)) if verify || payout => ask_abort(run, ours),
+            (State::Depositing { promise, theirs, payout }, Ok(Outcome { handover, .. })) if is(LOCK) => {
+                deposited(env, run, Promised { promise, token: handover, payout }, theirs, late)
+            }
+            (State::Depositing { theirs, .. }, Err(Failure { reason, .. })) if is(LOCK) => {
+                withdraw(run, theirs.is_some(), &reason)
+            }
+            (State::Releasing { promises, payout }, Ok(Outcome { handover, .. })) if is(AUTHORISE) => {
+                complete(run, promises, handover, payout)
+            }
+            (State::Releasing { promises, .. }, Err(_)) if is(AUTHORISE) => ask_resolve(run, promises),
+            (State::Taking { promises, theirs }, Ok(_)) if is(REDEEM) => taken(run, promises, &theirs),
+            (State::Taking { promises, .. }, Err(_)) if is(REDEEM) => ask_resolve(run, promises),
+            (State::Arranging { due, promises }, Ok(Outcome { handover, .. })) if is(RULED_PAYOUT) => {
+                ask(run, Question::Settle { due, payout: handover }, promises)
+            }
+            (State::Collecting { due }, Ok(_)) if is(RULED_REDEEM) => end(run, due.ending(), Vec::new()),
+            (State::Arranging { .. } | State::Collecting { .. }, Err(_)) if is(RULED_PAYOUT) || is(RULED_REDEEM) => {
+                end(run, Ending::Unsettled, Vec::new())
+            }
+            (State::Reclaiming { .. }, Ok(_)) if is(RECLAIM) => end(run, Ending::Refunded, Vec::new()),
+            (State::Reclaiming { question, asked, promises }, Err(_)) if is(RECLAIM) => {
+                to(run, State::AwaitVerdict { question, asked, promises })
+            }
+            // What was wanted before something else came: it changes nothing any more.
+            (state, _) => to(run, state),
+        })
+    }
+
+    /// The information has been tried.
+    fn examined(self, Examined { release, found, .. }: Examined) -> Step<Self> {
+        let Gx { run, state } = self;
+        match (state, found) {
+            (State::Taking { promises, theirs }, Found::Good) if theirs.release == release => {
+                taken(run, promises, &theirs)
+            }
+            (State::Taking { promises, theirs }, Found::Bad(proof)) if theirs.release == release => {
+                defective(run, promises.into(), proof)
+            }
+            (State::Taking { promises, theirs }, Found::Useless) if theirs.release == release => {
+                ask_resolve(run, promises)
+            }
+            (State::Examining { release: tried, .. }, Found::Good) if tried == release => {
+                end(run, Ending::Success, Vec::new())
+            }
+            (State::Examining { promises, release: tried }, Found::Bad(proof)) if tried == release => {
+                defective(run, promises, proof)
+            }
+            (State::Examining { release: tried, .. }, Found::Useless) if tried == release => {
+                end(run, Ending::Defective, Vec::new())
+            }
+            (state, _) => to(run, state),
+        }
+    }
+
+    /// Ends the run with what this party can do alone. Safe in every state; a second call changes nothing.
+    fn give_up(self) -> Step<Self> {
+        let Gx { run, state } = self;
+        match state {
+            State::Ready => end(run, Ending::Lapsed, Vec::new()),
+            State::Checking { ours: None, .. } => {
+                let pending = [VERIFY, PAYOUT].map(|verb| abandon(&run, verb));
+                before(pending.into_iter().flatten().collect(), withdraw(run, true, ""))
+            }
+            State::AwaitPromiseSignature { theirs, .. } => withdraw(run, theirs.is_some(), ""),
+            // Whatever has been locked must go out with the promise: nobody could release it otherwise.
+            State::Depositing { .. } => {
+                let pending = abandon(&run, LOCK);
+                to(run, state).with_all(pending)
+            }
+            State::Checking { ours: Some(ours), .. } | State::AwaitPeerPromise { ours } => ask_abort(run, ours),
+            State::AwaitPeerFinal { promises }
+                if flaws::active(Flaw::AbortAfterFinal) && run.role() == Role::ORIGINATOR =>
+            {
+                let [ours, _] = promises;
+                ask_abort(run, ours)
+            }
+            State::Releasing { promises, .. }
+            | State::AwaitFinalSignature { promises, .. }
+            | State::AwaitPeerFinal { promises } => ask_resolve(run, promises),
+            // What can be complained about must be ruled on before the deadline; money is on its way already.
+            State::Taking { promises, .. } if matches!(run.gets(), Leg::Information(_)) => ask_resolve(run, promises),
+            waiting_for_somebody_who_answers_or_ended => to(run, waiting_for_somebody_who_answers_or_ended),
+        }
+    }
+
+    fn window_over(self) -> Step<Self> {
+        let Gx { run, state } = self;
+        match state {
+            State::AwaitWindow { promises } => arrange(run, Due::Payment, promises),
+            other => to(run, other),
+        }
+    }
+
+    /// The arbiter has not answered in all that time.
+    fn refund_date(self) -> Step<Self> {
+        let Gx { run, state } = self;
+        let State::AwaitVerdict { question, asked, promises } = state else { return to(run, state) };
+        let token = promises.get(place(run.role())).map(|ours| ours.token.clone()).filter(|token| !token.is_empty());
+        let taking = token.zip(run.gives().lock()).and_then(|(token, lock)| {
+            let task = Task::Redeem { lock: lock.clone(), token, to: Side::Payer, authorisation: Vec::new() };
+            run.operate(RECLAIM, task)
+        });
+        match taking {
+            Some(taking) => to(run, State::Reclaiming { question, asked, promises }).with(taking),
+            None => to(run, State::AwaitVerdict { question, asked, promises }),
+        }
+    }
+
+    /// The arbiter has answered.
+    fn decided(self, env: &Env<'_>, bytes: &[u8]) -> Result<Step<Self>, GxError> {
+        let Gx { run, state } = self;
+        let (State::AwaitVerdict { question, asked, promises } | State::Reclaiming { question, asked, promises }) =
+            state
+        else {
+            // The arbiter's answer came twice.
+            return Ok(to(run, state));
+        };
+        let bad = |reason: &dyn std::fmt::Display| GxError::BadVerdict(reason.to_string());
+        let answer = ArbiterAnswer::from_bytes(bytes).map_err(|e| bad(&e))?;
+        let decision = answer.read(env.verify, run.arbiter(), run.cid(), asked).map_err(|e| bad(&e))?;
+        let promises = match decision {
+            Decision::Resolved { ref basis, .. } => {
+                let found = both_promises(env, &run, &answer.promises)?;
+                if basis.get(1..) != Some(&ids(&found)) {
+                    return Err(bad(&"the verdict rests on other promises"));
+                }
+                found.into()
+            }
+            _ => promises,
+        };
+        let kept = answer.evidence();
+        let then = match question {
+            Question::Settle { due, .. } => settled(run, due, promises, &decision, answer.authorisation),
+            _ => ruled(run, &question, promises, decision, answer.attestation),
+        };
+        then.map(|step| before(kept, step)).ok_or_else(|| bad(&"it does not follow from the contract"))
+    }
+}
+
+impl Due {
+    fn ending(self) -> Ending {
+        match self {
+            Due::Payment => Ending::Success,
+            Due::Refund(ending) => ending,
+        }
+    }
+}
+
+/// Goes on as the arbiter has ruled; `None` if it cannot have ruled so.
+fn ruled(
+    run: Run,
+    question: &Question,
+    promises: Vec<Promised>,
+    decision: Decision,
+    attestation: Option<Signed>,
+) -> Option<Step<Gx>> {
+    match decision {
+        Decision::Unused => Some(back(run, Ending::Lapsed, promises)),
+        Decision::Aborted => Some(back(run, Ending::Aborted, promises)),
+        Decision::Fault(role) if role == run.role() => Some(end(run, Ending::Faulted, Vec::new())),
+        Decision::Fault(_) if run.gives().lock().is_some() => Some(back(run, Ending::Refunded, promises)),
+        Decision::Fault(_) => Some(end(run, Ending::Defective, Vec::new())),
+        Decision::Resolved { time, .. } => match run.gets() {
+            Leg::Signature => Some(end(run, Ending::Success, Vec::new())),
+            // It was too late to complain; the proof is kept.
+            Leg::Information(_) if matches!(question, Question::Complain { .. }) => {
+                Some(end(run, Ending::Defective, Vec::new()))
+            }
+            Leg::Information(slot) => {
+                let release = attestation?.bytes().to_vec();
+                let examination = Examination { core: run.core().clone(), slot: *slot, release: release.clone() };
+                let examine = Effect::Examine(examination.to_bytes());
+                Some(to(run, State::Examining { promises, release }).with(examine))
+            }
+            Leg::Money(_) => match complaints_end(&run, time) {
+                Some(due) => {
+                    let timer = Effect::SetTimer { name: WINDOW, due };
+                    Some(to(run, State::AwaitWindow { promises }).with(timer))
+                }
+                None => Some(arrange(run, Due::Payment, promises)),
+            },
+        },
+    }
+}
+
+/// Goes on after a question about money; `None` if the arbiter cannot have answered so.
+fn settled(
+    run: Run,
+    due: Due,
+    promises: Vec<Promised>,
+    decision: &Decision,
+    authorisation: Vec<u8>,
+) -> Option<Step<Gx>> {
+    match (due, decision) {
+        (Due::Payment, Decision::Fault(role)) if *role == run.role() => Some(end(run, Ending::Faulted, Vec::new())),
+        // By the arbiter's clock the time for complaints is not over.
+        (Due::Payment, Decision::Resolved { time, .. }) if authorisation.is_empty() => {
+            let due = complaints_end(&run, time.after(RETRY))?;
+            Some(to(run, State::AwaitWindow { promises }).with(Effect::SetTimer { name: WINDOW, due }))
+        }
+        (Due::Payment, Decision::Resolved { .. })
+        | (Due::Refund(_), Decision::Unused | Decision::Aborted | Decision::Fault(_))
+            if !authorisation.is_empty() =>
+        {
+            let (lock, token, to_side) = money(&run, due, &promises)?;
+            let task = Task::Redeem { lock, token, to: to_side, authorisation };
+            let redeem = run.operate(RULED_REDEEM, task);
+            Some(to(run, State::Collecting { due }).with_all(redeem))
+        }
+        _ => None,
+    }
+}
+
+/// How much later a settlement is asked for again that came too early.
+const RETRY: Seconds = Seconds(300);
+
+/// When our money can be asked for, if its payer may complain until then.
+fn complaints_end(run: &Run, ruled: Time) -> Option<Time> {
+    let deadlines = &run.core().terms.deadlines;
+    let span = deadlines.complaints.filter(|_| matches!(run.gives(), Leg::Information(_)))?;
+    Some(ruled.after(Seconds(span.0.saturating_add(2 * deadlines.sigma.0))))
+}
+
+/// Ends a run that gives this party nothing, after its own money is back.
+fn back(run: Run, ending: Ending, promises: Vec<Promised>) -> Step<Gx> {
+    if money(&run, Due::Refund(ending), &promises).is_some() {
+        return arrange(run, Due::Refund(ending), promises);
+    }
+    end(run, ending, Vec::new())
+}
+
+fn arrange(run: Run, due: Due, promises: Vec<Promised>) -> Step<Gx> {
+    let Some((lock, token, side)) = money(&run, due, &promises) else { return end(run, due.ending(), Vec::new()) };
+    let ask = run.operate(RULED_PAYOUT, Task::Payout { lock, token, to: side });
+    to(run, State::Arranging { due, promises }).with_all(ask)
+}
+
+/// The lock and the token that money is due from, and the side of this party.
+fn money(run: &Run, due: Due, promises: &[Promised]) -> Option<(Lock, Vec<u8>, Side)> {
+    let (leg, owner, side) = match due {
+        Due::Payment => (run.gets(), run.role().peer(), Side::Payee),
+        Due::Refund(_) => (run.gives(), run.role(), Side::Payer),
+    };
+    let token = &promises.get(place(owner))?.token;
+    let lock = leg.lock().filter(|_| !token.is_empty())?;
+    Some((lock.clone(), token.clone(), side))
+}
+
+/// The peer's item is here.
+fn taken(run: Run, promises: [Promised; 2], theirs: &Completed) -> Step<Gx> {
+    if run.role() == Role::ORIGINATOR {
+        return end(run, Ending::Success, Vec::new());
+    }
+    release(run, promises, Vec::new(), &theirs.payout)
+}
+
+/// The peer's information is provably not what was promised.
+fn defective(run: Run, promises: Vec<Promised>, proof: Vec<u8>) -> Step<Gx> {
+    let kept = Effect::Keep { kind: EvidenceKind::Misbehaviour, bytes: proof.clone() };
+    if run.may_complain() {
+        return before(vec![kept], ask(run, Question::Complain { proof }, promises));
+    }
+    end(run, Ending::Defective, vec![kept])
+}
+
+/// Looks at what the peer has put down before anything of ours follows. Money is checked at its issuer; a wrapped key stands in the contract.
+fn check_deposit(run: Run, ours: Option<Promised>, theirs: Promised) -> Step<Gx> {
+    let verify = run
+        .gets()
+        .lock()
+        .and_then(|lock| run.operate(VERIFY, Task::VerifyLock { lock: lock.clone(), token: theirs.token.clone() }));
+    match (verify, ours) {
+        (Some(verify), ours) => to(run, State::Checking { ours, theirs }).with(verify),
+        (None, None) => agree(run, Some(theirs), Vec::new()),
+        (None, Some(ours)) => {
+            let wanted = theirs.payout.clone();
+            release(run, [ours, theirs], Vec::new(), &wanted)
+        }
+    }
+}
+
+/// Asks the user.
+fn agree(run: Run, theirs: Option<Promised>, payout: Vec<u8>) -> Step<Gx> {
+    let answers = theirs.as_ref().map(|theirs| theirs.promise.id());
+    let ask = Effect::Sign { draft: run.promise(answers), consent: Consent::Ask };
+    to(run, State::AwaitPromiseSignature { theirs, payout }).with(ask)
+}
+
+/// Our money is locked.
+fn deposited(env: &Env<'_>, run: Run, ours: Promised, theirs: Option<Promised>, late: bool) -> Step<Gx> {
+    let refund = run.gives().lock().map(|lock| {
+        let sigma = run.core().terms.deadlines.sigma;
+        Effect::SetTimer { name: REFUND, due: lock.refund_after.after(Seconds(sigma.0.saturating_add(1))) }
+    });
+    let kept = Effect::keep(&ours.promise);
+    let first = refund.into_iter().collect();
+    match theirs {
+        // Too late for the peer, not for the arbiter: it lets go of the money.
+        None if late => before(first, ask_abort(run, ours).with(kept)),
+        Some(theirs) if late => before(first, ask_resolve(run, [theirs, ours]).with(kept)),
+        theirs => before(first, promised(env, run, ours, theirs)),
+    }
+}
+
+/// Our promise goes out.
+fn promised(env: &Env<'_>, run: Run, ours: Promised, theirs: Option<Promised>) -> Step<Gx> {
+    let out = [Effect::keep(&ours.promise), Effect::Send(Message::Promise(ours.clone()).to_bytes())];
+    let timers = await_peer(env, &run, theirs.is_some());
+    let state = match theirs {
+        None => State::AwaitPeerPromise { ours },
+        Some(theirs) => State::AwaitPeerFinal { promises: [theirs, ours] },
+    };
+    to(run, state).with_all(out).with_all(timers)
+}
+
+/// Timers while the peer is waited for. `bound`: both have promised, so the arbiter must be asked before the deadline.
+fn await_peer(env: &Env<'_>, run: &Run, bound: bool) -> impl Iterator<Item = Effect> + use<> {
+    let deadline = run.core().terms.deadlines.last_step();
+    let patience = Effect::SetTimer { name: PATIENCE, due: env.now.after(run.patience()).min(deadline) };
+    [patience].into_iter().chain(bound.then_some(Effect::SetTimer { name: DEADLINE, due: deadline }))
+}
+
+/// Prepares our item. `wanted` is where the peer wants its money.
+fn release(run: Run, promises: [Promised; 2], payout: Vec<u8>, wanted: &[u8]) -> Step<Gx> {
+    match run.gives() {
+        Leg::Signature => complete(run, promises, Vec::new(), payout),
+        Leg::Information(_) => {
+            let sign = run.disclosure().map(|draft| Effect::Sign { draft, consent: Consent::Implied });
+            to(run, State::Releasing { promises, payout }).with_all(sign)
+        }
+        Leg::Money(lock) => {
+            let token = promises[place(run.role())].token.clone();
+            let task = Task::Authorise { lock: (**lock).clone(), token, payout: wanted.to_vec() };
+            let authorise = run.operate(AUTHORISE, task);
+            to(run, State::Releasing { promises, payout }).with_all(authorise)
+        }
+    }
+}
+
+/// Has our final signed.
+fn complete(run: Run, promises: [Promised; 2], release: Vec<u8>, payout: Vec<u8>) -> Step<Gx> {
+    let sign = Effect::Sign { draft: run.completion(ids(&promises)), consent: Consent::Implied };
+    to(run, State::AwaitFinalSignature { promises, release, payout }).with(sign)
+}
+
+/// The peer's final is here: its item is looked at.
+fn take(run: Run, promises: [Promised; 2], theirs: Completed) -> Step<Gx> {
+    let look = match run.gets() {
+        Leg::Signature => return taken(run, promises, &theirs),
+        Leg::Information(slot) => {
+            let (core, release) = (run.core().clone(), theirs.release.clone());
+            Some(Effect::Examine(Examination { core, slot: *slot, release }.to_bytes()))
+        }
+        Leg::Money(lock) => {
+            let token = promises[place(run.role().peer())].token.clone();
+            let authorisation = theirs.release.clone();
+            run.operate(REDEEM, Task::Redeem { lock: (**lock).clone(), token, to: Side::Payee, authorisation })
+        }
+    };
+    to(run, State::Taking { promises, theirs }).with_all(look)
+}
+
+fn to(run: Run, state: State) -> Step<Gx> {
+    Step::to(Gx { run, state })
+}
+
+/// The same step, after other effects.
+fn before(first: Vec<Effect>, then: Step<Gx>) -> Step<Gx> {
+    Step { state: then.state, effects: first.into_iter().chain(then.effects).collect() }
+}
+
+fn abandon(run: &Run, verb: &str) -> Option<Effect> {
+    run.operation(verb).map(|id| Effect::Abandon(*id.as_bytes()))
+}
+
+/// Refuses to begin a run that could not be defended before the arbiter any more.
+fn in_time(env: &Env<'_>, run: &Run) -> Result<(), GxError> {
+    if env.now > run.core().terms.deadlines.last_step() { Err(GxError::TooLate) } else { Ok(()) }
+}
+
+/// One contract is run once, ever: the fact and the first state are one commit.
+fn once(run: &Run) -> Option<Effect> {
+    if flaws::active(Flaw::NoDedup) || flaws::active(Flaw::UnboundFinal) {
+        return None;
+    }
+    let key = run.cid().as_bytes().to_vec();
+    Some(Effect::Once(Fact { space: RUN_SPACE.to_owned(), key, value: Vec::new() }))
+}
+
+/// The peer's promise must be of this contract, and come with a token if money is due and without if not.
+fn peer_promise(env: &Env<'_>, run: &Run, theirs: &Promised, answers: Option<StatementId>) -> Result<(), GxError> {
+    let role = run.role().peer();
+    match check_promise(env.verify, run.key_set(role), &theirs.promise, run.cid(), role, answers) {
+        Ok(_) => {}
+        Err(RequestError::Signature { error, .. }) => return Err(GxError::PeerSignature { what: "promise", error }),
+        Err(_) => return Err(GxError::PeerMismatch("promise")),
+    }
+    if theirs.token.is_empty() == run.gets().lock().is_some() {
+        return Err(GxError::PeerMismatch("token"));
+    }
+    Ok(())
+}
+
+fn peer_final(env: &Env<'_>, run: &Run, signed: &Signed, promises: &[Promised; 2]) -> Result<(), GxError> {
+    let role = run.role().peer();
+    let checked: Verified<Final> = verify(env.verify, run.key_set(role), signed)
+        .map_err(|error| GxError::PeerSignature { what: "final", error })?;
+    let expected = Final { cid: run.cid(), role, promises: ids(promises) };
+    let said = checked.statement();
+    let bound = said.promises == expected.promises || flaws::active(Flaw::UnboundFinal);
+    if said.cid != expected.cid || said.role != role || !bound {
+        return Err(GxError::PeerMismatch("final"));
+    }
+    Ok(())
+}
+
+/// The promises that the arbiter has completed the contract from: whoever asked for an abort may lack the responder's.
+fn both_promises(env: &Env<'_>, run: &Run, found: &[Promised]) -> Result<[Promised; 2], GxError> {
+    let bad = |reason: &dyn std::fmt::Display| GxError::BadVerdict(reason.to_string());
+    let [first, second] = found else {
+        return Err(bad(&"the promises that the verdict rests on are missing"));
+    };
+    let [originator, responder] = run.key_sets();
+    let check = |signer, promise, role, answers| {
+        check_promise(env.verify, signer, promise, run.cid(), role, answers).map_err(|e| bad(&e))
+    };
+    let answered = check(originator, &first.promise, Role::ORIGINATOR, None)?.id();
+    check(responder, &second.promise, Role::RESPONDER, Some(answered))?;
+    Ok([first.clone(), second.clone()])
+}
+
+/// Checks what the key holder returned: just the statement that was asked for, validly signed.
+fn own(env: &Env<'_>, run: &Run, draft: Draft, signed: Signed) -> Result<Signed, GxError> {
+    let mine = run.key_set(run.role());
+    if answers(env.verify, mine, &draft, &signed) { Ok(signed) } else { Err(GxError::WrongSignature) }
+}
+
+fn ids(promises: &[Promised; 2]) -> [StatementId; 2] {
+    [promises[0].promise.id(), promises[1].promise.id()]
+}
+
+fn one(promises: Vec<Promised>) -> [Promised; 1] {
+    promises.try_into().expect("the caller has counted")
+}
+
+/// Ends a run in which this party has said nothing yet. A responder tells the originator, as a courtesy.
+fn withdraw(run: Run, tell: bool, reason: &str) -> Step<Gx> {
+    let told = tell.then(|| Effect::Send(Message::decline(reason).to_bytes()));
+    end(run, Ending::Lapsed, told.into_iter().collect())
+}
+
+fn ask_abort(run: Run, ours: Promised) -> Step<Gx> {
+    ask(run, Question::Abort, vec![ours])
+}
+
+fn ask_resolve(run: Run, promises: [Promised; 2]) -> Step<Gx> {
+    ask(run, Question::Resolve, promises.into())
+}
+
+fn ask(run: Run, question: Question, promises: Vec<Promised>) -> Step<Gx> {
+    let sign = Effect::Sign { draft: draft(&run, &question, &promises), consent: Consent::Implied };
+    to(run, State::Asking { question, promises })
+        .with(Effect::CancelTimer(PATIENCE))
+        .with(Effect::CancelTimer(DEADLINE))
+        .with(sign)
+}
+
+fn draft(run: &Run, question: &Question, promises: &[Promised]) -> Draft {
+    let (cid, slot, role) = (run.cid(), Slot::default(), run.role());
+    let id = |place: usize| promises.get(place).map(|promised| promised.promise.id());
+    let first = id(0).expect("whoever asks the arbiter has promised or was promised");
+    match question {
+        Question::Abort => run.draft(&Abort { cid, slot, promise: first }),
+        Question::Resolve => {
+            let second = id(1).expect("whoever resolves holds both promises");
+            run.draft(&Resolve { cid, slot, promises: [first, second], role })
+        }
+        Question::Complain { proof } => {
+            run.draft(&Complaint { cid, slot, role, proof: Digest::of(domain::MISBEHAVIOUR, proof) })
+        }
+        Question::Settle { payout, due } => {
+            let side = if *due == Due::Payment { Side::Payee } else { Side::Payer };
+            run.draft(&Settlement { cid, slot, role, side, payout: Digest::of(domain::PAYOUT, payout) })
+        }
+    }
+}
+
+fn ask_arbiter(run: Run, question: Question, asked: Signed, promises: Vec<Promised>) -> Step<Gx> {
+    let (proof, payout) = match &question {
+        Question::Complain { proof } => (proof.clone(), Vec::new()),
+        Question::Settle { payout, .. } => (Vec::new(), payout.clone()),
+        Question::Abort | Question::Resolve => (Vec::new(), Vec::new()),
+    };
+    let request = Request {
+        core: run.core().clone(),
+        key_sets: run.key_sets().clone(),
+        promises: promises.clone(),
+        question: asked.clone(),
+        proof,
+        payout,
+    };
+    to(run, State::AwaitVerdict { question, asked: asked.id(), promises })
+        .with(Effect::keep(&asked))
+        .with(Effect::AskArbiter(request.to_bytes()))
+}
+
+fn end(run: Run, ending: Ending, mut effects: Vec<Effect>) -> Step<Gx> {
+    effects.extend([PATIENCE, DEADLINE].map(Effect::CancelTimer));
+    if run.gives() != &Leg::Signature || run.gets() != &Leg::Signature {
+        effects.extend([WINDOW, REFUND].map(Effect::CancelTimer));
+    }
+    effects.push(Effect::Ended(ending));
+    Step { state: Gx { run, state: State::Ended { ending } }, effects }
+}

@@ -1,0 +1,37 @@
+//! GX: two parties exchange two items, both or neither. Where both items are signatures it is C2, contract signing.
+//!
+//! ```text
+//! 1 O→R  promise of O, deposit of O          both promises bind the same core
+//! 2 R→O  promise of R, deposit of R          (names the promise of O)
+//! 3 O→R  final of O, item of O               (names both promises)
+//! 4 R→O  final of R, item of R
+//! ```
+//! An item is a signature, information or money ([`Leg`]). A deposit is what makes the arbiter able to give the item in the place of
+//! its owner, or to send it back: nothing for a signature, which the arbiter's verdict replaces; a wrapped key for information, which stands
+//! in the contract itself; a token under a lock for money, which travels with the promise. Each side checks the other's deposit before it
+//! gives anything: to whom and how is the business of the payment block and of [`crate::goods`], asked for by effects.
+//!
+//! Either party may give up at any moment and end the run alone, with the arbiter: the originator *aborts* as long as its item has
+//! not been prepared, both *resolve* once they hold both promises, the recipient of bad information *complains*. Whoever has locked money
+//! *settles*: the arbiter, which has ruled, signs where it goes. Four hard rules: the originator never sends its final after asking
+//! for an abort; it never asks for an abort after its item or final was asked for; once the arbiter was asked, only its verdict moves
+//! the state, and a late message is kept but not acted on; one contract is run once, ever.
+//!
+//! [`Gx`] is the machine of both roles, [`Message`] what travels, [`Run`] what both know before message 1.
+//!
+//! Source: `spec/gx.md`, `spec/c2.md` (design/exchange.md §§3.2, 3.4), after Asokan, Schunter and Waidner 1997 and Asokan, Shoup and Waidner
+//! 1998 with the corrections of §0.8.
+
+mod items;
+mod machine;
+mod message;
+mod run;
+mod state;
+#[cfg(test)]
+mod tests;
+
+pub use items::{ItemsError, Leg, LockDeposit, Price, earliest_refund};
+pub use machine::{DEADLINE, PATIENCE, REFUND, RUN_SPACE, WINDOW};
+pub use message::{Completed, Examination, Examined, Found, Message, PROOF_MAX, Promised};
+pub use run::{Own, Run, RunError};
+pub use state::{Due, Gx, GxError, Question, State};
