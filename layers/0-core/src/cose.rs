@@ -85,6 +85,8 @@ kinds! {
     MailboxRequest = "mailbox-request";
     /// A party's contact card.
     ContactCard = "contact-card";
+    /// A seller's offer to anybody.
+    Offer = "offer";
     /// A payee's request to be paid.
     PaymentRequest = "payment-request";
     /// A payer's order to pay, as it was approved.

@@ -17,17 +17,21 @@ use semper_support::approval::Exhibit;
 use semper_support::channel::MESSAGE_BYTES_MAX;
 use semper_support::engine::{Effect, Ending, EvidenceKind, Input};
 use semper_transfer::payment::means::PayerAnonymity;
+use semper_transfer::payment::operation::PurseId;
 use semper_transfer::payment::pay::{self, Offered, Pay, PayError, Setting};
 use semper_transfer::tx::{Sides, Tx, TxError};
 
-use crate::plan::{Action, MAIL, PAY, Plan, SIGN};
+use crate::offer::{Offer, Order};
+use crate::order::{self, OrderError, Ordering};
+use crate::plan::{Action, BUY, MAIL, PAY, Plan, SIGN};
 use crate::proposal::{Agreement, Proposal, ProposalError};
 
 /// Timer: how long a proposal waits for its originator's promise.
 pub const OFFER: &str = "offer";
 
 /// Every timer that a deal sets.
-pub const TIMERS: [&str; 6] = [gx::PATIENCE, DEADLINE, gx::WINDOW, gx::REFUND, OFFER, pay::PATIENCE];
+pub const TIMERS: [&str; 7] =
+    [gx::PATIENCE, DEADLINE, gx::WINDOW, gx::REFUND, OFFER, pay::PATIENCE, order::PATIENCE];
 
 /// What travels between the parties of a deal.
 ///
@@ -64,6 +68,8 @@ pub struct Deal {
     arbiters: Vec<KeySet>,
     patience: Seconds,
     agreement: Option<Agreement>,
+    /// What only this party knows of the exchange.
+    own: Own,
     /// The engines of the steps begun, the last one running.
     engines: Vec<Engine>,
     ending: Option<Ending>,
@@ -85,6 +91,7 @@ enum Engine {
     Tx(Box<Tx>),
     Gx(Box<Gx>),
     Pay(Box<Pay>),
+    Order(Box<Ordering>),
 }
 
 /// What this party accepts in a deal that somebody else opens.
@@ -113,6 +120,15 @@ pub struct PaymentTerms {
     pub patience: Seconds,
     /// 32 random bytes.
     pub salt: [u8; 32],
+}
+
+/// A seller's answer to an order, composed before its side of the deal begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The order.
+    pub order: Order,
+    /// The contract, as a proposal in its container, and what only the seller knows of it; or why there is none, in words.
+    pub composed: Result<(Container, Own), String>,
 }
 
 /// What a deal waits for.
@@ -163,6 +179,9 @@ pub enum DealError {
     /// The payment engine refuses.
     #[error("{0}")]
     Pay(PayError),
+    /// The order, or its answer, is refused.
+    #[error("{0}")]
+    Order(OrderError),
     /// The input cannot occur in this state: a bug of the driver.
     #[error("{0} cannot occur now")]
     OutOfPlace(&'static str),
@@ -177,6 +196,7 @@ impl Blame for DealError {
             DealError::Exchange(error) => error.fault(),
             DealError::Transfer(error) => error.fault(),
             DealError::Pay(error) => error.fault(),
+            DealError::Order(error) => error.fault(),
             DealError::OutOfPlace(_) => Fault::Misuse,
         }
     }
@@ -252,9 +272,43 @@ impl Deal {
             arbiters: Vec::new(),
             patience,
             agreement: None,
+            own: Own::default(),
             engines: vec![engine],
             ending: None,
         }
+    }
+
+    /// The originator's side of a deal that buys what `seller` offers, with money of `purse`. Begins with [`Input::Begin`].
+    ///
+    /// `arbiters` are those that this party accepts; the order has chosen one of them.
+    #[expect(clippy::too_many_arguments, reason = "a purchase has so many parts")]
+    pub fn buy(
+        id: DealId,
+        me: KeySet,
+        seller: KeySet,
+        arbiters: Vec<KeySet>,
+        patience: Seconds,
+        offer: Offer,
+        order: Order,
+        purse: PurseId,
+    ) -> Self {
+        let (offer, order) = (Box::new(offer), Box::new(order));
+        let engine = Engine::Order(Box::new(Ordering::ToOrder { offer, order, patience }));
+        let sides = Between { me, peer: seller, role: Role::ORIGINATOR };
+        let own = Own { purse: Some((id, purse)), ..Own::default() };
+        Self { id, plan: &BUY, sides, arbiters, patience, agreement: None, own, engines: vec![engine], ending: None }
+    }
+
+    /// The seller's side of a deal by which somebody, who says to be `buyer`, takes up an offer. It goes on with the order as its first message.
+    pub fn sold(id: DealId, me: KeySet, buyer: KeySet, arbiters: Vec<KeySet>, patience: Seconds, answer: Answer) -> Self {
+        let Answer { order, composed } = answer;
+        let (answer, own) = match composed {
+            Ok((container, own)) => (Ok(container.to_bytes()), own),
+            Err(reason) => (Err(reason), Own::default()),
+        };
+        let engine = Engine::Order(Box::new(Ordering::ToAnswer { order: Box::new(order), answer }));
+        let sides = Between { me, peer: buyer, role: Role::RESPONDER };
+        Self { id, plan: &BUY, sides, arbiters, patience, agreement: None, own, engines: vec![engine], ending: None }
     }
 
     /// The responder's side of a deal that somebody opens, who says to be `peer`.
@@ -266,16 +320,19 @@ impl Deal {
                 let (payer, payee) = (sides.peer.clone(), sides.me.clone());
                 Engine::Pay(Box::new(Pay::payee(Setting { deal: id, payer, payee, purses, patience })))
             }
-            Action::Propose | Action::Sign | Action::Deliver => Engine::Tx(Box::new(Tx::receiver(sides.transfer()))),
+            Action::Propose | Action::Sign | Action::Deliver | Action::Exchange | Action::Order => {
+                Engine::Tx(Box::new(Tx::receiver(sides.transfer())))
+            }
         };
-        Self { id, plan, sides, arbiters, patience, agreement: None, engines: vec![engine], ending: None }
+        let own = Own::default();
+        Self { id, plan, sides, arbiters, patience, agreement: None, own, engines: vec![engine], ending: None }
     }
 
     fn originator(id: DealId, plan: &'static Plan, me: KeySet, peer: KeySet, container: Container) -> Self {
         let sides = Between { me, peer, role: Role::ORIGINATOR };
         let engine = Engine::Tx(Box::new(Tx::sender(sides.transfer(), container)));
-        let patience = Seconds::default();
-        Self { id, plan, sides, arbiters: Vec::new(), patience, agreement: None, engines: vec![engine], ending: None }
+        let (patience, own) = (Seconds::default(), Own::default());
+        Self { id, plan, sides, arbiters: Vec::new(), patience, agreement: None, own, engines: vec![engine], ending: None }
     }
 
     /// The deal's identifier.
@@ -310,6 +367,7 @@ impl Deal {
             Engine::Tx(tx) => tx.state_name(),
             Engine::Gx(gx) => gx.state().name(),
             Engine::Pay(pay) => pay.state_name(),
+            Engine::Order(order) => order.state_name(),
         };
         (step, state)
     }
@@ -318,7 +376,7 @@ impl Deal {
     pub fn payment(&self) -> Option<(Amount, String)> {
         match self.running() {
             Engine::Pay(pay) => pay.about(),
-            Engine::Tx(_) | Engine::Gx(_) => None,
+            Engine::Tx(_) | Engine::Gx(_) | Engine::Order(_) => None,
         }
     }
 
@@ -326,6 +384,7 @@ impl Deal {
     pub fn remark(&self) -> Option<&str> {
         match self.running() {
             Engine::Pay(pay) => pay.ending().map(|(_, why)| why),
+            Engine::Order(order) => Some(order.why()).filter(|why| !why.is_empty()),
             Engine::Tx(_) | Engine::Gx(_) => None,
         }
     }
@@ -360,6 +419,10 @@ impl Deal {
             },
             Engine::Pay(pay) if pay.waits_for_peer() => WaitsFor::Peer,
             Engine::Pay(_) => WaitsFor::Payment,
+            Engine::Order(order) => match **order {
+                Ordering::ToOrder { .. } => WaitsFor::Us,
+                Ordering::AwaitContract { .. } | Ordering::ToAnswer { .. } | Ordering::Ended { .. } => WaitsFor::Peer,
+            },
         }
     }
 
@@ -395,8 +458,8 @@ impl Deal {
                 Effect::Send(body) => out.push(Effect::Send(self.message(index, body).to_bytes())),
                 Effect::Keep { kind: EvidenceKind::Container, bytes } => {
                     match self.plan.steps[index].action {
-                        Action::Propose => self.propose(&bytes, out)?,
-                        Action::Deliver | Action::Sign | Action::Pay => {
+                        Action::Propose | Action::Order => self.propose(&bytes, out)?,
+                        Action::Deliver | Action::Sign | Action::Pay | Action::Exchange => {
                             out.push(Effect::Keep { kind: EvidenceKind::Container, bytes });
                         }
                     }
@@ -432,14 +495,15 @@ impl Deal {
     }
 
     fn begin_step(&mut self, env: &Env<'_>, index: usize, out: &mut Vec<Effect>) -> Result<(), DealError> {
-        let Action::Sign = self.plan.steps[index].action else {
+        let (Action::Sign | Action::Exchange) = self.plan.steps[index].action else {
             return Err(DealError::OutOfPlace("a second transfer"));
         };
         let agreement = self.agreement.as_ref().ok_or(DealError::OutOfPlace("signing before a proposal"))?;
         let run = self.run(&agreement.core)?;
-        let last_step = run.core().terms.deadlines.last_step();
+        let (role, last_step) = (run.role(), run.core().terms.deadlines.last_step());
         self.engines.push(Engine::Gx(Box::new(Gx::new(run))));
-        if self.sides.role == Role::ORIGINATOR {
+        // Who begins the deal need not be who begins the contract: a buyer orders, the seller promises first.
+        if role == Role::ORIGINATOR {
             return self.drive(env, index, Input::Begin, out);
         }
         // A proposal whose originator does not sign it lapses; so does one that our user does not answer in time.
@@ -452,9 +516,10 @@ impl Deal {
         let named = core.terms.arbiter.key_set;
         let arbiter =
             self.arbiters.iter().find(|arbiter| arbiter.id() == named).ok_or(DealError::UnknownArbiter(named))?;
-        let Between { me, peer, role } = &self.sides;
-        let key_sets = if *role == Role::ORIGINATOR { [me.clone(), peer.clone()] } else { [peer.clone(), me.clone()] };
-        Run::new(core.clone(), me, key_sets, arbiter.clone(), self.patience, Own::default()).map_err(DealError::Run)
+        let Between { me, peer, .. } = &self.sides;
+        let first = core.role_of(me.id()) == Some(Role::ORIGINATOR);
+        let key_sets = if first { [me.clone(), peer.clone()] } else { [peer.clone(), me.clone()] };
+        Run::new(core.clone(), me, key_sets, arbiter.clone(), self.patience, self.own.clone()).map_err(DealError::Run)
     }
 
     /// The key sets under which a stranger checks the evidence.
@@ -503,6 +568,10 @@ impl Engine {
                 .handle(env, input)
                 .map(|step| (Engine::Pay(Box::new(step.state)), step.effects))
                 .map_err(DealError::Pay),
+            Engine::Order(order) => order
+                .handle(env, input)
+                .map(|step| (Engine::Order(Box::new(step.state)), step.effects))
+                .map_err(DealError::Order),
         }
     }
 }
@@ -538,8 +607,8 @@ impl Decode for Opening {
 
 /// ```text
 /// deal = { 0: 1, 1: id, 2: plan, 3: role, 4: our key set, 5: the peer's, 6: [* arbiter's key set], 7: patience, ? 8: agreement,
-///          9: [+ engine], ? 10: ending }
-/// engine = { 0: tx } / { 1: gx } / { 2: pay }
+///          9: [+ engine], ? 10: ending, 11: own }
+/// engine = { 0: tx } / { 1: gx } / { 2: pay } / { 3: ordering }
 /// ```
 impl Encode for Deal {
     fn to_value(&self) -> Value {
@@ -555,6 +624,7 @@ impl Encode for Deal {
             .put_some(8, self.agreement.as_ref().map(Encode::to_value))
             .put_list(9, &self.engines)
             .put_some(10, self.ending.as_ref().map(Encode::to_value))
+            .put_item(11, &self.own)
             .build()
     }
 }
@@ -574,6 +644,7 @@ impl Decode for Deal {
             agreement: fields.optional_item(8, "agreement")?,
             engines: fields.list(9, "engines", 16)?,
             ending: fields.optional_item(10, "ending")?,
+            own: fields.item(11, "own")?,
         };
         fields.close()?;
         if deal.engines.is_empty() || deal.engines.len() > deal.plan.steps.len() {
@@ -592,6 +663,7 @@ impl Encode for Engine {
             Engine::Tx(tx) => record().put_item(0, &**tx),
             Engine::Gx(gx) => record().put_item(1, &**gx),
             Engine::Pay(pay) => record().put_item(2, &**pay),
+            Engine::Order(order) => record().put_item(3, &**order),
         }
         .build()
     }
@@ -600,13 +672,14 @@ impl Encode for Engine {
 impl Decode for Engine {
     fn from_value(value: Value) -> Result<Self, DecodeError> {
         let mut fields = Fields::open(value)?;
-        let (tx, gx, pay) =
-            (fields.optional_item(0, "tx")?, fields.optional_item(1, "gx")?, fields.optional_item(2, "pay")?);
+        let (tx, gx) = (fields.optional_item(0, "tx")?, fields.optional_item(1, "gx")?);
+        let (pay, order) = (fields.optional_item(2, "pay")?, fields.optional_item(3, "order")?);
         fields.close()?;
-        match (tx, gx, pay) {
-            (Some(tx), None, None) => Ok(Engine::Tx(Box::new(tx))),
-            (None, Some(gx), None) => Ok(Engine::Gx(Box::new(gx))),
-            (None, None, Some(pay)) => Ok(Engine::Pay(Box::new(pay))),
+        match (tx, gx, pay, order) {
+            (Some(tx), None, None, None) => Ok(Engine::Tx(Box::new(tx))),
+            (None, Some(gx), None, None) => Ok(Engine::Gx(Box::new(gx))),
+            (None, None, Some(pay), None) => Ok(Engine::Pay(Box::new(pay))),
+            (None, None, None, Some(order)) => Ok(Engine::Order(Box::new(order))),
             _ => Err(DecodeError::field("engine", Problem::Missing)),
         }
     }

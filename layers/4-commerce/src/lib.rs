@@ -10,9 +10,13 @@
 //! ```
 //!
 //! A [`plan`] says which steps a kind of deal has; [`deal::Deal`] is the machine that takes them one after the other, each with an
-//! engine of a lower layer. A [`proposal`] is what one party suggests that both sign; [`contract_file`] makes one over any file.
+//! engine of a lower layer. A [`proposal`] is what one party suggests that both sign; [`contract_file`] makes one over any file,
+//! [`purchase`] makes one from an [`offer`] and an [`order`].
 
 pub mod contract_file;
 pub mod deal;
+pub mod offer;
+pub mod order;
 pub mod plan;
 pub mod proposal;
+pub mod purchase;

@@ -34,6 +34,10 @@ pub enum Action {
     Deliver,
     /// The originator pays the responder (PAY).
     Pay,
+    /// The originator takes up an offer of the responder, who answers with the contract (ORDER).
+    Order,
+    /// Both exchange what the contract says, both or neither (GX).
+    Exchange,
 }
 
 /// Sign a contract.
@@ -48,8 +52,14 @@ pub const MAIL: Plan = Plan { name: "mail/1", steps: &[PlanStep { name: "deliver
 /// Pay somebody.
 pub const PAY: Plan = Plan { name: "pay/1", steps: &[PlanStep { name: "pay", action: Action::Pay }] };
 
+/// Buy what somebody offers.
+pub const BUY: Plan = Plan {
+    name: "buy/1",
+    steps: &[PlanStep { name: "order", action: Action::Order }, PlanStep { name: "exchange", action: Action::Exchange }],
+};
+
 /// Every plan that this version knows.
-pub const ALL: &[&Plan] = &[&SIGN, &MAIL, &PAY];
+pub const ALL: &[&Plan] = &[&SIGN, &MAIL, &PAY, &BUY];
 
 impl Encode for &'static Plan {
     fn to_value(&self) -> Value {

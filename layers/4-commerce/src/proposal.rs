@@ -16,11 +16,16 @@ use semper_core::template::Template;
 use semper_support::approval::Exhibit;
 use semper_support::engine::{Effect, EvidenceKind};
 
-use crate::contract_file;
+use crate::{contract_file, purchase};
 
 const MEDIA_CORE: &str = "application/vnd.semper.core";
 const MEDIA_DOCUMENT: &str = "application/vnd.semper.document";
 const MEDIA_TEMPLATE: &str = "application/vnd.semper.template";
+
+/// The contracts that this version knows the words of, each with the check that its words say what it does.
+type Check = fn(&Agreement) -> Result<(), &'static str>;
+const CONTRACTS: [(fn() -> Template, Check); 2] =
+    [(contract_file::template, contract_file::check), (purchase::template, purchase::check)];
 
 /// What is to be signed: the contract and the text that belongs to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,10 +94,9 @@ impl Agreement {
             template: Template::from_bytes(template).map_err(malformed("template"))?,
         };
         agreement.text()?;
-        if agreement.template != contract_file::template() {
-            return Err(ProposalError::UnknownTemplate(agreement.template.id()));
-        }
-        contract_file::check(&agreement).map_err(ProposalError::Contradiction)?;
+        let known = CONTRACTS.iter().find(|(template, _)| agreement.template == template());
+        let (_, check) = known.ok_or_else(|| ProposalError::UnknownTemplate(agreement.template.id()))?;
+        check(&agreement).map_err(ProposalError::Contradiction)?;
         Ok(agreement)
     }
 

@@ -8,7 +8,7 @@
 
 use semper_core::amount::Amount;
 use semper_core::cbor::{Decode, DecodeError, Encode, Fields, Value, record};
-use semper_core::contract::{Core, DEPOSIT_MAX, DESCRIPTOR_MAX, Item, ItemKind, Profile};
+use semper_core::contract::{Core, DEPOSIT_MAX, DESCRIPTOR_MAX, Deadlines, Item, ItemKind, Profile};
 use semper_core::ids::Slot;
 use semper_core::party::Role;
 use semper_core::time::{Seconds, Time};
@@ -135,7 +135,7 @@ fn lock(core: &Core, item: &Item) -> Result<Lock, ItemsError> {
         return Err(ItemsError::LockKind);
     }
     let deadlines = &core.terms.deadlines;
-    let refund_after = deadlines.refund_after.filter(|date| *date >= earliest_refund(core));
+    let refund_after = deadlines.refund_after.filter(|date| *date >= earliest_refund(deadlines));
     Ok(Lock {
         tag: lock_tag(core.cid(), &deposit.salt),
         amount: price.amount,
@@ -149,8 +149,7 @@ fn lock(core: &Core, item: &Item) -> Result<Lock, ItemsError> {
 }
 
 /// The first date on which locked money may be taken back: the last ruling, the complaints about it and the payment after them come before.
-pub fn earliest_refund(core: &Core) -> Time {
-    let deadlines = &core.terms.deadlines;
+pub fn earliest_refund(deadlines: &Deadlines) -> Time {
     let margin = 2 * (deadlines.delta.0.saturating_add(deadlines.sigma.0));
     let complaints = deadlines.complaints.unwrap_or_default().0;
     deadlines.not_after.after(Seconds(complaints.saturating_add(margin).saturating_add(WORK.0)))

@@ -207,6 +207,31 @@ impl std::fmt::Debug for Own {
     }
 }
 
+/// ```text
+/// own = { ? 0: deal, ? 1: purse, 2: seed }
+/// ```
+impl Encode for Own {
+    fn to_value(&self) -> Value {
+        record()
+            .put_some(0, self.purse.map(|(deal, _)| deal.to_value()))
+            .put_some(1, self.purse.map(|(_, purse)| purse.to_value()))
+            .put_bytes(2, &self.seed)
+            .build()
+    }
+}
+
+impl Decode for Own {
+    const BYTES_MAX: usize = 256;
+
+    fn from_value(value: Value) -> Result<Self, DecodeError> {
+        let mut fields = Fields::open(value)?;
+        let purse = fields.optional_item(0, "deal")?.zip(fields.optional_item(1, "purse")?);
+        let own = Self { purse, seed: fields.bytes(2, "seed", SEED_MAX)? };
+        fields.close()?;
+        Ok(own)
+    }
+}
+
 impl Encode for Run {
     fn to_value(&self) -> Value {
         record()
@@ -215,9 +240,7 @@ impl Encode for Run {
             .put_list(2, &self.key_sets)
             .put_item(3, &self.arbiter)
             .put_item(4, &self.patience)
-            .put_some(5, self.own.purse.map(|(deal, _)| deal.to_value()))
-            .put_some(6, self.own.purse.map(|(_, purse)| purse.to_value()))
-            .put_bytes(7, &self.own.seed)
+            .put_item(5, &self.own)
             .build()
     }
 }
@@ -228,8 +251,7 @@ impl Decode for Run {
         let (core, role): (Core, Role) = (fields.item(0, "core")?, fields.item(1, "role")?);
         let key_sets: Vec<KeySet> = fields.list(2, "key sets", 2)?;
         let (arbiter, patience) = (fields.item(3, "arbiter")?, fields.item(4, "patience")?);
-        let purse = fields.optional_item(5, "deal")?.zip(fields.optional_item(6, "purse")?);
-        let own = Own { purse, seed: fields.bytes(7, "seed", SEED_MAX)? };
+        let own = fields.item(5, "own")?;
         fields.close()?;
         let broken = |rule| DecodeError::field("run", Problem::OutOfRange(rule));
         let key_sets: [KeySet; 2] = key_sets.try_into().map_err(|_| broken("two key sets are needed"))?;
