@@ -10,7 +10,7 @@
 use semper_core::hash::Digest;
 use semper_core::merkle::{Frontier, Inclusion};
 
-use super::chunk::{CHUNK_LEN, ChunkIndex, SIZE_MAX};
+use super::chunk::{CHUNK_LEN, ChunkIndex, SIZE_MAX, Size};
 
 const MAGIC: &[u8; 16] = b"semper-index/1\0\0";
 /// Bytes of both leaves of a chunk.
@@ -74,6 +74,11 @@ impl Index {
         } else {
             Ok(Self { leaves })
         }
+    }
+
+    /// How many bytes the index of a good of this size has.
+    pub fn bytes_of(size: Size) -> usize {
+        usize::try_from(size.chunks()).map_or(usize::MAX, |chunks| MAGIC.len() + chunks.saturating_mul(ENTRY_LEN))
     }
 
     /// Reads an index.

@@ -1,0 +1,138 @@
+//! Trying keys on goods: whether what somebody gave away opens what this party has downloaded, and whether it is what was promised.
+//!
+//! ```text
+//! record "examine"   deal ‖ slot (2) ‖ hash of the key → examination          until the deal has heard what was found
+//! ```
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use semper_core::cbor::{Decode, Encode};
+use semper_core::cose::{Kind, Signed};
+use semper_core::domain;
+use semper_core::hash::Digest;
+use semper_core::ids::DealId;
+use semper_core::signature::verify;
+use semper_crypto::Encapsulator;
+use semper_exchange::goods::{
+    ArticleKey, DepositKey, Disclosure, Download, DownloadError, Good, KeyAttestation, KeyEvidence,
+};
+use semper_exchange::gx::{Examination, Examined, Found};
+use semper_support::archive::{Commit, ReadError};
+use semper_support::engine::Input;
+use tokio::sync::watch;
+
+use super::deals::Event;
+use super::goods::{GoodsError, Opened};
+use super::{Entry, LOOK_AGAIN, Node, NodeError, rest};
+
+const EXAMINE_SPACE: &str = "examine";
+/// Examinations that are read at once.
+const PAGE: usize = 16;
+
+/// The record that asks for an examination.
+pub(super) fn wanted(deal: &DealId, examination: &Examination) -> (String, Vec<u8>, Option<Vec<u8>>) {
+    let release = Digest::of(domain::INPUT, &examination.release);
+    let key = [deal.as_bytes().as_slice(), &examination.slot.0.to_be_bytes(), release.as_bytes()].concat();
+    (EXAMINE_SPACE.to_owned(), key, Some(examination.to_bytes()))
+}
+
+impl Node {
+    pub(super) async fn examine_loop(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
+        loop {
+            if let Err(error) = self.examine_all().await {
+                tracing::error!(%error, "goods that came cannot be looked at");
+            }
+            if !rest(&self.examinations, LOOK_AGAIN, &mut stop).await {
+                break;
+            }
+        }
+    }
+
+    async fn examine_all(&self) -> Result<(), NodeError> {
+        let mut after: Option<Vec<u8>> = None;
+        loop {
+            let page = self.archive.records(EXAMINE_SPACE, after.as_deref(), PAGE).await?;
+            let Some((last, _)) = page.last() else { return Ok(()) };
+            after = Some(last.clone());
+            for (key, bytes) in page {
+                let unreadable = || NodeError::Read(ReadError("a stored examination is not readable".to_owned()));
+                let deal = key.first_chunk().map(|id| DealId::from_array(*id)).ok_or_else(unreadable)?;
+                let examination = Examination::from_bytes(&bytes).map_err(|_| unreadable())?;
+                if let Err(error) = self.examine(deal, key, examination).await {
+                    tracing::warn!(%deal, %error, "goods could not be looked at; they are tried again");
+                    self.note_trouble(deal, error.to_string()).await?;
+                }
+            }
+        }
+    }
+
+    async fn examine(&self, deal: DealId, key: Vec<u8>, examination: Examination) -> Result<(), NodeError> {
+        let entry = self.entry(deal).await?;
+        let with = Commit { records: vec![(EXAMINE_SPACE.to_owned(), key, None)], ..Commit::default() };
+        if entry.deal.ending().is_some() {
+            return self.archive.commit(with).await.map_err(NodeError::Commit);
+        }
+        let found = self.try_release(&entry, &examination).await?;
+        let examined = Examined { slot: examination.slot, release: examination.release, found };
+        self.step(deal, Event { input: Input::Examined(examined.to_bytes()), with }).await
+    }
+
+    async fn try_release(&self, entry: &Entry, examination: &Examination) -> Result<Found, NodeError> {
+        let Examination { core, slot, .. } = examination;
+        let arbiter = self.book.by_key_set(core.terms.arbiter.key_set).await?;
+        let sealing = &arbiter.card().sealing_key;
+        let key = DepositKey { suite: sealing.suite, public_key: sealing.public_key.clone() };
+        let Ok(good) = Good::of(core, *slot, &key) else { return Ok(Found::Useless) };
+        let peer = &entry.deal.sides().peer;
+        let Some((key, evidence)) = self.opener(&good, peer, arbiter.key_set(), &examination.release) else {
+            return Ok(Found::Useless);
+        };
+        let out = self.out_path(entry, &good).await?;
+        let store = self.goods.clone();
+        let opened = tokio::task::spawn_blocking(move || {
+            let root = good.deposit().cipher_root;
+            let Some(index) = store.index(&root)? else { return Ok(Opened::NotHere) };
+            match Download::new(&Encapsulator, good, index) {
+                Ok(download) => store.open(&download, &key, &evidence, &out),
+                // Checked before the contract was signed; a deposit that nobody can open opens nothing.
+                Err(DownloadError::NoKey) => Ok(Opened::NotHere),
+                Err(error) => Err(GoodsError::Wrong(error.to_string())),
+            }
+        });
+        match opened.await.map_err(|_| NodeError::Goods(GoodsError::Stopped))?? {
+            Opened::Good => Ok(Found::Good),
+            Opened::Bad(pom) => Ok(Found::Bad(pom.to_bytes())),
+            Opened::NotHere => Err(NodeError::Goods(GoodsError::Wrong("the goods are not all here".to_owned()))),
+        }
+    }
+
+    /// The key that a release says, with what proves it.
+    fn opener(
+        &self,
+        good: &Good,
+        peer: &semper_core::party::KeySet,
+        arbiter: &semper_core::party::KeySet,
+        release: &[u8],
+    ) -> Option<(ArticleKey, KeyEvidence)> {
+        let signed = Signed::from_bytes(release).ok()?;
+        if signed.kind() == Kind::KeyAttestation {
+            let said = verify::<KeyAttestation>(&*self.verify, arbiter, &signed).ok()?;
+            let KeyAttestation { cid, slot, key } = said.statement();
+            let ours = (*cid, *slot) == (good.cid(), good.slot());
+            return ours.then(|| (key.clone(), KeyEvidence::Attested(signed.clone())));
+        }
+        let said = verify::<Disclosure>(&*self.verify, peer, &signed).ok()?;
+        let Disclosure { cid, slot, seed } = said.statement();
+        let key = good.open(&Encapsulator, seed).ok().filter(|_| (*cid, *slot) == (good.cid(), good.slot()))?;
+        Some((key, KeyEvidence::Seed(seed.clone())))
+    }
+
+    /// Where the goods of a deal go: where the user wants them, or beside the ciphertext.
+    async fn out_path(&self, entry: &Entry, good: &Good) -> Result<PathBuf, NodeError> {
+        match self.saved_as(entry.deal.id()).await? {
+            Some(path) => Ok(path),
+            None => Ok(self.goods.beside(&good.deposit().cipher_root, good.descriptor().name())),
+        }
+    }
+}

@@ -1,0 +1,375 @@
+//! Goods on disk: the articles that this party sells, and the ciphertext of those that it buys.
+//!
+//! ```text
+//! goods/<cipher root>/cipher         the ciphertext, whole or as far as it has come
+//! goods/<cipher root>/index          the leaves of both trees
+//! ```
+//! Nothing in it is secret: whoever asks gets it, by [`GoodsStore::routes`]. What a file holds is decided by its name: every byte is
+//! checked against the roots before it counts.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Path as UrlPath, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use semper_channel::ServiceClient;
+use semper_core::hash::Digest;
+use semper_exchange::goods::{
+    Article, ArticleKey, CHUNK_LEN, ChunkIndex, Descriptor, Download, Encoder, Index, KeyEvidence, Pom, Side,
+    cipher_leaf, first_bad_chunk,
+};
+
+/// Chunks that travel together: 1 MiB.
+const BLOCK_CHUNKS: u64 = 64;
+/// Bytes of the index that travel together: 1 MiB.
+const INDEX_PART: usize = 1 << 20;
+const CIPHER: &str = "cipher";
+const INDEX: &str = "index";
+
+/// The goods in one directory.
+#[derive(Debug)]
+pub struct GoodsStore {
+    dir: PathBuf,
+}
+
+/// Why goods could not be stored or fetched.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum GoodsError {
+    /// A file cannot be read or written.
+    #[error("{path}: {error}")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// The file to be sold is empty or too large.
+    #[error("{0}")]
+    Size(#[from] semper_exchange::goods::TooLarge),
+    /// The seller's server does not answer, or not now.
+    #[error("the goods cannot be fetched: {0}")]
+    Fetch(#[from] semper_support::channel::PostError),
+    /// The seller's server answers something else than the goods.
+    #[error("the seller's server does not give the goods: {0}")]
+    Wrong(String),
+    /// The work was stopped.
+    #[error("the work was stopped")]
+    Stopped,
+}
+
+/// What came of opening goods.
+#[derive(Debug)]
+pub enum Opened {
+    /// The plaintext is in the file.
+    Good,
+    /// It is not what was promised.
+    Bad(Box<Pom>),
+    /// The ciphertext here is not complete, or not the one of the contract.
+    NotHere,
+}
+
+impl GoodsStore {
+    /// The goods in `dir`, which need not exist.
+    pub fn new(dir: PathBuf) -> Self {
+        Self { dir }
+    }
+
+    /// Encodes a file as an article, in constant memory. Calls `progress` with the bytes that are done.
+    ///
+    /// # Errors
+    /// `File`, `Size`; nothing stays.
+    pub fn add(&self, source: &Path, key: ArticleKey, mut progress: impl FnMut(u64)) -> Result<Article, GoodsError> {
+        self.make(&self.dir)?;
+        let mut plain = at(source, File::open(source))?;
+        let mut temporary = at(&self.dir, tempfile::NamedTempFile::new_in(&self.dir))?;
+        let mut encoder = Encoder::new(key);
+        let (mut piece, mut ciphertext, mut done) = (vec![0; 16 * CHUNK_LEN], Vec::new(), 0_u64);
+        loop {
+            let read = at(source, plain.read(&mut piece))?;
+            if read == 0 {
+                break;
+            }
+            encoder.push(&piece[..read], &mut ciphertext)?;
+            at(temporary.path(), temporary.as_file_mut().write_all(&ciphertext))?;
+            ciphertext.clear();
+            done += read as u64;
+            progress(done);
+        }
+        let article = encoder.finish(&mut ciphertext)?;
+        at(temporary.path(), temporary.as_file_mut().write_all(&ciphertext))?;
+        at(temporary.path(), temporary.as_file().sync_all())?;
+        let folder = self.folder(&article.cipher_root);
+        self.make(&folder)?;
+        self.put_index(&article.cipher_root, &article.index)?;
+        let target = folder.join(CIPHER);
+        temporary.persist(&target).map_err(|error| GoodsError::File { path: target, error: error.error })?;
+        Ok(article)
+    }
+
+    /// Fetches the goods that an offer describes from `base`, as far as they are not here yet. Calls `progress` with the bytes that are here.
+    ///
+    /// # Errors
+    /// `Fetch`: what has come stays, and the next call goes on. `Wrong`, `File`.
+    pub async fn fetch(
+        &self,
+        client: &ServiceClient,
+        base: &str,
+        goods: &Descriptor,
+        cipher_root: Digest,
+        mut progress: impl FnMut(u64),
+    ) -> Result<(), GoodsError> {
+        let index = self.fetch_index(client, base, goods, cipher_root).await?;
+        let folder = self.folder(&cipher_root);
+        let path = folder.join(CIPHER);
+        let mut file =
+            at(&path, OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path))?;
+        let block_len = BLOCK_CHUNKS * CHUNK_LEN as u64;
+        let mut have = right_blocks(&path, &mut file, &index, goods)?;
+        at(&path, file.set_len(have * block_len))?;
+        while have * block_len < goods.size().bytes() {
+            progress(have * block_len);
+            let url = format!("{base}/goods/{cipher_root}/blocks/{have}");
+            let block = get_bytes(client, &url).await?;
+            if !is_block(&index, goods, have, &block) {
+                return Err(GoodsError::Wrong(format!("block {have} is not the one that was offered")));
+            }
+            at(&path, file.seek(SeekFrom::Start(have * block_len)))?;
+            at(&path, file.write_all(&block))?;
+            have += 1;
+        }
+        at(&path, file.sync_all())?;
+        progress(goods.size().bytes());
+        Ok(())
+    }
+
+    async fn fetch_index(
+        &self,
+        client: &ServiceClient,
+        base: &str,
+        goods: &Descriptor,
+        cipher_root: Digest,
+    ) -> Result<Index, GoodsError> {
+        let fits = |index: &Index| {
+            index.chunks() == goods.size().chunks()
+                && index.root(Side::Cipher) == cipher_root
+                && index.root(Side::Plain) == goods.plain_root()
+        };
+        if let Some(index) = self.index(&cipher_root)?.filter(fits) {
+            return Ok(index);
+        }
+        let parts = Index::bytes_of(goods.size()).div_ceil(INDEX_PART);
+        let mut bytes = Vec::new();
+        for part in 0..parts {
+            let url = format!("{base}/goods/{cipher_root}/index/{part}");
+            bytes.extend(get_bytes(client, &url).await?);
+        }
+        let index = Index::from_bytes(&bytes).map_err(|error| GoodsError::Wrong(error.to_string()))?;
+        if !fits(&index) {
+            return Err(GoodsError::Wrong("the index is not that of the goods on offer".to_owned()));
+        }
+        self.make(&self.folder(&cipher_root))?;
+        self.put_index(&cipher_root, &index)?;
+        Ok(index)
+    }
+
+    /// The index of an article, if it is here.
+    ///
+    /// # Errors
+    /// `File`.
+    pub fn index(&self, cipher_root: &Digest) -> Result<Option<Index>, GoodsError> {
+        let path = self.folder(cipher_root).join(INDEX);
+        match fs::read(&path) {
+            Ok(bytes) => Ok(Index::from_bytes(&bytes).ok()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(GoodsError::File { path, error }),
+        }
+    }
+
+    /// Opens what was downloaded into the file `out`, which is there only if all is good.
+    ///
+    /// # Errors
+    /// `File`.
+    pub fn open(
+        &self,
+        download: &Download,
+        key: &ArticleKey,
+        evidence: &KeyEvidence,
+        out: &Path,
+    ) -> Result<Opened, GoodsError> {
+        let good = download.good();
+        let path = self.folder(&good.deposit().cipher_root).join(CIPHER);
+        let mut cipher = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Opened::NotHere),
+            Err(error) => return Err(GoodsError::File { path, error }),
+        };
+        let folder = out.parent().unwrap_or(Path::new("."));
+        self.make(folder)?;
+        let mut plain = at(out, tempfile::NamedTempFile::new_in(folder))?;
+        let size = good.descriptor().size();
+        let mut chunk = vec![0; CHUNK_LEN];
+        for index in (0..size.chunks()).map(ChunkIndex) {
+            let len = size.chunk_len(index).unwrap_or(0);
+            let read = cipher.read_exact(&mut chunk[..len]);
+            if read.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::UnexpectedEof) {
+                return Ok(Opened::NotHere);
+            }
+            at(&path, read)?;
+            let mut opened = chunk[..len].to_vec();
+            match download.open(key, index, &mut opened) {
+                Ok(()) => at(plain.path(), plain.as_file_mut().write_all(&opened))?,
+                Err(semper_exchange::goods::ChunkError::NotTheChunk(_)) => return Ok(Opened::NotHere),
+                Err(semper_exchange::goods::ChunkError::BadChunk(_)) => {
+                    return self.prove(&path, download, key, evidence);
+                }
+            }
+        }
+        at(plain.path(), plain.as_file().sync_all())?;
+        plain.persist(out).map_err(|error| GoodsError::File { path: out.to_owned(), error: error.error })?;
+        Ok(Opened::Good)
+    }
+
+    /// The proof about the first chunk that is bad.
+    fn prove(
+        &self,
+        path: &Path,
+        download: &Download,
+        key: &ArticleKey,
+        evidence: &KeyEvidence,
+    ) -> Result<Opened, GoodsError> {
+        let mut cipher = at(path, File::open(path))?;
+        let size = download.good().descriptor().size();
+        let chunks = (0..size.chunks()).map_while(|index| {
+            let mut chunk = vec![0; size.chunk_len(ChunkIndex(index))?];
+            cipher.read_exact(&mut chunk).ok()?;
+            Some(chunk)
+        });
+        let pom = first_bad_chunk(download, key, evidence, chunks);
+        Ok(pom.map_or(Opened::NotHere, |pom| Opened::Bad(Box::new(pom))))
+    }
+
+    /// The routes by which anybody gets the ciphertext of what is sold.
+    pub fn routes(self: &Arc<Self>) -> Router {
+        Router::new()
+            .route("/goods/{root}/index/{part}", get(index_part))
+            .route("/goods/{root}/blocks/{block}", get(block))
+            .with_state(self.clone())
+    }
+
+    /// A file beside the ciphertext, for goods that nobody said where to put. `name` is a file name by the rules for containers.
+    pub fn beside(&self, cipher_root: &Digest, name: &str) -> PathBuf {
+        self.folder(cipher_root).join("open").join(name)
+    }
+
+    fn folder(&self, cipher_root: &Digest) -> PathBuf {
+        self.dir.join(cipher_root.to_hex())
+    }
+
+    fn put_index(&self, cipher_root: &Digest, index: &Index) -> Result<(), GoodsError> {
+        let target = self.folder(cipher_root).join(INDEX);
+        let mut temporary = at(&self.dir, tempfile::NamedTempFile::new_in(&self.dir))?;
+        at(temporary.path(), temporary.as_file_mut().write_all(&index.to_bytes()))?;
+        at(temporary.path(), temporary.as_file().sync_all())?;
+        temporary.persist(&target).map_err(|error| GoodsError::File { path: target, error: error.error })?;
+        Ok(())
+    }
+
+    fn make(&self, folder: &Path) -> Result<(), GoodsError> {
+        at(folder, fs::create_dir_all(folder))
+    }
+
+    /// Bytes of a file of an article, from `from` on, at most `most`; `None` if there are none.
+    fn part(&self, root: &str, name: &str, from: u64, most: u64) -> io::Result<Option<Vec<u8>>> {
+        // The name of a folder comes from outside: only what is a digest can be one.
+        let Some(root) = Digest::from_hex(root) else { return Ok(None) };
+        let mut file = match File::open(self.folder(&root).join(name)) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        file.seek(SeekFrom::Start(from))?;
+        let mut bytes = Vec::new();
+        file.take(most).read_to_end(&mut bytes)?;
+        Ok((!bytes.is_empty() || from == 0).then_some(bytes))
+    }
+}
+
+/// How many whole blocks at the beginning of a file are right.
+fn right_blocks(path: &Path, file: &mut File, index: &Index, goods: &Descriptor) -> Result<u64, GoodsError> {
+    at(path, file.seek(SeekFrom::Start(0)))?;
+    let blocks = goods.size().chunks().div_ceil(BLOCK_CHUNKS);
+    let most = BLOCK_CHUNKS * CHUNK_LEN as u64;
+    for number in 0..blocks {
+        let mut block = Vec::new();
+        at(path, Read::by_ref(file).take(most).read_to_end(&mut block))?;
+        if !is_block(index, goods, number, &block) {
+            return Ok(number);
+        }
+    }
+    Ok(blocks)
+}
+
+/// Whether bytes are just the chunks of a block.
+fn is_block(index: &Index, goods: &Descriptor, number: u64, mut block: &[u8]) -> bool {
+    let size = goods.size();
+    let chunks = (number * BLOCK_CHUNKS..((number + 1) * BLOCK_CHUNKS).min(size.chunks())).map(ChunkIndex);
+    for chunk in chunks {
+        let Some(len) = size.chunk_len(chunk).filter(|len| *len <= block.len()) else { return false };
+        let (bytes, rest) = block.split_at(len);
+        if index.leaves(chunk).is_none_or(|leaves| leaves.cipher != cipher_leaf(chunk, bytes)) {
+            return false;
+        }
+        block = rest;
+    }
+    block.is_empty()
+}
+
+async fn get_bytes(client: &ServiceClient, url: &str) -> Result<Vec<u8>, GoodsError> {
+    let answer = client.ask(url, None).await?;
+    if answer.status == 200 { Ok(answer.body) } else { Err(GoodsError::Wrong(format!("status {}", answer.status))) }
+}
+
+fn at<T>(path: &Path, result: io::Result<T>) -> Result<T, GoodsError> {
+    result.map_err(|error| GoodsError::File { path: path.to_owned(), error })
+}
+
+async fn index_part(
+    State(store): State<Arc<GoodsStore>>,
+    UrlPath((root, part)): UrlPath<(String, u64)>,
+) -> Response {
+    answer(store, root, INDEX, part, INDEX_PART as u64).await
+}
+
+async fn block(State(store): State<Arc<GoodsStore>>, UrlPath((root, block)): UrlPath<(String, u64)>) -> Response {
+    answer(store, root, CIPHER, block, BLOCK_CHUNKS * CHUNK_LEN as u64).await
+}
+
+async fn answer(store: Arc<GoodsStore>, root: String, name: &'static str, part: u64, most: u64) -> Response {
+    let Some(from) = part.checked_mul(most) else { return StatusCode::NOT_FOUND.into_response() };
+    let read = tokio::task::spawn_blocking(move || store.part(&root, name, from, most)).await;
+    match read {
+        Ok(Ok(Some(bytes))) => {
+            // What stands under a hash never changes.
+            let headers = [
+                (header::CONTENT_TYPE, "application/octet-stream"),
+                (header::CACHE_CONTROL, "public, max-age=31536000, immutable"),
+            ];
+            (headers, bytes).into_response()
+        }
+        Ok(Ok(None)) => StatusCode::NOT_FOUND.into_response(),
+        Ok(Err(error)) => {
+            tracing::error!(%error, "goods cannot be read");
+            StatusCode::SERVICE_UNAVAILABLE.into_response()
+        }
+        Err(error) => {
+            tracing::error!(%error, "reading goods failed");
+            StatusCode::SERVICE_UNAVAILABLE.into_response()
+        }
+    }
+}

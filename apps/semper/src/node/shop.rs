@@ -1,0 +1,313 @@
+//! The shop: what this party offers to anybody, and the answers to orders.
+//!
+//! ```text
+//! record "article"   cipher root  → { 0: descriptor, 1: key }
+//! record "offer"     offer        → { 0: signed offer, 1: whether it stands }
+//! record "save-as"   deal         → where the goods go that are bought in it
+//! ```
+//! An order is answered with a contract that is made for it alone: a deposit of the article's key, payee's details, a salt and a nonce of its
+//! own. If the power fails in between, the order comes again and gets another contract; nobody has signed the first.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Path as UrlPath, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use semper_commerce::deal::Answer;
+use semper_commerce::offer::{Offer, Order};
+use semper_commerce::purchase::{Arbiter, Sale};
+use semper_core::cbor::{Decode, DecodeError, Encode, Fields, Value, record};
+use semper_core::container::Container;
+use semper_core::cose::Signed;
+use semper_core::hash::Digest;
+use semper_core::ids::{DealId, KeySetId, StatementId};
+use semper_core::signature::verify;
+use semper_crypto::Encapsulator;
+use semper_exchange::arbiter::rules_hash;
+use semper_exchange::goods::{ArticleKey, DepositKey, Descriptor, Seed};
+use semper_exchange::gx::Own;
+use semper_support::archive::{Commit, ReadError};
+use semper_support::crypto::Encapsulate as _;
+use semper_transfer::payment::means::{Means, System};
+use semper_transfer::payment::operation::{PurseId, Task};
+
+use super::{BookError, Contact, Node, NodeError, PaymentError, now};
+
+const ARTICLES: &str = "article";
+const OFFERS: &str = "offer";
+/// Record space of where goods go: deal → path.
+pub(super) const SAVE_AS: &str = "save-as";
+/// How long a purse may take to make ready to be paid: it need not ask anybody.
+const READY_MAX: Duration = Duration::from_secs(20);
+/// Most offers that are listed.
+const OFFERS_MAX: usize = 1000;
+
+/// An article that is sold.
+pub struct Article {
+    /// What it is.
+    pub goods: Descriptor,
+    /// What opens it.
+    pub key: ArticleKey,
+}
+
+/// An offer of this party.
+pub struct OwnOffer {
+    /// The offer.
+    pub offer: Offer,
+    /// As it was signed.
+    pub signed: Signed,
+    /// Whether orders are still taken.
+    pub stands: bool,
+}
+
+impl Node {
+    /// Keeps an article and an offer of it.
+    ///
+    /// # Errors
+    /// Storage failed; nothing was kept.
+    pub async fn put_offer(&self, article: &Article, offer: &OwnOffer) -> Result<(), NodeError> {
+        let root = offer.offer.cipher_root.as_bytes().to_vec();
+        let records = vec![
+            (ARTICLES.to_owned(), root, Some(article.to_bytes())),
+            (OFFERS.to_owned(), offer.signed.id().as_bytes().to_vec(), Some(offer.to_bytes())),
+        ];
+        self.archive.commit(Commit { records, ..Commit::default() }).await.map_err(NodeError::Commit)
+    }
+
+    /// Offers of this party, those that have ended too; at most a thousand.
+    ///
+    /// # Errors
+    /// Storage failed.
+    pub async fn offers(&self) -> Result<Vec<OwnOffer>, NodeError> {
+        let records = self.archive.records(OFFERS, None, OFFERS_MAX).await?;
+        records.iter().map(|(_, bytes)| OwnOffer::from_bytes(bytes).map_err(|e| damaged("offer", &e))).collect()
+    }
+
+    /// An offer of this party.
+    ///
+    /// # Errors
+    /// Storage failed.
+    pub async fn offer(&self, id: StatementId) -> Result<Option<OwnOffer>, NodeError> {
+        let record = self.archive.record(OFFERS, id.as_bytes()).await?;
+        record.map(|bytes| OwnOffer::from_bytes(&bytes).map_err(|e| damaged("offer", &e))).transpose()
+    }
+
+    async fn article(&self, cipher_root: &Digest) -> Result<Option<Article>, NodeError> {
+        let record = self.archive.record(ARTICLES, cipher_root.as_bytes()).await?;
+        record.map(|bytes| Article::from_bytes(&bytes).map_err(|e| damaged("article", &e))).transpose()
+    }
+
+    /// The answer to somebody's order: the contract, or why there is none.
+    ///
+    /// # Errors
+    /// Storage or randomness failed: the order is to come again.
+    pub(super) async fn answer(&self, deal: DealId, buyer: KeySetId, order: Order) -> Result<Answer, NodeError> {
+        let composed = match self.compose(deal, buyer, &order).await {
+            Ok(composed) => Ok(composed),
+            Err(Unsold::Refused(reason)) => Err(reason),
+            Err(Unsold::Node(error)) => return Err(error),
+        };
+        Ok(Answer { order, composed })
+    }
+
+    async fn compose(&self, deal: DealId, buyer: KeySetId, order: &Order) -> Result<(Container, Own), Unsold> {
+        let refused = |reason: &str| Unsold::Refused(reason.to_owned());
+        let own = self.offer(order.offer).await?.filter(|own| own.stands);
+        let offer = own.ok_or_else(|| refused("there is no such offer"))?.offer;
+        let article = self.article(&offer.cipher_root).await?.ok_or_else(|| refused("the goods are sold no more"))?;
+        let means = offer.means.get(usize::from(order.means)).ok_or_else(|| refused("there is no such means"))?;
+        let named = offer.arbiters.get(usize::from(order.arbiter)).ok_or_else(|| refused("there is no such arbiter"))?;
+        let contact = self.book.by_key_set(named.key_set).await.map_err(NodeError::Book)?;
+        let arbiter = arbiter(&contact, &means.system).ok_or_else(|| refused("the arbiter takes no deposits"))?;
+        let purse = self.purse_for(means).await?.ok_or_else(|| refused("there is no purse for this means any more"))?;
+        let payee = self.ready(purse, Task::Prepare(offer.price)).await?;
+        let mut seed = vec![0; Encapsulator.seed_len(arbiter.deposit_key.suite)];
+        self.random.fill(&mut seed).map_err(NodeError::Crypto)?;
+        let random = || self.random::<32>().map_err(NodeError::Crypto);
+        let seed = Seed::new(seed);
+        let sale = Sale {
+            offer: &offer,
+            order,
+            seller: self.keys.key_set().id(),
+            buyer,
+            arbiter,
+            payee,
+            article: &article.key,
+            seed: &seed,
+            salt: random()?,
+            nonce: random()?,
+            now: now(),
+        };
+        let nonce = self.random().map_err(NodeError::Crypto)?;
+        let proposal = sale.propose(&Encapsulator, nonce).map_err(|error| Unsold::Refused(error.to_string()))?;
+        let container = proposal.to_container().map_err(|error| Unsold::Refused(error.to_string()))?;
+        Ok((container, Own { purse: Some((deal, purse)), seed: seed.as_bytes().to_vec() }))
+    }
+
+    /// The purse for a means of an offer.
+    ///
+    /// # Errors
+    /// Storage failed.
+    pub async fn purse_for(&self, means: &Means) -> Result<Option<PurseId>, NodeError> {
+        let same = |own: &Means| {
+            (&own.system, &own.issuer, own.currency) == (&means.system, &means.issuer, means.currency)
+        };
+        Ok(self.offered().await?.into_iter().find(|offered| same(&offered.means)).map(|offered| offered.purse))
+    }
+
+    /// Does a payment operation that needs nobody's answer, and gives what it hands over.
+    ///
+    /// # Errors
+    /// It failed, or its end did not come in time.
+    pub async fn ready(&self, purse: PurseId, task: Task) -> Result<Vec<u8>, NodeError> {
+        let id = self.begin_operation(purse, task).await.map_err(NodeError::Payment)?;
+        let mut changes = self.changes();
+        let ended = async {
+            loop {
+                match self.operation(id).await.map_err(NodeError::Payment)?.entry.result() {
+                    Some(Ok(outcome)) => return Ok(outcome.handover.clone()),
+                    Some(Err(failure)) => return Err(NodeError::NotReady(failure.to_string())),
+                    None => {}
+                }
+                // A change may come between looking and waiting.
+                let _ = tokio::time::timeout(Duration::from_millis(100), changes.changed()).await;
+            }
+        };
+        let late = || NodeError::NotReady("the purse does not get ready".to_owned());
+        tokio::time::timeout(READY_MAX, ended).await.map_err(|_| late())?
+    }
+
+    /// Says where the goods go that are bought in a deal.
+    ///
+    /// # Errors
+    /// Storage failed.
+    pub async fn save_as(&self, deal: DealId, path: &std::path::Path) -> Result<(), NodeError> {
+        let path = path.to_string_lossy().into_owned().into_bytes();
+        let records = vec![(SAVE_AS.to_owned(), deal.as_bytes().to_vec(), Some(path))];
+        self.archive.commit(Commit { records, ..Commit::default() }).await.map_err(NodeError::Commit)
+    }
+
+    pub(super) async fn saved_as(&self, deal: DealId) -> Result<Option<PathBuf>, NodeError> {
+        let record = self.archive.record(SAVE_AS, deal.as_bytes()).await?;
+        Ok(record.and_then(|bytes| String::from_utf8(bytes).ok()).map(PathBuf::from))
+    }
+
+    /// The routes by which anybody sees what is offered, and who offers it.
+    pub fn shop_routes(self: &Arc<Self>) -> Router {
+        Router::new().route("/offers/{id}", get(offer_page)).with_state(self.clone())
+    }
+}
+
+/// Why an order gets no contract.
+enum Unsold {
+    /// The buyer is told.
+    Refused(String),
+    /// Something failed here.
+    Node(NodeError),
+}
+
+impl From<NodeError> for Unsold {
+    fn from(error: NodeError) -> Self {
+        match error {
+            NodeError::Book(BookError::Unknown(_)) => Unsold::Refused("the arbiter is not known here any more".to_owned()),
+            NodeError::NotReady(reason) => Unsold::Refused(reason),
+            NodeError::Payment(PaymentError::NoPurse(_)) => Unsold::Refused("the purse is gone".to_owned()),
+            error => Unsold::Node(error),
+        }
+    }
+}
+
+/// The arbiter for a purchase, as its card describes it; `None` if it cannot be one for this payment system.
+pub fn arbiter(contact: &Contact, system: &System) -> Option<Arbiter> {
+    let sealing = &contact.card().sealing_key;
+    Some(Arbiter {
+        key_set: contact.key_set().id(),
+        log: contact.log()?.id(),
+        rules: rules_hash(),
+        deposit_key: DepositKey { suite: sealing.suite, public_key: sealing.public_key.clone() },
+        lock_key: contact.lock_key(system)?,
+    })
+}
+
+async fn offer_page(State(node): State<Arc<Node>>, UrlPath(id): UrlPath<String>) -> Response {
+    let Some(id) = StatementId::parse(&id) else { return StatusCode::NOT_FOUND.into_response() };
+    match node.offer(id).await {
+        Ok(Some(own)) if own.stands => {
+            let page = record().put_item(0, &own.signed).put(1, node.card()).build().encode();
+            ([(header::CONTENT_TYPE, "application/vnd.semper.offer")], page).into_response()
+        }
+        Ok(_) => StatusCode::NOT_FOUND.into_response(),
+        Err(error) => {
+            tracing::error!(%error, "an offer cannot be read");
+            StatusCode::SERVICE_UNAVAILABLE.into_response()
+        }
+    }
+}
+
+/// An offer and its seller's card, as they are fetched.
+///
+/// ```text
+/// page = { 0: signed offer, 1: contact card (text) }
+/// ```
+pub struct OfferPage {
+    /// The offer, not checked.
+    pub offer: Signed,
+    /// The card, not checked.
+    pub card: String,
+}
+
+impl Decode for OfferPage {
+    const BYTES_MAX: usize = 512 * 1024;
+
+    fn from_value(value: Value) -> Result<Self, DecodeError> {
+        let mut fields = Fields::open(value)?;
+        let page = Self { offer: fields.item(0, "offer")?, card: fields.text(1, "card", 256 * 1024)? };
+        fields.close()?;
+        Ok(page)
+    }
+}
+
+fn damaged(what: &str, error: &DecodeError) -> NodeError {
+    NodeError::Read(ReadError(format!("a stored {what} is not readable: {error}")))
+}
+
+impl Article {
+    fn to_bytes(&self) -> Vec<u8> {
+        record().put_bytes(0, self.goods.to_bytes()).put_bytes(1, self.key.as_bytes()).build().encode()
+    }
+}
+
+impl Decode for Article {
+    const BYTES_MAX: usize = 8192;
+
+    fn from_value(value: Value) -> Result<Self, DecodeError> {
+        let mut fields = Fields::open(value)?;
+        let goods = Descriptor::from_bytes(&fields.bytes(0, "goods", 4096)?)?;
+        let key = ArticleKey::from_array(fields.exact(1, "key")?);
+        fields.close()?;
+        Ok(Self { goods, key })
+    }
+}
+
+impl OwnOffer {
+    fn to_bytes(&self) -> Vec<u8> {
+        record().put_item(0, &self.signed).put(1, self.stands).build().encode()
+    }
+}
+
+impl Decode for OwnOffer {
+    const BYTES_MAX: usize = 128 * 1024;
+
+    fn from_value(value: Value) -> Result<Self, DecodeError> {
+        let mut fields = Fields::open(value)?;
+        let (signed, stands): (Signed, bool) = (fields.item(0, "offer")?, fields.bool(1, "stands")?);
+        fields.close()?;
+        // Signed here, so it is not checked again.
+        let offer = Offer::from_bytes(signed.payload())?;
+        Ok(Self { offer, signed, stands })
+    }
+}
