@@ -17,3 +17,4 @@ pub mod arbiter;
 pub mod evidence;
 pub mod goods;
 pub mod gx;
+pub mod planner;

@@ -15,6 +15,7 @@ use semper_core::template::{FieldDef, FieldKind, Template};
 use semper_core::time::{Seconds, Time};
 use semper_exchange::goods::{ArticleKey, Deposit, DepositKey, Descriptor, Seed};
 use semper_exchange::gx::{LockDeposit, Price, earliest_refund};
+use semper_exchange::planner::{DatesError, check_dates};
 use semper_support::crypto::{CryptoError, Encapsulate};
 use semper_transfer::payment::means::{LockKind, Means};
 
@@ -88,6 +89,9 @@ pub enum SaleError {
     /// A field does not fit the template.
     #[error("the contract cannot be written: {0}")]
     Document(#[from] DocumentError),
+    /// The pace of the offer leaves somebody too little time.
+    #[error("the contract's dates cannot be kept: {0}")]
+    Dates(#[from] DatesError),
     /// The arbiter's key or the seed is malformed.
     #[error("the goods cannot be deposited: {0}")]
     Deposit(#[from] CryptoError),
@@ -126,6 +130,7 @@ impl Sale<'_> {
             sigma: offer.pace.sigma,
         };
         deadlines.refund_after = Some(earliest_refund(&deadlines));
+        check_dates(&deadlines, self.now)?;
         let template = template();
         let document = self.document(&template, &named.name, &deadlines, means);
         let party = |role, key_set| PartyRef { role, key_set };
@@ -301,6 +306,7 @@ pub fn answers(agreement: &Agreement, offer: &Offer, order: &Order, now: Time) -
         ("complaints", deadlines.complaints == Some(offer.pace.complaints)),
         ("deadlines", near && (deadlines.delta, deadlines.sigma) == (offer.pace.delta, offer.pace.sigma)),
         ("refund date", deadlines.refund_after == Some(earliest_refund(deadlines))),
+        ("dates", check_dates(deadlines, now).is_ok()),
         ("names", said("seller_name", &offer.seller) && said("buyer_name", &order.buyer)),
         ("terms", said("terms", &offer.terms) && said("law", &offer.law)),
     ];
