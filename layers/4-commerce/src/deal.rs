@@ -30,8 +30,7 @@ use crate::proposal::{Agreement, Proposal, ProposalError};
 pub const OFFER: &str = "offer";
 
 /// Every timer that a deal sets.
-pub const TIMERS: [&str; 7] =
-    [gx::PATIENCE, DEADLINE, gx::WINDOW, gx::REFUND, OFFER, pay::PATIENCE, order::PATIENCE];
+pub const TIMERS: [&str; 7] = [gx::PATIENCE, DEADLINE, gx::WINDOW, gx::REFUND, OFFER, pay::PATIENCE, order::PATIENCE];
 
 /// What travels between the parties of a deal.
 ///
@@ -300,7 +299,14 @@ impl Deal {
     }
 
     /// The seller's side of a deal by which somebody, who says to be `buyer`, takes up an offer. It goes on with the order as its first message.
-    pub fn sold(id: DealId, me: KeySet, buyer: KeySet, arbiters: Vec<KeySet>, patience: Seconds, answer: Answer) -> Self {
+    pub fn sold(
+        id: DealId,
+        me: KeySet,
+        buyer: KeySet,
+        arbiters: Vec<KeySet>,
+        patience: Seconds,
+        answer: Answer,
+    ) -> Self {
         let Answer { order, composed } = answer;
         let (answer, own) = match composed {
             Ok((container, own)) => (Ok(container.to_bytes()), own),
@@ -332,7 +338,17 @@ impl Deal {
         let sides = Between { me, peer, role: Role::ORIGINATOR };
         let engine = Engine::Tx(Box::new(Tx::sender(sides.transfer(), container)));
         let (patience, own) = (Seconds::default(), Own::default());
-        Self { id, plan, sides, arbiters: Vec::new(), patience, agreement: None, own, engines: vec![engine], ending: None }
+        Self {
+            id,
+            plan,
+            sides,
+            arbiters: Vec::new(),
+            patience,
+            agreement: None,
+            own,
+            engines: vec![engine],
+            ending: None,
+        }
     }
 
     /// The deal's identifier.

@@ -73,7 +73,7 @@ pub struct ArbiterOffer {
 pub struct Pace {
     /// From the order until the arbiter takes no first request.
     pub valid_for: Seconds,
-    /// For complaints, after the arbiter has completed the purchase.
+    /// For complaints, after the arbiter takes no first request any more.
     pub complaints: Seconds,
     /// For a message to the arbiter.
     pub delta: Seconds,
@@ -85,12 +85,7 @@ impl Default for Pace {
     /// Two weeks to ask the arbiter, three days to complain, an hour for a message, two minutes between clocks.
     fn default() -> Self {
         let day = 24 * 3600;
-        Self {
-            valid_for: Seconds(14 * day),
-            complaints: Seconds(3 * day),
-            delta: Seconds(3600),
-            sigma: Seconds(120),
-        }
+        Self { valid_for: Seconds(14 * day), complaints: Seconds(3 * day), delta: Seconds(3600), sigma: Seconds(120) }
     }
 }
 
@@ -154,9 +149,8 @@ impl Decode for Offer {
             law: some_text(&mut fields, 10, "law", LAW_MAX)?,
         };
         fields.close()?;
-        let usable = |means: &Means| {
-            means.currency == offer.price.currency() && means.locks.contains(&LockKind::Arbiter)
-        };
+        let usable =
+            |means: &Means| means.currency == offer.price.currency() && means.locks.contains(&LockKind::Arbiter);
         if offer.means.is_empty() || !offer.means.iter().all(usable) {
             let rule = "means of payment in the currency of the price, which can be locked";
             return Err(DecodeError::field("means", Problem::OutOfRange(rule)));

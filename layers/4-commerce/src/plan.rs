@@ -55,7 +55,10 @@ pub const PAY: Plan = Plan { name: "pay/1", steps: &[PlanStep { name: "pay", act
 /// Buy what somebody offers.
 pub const BUY: Plan = Plan {
     name: "buy/1",
-    steps: &[PlanStep { name: "order", action: Action::Order }, PlanStep { name: "exchange", action: Action::Exchange }],
+    steps: &[
+        PlanStep { name: "order", action: Action::Order },
+        PlanStep { name: "exchange", action: Action::Exchange },
+    ],
 };
 
 /// Every plan that this version knows.

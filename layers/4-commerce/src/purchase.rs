@@ -134,7 +134,8 @@ impl Sale<'_> {
         let template = template();
         let document = self.document(&template, &named.name, &deadlines, means);
         let party = |role, key_set| PartyRef { role, key_set };
-        let item = |kind, owner: Role, descriptor, slot| Item { kind, owner, recipient: owner.peer(), descriptor, slot };
+        let item =
+            |kind, owner: Role, descriptor, slot| Item { kind, owner, recipient: owner.peer(), descriptor, slot };
         let terms = Terms {
             profile: Profile::Gx,
             parties: vec![party(Role::ORIGINATOR, self.seller), party(Role::RESPONDER, self.buyer)],
@@ -184,12 +185,7 @@ impl Sale<'_> {
 }
 
 fn price(offer: &Offer, means: &Means) -> Price {
-    Price {
-        amount: offer.price,
-        system: means.system.clone(),
-        issuer: means.issuer.clone(),
-        lock: LockKind::Arbiter,
-    }
+    Price { amount: offer.price, system: means.system.clone(), issuer: means.issuer.clone(), lock: LockKind::Arbiter }
 }
 
 fn means_in_words(system: &str, issuer: &str) -> String {
@@ -212,7 +208,7 @@ fn facts(
         ("price", FieldValue::Amount(price.amount)),
         ("arbiter", FieldValue::Party(arbiter)),
         ("closes", FieldValue::Time(deadlines.not_after)),
-        ("complaints", FieldValue::Uint(deadlines.complaints.unwrap_or_default().0)),
+        ("complaints", FieldValue::Time(deadlines.not_after.after(deadlines.complaints.unwrap_or_default()))),
         ("refund_after", FieldValue::Time(deadlines.refund_after.unwrap_or(deadlines.not_after))),
     ]
 }
@@ -235,8 +231,13 @@ pub fn template() -> Template {
         required("means", FieldKind::Text, "means of payment", "Zahlungsmittel"),
         required("arbiter_name", FieldKind::Text, "arbiter", "Schiedsrichter"),
         required("arbiter", FieldKind::Party, "arbiter's key", "Schlüssel des Schiedsrichters"),
-        required("closes", FieldKind::Time, "the arbiter can be asked until", "der Schiedsrichter kann angerufen werden bis"),
-        required("complaints", FieldKind::Uint, "time for complaints in seconds", "Zeit für Beschwerden in Sekunden"),
+        required(
+            "closes",
+            FieldKind::Time,
+            "the arbiter can be asked until",
+            "der Schiedsrichter kann angerufen werden bis",
+        ),
+        required("complaints", FieldKind::Time, "complaints until", "Beschwerden bis"),
         required("refund_after", FieldKind::Time, "the money is locked until", "das Geld ist gesperrt bis"),
         optional("terms", FieldKind::LongText, "Terms", "Bedingungen"),
         optional("law", FieldKind::Text, "Applicable law", "Anwendbares Recht"),
