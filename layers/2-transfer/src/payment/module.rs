@@ -47,6 +47,10 @@ pub trait Module: Send + Sync {
     /// What is in the purse.
     fn balance(&self, purse: &Purse) -> Balance;
 
+    /// What parties put into [`Lock::arbiter`](super::operation::Lock::arbiter) so that this party is the arbiter of their lock. The same
+    /// for ever; `me` is this party's key set.
+    fn arbiter_key(&self, me: &KeySet) -> Vec<u8>;
+
     /// What a task would cost, before it is begun. Asks nobody.
     ///
     /// # Errors

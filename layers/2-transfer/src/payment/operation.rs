@@ -19,7 +19,7 @@ use semper_core::cbor::{Decode, DecodeError, Encode, Fields, Problem, Value, rec
 use semper_core::cose::Signed;
 use semper_core::domain;
 use semper_core::hash::Digest;
-use semper_core::ids::{DealId, Slot};
+use semper_core::ids::{Cid, DealId, Slot};
 use semper_core::machine::Fault;
 use semper_core::time::Time;
 
@@ -81,21 +81,26 @@ pub enum Task {
     Prepare(Amount),
     /// Payer: locks money. Handover: the token for the payee.
     Lock(Lock),
-    /// Payee: checks at the issuer that a token is the lock that was agreed. Handover: nothing.
+    /// Payee or arbiter: checks with the issuer that a token is the lock that was agreed. For the payee its money must still be there;
+    /// for the arbiter it is enough that it was locked, because before its date nobody can have moved it but payer and payee together.
+    /// Handover: nothing.
     VerifyLock {
         /// What was agreed.
         lock: Lock,
         /// The token.
         token: Vec<u8>,
     },
-    /// Either side: authorises that all money of a lock goes to the *other* side. Handover: the authorisation.
+    /// Authorises that all money of a lock goes to a side: the payer to the payee, the payee to the payer, the arbiter to either. Nobody
+    /// authorises in its own favour. Handover: the authorisation.
     Authorise {
         /// The lock.
         lock: Lock,
         /// The token.
         token: Vec<u8>,
-        /// What the other side wants signed: where its money is to go.
+        /// What that side wants signed: where its money is to go.
         payout: Vec<u8>,
+        /// Whose money it becomes.
+        to: Side,
     },
     /// Either side: says where its money is to go, for others to authorise. Handover: the payout.
     Payout {
@@ -156,7 +161,7 @@ pub struct Lock {
     pub payer: Vec<u8>,
     /// The payee's details, from its [`Task::Prepare`].
     pub payee: Vec<u8>,
-    /// The arbiter's key for locks of this system; needed for [`LockKind::Arbiter`].
+    /// The arbiter's key for locks of this system ([`super::Module::arbiter_key`]); needed for [`LockKind::Arbiter`].
     pub arbiter: Vec<u8>,
     /// SHA-256 of the preimage; needed for [`LockKind::Hash`].
     pub hash: Option<[u8; 32]>,
@@ -214,6 +219,12 @@ impl OperationId {
     pub fn of(deal: DealId, slot: Slot, verb: &str) -> Self {
         let parts = [deal.as_bytes().as_slice(), &slot.0.to_be_bytes(), verb.as_bytes()];
         Self(Digest::of_parts(domain::OPERATION, &parts))
+    }
+
+    /// An operation of an arbiter under `verb`, about one of the things that a contract is about. `attempt` counts those before it that
+    /// failed for a reason that may pass.
+    pub fn of_case(cid: Cid, verb: &str, about: &[u8], attempt: u8) -> Self {
+        Self(Digest::of_parts(domain::OPERATION, &[cid.as_bytes(), verb.as_bytes(), about, &[attempt]]))
     }
 
     /// An operation of the owner, outside of any deal.
@@ -412,7 +423,9 @@ impl Encode for Task {
             Task::Reclaim(operation) => task.put_item(10, operation),
             Task::Lock(lock) => task.put_item(5, lock),
             Task::VerifyLock { lock, token } => task.put_bytes(4, token).put_item(5, lock),
-            Task::Authorise { lock, token, payout } => task.put_bytes(4, token).put_item(5, lock).put_bytes(7, payout),
+            Task::Authorise { lock, token, payout, to } => {
+                task.put_bytes(4, token).put_item(5, lock).put_item(6, to).put_bytes(7, payout)
+            }
             Task::Payout { lock, token, to } => task.put_bytes(4, token).put_item(5, lock).put_item(6, to),
             Task::Redeem { lock, token, to, authorisation } => {
                 task.put_bytes(4, token).put_item(5, lock).put_item(6, to).put_bytes(8, authorisation)
@@ -446,6 +459,7 @@ impl Decode for Task {
                 token: token(f)?,
                 lock: f.item(5, "lock")?,
                 payout: f.bytes(7, "payout", HANDOVER_MAX)?,
+                to: f.item(6, "side")?,
             },
             "payout" => Task::Payout { token: token(f)?, lock: f.item(5, "lock")?, to: f.item(6, "side")? },
             "redeem" => Task::Redeem {

@@ -545,7 +545,7 @@ fn release(run: Run, promises: [Promised; 2], payout: Vec<u8>, wanted: &[u8]) ->
         }
         Leg::Money(lock) => {
             let token = promises[place(run.role())].token.clone();
-            let task = Task::Authorise { lock: (**lock).clone(), token, payout: wanted.to_vec() };
+            let task = Task::Authorise { lock: (**lock).clone(), token, payout: wanted.to_vec(), to: Side::Payee };
             let authorise = run.operate(AUTHORISE, task);
             to(run, State::Releasing { promises, payout }).with_all(authorise)
         }

@@ -9,7 +9,7 @@
 //! | expect, prepare | – | who is paid, and at which bank |
 //! | pay, lock | – | a token that the payee hands in |
 //! | receive | authorise with capture | |
-//! | verify-lock | authorise | the money is held from then on |
+//! | verify-lock | authorise | by payee or arbiter; the money is held from then on |
 //! | authorise | – | a signed release |
 //! | redeem | settle; revoke after the date | |
 //! | reclaim | revoke; booking | waits for the end of a hold if it must |
@@ -106,6 +106,10 @@ impl Module for AccountModule {
             limits: terms.limits,
             latency: LATENCY,
         })
+    }
+
+    fn arbiter_key(&self, me: &KeySet) -> Vec<u8> {
+        me.to_bytes()
     }
 
     fn balance(&self, purse: &Purse) -> Balance {
@@ -218,7 +222,7 @@ impl At<'_> {
             Task::Reclaim(other) => Ok(Step::to(Stage::Look.to_bytes(), Next::Look(*other))),
             Task::Lock(lock) => self.lock(lock),
             Task::VerifyLock { lock, token } => self.verify_lock(lock, token),
-            Task::Authorise { lock, payout, .. } => self.authorise(lock, payout),
+            Task::Authorise { lock, payout, to, .. } => self.authorise(lock, payout, *to),
             Task::Payout { lock, to, .. } => {
                 let (tag, issuer, amount) = (lock.tag, self.purse.issuer.clone(), lock.amount);
                 self.done(nothing(self.purse), Release { tag, issuer, to: *to, amount }.to_bytes())
@@ -463,10 +467,12 @@ impl At<'_> {
 
     fn verify_lock(&self, lock: &Lock, token: &[u8]) -> Stepped {
         let (terms, account) = self.opened()?;
-        let (payee, _) = self.condition(lock)?;
+        let (_, condition) = self.condition(lock)?;
+        if ![condition.payee.id(), condition.arbiter.id()].contains(&self.context.me.id()) {
+            return Err(Failure::unmoved(Fault::Misuse, "this party is neither payee nor arbiter of the lock"));
+        }
         let Handover { token, .. } = Handover::read(token)?;
-        let agreed = payee.owner.id() == self.context.me.id()
-            && token.order.order == lock.tag
+        let agreed = token.order.order == lock.tag
             && token.order.amount == lock.amount
             && token.order.issuer == self.purse.issuer;
         if !agreed {
@@ -476,16 +482,19 @@ impl At<'_> {
         self.request_at(&terms, account, asking, Action::Authorise { token, capture: None }, Consent::Implied)
     }
 
-    fn authorise(&self, lock: &Lock, payout: &[u8]) -> Stepped {
+    fn authorise(&self, lock: &Lock, payout: &[u8], to: Side) -> Stepped {
         let release = Release::from_bytes(payout);
         let release = release.map_err(|e| Failure::unmoved(Fault::PeerMisbehaved, format!("the payout: {e}")))?;
         let (_, condition) = self.condition(lock)?;
-        let other = match release.to {
+        let other = match to {
             Side::Payee => &condition.payer,
             Side::Payer => &condition.payee,
         };
-        let fits = release.tag == lock.tag && release.issuer == self.purse.issuer && release.amount == lock.amount;
-        if !fits || other.id() != self.context.me.id() {
+        if ![other.id(), condition.arbiter.id()].contains(&self.context.me.id()) {
+            return Err(Failure::unmoved(Fault::Misuse, "this party does not decide this way over the lock"));
+        }
+        let (issuer, amount) = (self.purse.issuer.clone(), lock.amount);
+        if release != (Release { tag: lock.tag, issuer, to, amount }) {
             return Err(Failure::unmoved(Fault::PeerMisbehaved, "the payout is for another lock, amount or side"));
         }
         let payload = release.to_bytes();
@@ -673,12 +682,17 @@ impl At<'_> {
                 let (_, condition) = self.condition(lock)?;
                 let hold = Handover::read(token)?.token.hold();
                 let said = self.about(terms, reply, hold)?;
-                let agreed = said.order == lock.tag
+                // What the sides have settled before the date, they have settled together: the payee has what it let go of.
+                let stands = match said.state {
+                    HoldState::Held => said.captured == 0,
+                    HoldState::Captured | HoldState::Void => self.context.me.id() == condition.arbiter.id(),
+                    HoldState::Expired | HoldState::Revoked => false,
+                };
+                let agreed = stands
+                    && said.order == lock.tag
                     && said.amount == lock.amount
-                    && said.payee == self.context.me.id()
+                    && said.payee == condition.payee.id()
                     && said.expires == lock.refund_after
-                    && said.state == HoldState::Held
-                    && said.captured == 0
                     && said.condition == Some(condition.hash());
                 if !agreed {
                     return Err(not_agreed());

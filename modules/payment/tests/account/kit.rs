@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use semper_core::amount::Currency;
-use semper_core::cbor::{Decode, Encode};
-use semper_core::cose::{Draft, Signed, Statement};
+use semper_core::cbor::Decode;
+use semper_core::cose::{Draft, Signed};
 use semper_core::party::{KeySet, Suite};
 use semper_core::signature::Verify;
 use semper_core::time::Time;
@@ -21,8 +21,6 @@ use semper_support::crypto::Signer;
 use semper_transfer::payment::contract::{Broken, Factory, Market, Party, all};
 use semper_transfer::payment::means::Fees;
 use semper_transfer::payment::module::{Funding, IssuerReply, IssuerRequest, Module};
-use semper_transfer::payment::operation::Lock;
-use semper_transfer::payment::statement::{Release, Side};
 
 use super::world::{ISSUER, START, World, eur, parts, rules};
 
@@ -30,9 +28,8 @@ struct Bazaar {
     world: World,
     level: Level,
     certificates: Vec<Vec<u8>>,
-    keys: [SecretKeys; 3],
-    arbiter: SecretKeys,
-    archives: [Arc<dyn Archive>; 3],
+    keys: [SecretKeys; 4],
+    archives: [Arc<dyn Archive>; 4],
     credits: Mutex<u8>,
 }
 
@@ -57,9 +54,8 @@ impl Factory for Bazaars {
             world,
             level: self.level,
             certificates: self.certificates.clone(),
-            keys: [keys(), keys(), keys()],
-            arbiter: keys(),
-            archives: [archive(), archive(), archive()],
+            keys: [keys(), keys(), keys(), keys()],
+            archives: [archive(), archive(), archive(), archive()],
             credits: Mutex::new(0),
         })
     }
@@ -134,17 +130,6 @@ impl Market for Bazaar {
 
     fn pass_until(&self, time: Time) {
         self.world.set_time(time.max(self.world.now()));
-    }
-
-    fn arbiter(&self) -> Vec<u8> {
-        self.arbiter.key_set().to_bytes()
-    }
-
-    async fn arbitrate(&self, lock: &Lock, _: &[u8], payout: &[u8], to: Side) -> Vec<u8> {
-        let release = Release::from_bytes(payout).unwrap();
-        assert_eq!((release.tag, release.to, release.amount), (lock.tag, to, lock.amount));
-        let keys = self.arbiter.key_set();
-        self.arbiter.sign(release.draft(keys.suite(), keys.id())).unwrap().bytes().to_vec()
     }
 }
 

@@ -7,14 +7,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use cashu::SecretKey;
 use semper_core::amount::Currency;
 use semper_core::cose::{Draft, Signed};
 use semper_core::party::{KeySet, Suite};
 use semper_core::signature::Verify;
 use semper_core::time::Time;
 use semper_crypto::{SecretKeys, Verifier};
-use semper_payment::ecash::wallet::{EcashModule, cosign, seed_of_words};
+use semper_payment::ecash::wallet::{EcashModule, seed_of_words};
 use semper_payment::words;
 use semper_store::MemoryArchive;
 use semper_support::archive::Archive;
@@ -23,8 +22,6 @@ use semper_transfer::payment::Module;
 use semper_transfer::payment::contract::checks::CHECKS;
 use semper_transfer::payment::contract::{Broken, Factory, FaultPlan, Market, Party, all};
 use semper_transfer::payment::module::{Funding, IssuerReply, IssuerRequest};
-use semper_transfer::payment::operation::Lock;
-use semper_transfer::payment::statement::Side;
 
 use super::world::{Clock, ISSUER, Issuer, OurMint, START};
 
@@ -36,9 +33,8 @@ struct Fair {
 
 struct Stall {
     mint: OurMint,
-    keys: [SecretKeys; 3],
-    archives: [Arc<dyn Archive>; 3],
-    arbiter: SecretKey,
+    keys: [SecretKeys; 4],
+    archives: [Arc<dyn Archive>; 4],
 }
 
 #[async_trait]
@@ -59,9 +55,8 @@ impl Factory for Fair {
         }
         Arc::new(Stall {
             mint,
-            keys: [keys(), keys(), keys()],
-            archives: [archive(), archive(), archive()],
-            arbiter: SecretKey::from_slice(&[9; 32]).unwrap(),
+            keys: [keys(), keys(), keys(), keys()],
+            archives: [archive(), archive(), archive(), archive()],
         })
     }
 }
@@ -126,14 +121,6 @@ impl Market for Stall {
 
     fn pass_until(&self, time: Time) {
         self.mint.clock.pass_until(time);
-    }
-
-    fn arbiter(&self) -> Vec<u8> {
-        self.arbiter.public_key().to_bytes().to_vec()
-    }
-
-    async fn arbitrate(&self, lock: &Lock, token: &[u8], payout: &[u8], _: Side) -> Vec<u8> {
-        cosign(&self.arbiter, lock, token, payout).unwrap()
     }
 }
 

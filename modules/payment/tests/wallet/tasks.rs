@@ -10,6 +10,8 @@ use cashu::nuts::Token;
 use cashu::secret::Secret;
 use cashu::{BlindedMessage, CurrencyUnit, MintRequest, Proof, PublicKey};
 use semper_core::cbor::Decode as _;
+use semper_core::hash::Digest;
+use semper_core::ids::Cid;
 use semper_core::machine::Fault;
 use semper_core::time::{Seconds, Time};
 use semper_crypto::Verifier;

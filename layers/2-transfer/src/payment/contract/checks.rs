@@ -90,6 +90,11 @@ checks! {
     a_lock_is_given_back_by_the_payee,
     the_arbiter_pays_the_payee,
     the_arbiter_refunds_the_payer,
+    the_arbiter_sees_a_lock_that_the_payee_has_not_seen,
+    the_arbiter_sees_a_lock_that_was_settled_without_it,
+    the_arbiter_refuses_a_token_that_is_not_the_lock,
+    nobody_authorises_in_its_own_favour,
+    a_payout_that_is_changed_is_not_authorised,
     a_lock_comes_back_by_its_date_and_not_before,
     a_lock_that_is_not_as_agreed_is_refused,
     a_lock_is_redeemed_once,
@@ -329,8 +334,15 @@ async fn a_payment_can_be_proven(run: &Run) -> Result<(), String> {
     Ok(())
 }
 
-/// An agreed lock and the payer's token for it; nothing where the system cannot lock in this way.
+/// An agreed lock that the payee has seen, and the payer's token for it; nothing where the system cannot lock in this way.
 async fn locked(run: &Run, kind: LockKind) -> Result<Option<(Lock, Vec<u8>)>, String> {
+    let Some((lock, token)) = handed_out(run, kind).await? else { return Ok(None) };
+    run.done(Party::Payee, verify(&lock, &token)).await?;
+    Ok(Some((lock, token)))
+}
+
+/// An agreed lock and the payer's token for it, which nobody has seen yet.
+async fn handed_out(run: &Run, kind: LockKind) -> Result<Option<(Lock, Vec<u8>)>, String> {
     two(run).await?;
     let module = run.market.module(Party::Payer);
     let means = module.means(&run.purse(Party::Payer).await?).ok_or("no means after a refresh")?;
@@ -345,12 +357,19 @@ async fn locked(run: &Run, kind: LockKind) -> Result<Option<(Lock, Vec<u8>)>, St
         kind,
         payer: run.done(Party::Payer, Task::Prepare(amount)).await?.handover,
         payee: run.done(Party::Payee, Task::Prepare(amount)).await?.handover,
-        arbiter: if kind == LockKind::Arbiter { run.market.arbiter() } else { Vec::new() },
+        arbiter: if kind == LockKind::Arbiter { arbiter_key(run) } else { Vec::new() },
         hash: (kind == LockKind::Hash).then_some(HASH),
     };
     let token = run.done(Party::Payer, Task::Lock(lock.clone())).await?.handover;
-    run.done(Party::Payee, Task::VerifyLock { lock: lock.clone(), token: token.clone() }).await?;
     Ok(Some((lock, token)))
+}
+
+fn arbiter_key(run: &Run) -> Vec<u8> {
+    run.market.module(Party::Arbiter).arbiter_key(&run.market.keys(Party::Arbiter))
+}
+
+fn verify(lock: &Lock, token: &[u8]) -> Task {
+    Task::VerifyLock { lock: lock.clone(), token: token.to_vec() }
 }
 
 async fn payout(run: &Run, party: Party, lock: &Lock, token: &[u8], to: Side) -> Result<Vec<u8>, String> {
@@ -362,16 +381,15 @@ fn redeem(lock: &Lock, token: &[u8], to: Side, authorisation: Vec<u8>) -> Task {
     Task::Redeem { lock: lock.clone(), token: token.to_vec(), to, authorisation }
 }
 
-async fn authorised(run: &Run, by: Party, lock: &Lock, token: &[u8], payout: Vec<u8>) -> Result<Vec<u8>, String> {
-    let task = Task::Authorise { lock: lock.clone(), token: token.to_vec(), payout };
-    Ok(run.done(by, task).await?.handover)
+fn authorise(lock: &Lock, token: &[u8], payout: Vec<u8>, to: Side) -> Task {
+    Task::Authorise { lock: lock.clone(), token: token.to_vec(), payout, to }
 }
 
 async fn a_lock_is_released_by_the_payer(run: &Run) -> Result<(), String> {
     let Some((lock, token)) = locked(run, LockKind::Arbiter).await? else { return Ok(()) };
     let wanted = payout(run, Party::Payee, &lock, &token, Side::Payee).await?;
     run.fails(Party::Payee, redeem(&lock, &token, Side::Payee, Vec::new())).await?;
-    let authorisation = authorised(run, Party::Payer, &lock, &token, wanted).await?;
+    let authorisation = run.done(Party::Payer, authorise(&lock, &token, wanted, Side::Payee)).await?.handover;
     run.done(Party::Payee, redeem(&lock, &token, Side::Payee, authorisation)).await?;
     equal("the payee's purse", available(run, Party::Payee).await?, PRICE)
 }
@@ -379,7 +397,7 @@ async fn a_lock_is_released_by_the_payer(run: &Run) -> Result<(), String> {
 async fn a_lock_is_given_back_by_the_payee(run: &Run) -> Result<(), String> {
     let Some((lock, token)) = locked(run, LockKind::Arbiter).await? else { return Ok(()) };
     let wanted = payout(run, Party::Payer, &lock, &token, Side::Payer).await?;
-    let authorisation = authorised(run, Party::Payee, &lock, &token, wanted).await?;
+    let authorisation = run.done(Party::Payee, authorise(&lock, &token, wanted, Side::Payer)).await?.handover;
     let back = run.done(Party::Payer, redeem(&lock, &token, Side::Payer, authorisation)).await?;
     if back.moved.minor() == 0 {
         return Err("nothing came back".to_owned());
@@ -389,8 +407,9 @@ async fn a_lock_is_given_back_by_the_payee(run: &Run) -> Result<(), String> {
 
 async fn decided(run: &Run, party: Party, side: Side) -> Result<(), String> {
     let Some((lock, token)) = locked(run, LockKind::Arbiter).await? else { return Ok(()) };
+    run.open(Party::Arbiter).await?;
     let wanted = payout(run, party, &lock, &token, side).await?;
-    let authorisation = run.market.arbitrate(&lock, &token, &wanted, side).await;
+    let authorisation = run.done(Party::Arbiter, authorise(&lock, &token, wanted, side)).await?.handover;
     let moved = run.done(party, redeem(&lock, &token, side, authorisation)).await?.moved;
     if moved.minor() > 0 { Ok(()) } else { Err("the arbiter's word moved nothing".to_owned()) }
 }
@@ -401,6 +420,79 @@ async fn the_arbiter_pays_the_payee(run: &Run) -> Result<(), String> {
 
 async fn the_arbiter_refunds_the_payer(run: &Run) -> Result<(), String> {
     decided(run, Party::Payer, Side::Payer).await
+}
+
+/// The payer asks the arbiter before the payee has the token: the money is held from then on, and the payee gets it.
+async fn the_arbiter_sees_a_lock_that_the_payee_has_not_seen(run: &Run) -> Result<(), String> {
+    let Some((lock, token)) = handed_out(run, LockKind::Arbiter).await? else { return Ok(()) };
+    run.open(Party::Arbiter).await?;
+    run.done(Party::Arbiter, verify(&lock, &token)).await?;
+    run.done(Party::Arbiter, verify(&lock, &token)).await?;
+    run.done(Party::Payee, verify(&lock, &token)).await?;
+    let wanted = payout(run, Party::Payee, &lock, &token, Side::Payee).await?;
+    let authorisation = run.done(Party::Arbiter, authorise(&lock, &token, wanted, Side::Payee)).await?.handover;
+    run.done(Party::Payee, redeem(&lock, &token, Side::Payee, authorisation)).await?;
+    equal("the payee's purse", available(run, Party::Payee).await?, PRICE)
+}
+
+/// The payee has taken the money that the payer let go of, and gives nothing for it: the payer must not be refused for that.
+async fn the_arbiter_sees_a_lock_that_was_settled_without_it(run: &Run) -> Result<(), String> {
+    let Some((lock, token)) = locked(run, LockKind::Arbiter).await? else { return Ok(()) };
+    run.open(Party::Arbiter).await?;
+    let wanted = payout(run, Party::Payee, &lock, &token, Side::Payee).await?;
+    let authorisation = run.done(Party::Payer, authorise(&lock, &token, wanted, Side::Payee)).await?.handover;
+    run.done(Party::Payee, redeem(&lock, &token, Side::Payee, authorisation)).await?;
+    run.done(Party::Arbiter, verify(&lock, &token)).await?;
+    run.fails(Party::Payee, verify(&lock, &token)).await.map(drop)
+}
+
+async fn the_arbiter_refuses_a_token_that_is_not_the_lock(run: &Run) -> Result<(), String> {
+    let Some((lock, token)) = handed_out(run, LockKind::Arbiter).await? else { return Ok(()) };
+    run.open(Party::Arbiter).await?;
+    run.open(Party::Stranger).await?;
+    let mut broken = token.clone();
+    broken[token.len() / 2] ^= 1;
+    for wrong in [
+        verify(&Lock { amount: run.amount(PRICE + 1), ..lock.clone() }, &token),
+        verify(&Lock { tag: lock_tag(run.contract(), &[4; 32]), ..lock.clone() }, &token),
+        verify(&lock, &broken),
+        verify(&lock, &[]),
+    ] {
+        at_fault(&run.fails(Party::Arbiter, wrong).await?, Fault::PeerMisbehaved)?;
+    }
+    // Whoever is neither payee nor arbiter learns nothing about it.
+    run.fails(Party::Stranger, verify(&lock, &token)).await?;
+    run.done(Party::Arbiter, verify(&lock, &token)).await.map(drop)
+}
+
+async fn nobody_authorises_in_its_own_favour(run: &Run) -> Result<(), String> {
+    let Some((lock, token)) = locked(run, LockKind::Arbiter).await? else { return Ok(()) };
+    run.open(Party::Stranger).await?;
+    for (party, to) in [(Party::Payee, Side::Payee), (Party::Payer, Side::Payer)] {
+        let wanted = payout(run, party, &lock, &token, to).await?;
+        for by in [party, Party::Stranger] {
+            run.fails(by, authorise(&lock, &token, wanted.clone(), to)).await?;
+        }
+    }
+    Ok(())
+}
+
+/// An authorisation is good for one payout: with another one than was signed, nothing reaches whoever changed it.
+async fn a_payout_that_is_changed_is_not_authorised(run: &Run) -> Result<(), String> {
+    let Some((lock, token)) = locked(run, LockKind::Arbiter).await? else { return Ok(()) };
+    run.open(Party::Arbiter).await?;
+    let wanted = payout(run, Party::Payee, &lock, &token, Side::Payee).await?;
+    for place in [0, wanted.len() / 2, wanted.len() - 1] {
+        let mut changed = wanted.clone();
+        changed[place] ^= 1;
+        if let Ok(signed) = run.end(Party::Arbiter, authorise(&lock, &token, changed, Side::Payee)).await? {
+            run.fails(Party::Payee, redeem(&lock, &token, Side::Payee, signed.handover)).await?;
+        }
+    }
+    equal("the payee's purse", available(run, Party::Payee).await?, 0)?;
+    let authorisation = run.done(Party::Arbiter, authorise(&lock, &token, wanted, Side::Payee)).await?.handover;
+    run.done(Party::Payee, redeem(&lock, &token, Side::Payee, authorisation)).await?;
+    equal("the payee's purse", available(run, Party::Payee).await?, PRICE)
 }
 
 async fn a_lock_comes_back_by_its_date_and_not_before(run: &Run) -> Result<(), String> {
@@ -433,7 +525,7 @@ async fn a_lock_that_is_not_as_agreed_is_refused(run: &Run) -> Result<(), String
 async fn a_lock_is_redeemed_once(run: &Run) -> Result<(), String> {
     let Some((lock, token)) = locked(run, LockKind::Arbiter).await? else { return Ok(()) };
     let wanted = payout(run, Party::Payee, &lock, &token, Side::Payee).await?;
-    let authorisation = authorised(run, Party::Payer, &lock, &token, wanted).await?;
+    let authorisation = run.done(Party::Payer, authorise(&lock, &token, wanted, Side::Payee)).await?.handover;
     run.done(Party::Payee, redeem(&lock, &token, Side::Payee, authorisation)).await?;
     run.market.pass_until(Time::from_unix(lock.refund_after.unix() + 1));
     run.fails(Party::Payer, redeem(&lock, &token, Side::Payer, Vec::new())).await?;

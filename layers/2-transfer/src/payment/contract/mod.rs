@@ -1,7 +1,7 @@
 //! The contract kit that every payment module must pass: each promise of the block is one named check, and most are repeated with
 //! a fault at every place where one can happen.
 //!
-//! A module's test implements [`Market`]: parties, an issuer that really runs, a clock, an arbiter. The kit drives operations as a
+//! A module's test implements [`Market`]: parties, an issuer that really runs, a clock. The kit drives operations as a
 //! node does, through the journal and an archive, and counts the money of the whole market at the end of each run: what the
 //! parties can spend is what the issuer owes.
 //!
@@ -24,10 +24,8 @@ use semper_core::time::Time;
 use semper_support::archive::Archive;
 
 use super::module::{Funding, IssuerReply, IssuerRequest, Module};
-use super::operation::Lock;
-use super::statement::Side;
 
-/// The parties of a market: who pays, who is paid, and somebody whom it is none of his business.
+/// The parties of a market: who pays, who is paid, somebody whom it is none of his business, and who decides over locks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Party {
     /// Pays.
@@ -36,6 +34,8 @@ pub enum Party {
     Payee,
     /// Tries to get at the money of others.
     Stranger,
+    /// Decides over locks, and has no money.
+    Arbiter,
 }
 
 /// Makes markets, one for each run.
@@ -45,7 +45,7 @@ pub trait Factory: Send + Sync {
     async fn fresh(&self) -> Arc<dyn Market>;
 }
 
-/// One issuer and three parties.
+/// One issuer and four parties.
 #[async_trait]
 pub trait Market: Send + Sync {
     /// The parties' half for one party; each call as after a new start of its program.
@@ -93,12 +93,6 @@ pub trait Market: Send + Sync {
 
     /// Lets time pass.
     fn pass_until(&self, time: Time);
-
-    /// The arbiter's key for locks.
-    fn arbiter(&self) -> Vec<u8>;
-
-    /// The arbiter's authorisation that the money of a lock goes to a side, which has named `payout`.
-    async fn arbitrate(&self, lock: &Lock, token: &[u8], payout: &[u8], to: Side) -> Vec<u8>;
 }
 
 /// A promise that was broken.

@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use semper_core::amount::Amount;
 use semper_core::cbor::{Decode, Encode};
 use semper_core::cose::{Signed, Statement};
-use semper_core::ids::DealId;
+use semper_core::domain;
+use semper_core::hash::Digest;
+use semper_core::ids::{Cid, DealId};
 use semper_core::machine::Fault;
 use semper_core::time::Seconds;
 use semper_support::archive::{Archive, Commit, CommitError, PutState};
@@ -298,7 +300,7 @@ impl Run {
     /// What all parties can spend and the issuer owes, once everything is settled.
     pub(super) async fn count(&self) -> Result<(), String> {
         let mut held = 0;
-        for party in [Party::Payer, Party::Payee, Party::Stranger] {
+        for party in [Party::Payer, Party::Payee, Party::Stranger, Party::Arbiter] {
             let archive: Arc<dyn Archive> = self.market.archive(party);
             let opened = archive.state(&purse_key(&Self::purse_id(party))).await.map_err(|e| e.to_string())?;
             if opened.is_none() {

@@ -4,6 +4,7 @@ use semper_core::amount::Amount;
 use semper_core::cbor::Decode;
 use semper_core::domain;
 use semper_core::hash::Digest;
+use semper_core::ids::KeySetId;
 use semper_core::party::KeySet;
 use semper_core::signature::{Verified, verify};
 use semper_core::time::Time;
@@ -11,14 +12,14 @@ use semper_transfer::payment::means::Fees;
 use semper_transfer::payment::statement::{PaymentOrder, Release, Side};
 
 use super::ledger::{
-    Account, BOOKINGS, Hold, INSTRUCTIONS, LINES, Leg, REFERENCES, Work, booking_key, change, damaged, fees, line_key,
-    reference_key, unread,
+    Account, BOOKINGS, Hold, INSTRUCTIONS, LINES, Leg, OWNERS, REFERENCES, Work, booking_key, change, damaged, fees,
+    line_key, owner_key, reference_key, unread,
 };
 use super::{Authorisation, Bank, Booking, HoldState, Opening, Said, answer_key};
 use crate::account::SYSTEM;
 use crate::account::answer::{AccountStatement, Line, What};
 use crate::account::number::AccountNumber;
-use crate::account::payment::{Instruction, Level, Token};
+use crate::account::payment::{Condition, Instruction, Level, Token};
 use crate::account::problem::{ProblemKind, Refusal};
 use crate::account::request::{AccountRequest, Action, Rest};
 
@@ -84,6 +85,10 @@ impl Bank {
         let owner = Some(key_set.clone());
         let account = Account { owner, verifier: Some(key), certified, ..Account::own(*currency, work.now) };
         let statement = self.page(request.statement(), number, &account, work.now, &[], 0, None);
+        let first = owner_key(key_set.id(), *currency);
+        if self.parts.archive.fact(OWNERS, &first).await.map_err(unread)?.is_none() {
+            work.once(OWNERS, first, number.digits().into_bytes());
+        }
         work.open(number.digits(), account);
         Ok(Said::Draft(self.draft(&statement)))
     }
@@ -140,25 +145,31 @@ impl Bank {
     }
 
     /// Makes a hold of a payer's token, or finds the one that it became. What is wrong with the payer's account is not told.
+    /// Holds what a token says, for the payee or for the arbiter of its condition. The latter may also ask how it was settled.
     async fn authorise(
         &self,
         work: &mut Work<'_>,
-        payee: AccountNumber,
+        by: AccountNumber,
         token: &Token,
         to_capture: bool,
     ) -> Result<Hold, Refusal> {
         let id = token.hold();
+        let by_keys = work.known(&by.digits()).await?.owner.as_ref().map(KeySet::id);
+        let is_arbiter = |condition: Option<&Condition>| condition.is_some_and(|c| Some(c.arbiter.id()) == by_keys);
         if let Some(hold) = work.hold(&id).await? {
-            let again = hold.payee == payee.digits() && hold.state == HoldState::Held && !to_capture;
-            return if again { Ok(hold) } else { Err(ProblemKind::TokenUsed.because(hold.state.name())) };
+            let again = hold.payee == by.digits() && hold.state == HoldState::Held && !to_capture;
+            let may = again || (is_arbiter(hold.condition.as_ref()) && !to_capture);
+            return if may { Ok(hold) } else { Err(ProblemKind::TokenUsed.because(hold.state.name())) };
         }
-        let name = payee.digits();
-        let owner = work.known(&name).await?.clone();
-        let payee_keys = owner.owner.as_ref().map(KeySet::id);
         let Opened { instruction, mac, digest } = self.instruction(token)?;
-        if payee_keys != Some(instruction.payee) {
+        let name = if by_keys == Some(instruction.payee) {
+            by.digits()
+        } else if is_arbiter(instruction.condition.as_ref()) && !to_capture {
+            self.first_account(instruction.payee, instruction.amount).await?
+        } else {
             return Err(ProblemKind::BadToken.because("it is for another payee"));
-        }
+        };
+        let owner = work.known(&name).await?.clone();
         if self.parts.archive.fact(INSTRUCTIONS, digest.as_bytes()).await.map_err(unread)?.is_some() {
             return Err(ProblemKind::TokenUsed.because("under another seal"));
         }
@@ -201,6 +212,13 @@ impl Bank {
         work.once(INSTRUCTIONS, digest.as_bytes().to_vec(), id.as_bytes().to_vec());
         work.put(hold.clone());
         Ok(hold)
+    }
+
+    /// Where a payee is paid that has not said it itself.
+    async fn first_account(&self, owner: KeySetId, amount: Amount) -> Result<String, Refusal> {
+        let name = self.parts.archive.fact(OWNERS, &owner_key(owner, amount.currency())).await.map_err(unread)?;
+        let name = name.and_then(|name| String::from_utf8(name).ok());
+        name.ok_or_else(|| ProblemKind::BadToken.because("its payee has no account here in this currency"))
     }
 
     /// Opens a token and checks that order and instruction fit together: the dual signature's two halves.

@@ -8,6 +8,7 @@
 //! fact  bank-reference         NAME ‖ 0 ‖ H(reference) ‖ number → nothing
 //! fact  bank-booking           hold ‖ number → signed booking
 //! fact  bank-instruction       H(instruction) → hold
+//! fact  bank-owner             owner's key set id ‖ currency → NAME of its first account in this currency
 //! fact  bank-answer            signer's key set id ‖ request id → answer
 //! timer `hold/` ‖ hold, expiry
 //! ```
@@ -43,6 +44,8 @@ pub(super) const REFERENCES: &str = "bank-reference";
 pub(super) const BOOKINGS: &str = "bank-booking";
 /// Fact space of the instructions that were used.
 pub(super) const INSTRUCTIONS: &str = "bank-instruction";
+/// Fact space of the first accounts of their owners.
+pub(super) const OWNERS: &str = "bank-owner";
 /// Fact space of the answers.
 pub(super) const ANSWERS: &str = "bank-answer";
 /// Prefix of the accounts' states.
@@ -207,6 +210,10 @@ pub(super) fn outside(currency: Currency) -> String {
 /// The bank's own account for fees.
 pub(super) fn fees(currency: Currency) -> String {
     format!("fees:{currency}")
+}
+
+pub(super) fn owner_key(owner: KeySetId, currency: Currency) -> Vec<u8> {
+    [owner.as_bytes().as_slice(), currency.code().as_bytes()].concat()
 }
 
 fn is_own(name: &str) -> bool {

@@ -31,47 +31,11 @@ use super::records::Changes as _;
 use super::seed::{KeyUse, Output};
 use super::stage::{Run, Stage, Stop};
 use super::take::{Take, message, open, witness};
-use super::token::Coins;
 use crate::ecash::condition::{self, Condition, ConditionError};
 use crate::ecash::crypto::{lock_key, lock_secret};
 
 /// How long a lock must hold still when it is made or verified.
 const MARGIN: Seconds = Seconds(600);
-
-/// Why the arbiter does not sign a payout.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum CosignError {
-    /// The lock's terms are not usable.
-    #[error("the lock is not usable: {0}")]
-    Lock(&'static str),
-    /// The token is malformed, or is not this lock.
-    #[error("the token is not this lock: {0}")]
-    Token(String),
-    /// The payout is malformed, or is not of all the lock's money.
-    #[error("the payout is not acceptable: {0}")]
-    Payout(String),
-    /// The arbiter's key is not one of the lock's.
-    #[error("this key cannot sign for the lock: {0}")]
-    Key(#[from] ConditionError),
-}
-
-/// The arbiter's authorisation that the money of a lock goes to a payout. `secret` is its long-term key for locks; whose payout it is the
-/// arbiter knows from who sent it.
-///
-/// # Errors
-/// [`CosignError`]: nothing was signed.
-pub fn cosign(secret: &SecretKey, lock: &Lock, token: &[u8], payout: &[u8]) -> Result<Vec<u8>, CosignError> {
-    let terms = Terms::of(lock).map_err(CosignError::Lock)?;
-    let coins = Coins::from_bytes(token).map_err(|error| CosignError::Token(error.to_string()))?.coins;
-    terms.check(&coins).map_err(|why| CosignError::Token(why.to_owned()))?;
-    let payout = Payout::from_bytes(payout).map_err(|error| CosignError::Payout(error.to_string()))?;
-    let (locked, paid) = (money::sum(&coins), payout.sum());
-    if paid.is_none_or(|paid| paid < lock.amount.minor()) || paid > locked {
-        return Err(CosignError::Payout("it is not of the lock's amount".to_owned()));
-    }
-    sign(coins, payout, &lock_secret(secret, &lock.tag)).map_err(CosignError::Key)
-}
 
 fn sign(coins: Vec<Proof>, payout: Payout, key: &SecretKey) -> Result<Vec<u8>, ConditionError> {
     let signature = condition::cosign(&SwapRequest::new(coins, payout.0), key)?;
@@ -138,11 +102,12 @@ impl Run<'_> {
         self.hand_locked(minor, &terms.condition, *lock.tag.as_bytes(), back)
     }
 
-    /// Payee: checks a lock, at last with the mint.
+    /// Payee or arbiter: checks a lock; the payee at last with the mint.
     pub(super) fn verify_lock(&self, lock: &Lock, token: &[u8]) -> Result<Step, Stop> {
         let terms = self.terms(lock)?;
-        if self.secret(&terms.payee).is_none() {
-            return Err(Stop::misuse("the lock is not for this purse's payee"));
+        let is_payee = self.secret(&terms.payee).is_some();
+        if !is_payee && self.arbiter_secret(lock).is_none() {
+            return Err(Stop::misuse("the lock is neither for this purse's payee nor under its arbiter"));
         }
         let coins = self.locked(&terms, token)?;
         let worth = money::worth(&coins, &self.held.keysets).unwrap_or(0);
@@ -156,7 +121,19 @@ impl Run<'_> {
         if !coins.iter().all(lasts) {
             return Err(Stop::peer("a coin expires before the lock ends"));
         }
+        if !is_payee {
+            // The coins carry the mint's proofs, and before the date nobody spends them but payer and payee together: if they are spent,
+            // the payee has what it let go of.
+            return Ok(Step::to(Vec::new(), self.outcome(0, 0, Vec::new())));
+        }
         Ok(self.to(Stage::Verify(Verifying { coins })))
+    }
+
+    /// The arbiter's secret key for a lock, if this purse's owner is its arbiter.
+    fn arbiter_secret(&self, lock: &Lock) -> Option<SecretKey> {
+        let long_term = self.seed.arbiter();
+        let ours = long_term.public_key().to_bytes().as_slice() == lock.arbiter;
+        ours.then(|| lock_secret(&long_term, &lock.tag))
     }
 
     /// The terms of a lock that this mint can keep, and that is not about to end.
@@ -198,11 +175,11 @@ impl Run<'_> {
         Ok(step.put_counter(&outputs[0].message.keyset_id, counter).put_payout(&key, &outputs))
     }
 
-    /// Authorises that all money goes to the other side.
-    pub(super) fn authorise(&self, lock: &Lock, token: &[u8], payout: &[u8]) -> Result<Step, Stop> {
+    /// Authorises that all money goes to a side: as the other side, or as the arbiter.
+    pub(super) fn authorise(&self, lock: &Lock, token: &[u8], payout: &[u8], to: Side) -> Result<Step, Stop> {
         let terms = Terms::of(lock).map_err(Stop::peer)?;
-        let secret = self.secret(&terms.payer).or_else(|| self.secret(&terms.payee));
-        let secret = secret.ok_or_else(|| Stop::misuse("no side of the lock is this purse's"))?;
+        let secret = self.secret(terms.side(other(to))).or_else(|| self.arbiter_secret(lock));
+        let secret = secret.ok_or_else(|| Stop::misuse("this purse's owner does not decide this way over the lock"))?;
         let coins = self.locked(&terms, token)?;
         let payout = Payout::from_bytes(payout).map_err(|e| Stop::peer(format!("the payout is malformed: {e}")))?;
         let unit = self.unit();
@@ -257,6 +234,10 @@ impl Run<'_> {
     }
 }
 
+fn other(side: Side) -> Side {
+    if side == Side::Payer { Side::Payee } else { Side::Payer }
+}
+
 /// The coins with two of the three signatures on this payout.
 fn co_signed(
     terms: &Terms,
@@ -271,8 +252,7 @@ fn co_signed(
         .map_err(|error| Stop::peer(format!("the authorisation is malformed: {error}")))?;
     coins.iter_mut().for_each(|coin| coin.witness = None);
     let message = message(&coins, outputs);
-    let other = if to == Side::Payer { Side::Payee } else { Side::Payer };
-    let signers = [Some(terms.side(other).key), terms.arbiter];
+    let signers = [Some(terms.side(other(to)).key), terms.arbiter];
     let theirs_holds = signers.iter().flatten().any(|key| key.verify(message.as_bytes(), &theirs).is_ok());
     let ours = secret.sign(message.as_bytes()).ok().filter(|_| theirs_holds);
     let ours = ours.ok_or_else(|| Stop::peer("the authorisation is not one of this payout"))?;

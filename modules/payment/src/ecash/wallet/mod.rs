@@ -43,6 +43,7 @@ use std::collections::BTreeSet;
 
 use cashu::PublicKey;
 use semper_core::amount::Amount;
+use semper_core::party::KeySet;
 use semper_core::signature::Verify;
 use semper_core::time::Seconds;
 use semper_transfer::payment::Module;
@@ -52,7 +53,6 @@ use semper_transfer::payment::module::{Balance, Context, Event, Purse, Quote, St
 use semper_transfer::payment::operation::{Failure, Operation, Task};
 use zeroize::Zeroizing;
 
-pub use self::lock::{CosignError, cosign};
 pub use self::seed::seed_of_words;
 
 use self::records::Held;
@@ -110,6 +110,10 @@ impl Module for EcashModule {
             limits: Limits { least: 1, most: PAYMENT_MAX },
             latency: Seconds(5),
         })
+    }
+
+    fn arbiter_key(&self, _: &KeySet) -> Vec<u8> {
+        self.seed.arbiter().public_key().to_bytes().to_vec()
     }
 
     fn balance(&self, purse: &Purse) -> Balance {

@@ -31,6 +31,8 @@ pub(super) struct Seed(pub(super) Zeroizing<[u8; 64]>);
 pub(super) enum KeyUse {
     /// To be paid by, or to take part in a lock.
     Lock,
+    /// To decide over the locks of others.
+    Arbiter,
     /// To take a payment back.
     Refund,
     /// To use a quote that was paid.
@@ -75,6 +77,7 @@ impl Seed {
     pub(super) fn key(&self, what: KeyUse, name: &[u8; 32]) -> SecretKey {
         let what: &[u8] = match what {
             KeyUse::Lock => b"lock key",
+            KeyUse::Arbiter => b"arbiter key",
             KeyUse::Refund => b"refund key",
             KeyUse::Quote => b"quote key",
             KeyUse::Order => b"order",
@@ -85,6 +88,11 @@ impl Seed {
     /// The key that text tokens may be locked to.
     pub(super) fn receiving(&self) -> SecretKey {
         self.key(KeyUse::Lock, &[0; 32])
+    }
+
+    /// The long-term key of an arbiter: each lock is under a key that is made from it ([`crate::ecash::crypto::lock_key`]).
+    pub(super) fn arbiter(&self) -> SecretKey {
+        self.key(KeyUse::Arbiter, &[0; 32])
     }
 
     fn scalar(&self, parts: &[&[u8]]) -> SecretKey {

@@ -88,7 +88,7 @@ impl Run<'_> {
             Task::Reclaim(other) => Ok(self.to(Stage::Reclaim(Reclaim::Looking(*other.as_bytes())))),
             Task::Lock(lock) => self.lock(lock),
             Task::VerifyLock { lock, token } => self.verify_lock(lock, token),
-            Task::Authorise { lock, token, payout } => self.authorise(lock, token, payout),
+            Task::Authorise { lock, token, payout, to } => self.authorise(lock, token, payout, *to),
             Task::Payout { lock, token, to } => self.payout(lock, token, *to),
             Task::Redeem { lock, token, to, authorisation } => self.redeem(lock, token, *to, authorisation),
             Task::Transfer { amount, address } => self.transfer(*amount, address),
