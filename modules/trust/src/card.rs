@@ -6,7 +6,7 @@
 //! ```text
 //! contact-card = { 0: 1, 1: name, 2: key-set, 3: kem suite, 4: kem public key, 5: [* inbox], 6: key-set (transport),
 //!                  7: [* certificate (DER)], 8: [* service], 9: time, ? 10: id of the card that this one replaces }
-//! service = { 0: "arbiter", 1: key-set (log), 2: rules hash }
+//! service = { 0: "arbiter", 1: key-set (log), 2: rules hash, ? 3: [+ [payment system, key for locks]] }
 //! ```
 //! Source: `spec/certificates.md` §5.
 
@@ -34,6 +34,12 @@ pub const CARD_TEXT_MAX: usize = 3 * CARD_BYTES_MAX / 2;
 pub const INBOXES_MAX: usize = 8;
 /// Most services on a card.
 pub const SERVICES_MAX: usize = 8;
+/// Most keys for locks of one arbiter.
+pub const LOCK_KEYS_MAX: usize = 8;
+/// Longest name of a payment system, in bytes.
+const SYSTEM_MAX: usize = 16;
+/// Longest key for locks, in bytes.
+const LOCK_KEY_MAX: usize = 8 * 1024;
 
 /// A public key that documents and deposits are sealed for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -48,13 +54,29 @@ pub struct SealingKey {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Service {
-    /// It decides disputes as an arbiter.
+    /// It decides disputes as an arbiter. Deposits of information are made for the card's [`ContactCard::sealing_key`].
     Arbiter {
         /// Who signs its log.
         log: KeySet,
         /// Hash of the rules that it follows.
         rules: Digest,
+        /// Its keys for locks of money, one for each payment system that it knows, in the order of their names; at most
+        /// [`LOCK_KEYS_MAX`].
+        lock_keys: Vec<LockKey>,
     },
+}
+
+/// An arbiter's key for the locks of a payment system.
+///
+/// ```text
+/// lock-key = [payment system, key]
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct LockKey {
+    /// The name of the payment system: at most 16 bytes.
+    pub system: String,
+    /// The key, in the system's form: 1 byte to 8 KiB.
+    pub key: Vec<u8>,
 }
 
 /// What a party says about itself.
@@ -163,7 +185,8 @@ impl ContactCard {
                 Problem::WrongLength { expected: CERTIFICATE_BYTES_MAX, found: long.len() },
             ));
         }
-        check_count("services", self.services.len(), SERVICES_MAX)
+        check_count("services", self.services.len(), SERVICES_MAX)?;
+        self.services.iter().try_for_each(Service::check)
     }
 
     /// What a trusted authority says about this party at `now`: that the name on the card is the name of its key set.
@@ -287,7 +310,11 @@ impl Decode for ContactCard {
 impl Encode for Service {
     fn to_value(&self) -> Value {
         match self {
-            Service::Arbiter { log, rules } => record().put(0, "arbiter").put_item(1, log).put_item(2, rules).build(),
+            Service::Arbiter { log, rules, lock_keys } => {
+                let keys =
+                    (!lock_keys.is_empty()).then(|| Value::Array(lock_keys.iter().map(Encode::to_value).collect()));
+                record().put(0, "arbiter").put_item(1, log).put_item(2, rules).put_some(3, keys).build()
+            }
         }
     }
 }
@@ -301,8 +328,50 @@ impl Decode for Service {
         }
         let log = fields.item(1, "log")?;
         let rules = fields.item(2, "rules")?;
+        // None are left out: there is one encoding of nothing.
+        let lock_keys = match fields.optional(3) {
+            None => Vec::new(),
+            Some(Value::Array(keys)) if !keys.is_empty() && keys.len() <= LOCK_KEYS_MAX => keys
+                .into_iter()
+                .map(LockKey::from_value)
+                .collect::<Result<_, _>>()
+                .map_err(|e| e.within("lock keys"))?,
+            Some(_) => return Err(rule("lock keys", "a list of 1 to 8 keys, or none")),
+        };
         fields.close()?;
-        Ok(Service::Arbiter { log, rules })
+        Ok(Service::Arbiter { log, rules, lock_keys })
+    }
+}
+
+impl Service {
+    fn check(&self) -> Result<(), DecodeError> {
+        let Service::Arbiter { lock_keys, .. } = self;
+        check_count("lock keys", lock_keys.len(), LOCK_KEYS_MAX)?;
+        let in_order = lock_keys.is_sorted_by(|a, b| a.system < b.system);
+        let fits =
+            |key: &LockKey| (1..=SYSTEM_MAX).contains(&key.system.len()) && (1..=LOCK_KEY_MAX).contains(&key.key.len());
+        if in_order && lock_keys.iter().all(fits) {
+            return Ok(());
+        }
+        Err(rule("lock keys", "one key for each system, in the order of their names"))
+    }
+}
+
+impl Encode for LockKey {
+    fn to_value(&self) -> Value {
+        Value::Array(vec![self.system.as_str().into(), Value::bytes(self.key.as_slice())])
+    }
+}
+
+impl Decode for LockKey {
+    fn from_value(value: Value) -> Result<Self, DecodeError> {
+        match value {
+            Value::Array(pair) => match <[Value; 2]>::try_from(pair) {
+                Ok([system, key]) => Ok(Self { system: String::from_value(system)?, key: Vec::from_value(key)? }),
+                Err(_) => Err(rule("", "a system and a key")),
+            },
+            _ => Err(rule("", "a system and a key")),
+        }
     }
 }
 

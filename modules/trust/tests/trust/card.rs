@@ -8,7 +8,9 @@ use semper_core::ids::{KeySetId, StatementId};
 use semper_core::signature::SignatureError;
 use semper_core::time::{Seconds, Time};
 use semper_trust::KeyType;
-use semper_trust::card::{CARD_BYTES_MAX, CardError, ContactCard, Fingerprint, NotCertified, Service, replaces};
+use semper_trust::card::{
+    CARD_BYTES_MAX, CardError, ContactCard, Fingerprint, LockKey, NotCertified, Service, replaces,
+};
 use semper_trust::path::PathError;
 
 use crate::support::{Ed25519Only, NOW, Party, Scene};
@@ -16,9 +18,15 @@ use crate::support::{Ed25519Only, NOW, Party, Scene};
 fn full_card(scene: &Scene) -> ContactCard {
     ContactCard {
         certificates: vec![scene.certificate.clone()],
-        services: vec![Service::Arbiter { log: Party::new(201).key_set, rules: Digest::of(domain::RULES, b"rules") }],
+        services: vec![arbiter(Digest::of(domain::RULES, b"rules"))],
         ..scene.alice.card("Alice")
     }
+}
+
+fn arbiter(rules: Digest) -> Service {
+    let lock_key = |(system, byte): (&str, u8)| LockKey { system: system.to_owned(), key: vec![byte; 33] };
+    let lock_keys = [("account", 5), ("ecash", 6)].map(lock_key).to_vec();
+    Service::Arbiter { log: Party::new(201).key_set, rules, lock_keys }
 }
 
 #[test]
@@ -124,6 +132,35 @@ fn fingerprints_are_read_out_in_groups() {
     assert!(!fingerprint.matches("00001 00000 77216 00000 00000 00000 00000 00000 00000 00000"));
 }
 
+// Two keys for one system would let an arbiter show each side another one; an empty list would be a second encoding of none.
+#[test]
+fn an_arbiter_has_one_key_for_each_system() {
+    let alice = Party::new(1);
+    let read = |keys: &[(&str, usize)]| {
+        let lock_keys = keys.iter().map(|(system, len)| LockKey { system: (*system).to_owned(), key: vec![1; *len] });
+        let Service::Arbiter { log, rules, .. } = arbiter(Digest::from_array([7; 32])) else { unreachable!() };
+        let services = vec![Service::Arbiter { log, rules, lock_keys: lock_keys.collect() }];
+        let card = ContactCard { services, ..alice.card("Alice") };
+        let read = ContactCard::verify(alice.sign(&card).bytes(), &Ed25519Only);
+        assert_eq!(read.is_ok(), card.check().is_ok());
+        read.is_ok_and(|read| *read.statement() == card)
+    };
+    assert!(read(&[]) && read(&[("ecash", 33)]) && read(&[("account", 8192), ("ecash", 1)]));
+    let many: Vec<(String, usize)> = (0..9).map(|n| (format!("system{n}"), 1)).collect();
+    let many: Vec<(&str, usize)> = many.iter().map(|(name, len)| (name.as_str(), *len)).collect();
+    let bad: [&[(&str, usize)]; 6] = [
+        &[("ecash", 33), ("ecash", 33)],
+        &[("ecash", 33), ("account", 33)],
+        &[("", 33)],
+        &[("a-name-that-is-too-long", 33)],
+        &[("ecash", 0)],
+        &[("ecash", 8193)],
+    ];
+    for keys in bad.into_iter().chain([many.as_slice()]) {
+        assert!(!read(keys), "{keys:?}");
+    }
+}
+
 proptest! {
     // A changed card must never be read as another card of the same key set.
     #[test]
@@ -148,15 +185,13 @@ fn the_encoding_is_the_one_in_the_text() {
     let alice = Party::new(1);
     let card = full_card_without_certificates(&alice);
     let draft = card.draft(alice.key_set.suite(), alice.key_set.id());
-    assert_eq!(draft.id().to_string(), "71027d6783e0070f5eb2412e4e64c0bef78a8f59d4e21ed20b19935f1737e57b");
+    assert_eq!(draft.id().to_string(), "ddf0a847c05c3626a4ddf0ceededc4293e48913da55fe193a13e70c34aa9d96a");
     assert_eq!(card.fingerprint().to_string(), "60897 31222 21625 77735 12384 16899 98755 76527 17068 72282");
 }
 
 fn full_card_without_certificates(alice: &Party) -> ContactCard {
-    let log = Party::new(201).key_set;
-    let rules = Digest::from_array([7; 32]);
     ContactCard {
-        services: vec![Service::Arbiter { log, rules }],
+        services: vec![arbiter(Digest::from_array([7; 32]))],
         replaces: Some(StatementId::from_digest(Digest::from_array([8; 32]))),
         ..alice.card("Alice")
     }
