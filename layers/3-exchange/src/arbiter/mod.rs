@@ -28,7 +28,8 @@ pub const RULES: &str = "semper arbiter rules 2\n\
     cell: one per contract and slot; empty, aborted, resolved or fault; written once\n\
     closing: one per resolved cell of a contract with complaints; empty, completed or fault; written once\n\
     abort: by the originator, with its promise; empty -> aborted\n\
-    resolve: by a party, with both promises, and with a good token if it gives money; empty -> resolved\n\
+    resolve: by a party, with both promises, and with a good token if it gives money; empty -> resolved, \
+    or fault of a party whose deposit of information nobody can open\n\
     complaint: by who gives money for information, with both promises and a proof that holds; \
     empty -> fault; resolved, within the time for complaints -> closing fault\n\
     settlement: aborted, fault, or empty after not-after: to the payer; \
@@ -86,7 +87,7 @@ pub fn rule(cell: Option<Cell>, case: &Case, now: Time) -> Ruling {
         (Some(_), _) => Ruling::Stands,
         (None, _) if now > case.core().terms.deadlines.not_after => Ruling::TooLate,
         (None, Asked::Abort) => Ruling::Write(Outcome::Aborted),
-        (None, Asked::Resolve { .. }) => Ruling::Write(Outcome::Resolved),
+        (None, Asked::Resolve { .. }) => Ruling::Write(case.unopenable().map_or(Outcome::Resolved, Outcome::Fault)),
         (None, Asked::Complain { about }) => Ruling::Write(Outcome::Fault(about)),
         (None, Asked::Settle { .. }) => Ruling::Early,
     }

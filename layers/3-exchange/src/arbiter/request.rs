@@ -18,8 +18,8 @@ use semper_transfer::payment::operation::HANDOVER_MAX;
 use semper_transfer::payment::statement::Side;
 
 use super::rules_hash;
-use crate::goods::{DepositKey, Good, Judge, Pom};
-use crate::gx::{ItemsError, Leg, Message, PROOF_MAX, Promised};
+use crate::goods::{DepositKey, Good, GoodError, Judge, Pom};
+use crate::gx::{ItemsError, Leg, Message, PROOF_MAX, Price, Promised};
 
 /// "Abort this contract." By the originator only.
 ///
@@ -295,6 +295,7 @@ pub struct Case {
     asked: Asked,
     basis: Vec<StatementId>,
     legs: [Leg; 2],
+    unopenable: Option<Role>,
 }
 
 /// With what requests are checked, by the arbiter or by whoever checks the arbiter.
@@ -306,7 +307,7 @@ pub struct Court<'a> {
     pub kem: &'a dyn Encapsulate,
     /// The arbiter's keys.
     pub arbiter: &'a KeySet,
-    /// The arbiter's key for deposits of information, if it takes any.
+    /// The arbiter's key for deposits of information. `None`: deposits are not looked at, and no complaint is proven.
     pub deposit_key: Option<&'a DepositKey>,
 }
 
@@ -346,6 +347,9 @@ pub enum RequestError {
     /// Whoever gives money and asks for the peer's item shows no token for its own.
     #[error("the token of the asker's locked money is missing")]
     Token,
+    /// What is to be resolved sells information that this arbiter could not give in its owner's place.
+    #[error("the information of the contract: {0}")]
+    Good(GoodError),
     /// This contract knows no complaints by this party.
     #[error("this contract gives this party nothing to complain about")]
     NoComplaint,
@@ -386,6 +390,7 @@ impl Court<'_> {
             asked: Asked::Abort,
             basis: Vec::new(),
             legs: Leg::of(core).map_err(RequestError::Items)?,
+            unopenable: None,
         };
         let first = request.promises.first().ok_or(RequestError::Promises)?;
         let first = check_promise(self.verify, originator, &first.promise, case.cid, Role::ORIGINATOR, None)?.id();
@@ -405,7 +410,21 @@ impl Court<'_> {
             _ => return Err(RequestError::Promises),
         };
         let basis = [question, first].into_iter().chain(second).collect();
-        Ok(Case { asked, basis, ..case })
+        let unopenable = if matches!(asked, Asked::Resolve { .. }) { self.unopenable(&case)? } else { None };
+        Ok(Case { asked, basis, unopenable, ..case })
+    }
+
+    /// A party whose deposit of information nobody can open: the contract itself proves it.
+    fn unopenable(&self, case: &Case) -> Result<Option<Role>, RequestError> {
+        let Some(key) = self.deposit_key else { return Ok(None) };
+        for owner in [Role::ORIGINATOR, Role::RESPONDER] {
+            let Leg::Information(slot) = *case.gives(owner) else { continue };
+            let good = Good::of(&case.core, slot, key).map_err(RequestError::Good)?;
+            if !good.can_be_opened(self.kem) {
+                return Ok(Some(owner));
+            }
+        }
+        Ok(None)
     }
 
     fn abort(&self, request: &Request, case: &Case, first: StatementId) -> Result<(Asked, StatementId), RequestError> {
@@ -428,7 +447,7 @@ impl Court<'_> {
         if *resolve.statement() != (Resolve { cid: case.cid, slot: case.slot, promises, role: by }) {
             return Err(RequestError::Foreign("resolve request"));
         }
-        // Nobody gets the peer's item for money that was never locked. Whether the token is good its issuer says ([`Case::token`]).
+        // Nobody gets the peer's item for money that was never locked. Whether the token is good its issuer says ([`Case::unconfirmed`]).
         if case.gives(by).lock().is_some() && request.promises[place(by)].token.is_empty() {
             return Err(RequestError::Token);
         }
@@ -515,6 +534,26 @@ impl Case {
     /// What a party gives.
     pub fn gives(&self, role: Role) -> &Leg {
         &self.legs[place(role)]
+    }
+
+    /// What money a party gives, if it gives any.
+    pub fn price(&self, owner: Role) -> Option<Price> {
+        self.gives(owner).lock()?;
+        Price::from_bytes(&self.core.terms.items.get(place(owner))?.descriptor).ok()
+    }
+
+    /// Who has locked money and asks for the peer's item: its token must be confirmed by the issuer before the request is ruled on, if
+    /// the cell is empty.
+    pub fn unconfirmed(&self) -> Option<Role> {
+        match self.asked {
+            Asked::Resolve { by } if self.gives(by).lock().is_some() => Some(by),
+            _ => None,
+        }
+    }
+
+    /// A party that promised information whose deposit nobody can open.
+    pub fn unopenable(&self) -> Option<Role> {
+        self.unopenable
     }
 
     /// The slot of the information that a party gives for money, if the payer may complain about it.
