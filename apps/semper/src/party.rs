@@ -15,12 +15,12 @@ use semper_channel::{
     ServerOptions, ServiceClient, Transport, inbox,
 };
 use semper_core::time::Seconds;
-use semper_crypto::{OpenKey, Sealer, SecretKeys, SystemRandom, Verifier};
+use semper_crypto::{DecapsulationKey, Encapsulator, OpenKey, Sealer, SecretKeys, SystemRandom, Verifier};
 use semper_payment::account::payment::Level;
 use semper_store::{PostgresArchive, PostgresOptions, SqliteArchive};
 use semper_support::archive::Archive;
 use semper_support::channel::Inbox;
-use semper_support::crypto::{Open, Randomness as _, Signer};
+use semper_support::crypto::{Decapsulate as _, Open, Randomness as _, Signer};
 use semper_transfer::payment::module::BODY_MAX;
 use semper_trust::card::ContactCard;
 use tokio::sync::{Notify, watch};
@@ -32,10 +32,11 @@ use crate::control::Endpoint;
 use crate::control::client::Client;
 use crate::control::server::{Controlled, guarded, party_routes};
 use crate::home::{Announced, Config, Home, Role};
-use crate::node::{Node, Parts, Payments, Settings, Systems, now};
+use crate::node::{Node, Parts, PaymentParts, Payments, Settings, Systems, now};
 use crate::policy::Policy;
+use crate::roles;
+use crate::roles::arbiter::{Arbiter, ArbiterParts};
 use crate::roles::ca::CaService;
-use crate::roles::{self, arbiter::Arbiter};
 use crate::secrets::Secrets;
 use crate::vault::{Purpose, Vault};
 
@@ -210,9 +211,23 @@ impl Starting {
                 self.party(keys, systems, card, listen)
             }
             Role::Arbiter => {
-                let none: Systems = Arc::from([]);
-                let vault = Arc::new(Vault::new(Box::new(signer), archive.clone(), Purpose::Arbiter, None, none));
-                let arbiter = Arc::new(Arbiter::new(archive, vault, Arc::new(Verifier)));
+                let systems: Systems = semper_payment::all(&seed, Arc::new(Sealer), Level::Two).into();
+                let vault = Vault::new(Box::new(signer), archive.clone(), Purpose::Arbiter, None, systems.clone());
+                let vault = Arc::new(vault);
+                let payments = self.payments(systems, vault.clone(), card)?;
+                self.tasks.spawn(payments.clone().run(None, self.stopped.clone()));
+                // Deposits are made for the key on the card, which also opens what is sealed for the inbox.
+                let deposits = DecapsulationKey::import(&opener.export())?;
+                anyhow::ensure!(deposits.public_key() == opener.public_key(), "the inbox key opens no deposits");
+                let arbiter = Arc::new(Arbiter::new(ArbiterParts {
+                    archive,
+                    keys: vault,
+                    verify: Arc::new(Verifier),
+                    kem: Arc::new(Encapsulator),
+                    deposits: Arc::new(deposits),
+                    payments,
+                    clock: clock(),
+                }));
                 let inbox = self.inbox(arbiter.clone(), Arc::new(opener), Arc::new(transport));
                 Ok(Made { public: inbox.merge(arbiter.routes()), control: Router::new(), party: None })
             }
@@ -253,6 +268,7 @@ impl Starting {
         let post = HttpPost::new(Arc::new(Sealer), Arc::new(Verifier), random.clone(), replies, &options)?;
         let settings =
             Settings { patience: Seconds(self.config.patience), retry_max: Duration::from_secs(self.config.retry_max) };
+        let payments = self.payments(systems, vault.clone(), card)?;
         let parts = Parts {
             certificates: certificates_on(card)?,
             name: self.config.name.clone(),
@@ -261,7 +277,7 @@ impl Starting {
             verify: Arc::new(Verifier),
             post: Arc::new(post),
             random: random.clone(),
-            payments: Payments::new(systems, Arc::new(self.issuers()?)),
+            payments,
         };
         let node = Node::new(parts, settings);
         self.tasks.spawn(node.clone().run(self.stopped.clone()));
@@ -274,6 +290,18 @@ impl Starting {
         let control = party_routes(Controlled { node: node.clone(), vault: vault.clone() });
         let public = self.inbox(node.clone(), opener, transport);
         Ok(Made { public, control, party: Some((node, vault)) })
+    }
+
+    fn payments(&self, systems: Systems, keys: Arc<Vault>, card: &str) -> Result<Arc<Payments>> {
+        Ok(Payments::new(PaymentParts {
+            systems,
+            issuers: Arc::new(self.issuers()?),
+            archive: self.archive.clone(),
+            keys,
+            verify: Arc::new(Verifier),
+            random: Arc::new(SystemRandom),
+            certificates: certificates_on(card)?,
+        }))
     }
 
     fn inbox(&self, handler: Arc<dyn Inbox>, open: Arc<dyn Open>, signer: Arc<dyn Signer>) -> Router {

@@ -5,17 +5,21 @@
 //!             5: secret of the answers (32 bytes), 6: seed of the money (32 bytes: 24 words) }
 //! ```
 
+use std::sync::Arc;
+
 use anyhow::{Context, Result};
 use semper_core::cbor::{Decode, DecodeError, Fields, Value, record};
 use semper_core::cose::Statement;
 use semper_core::domain;
 use semper_core::hash::Digest;
 use semper_core::party::{KeySet, Suite};
-use semper_crypto::{OpenKey, PassphraseStore, SecretKeys, SystemRandom};
+use semper_crypto::{OpenKey, PassphraseStore, Sealer, SecretKeys, SystemRandom};
 use semper_exchange::arbiter::rules_hash;
+use semper_payment::account::payment::Level;
 use semper_support::channel::InboxAddress;
 use semper_support::crypto::{KemSuite, KeyStore as _, Open as _, Randomness as _, Signer as _};
-use semper_trust::card::{ContactCard, SealingKey, Service};
+use semper_transfer::payment::Module;
+use semper_trust::card::{ContactCard, LockKey, SealingKey, Service};
 use semper_trust::{CertificateKey, KeyType};
 use zeroize::Zeroizing;
 
@@ -114,12 +118,24 @@ impl Secrets {
         let url = config.relay.as_ref().map_or_else(|| config.inbox_url(), mailbox);
         let inbox = InboxAddress { url, suite, public_key };
         let services = if config.role == Role::Arbiter {
-            vec![Service::Arbiter { log: self.key_set().clone(), rules: rules_hash() }]
+            vec![Service::Arbiter { log: self.key_set().clone(), rules: rules_hash(), lock_keys: self.lock_keys() }]
         } else {
             Vec::new()
         };
         let inboxes = if matches!(config.role, Role::Party | Role::Arbiter) { vec![inbox] } else { Vec::new() };
         self.write_card(&config.name, inboxes, services, chain.to_vec())
+    }
+
+    /// The keys under which others lock money for this arbiter to decide over, one for each payment system.
+    fn lock_keys(&self) -> Vec<LockKey> {
+        let systems = semper_payment::all(&self.seed, Arc::new(Sealer), Level::Two);
+        let key = |module: &dyn Module| LockKey {
+            system: module.system().to_string(),
+            key: module.arbiter_key(self.key_set()),
+        };
+        let mut keys: Vec<LockKey> = systems.iter().map(|module| key(&**module)).collect();
+        keys.sort_by(|a, b| a.system.cmp(&b.system));
+        keys
     }
 
     /// A contact card that says nothing but name and keys.

@@ -3,7 +3,7 @@
 //! Whatever is signed with a party's keys is signed here. A statement that binds the user is shown first: the text is rendered
 //! here, from the document, and must be the one that the statement's contract names. What follows from an approved contract is
 //! signed without asking, within rules that the vault keeps itself: no final for a contract that was to be aborted, no abort of
-//! one whose final was signed. Every answer is stored before it is given, under the statement's identifier, and is the same for
+//! one whose final was signed; no release of locked money but the one that the contract promises. Every answer is stored before it is given, under the statement's identifier, and is the same for
 //! ever.
 //!
 //! Third parties sign by rule, not by asking: their vault signs only the kinds that their role needs ([`Purpose`]).
@@ -15,20 +15,21 @@ use async_trait::async_trait;
 use semper_commerce::proposal::{Agreement, ProposalError};
 use semper_core::cbor::{Decode, DecodeError, Encode, Fields, Value, record};
 use semper_core::container::{Ack, Container, ContainerStatement, Leaf};
-use semper_core::contract::{Final, Promise};
+use semper_core::contract::{Core, Final, Promise};
 use semper_core::cose::{Draft, Kind, Signed};
 use semper_core::domain;
 use semper_core::hash::Digest;
 use semper_core::ids::{Cid, DealId, StatementId};
-use semper_core::party::KeySet;
+use semper_core::party::{KeySet, Role};
 use semper_core::text::escape;
 use semper_core::time::Time;
 use semper_exchange::arbiter::request::{Abort, Resolve};
+use semper_exchange::gx::{Leg, Price};
 use semper_support::approval::{Answer, ApprovalError, Exhibit, KeyHolder, SignRequest};
 use semper_support::archive::{Archive, Commit, CommitError, Fact, ReadError};
 use semper_support::crypto::Signer;
 use semper_transfer::payment::module::Wording;
-use semper_transfer::payment::statement::{PaymentOrder, PaymentReceipt, PaymentRequest, order_hash};
+use semper_transfer::payment::statement::{PaymentOrder, PaymentReceipt, PaymentRequest, Release, Side, order_hash};
 
 use crate::control::{AnswerOrder, ApprovalView};
 use crate::node::{Ask, Systems, now};
@@ -36,14 +37,18 @@ use crate::policy::{Policy, Subject};
 
 /// Fact space of the answers: statement → signed statement, or nothing for a refusal.
 const ANSWERS: &str = "vault-answer";
-/// Fact space of the way a contract went: cid → `final` or `abort`.
+/// Fact space of the way a contract went: cid → `final` or `abort`; lock tag → the side that an arbiter gave its money to.
 const WAYS: &str = "vault-way";
 /// Fact space of the contracts that the user has approved: cid.
 const APPROVED: &str = "vault-approved";
+/// Fact space of the releases that approved contracts promise: lock tag → cid, then the release.
+const RELEASES: &str = "vault-release";
 /// Fact space of the payment requests that were signed: statement. A receipt is signed for these only.
 const REQUESTED: &str = "vault-requested";
 /// Record space of what waits for the user: statement → [`Approval`].
 const WAITING: &str = "vault-waiting";
+/// Why what excludes an earlier statement is not signed.
+const OTHER_WAY: &str = "the contract went the other way: a final excludes an abort, one side's money the other's";
 /// Most approvals that wait at once.
 const WAITING_MAX: usize = 256;
 
@@ -55,7 +60,7 @@ const MESSAGE_NAME: &str = "message.txt";
 pub enum Purpose {
     /// A party: it asks its user.
     Party,
-    /// An arbiter: verdicts, statuses and log heads, which its service has ruled.
+    /// An arbiter: what its service has ruled, releases that follow from it, and what its purses ask of banks.
     Arbiter,
 }
 
@@ -72,7 +77,7 @@ pub struct Vault {
 /// Something that waits for the user's word.
 ///
 /// ```text
-/// approval = { 0: deal, 1: ask, 2: title, 3: text, 4: since, ? 5: cid }
+/// approval = { 0: deal, 1: ask, 2: title, 3: text, 4: since, ? 5: cid, ? 6: release }
 /// ```
 #[derive(Clone, Debug)]
 pub struct Approval {
@@ -88,6 +93,8 @@ pub struct Approval {
     pub since: Time,
     /// The contract that it approves, if it is a promise.
     pub cid: Option<Cid>,
+    /// The release of locked money that this contract promises, if it promises money.
+    pub release: Option<Release>,
 }
 
 /// Why the user's answer was not taken.
@@ -110,8 +117,8 @@ pub enum VaultError {
 
 /// What is to be done about a request.
 enum Judgement {
-    /// Show it to the user.
-    Ask { subject: Subject, text: String, cid: Option<Cid> },
+    /// Show it to the user. If it approves a contract: which, and what release of locked money follows from it.
+    Ask { subject: Subject, text: String, contract: Option<Box<(Cid, Option<Release>)>> },
     /// It follows from what was approved. The facts are stored with it; if one is taken by another value, it is refused.
     Sign(Vec<Fact>),
 }
@@ -160,7 +167,7 @@ impl Vault {
         if order.seen != approval.text_hash().to_hex() {
             return Err(VaultError::NotSeen);
         }
-        let with = approval.cid.map(|cid| fact(APPROVED, cid, b"")).into_iter().collect();
+        let with = approval.facts();
         self.sign(approval.draft, with).await?;
         Ok(())
     }
@@ -194,7 +201,7 @@ impl Vault {
             match self.archive.fact(&fact.space, &fact.key).await.map_err(unavailable)? {
                 Some(stands) if stands == fact.value => {}
                 Some(_) => {
-                    return Err(ApprovalError::Forbidden("the contract went the other way: a final excludes an abort"));
+                    return Err(ApprovalError::Forbidden(OTHER_WAY));
                 }
                 None => facts.push(fact),
             }
@@ -203,9 +210,7 @@ impl Vault {
         match self.archive.commit(Commit { facts, records, ..Commit::default() }).await {
             Ok(()) => Ok(()),
             Err(CommitError::Taken { stands }) if stands.space == ANSWERS => Ok(()),
-            Err(CommitError::Taken { .. }) => {
-                Err(ApprovalError::Forbidden("the contract went the other way: a final excludes an abort"))
-            }
+            Err(CommitError::Taken { .. }) => Err(ApprovalError::Forbidden(OTHER_WAY)),
             Err(error) => Err(ApprovalError::Unavailable(error.to_string())),
         }
     }
@@ -213,10 +218,7 @@ impl Vault {
     async fn judge(&self, request: &SignRequest) -> Result<Judgement, ApprovalError> {
         let draft = &request.draft;
         if self.purpose == Purpose::Arbiter {
-            return match draft.kind {
-                Kind::Verdict | Kind::Status | Kind::LogHead => Ok(Judgement::Sign(Vec::new())),
-                _ => Err(ApprovalError::Forbidden("an arbiter's keys sign verdicts, statuses and log heads only")),
-            };
+            return self.judge_arbiter(draft);
         }
         match (draft.kind, &request.exhibit) {
             (Kind::Promise, Exhibit::Contract { core, document, template }) => {
@@ -232,6 +234,7 @@ impl Vault {
                 self.follows(cid, vec![fact(WAYS, cid, b"abort")]).await
             }
             (Kind::Resolve, Exhibit::Consequence) => self.follows(read::<Resolve>(draft)?.cid, Vec::new()).await,
+            (Kind::Release, Exhibit::Consequence) => self.judge_release(draft).await,
             (Kind::PaymentOrder, Exhibit::Payment { request, salt }) => judge_payment(draft, request, salt),
             // To ask for money and to say that it came binds to nothing else; but a receipt is for what was asked for here.
             (Kind::PaymentRequest, Exhibit::Consequence) => {
@@ -250,7 +253,7 @@ impl Vault {
                 Wording::Harmless => Ok(Judgement::Sign(Vec::new())),
                 Wording::Binding(text) => {
                     let subject = Subject { kind: "account", ..Subject::default() };
-                    Ok(Judgement::Ask { subject, text, cid: None })
+                    Ok(Judgement::Ask { subject, text, contract: None })
                 }
                 Wording::Foreign => {
                     Err(ApprovalError::Forbidden("a statement that nobody can put into words is not signed"))
@@ -259,6 +262,36 @@ impl Vault {
             _ => Err(ApprovalError::Forbidden(
                 "a statement of this kind is not signed here without showing what it is about",
             )),
+        }
+    }
+
+    /// What an arbiter's service has ruled. It gives the money of one lock to one side only.
+    fn judge_arbiter(&self, draft: &Draft) -> Result<Judgement, ApprovalError> {
+        match draft.kind {
+            Kind::Verdict | Kind::Closing | Kind::Status | Kind::LogHead | Kind::KeyAttestation => {
+                Ok(Judgement::Sign(Vec::new()))
+            }
+            Kind::Release => {
+                let Release { tag, to, .. } = read(draft)?;
+                let (space, key) = (WAYS.to_owned(), tag.as_bytes().to_vec());
+                Ok(Judgement::Sign(vec![Fact { space, key, value: to.name().as_bytes().to_vec() }]))
+            }
+            Kind::AccountRequest if self.wording(draft) == Wording::Harmless => Ok(Judgement::Sign(Vec::new())),
+            _ => Err(ApprovalError::Forbidden("an arbiter's keys sign what it rules and nothing else")),
+        }
+    }
+
+    /// A release of locked money: exactly what an approved contract promises, and no abort any more after it.
+    async fn judge_release(&self, draft: &Draft) -> Result<Judgement, ApprovalError> {
+        let release: Release = read(draft)?;
+        let promised = self.archive.fact(RELEASES, release.tag.as_bytes()).await.map_err(unavailable)?;
+        let cid = promised.as_deref().and_then(|promised| {
+            let (cid, promised) = promised.split_first_chunk::<32>()?;
+            (promised == release.to_bytes()).then(|| Cid::from_digest(Digest::from_array(*cid)))
+        });
+        match cid {
+            Some(cid) => self.follows(cid, vec![fact(WAYS, cid, b"final")]).await,
+            None => Err(ApprovalError::Forbidden("it releases other money than an approved contract promises")),
         }
     }
 
@@ -287,7 +320,8 @@ impl Vault {
         let peer = agreement.core.party(promise.role.peer());
         let arbiter = Some(agreement.core.terms.arbiter.key_set);
         let subject = Subject { kind: "contract", peer, arbiter, ..Subject::default() };
-        Ok(Judgement::Ask { subject, text, cid: Some(cid) })
+        let release = promised_release(&agreement.core, promise.role);
+        Ok(Judgement::Ask { subject, text, contract: Some(Box::new((cid, release))) })
     }
 
     /// A consequence of a contract that the user has approved.
@@ -299,7 +333,7 @@ impl Vault {
     }
 
     async fn ask(&self, approval: Approval, subject: &Subject) -> Result<Answer, ApprovalError> {
-        let with: Vec<_> = approval.cid.map(|cid| fact(APPROVED, cid, b"")).into_iter().collect();
+        let with = approval.facts();
         if self.policy.as_ref().is_some_and(|policy| policy.allows(subject)) {
             return self.sign(approval.draft, with).await;
         }
@@ -339,10 +373,11 @@ impl KeyHolder for Vault {
         }
         match self.judge(&request).await? {
             Judgement::Sign(facts) => self.sign(request.draft, facts).await,
-            Judgement::Ask { subject, text, cid } => {
+            Judgement::Ask { subject, text, contract } => {
                 let title = title(request.draft.kind);
                 let SignRequest { deal, draft, .. } = request;
-                self.ask(Approval { deal, draft, title, text, since: now(), cid }, &subject).await
+                let (cid, release) = contract.map_or((None, None), |approved| (Some(approved.0), approved.1));
+                self.ask(Approval { deal, draft, title, text, since: now(), cid, release }, &subject).await
             }
         }
     }
@@ -382,7 +417,16 @@ fn judge_payment(draft: &Draft, request: &[u8], salt: &[u8; 32]) -> Result<Judge
     );
     let subject =
         Subject { kind: "payment", peer: Some(signed.signer()), amount: Some(asked.amount), ..Subject::default() };
-    Ok(Judgement::Ask { subject, text, cid: None })
+    Ok(Judgement::Ask { subject, text, contract: None })
+}
+
+/// What a party lets go of with its final, if it promises money: all of it, to the other side.
+fn promised_release(core: &Core, role: Role) -> Option<Release> {
+    let item = core.terms.items.iter().position(|item| item.owner == role)?;
+    let legs = Leg::of(core).ok()?;
+    let lock = legs.get(item)?.lock()?;
+    let price = Price::from_bytes(&core.terms.items[item].descriptor).ok()?;
+    Some(Release { tag: lock.tag, issuer: price.issuer, to: Side::Payee, amount: lock.amount })
 }
 
 fn judge_container(draft: &Draft, container: &[u8]) -> Result<Judgement, ApprovalError> {
@@ -397,7 +441,7 @@ fn judge_container(draft: &Draft, container: &[u8]) -> Result<Judgement, Approva
     }
     let kind = if draft.kind == Kind::Ack { "acknowledgement" } else { "mail" };
     let subject = Subject { kind, ..Subject::default() };
-    Ok(Judgement::Ask { subject, text: describe(&container), cid: None })
+    Ok(Judgement::Ask { subject, text: describe(&container), contract: None })
 }
 
 /// What a container holds, as it is shown: a line for each thing, and a text message in full.
@@ -441,6 +485,16 @@ impl fmt::Debug for Vault {
 }
 
 impl Approval {
+    /// What is stored with the signature, for what follows from it.
+    fn facts(&self) -> Vec<Fact> {
+        let Some(cid) = self.cid else { return Vec::new() };
+        let released = self.release.as_ref().map(|release| {
+            let (space, key) = (RELEASES.to_owned(), release.tag.as_bytes().to_vec());
+            Fact { space, key, value: [cid.as_bytes().as_slice(), &release.to_bytes()].concat() }
+        });
+        [fact(APPROVED, cid, b"")].into_iter().chain(released).collect()
+    }
+
     /// The hash of the shown text, which an answer must name.
     pub fn text_hash(&self) -> Digest {
         Digest::of(domain::RENDER, self.text.as_bytes())
@@ -468,6 +522,7 @@ impl Encode for Approval {
             .put(3, self.text.as_str())
             .put_item(4, &self.since)
             .put_some(5, self.cid.map(|cid| cid.to_value()))
+            .put_some(6, self.release.as_ref().map(Encode::to_value))
             .build()
     }
 }
@@ -486,6 +541,7 @@ impl Decode for Approval {
             text: fields.text(3, "text", Self::BYTES_MAX)?,
             since: fields.item(4, "since")?,
             cid: fields.optional_item(5, "cid")?,
+            release: fields.optional_item(6, "release")?,
         };
         fields.close()?;
         Ok(approval)

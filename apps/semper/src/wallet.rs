@@ -72,7 +72,7 @@ pub async fn pay(node: &Node, order: PayOrder) -> Result<(Deal, String, String),
         amount,
         purpose: order.purpose,
         anonymity: if order.anonymous { PayerAnonymity::FromAll } else { PayerAnonymity::None },
-        purses: node.offered().await?,
+        purses: node.payments().offered().await?,
         patience: semper_core::time::Seconds(order.patience),
         salt: node.random()?,
     };
@@ -88,7 +88,7 @@ pub async fn open(node: &Node, order: &PurseOrder) -> Result<OperationId, Wallet
     ServiceClient::check(&order.issuer)?;
     let code = order.currency.to_ascii_uppercase();
     let currency = Currency::parse(&code).ok_or_else(|| WalletError::Currency(order.currency.clone()))?;
-    Ok(node.open_purse(&order.system, &order.issuer, currency).await?.1)
+    Ok(node.payments().open_purse(&order.system, &order.issuer, currency).await?.1)
 }
 
 /// Begins what the owner wants of a purse.
@@ -96,7 +96,7 @@ pub async fn open(node: &Node, order: &PurseOrder) -> Result<OperationId, Wallet
 /// # Errors
 /// [`WalletError`].
 pub async fn begin(node: &Node, order: TaskOrder) -> Result<OperationId, WalletError> {
-    let purses = node.purses().await?;
+    let purses = node.payments().purses().await?;
     let (purse, task) = match order {
         TaskOrder::Withdraw { amount, purse, method } => {
             let amount = positive(&amount)?;
@@ -127,7 +127,7 @@ pub async fn begin(node: &Node, order: TaskOrder) -> Result<OperationId, WalletE
         TaskOrder::Restore { purse } => (find(&purses, &purse)?.id, Task::Restore),
         TaskOrder::Refresh { purse } => (find(&purses, &purse)?.id, Task::Refresh),
     };
-    Ok(node.begin_operation(purse, task).await?)
+    Ok(node.payments().begin_operation(purse, task).await?)
 }
 
 fn positive(text: &str) -> Result<Amount, WalletError> {
@@ -172,7 +172,7 @@ pub fn find<'a>(purses: &'a [Purse], start: &str) -> Result<&'a Purse, WalletErr
 /// # Errors
 /// `NoPurse`, `Ambiguous`, `Read`.
 pub async fn purse_id(node: &Node, start: &str) -> Result<PurseId, WalletError> {
-    Ok(find(&node.purses().await?, start)?.id)
+    Ok(find(&node.payments().purses().await?, start)?.id)
 }
 
 /// The purses, the one that is liked best first.
@@ -180,7 +180,7 @@ pub async fn purse_id(node: &Node, start: &str) -> Result<PurseId, WalletError> 
 /// # Errors
 /// `Read`.
 pub async fn purses(node: &Node) -> Result<Vec<PurseView>, WalletError> {
-    let purses = node.purses().await?;
+    let purses = node.payments().purses().await?;
     let view = |purse: &Purse| {
         let module = node.payments().module(&purse.system)?;
         let balance = module.balance(purse);

@@ -253,7 +253,7 @@ async fn open_purse(State(on): State<Controlled>, Json(order): Json<PurseOrder>)
 
 async fn prefer_purse(State(on): State<Controlled>, Path(id): Path<String>) -> Reply<()> {
     let id = wallet::purse_id(&on.node, &id).await?;
-    on.node.prefer_purse(id).await.map_err(wallet::WalletError::Payment)?;
+    on.node.payments().prefer_purse(id).await.map_err(wallet::WalletError::Payment)?;
     Ok(Json(()))
 }
 
@@ -261,7 +261,7 @@ async fn prefer_purse(State(on): State<Controlled>, Path(id): Path<String>) -> R
 const HISTORY: usize = 200;
 
 async fn operations(State(on): State<Controlled>) -> Reply<Vec<OperationView>> {
-    let history = on.node.history(HISTORY).await.map_err(wallet::WalletError::Payment)?;
+    let history = on.node.payments().history(HISTORY).await.map_err(wallet::WalletError::Payment)?;
     Ok(Json(history.iter().map(wallet::view).collect()))
 }
 
@@ -271,7 +271,7 @@ async fn begin(State(on): State<Controlled>, Json(order): Json<TaskOrder>) -> Re
 }
 
 async fn operation(State(on): State<Controlled>, Path(id): Path<String>) -> Reply<OperationView> {
-    let operation = on.node.operation(operation_id(&id)?).await.map_err(wallet::WalletError::Payment)?;
+    let operation = on.node.payments().operation(operation_id(&id)?).await.map_err(wallet::WalletError::Payment)?;
     Ok(Json(wallet::view(&operation)))
 }
 
@@ -281,7 +281,7 @@ async fn wait_operation(State(on): State<Controlled>, Path(id): Path<String>) ->
     let mut changes = on.node.changes();
     let until = tokio::time::Instant::now() + LONG_POLL;
     loop {
-        let operation = on.node.operation(id).await.map_err(wallet::WalletError::Payment)?;
+        let operation = on.node.payments().operation(id).await.map_err(wallet::WalletError::Payment)?;
         let view = wallet::view(&operation);
         let asked = on.vault.waiting().await?.iter().any(|approval| view.id.starts_with(&approval.deal.to_string()));
         let wants_user = asked || view.address.is_some() || view.trouble.is_some();
@@ -292,7 +292,7 @@ async fn wait_operation(State(on): State<Controlled>, Path(id): Path<String>) ->
 }
 
 async fn abandon(State(on): State<Controlled>, Path(id): Path<String>) -> Reply<()> {
-    on.node.abandon_operation(operation_id(&id)?).await.map_err(wallet::WalletError::Payment)?;
+    on.node.payments().abandon_operation(operation_id(&id)?).await.map_err(wallet::WalletError::Payment)?;
     Ok(Json(()))
 }
 

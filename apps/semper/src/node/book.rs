@@ -196,7 +196,7 @@ impl Contact {
     /// The key set of the log, if this is an arbiter under rules that this program knows.
     pub fn log(&self) -> Option<&KeySet> {
         self.card().services.iter().find_map(|service| match service {
-            Service::Arbiter { log, rules } if *rules == rules_hash() => Some(log),
+            Service::Arbiter { log, rules, .. } if *rules == rules_hash() => Some(log),
             _ => None,
         })
     }

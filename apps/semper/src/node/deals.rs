@@ -1,5 +1,6 @@
 //! One step of one deal: read, let the machine decide, commit, then act.
 
+use async_trait::async_trait;
 use semper_commerce::contract_file;
 use semper_commerce::deal::{Accepts, Deal, Message, Opening};
 use semper_core::cbor::{Decode, Encode};
@@ -18,12 +19,12 @@ use semper_support::channel::{Frame, InboxAddress};
 use semper_support::engine::{Effect, Ending, EvidenceKind, Input};
 use semper_support::runner::{Turn, Work};
 use semper_transfer::payment::journal::Entry as PaymentEntry;
-use semper_transfer::payment::operation::Operation;
+use semper_transfer::payment::operation::{Answer, Operation};
 
 use super::entry::{ASK_SPACE, Ask, Entry, MESSAGES_MAX};
 use super::outbox::Destination;
-use super::payments::ABANDONED_SPACE;
-use super::{Node, NodeError, now};
+use super::payments::{ABANDONED_SPACE, Waiting};
+use super::{Node, NodeError, PaymentError, now};
 
 /// Something that happened to a deal, and what is to be stored with it.
 #[derive(Debug)]
@@ -124,7 +125,7 @@ impl Node {
         let peer = self.book.by_key_set(from).await?;
         let accepts = Accepts {
             arbiters: self.book.arbiters().await?,
-            purses: self.offered().await?,
+            purses: self.payments.offered().await?,
             patience: self.settings.patience,
         };
         let deal = Deal::opened(id, plan, self.keys.key_set(), peer.key_set().clone(), accepts);
@@ -249,6 +250,7 @@ impl Node {
                     });
                 }
                 Effect::Once(fact) => commit.facts.push(fact),
+                Effect::Examine(_) => return Err(NodeError::NoGoods),
                 Effect::Ended(Ending::Success) => entry.trouble = None,
                 // Nobody is bound: what was not delivered yet has no purpose any more.
                 Effect::Ended(_) => commit.sent.extend(self.undelivered(&id, &commit.sent).await?),
@@ -319,6 +321,27 @@ impl Node {
         self.archive.commit(Commit { states: vec![state], ..Commit::default() }).await.map_err(NodeError::Commit)?;
         self.changed.send_modify(|count| *count += 1);
         Ok(())
+    }
+}
+
+#[async_trait]
+impl Waiting for Node {
+    /// A step that cannot be taken now (no address for the peer, a full disk) leaves the operation open, so that what it made is not
+    /// lost. Only if the deal's machine refuses does it end alone.
+    async fn ended(&self, deal: DealId, answer: Answer, commit: Commit) -> Result<(), PaymentError> {
+        let input = Input::Operated(answer.to_bytes());
+        let waiting = |error: NodeError| match error {
+            NodeError::Commit(error) => PaymentError::Commit(error),
+            error => PaymentError::Waiting(error.to_string()),
+        };
+        match self.step(deal, Event { input, with: commit.clone() }).await {
+            Err(error @ (NodeError::Deal(_) | NodeError::NoSuchDeal(_))) => {
+                tracing::error!(%deal, %error, "a deal does not take the end of its payment operation");
+                self.archive.commit(commit).await?;
+                self.note_trouble(deal, error.to_string()).await.map_err(waiting)
+            }
+            taken => taken.map_err(waiting),
+        }
     }
 }
 

@@ -35,7 +35,7 @@ pub use book::{Book, BookError, Contact};
 pub use deals::{FRAME_ARBITER, title};
 pub use entry::{Ask, Entry};
 pub use issuer::Issuers;
-pub use payments::{OperationView, PaymentError, Payments, Systems};
+pub use payments::{OperationView, PaymentError, PaymentParts, Payments, Systems};
 
 /// One party's node. Cheap to share: everything in it is shared.
 pub struct Node {
@@ -47,7 +47,7 @@ pub struct Node {
     post: Arc<dyn Post>,
     random: Arc<dyn Randomness>,
     book: Book,
-    payments: Payments,
+    payments: Arc<Payments>,
     settings: Settings,
     /// One step of a deal at a time; deals share a lock by their identifier, so that there are not as many locks as deals.
     locks: Vec<Mutex<()>>,
@@ -77,7 +77,7 @@ pub struct Parts {
     /// Randomness for identifiers and back-off.
     pub random: Arc<dyn Randomness>,
     /// The means of payment.
-    pub payments: Payments,
+    pub payments: Arc<Payments>,
 }
 
 /// The user's policy for deals.
@@ -115,12 +115,9 @@ pub enum NodeError {
     /// A deal asks for a payment operation that cannot be read: a bug.
     #[error("a payment operation of the deal is not readable")]
     BadOperation,
-    /// A payment operation cannot go on.
-    #[error(transparent)]
-    Payment(PaymentError),
-    /// A payment module does not accept what happened: a bug, or a stored stage that is damaged. The stored stage stands.
-    #[error(transparent)]
-    Step(semper_transfer::payment::module::StepError),
+    /// A deal asks for an examination of information; this node keeps none.
+    #[error("the node keeps no information that could be examined")]
+    NoGoods,
     /// Storage failed. Nothing was done.
     #[error(transparent)]
     Commit(CommitError),
@@ -143,6 +140,7 @@ impl Node {
     pub fn new(parts: Parts, settings: Settings) -> Arc<Self> {
         let Parts { certificates, name, archive, keys, verify, post, random, payments } = parts;
         let book = Book::new(archive.clone(), verify.clone());
+        let changed = payments.changed.clone();
         Arc::new(Self {
             certificates,
             name,
@@ -159,7 +157,7 @@ impl Node {
             outbox: Notify::new(),
             asks: Notify::new(),
             timers: Notify::new(),
-            changed: watch::Sender::new(0),
+            changed,
         })
     }
 
@@ -168,9 +166,14 @@ impl Node {
         let mut loops = JoinSet::new();
         loops.spawn(self.clone().outbox_loop(stop.clone()));
         loops.spawn(self.clone().asks_loop(stop.clone()));
-        loops.spawn(self.clone().payments_loop(stop.clone()));
+        loops.spawn(self.payments.clone().run(Some(self.clone()), stop.clone()));
         loops.spawn(self.clone().timers_loop(stop));
         while loops.join_next().await.is_some() {}
+    }
+
+    /// The payment manager.
+    pub fn payments(&self) -> &Payments {
+        &self.payments
     }
 
     /// What the party calls itself.

@@ -1,4 +1,4 @@
-//! The payment manager at work: purses, and the operations on them, driven until they end.
+//! The payment manager at work: purses, and the operations on them, driven until they end. A node has one, and so has an arbiter.
 //!
 //! An intent is stored by whoever wants it (a deal's step, the owner). From then on one task at a time takes the operation from step
 //! to step: it does what the stored step asks for, gives the module what came of it, and commits the next step. The last commit of
@@ -9,13 +9,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex as Lock, PoisonError};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use semper_core::amount::Currency;
 use semper_core::cbor::Encode;
 use semper_core::cose::{Draft, Kind};
 use semper_core::ids::DealId;
-use semper_support::approval::{Answer as Signature, ApprovalError, Exhibit, SignRequest};
-use semper_support::archive::{Commit, CommitError, PutState, ReadError};
-use semper_support::engine::{Consent, Input};
+use semper_core::signature::Verify;
+use semper_support::approval::{Answer as Signature, ApprovalError, Exhibit, KeyHolder, SignRequest};
+use semper_support::archive::{Archive, Commit, CommitError, PutState, ReadError};
+use semper_support::crypto::{CryptoError, Randomness};
+use semper_support::engine::Consent;
 use semper_transfer::payment::Module;
 use semper_transfer::payment::journal::{
     Advance, Entry, HISTORY_SPACE, OPEN_SPACE, Versions, load_entry, load_purse, purse_key, purse_prefix,
@@ -28,10 +31,9 @@ use tokio::sync::{Mutex, Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::deals::Event;
 use super::issuer::Issuers;
 use super::outbox::task_of;
-use super::{Entry as DealEntry, LOOK_AGAIN, Node, NodeError, now, rest};
+use super::{Entry as DealEntry, LOOK_AGAIN, now, rest};
 
 /// Record space of the operations that are no longer wanted: operation → nothing.
 pub(super) const ABANDONED_SPACE: &str = "payment-abandoned";
@@ -57,8 +59,11 @@ pub type Systems = Arc<[Box<dyn Module>]>;
 
 /// The means of payment of one party.
 pub struct Payments {
-    modules: Systems,
-    issuers: Arc<dyn Issuers>,
+    parts: PaymentParts,
+    /// Counts steps, so that whoever waits for an operation looks again.
+    pub(super) changed: watch::Sender<u64>,
+    /// Held while a purse is opened.
+    opening: Mutex<()>,
     /// One step on a purse at a time.
     purses: Lock<HashMap<PurseId, Arc<Mutex<()>>>>,
     /// What operations rest for, in memory only: after a new start everything is tried at once.
@@ -66,6 +71,35 @@ pub struct Payments {
     /// Counts how often everything was roused: what lies down while that happens gets up again.
     roused: AtomicU64,
     pub(super) wake: Notify,
+}
+
+/// What a payment manager is made of.
+pub struct PaymentParts {
+    /// The payment systems.
+    pub systems: Systems,
+    /// The way to mints and banks.
+    pub issuers: Arc<dyn Issuers>,
+    /// Where purses and operations are stored.
+    pub archive: Arc<dyn Archive>,
+    /// The holder of the party's keys.
+    pub keys: Arc<dyn KeyHolder>,
+    /// Signature verification.
+    pub verify: Arc<dyn Verify>,
+    /// Randomness for identifiers and operations.
+    pub random: Arc<dyn Randomness>,
+    /// The party's own certificates, DER.
+    pub certificates: Vec<Vec<u8>>,
+}
+
+/// Whoever waits for the ends of operations that belong to deals.
+#[async_trait]
+pub trait Waiting: Send + Sync {
+    /// Stores `commit`, which ends an operation, with what the deal makes of it, in one commit. If the deal does not want the answer, the
+    /// operation ends alone.
+    ///
+    /// # Errors
+    /// `Commit`, or `Waiting`: the deal cannot take its step now, and the operation stays open.
+    async fn ended(&self, deal: DealId, answer: Answer, commit: Commit) -> Result<(), PaymentError>;
 }
 
 #[derive(Clone, Debug)]
@@ -108,27 +142,41 @@ pub enum PaymentError {
     /// Storage failed. No money moved.
     #[error(transparent)]
     Commit(#[from] CommitError),
+    /// The deal that waits for an operation cannot go on now. The operation has not ended.
+    #[error("the deal that waits for it cannot go on: {0}")]
+    Waiting(String),
+    /// A payment module does not accept what happened: a bug, or a stored stage that is damaged. The stored stage stands.
+    #[error(transparent)]
+    Step(#[from] StepError),
     /// No randomness.
     #[error(transparent)]
-    Crypto(#[from] semper_support::crypto::CryptoError),
+    Crypto(#[from] CryptoError),
 }
 
 impl Payments {
-    /// Over the modules of this party and the way to their issuers.
-    pub fn new(modules: Systems, issuers: Arc<dyn Issuers>) -> Self {
+    /// Over its parts. Nothing runs until [`Payments::run`].
+    pub fn new(parts: PaymentParts) -> Arc<Self> {
         let (purses, resting) = (Lock::default(), Lock::default());
-        Self { modules, issuers, purses, resting, roused: AtomicU64::new(0), wake: Notify::new() }
+        let (changed, roused) = (watch::Sender::new(0), AtomicU64::new(0));
+        Arc::new(Self { parts, changed, opening: Mutex::new(()), purses, resting, roused, wake: Notify::new() })
     }
 
     /// The module of a payment system.
     pub fn module(&self, system: &System) -> Option<&dyn Module> {
-        self.modules.iter().map(AsRef::as_ref).find(|module| module.system() == *system)
+        self.parts.systems.iter().map(AsRef::as_ref).find(|module| module.system() == *system)
     }
 
     fn system(&self, name: &str) -> Result<System, PaymentError> {
-        let known = || self.modules.iter().map(|module| module.system().to_string()).collect::<Vec<_>>().join(", ");
+        let known =
+            || self.parts.systems.iter().map(|module| module.system().to_string()).collect::<Vec<_>>().join(", ");
         let system = System::parse(name).filter(|system| self.module(system).is_some());
         system.ok_or_else(|| PaymentError::UnknownSystem(name.to_owned(), known()))
+    }
+
+    fn fresh<const N: usize>(&self) -> Result<[u8; N], CryptoError> {
+        let mut bytes = [0; N];
+        self.parts.random.fill(&mut bytes)?;
+        Ok(bytes)
     }
 
     fn purse_lock(&self, id: PurseId) -> Arc<Mutex<()>> {
@@ -171,8 +219,10 @@ enum Drive {
     Ended,
 }
 
-impl Node {
-    pub(super) async fn payments_loop(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
+impl Payments {
+    /// Drives the operations until `stop` becomes true, what was begun before a crash first. `waiting` hears of the ends of those that
+    /// belong to deals.
+    pub async fn run(self: Arc<Self>, waiting: Option<Arc<dyn Waiting>>, mut stop: watch::Receiver<bool>) {
         let mut drives: JoinSet<()> = JoinSet::new();
         let mut busy: HashMap<tokio::task::Id, OperationId> = HashMap::new();
         loop {
@@ -182,9 +232,9 @@ impl Node {
             match self.open_operations().await {
                 Ok(open) => {
                     for id in open {
-                        let rests = self.payments.rest(id).is_some_and(|rest| rest.until > Instant::now());
+                        let rests = self.rest(id).is_some_and(|rest| rest.until > Instant::now());
                         if drives.len() < PARALLEL && !rests && !busy.values().any(|other| *other == id) {
-                            let task = drives.spawn(self.clone().drive(id));
+                            let task = drives.spawn(self.clone().drive(id, waiting.clone()));
                             busy.insert(task.id(), id);
                         }
                     }
@@ -198,7 +248,7 @@ impl Node {
                         break;
                     }
                 }
-                go_on = rest(&self.payments.wake, self.next_payment(&busy), &mut stop) => if !go_on { break },
+                go_on = rest(&self.wake, self.next_payment(&busy), &mut stop) => if !go_on { break },
             }
         }
         // What is under way may finish; what does not goes on after the next start.
@@ -207,7 +257,7 @@ impl Node {
     }
 
     fn next_payment(&self, busy: &HashMap<tokio::task::Id, OperationId>) -> Duration {
-        let resting = self.payments.resting.lock().unwrap_or_else(PoisonError::into_inner);
+        let resting = self.resting.lock().unwrap_or_else(PoisonError::into_inner);
         let waiting = resting.iter().filter(|(id, _)| !busy.values().any(|other| other == *id));
         let next = waiting.map(|(_, rest)| rest.until.saturating_duration_since(Instant::now())).min();
         next.unwrap_or(LOOK_AGAIN).max(Duration::from_millis(20))
@@ -217,7 +267,7 @@ impl Node {
         let mut open = Vec::new();
         let mut after: Option<Vec<u8>> = None;
         loop {
-            let page = self.archive.records(OPEN_SPACE, after.as_deref(), PAGE).await?;
+            let page = self.parts.archive.records(OPEN_SPACE, after.as_deref(), PAGE).await?;
             let ids = page.iter().filter_map(|(key, _)| Some(OperationId::from_array(key.as_slice().try_into().ok()?)));
             open.extend(ids);
             match page.last() {
@@ -228,55 +278,55 @@ impl Node {
     }
 
     /// Takes an operation as far as it goes now.
-    async fn drive(self: Arc<Self>, id: OperationId) {
+    async fn drive(self: Arc<Self>, id: OperationId, waiting: Option<Arc<dyn Waiting>>) {
         for _ in 0..STEPS_AT_ONCE {
-            let roused = self.payments.roused.load(Ordering::SeqCst);
-            match self.drive_once(id).await {
-                Ok(Drive::On) => self.payments.clear_rest(id),
+            let roused = self.roused.load(Ordering::SeqCst);
+            match self.drive_once(id, waiting.as_deref()).await {
+                Ok(Drive::On) => self.clear_rest(id),
                 Ok(Drive::Ended) => {
-                    self.payments.clear_rest(id);
+                    self.clear_rest(id);
                     // Whatever waited for it goes on.
-                    self.payments.rouse();
+                    self.rouse();
                     return;
                 }
                 Ok(Drive::Rest(span, trouble)) => {
                     if trouble.is_some() {
                         tracing::info!(operation = %id, ?trouble, "a payment operation waits");
                     }
-                    self.payments.lie_down(id, span, trouble, roused);
+                    self.lie_down(id, span, trouble, roused);
                     self.changed.send_modify(|count| *count += 1);
                     return;
                 }
                 Err(error) => {
                     tracing::error!(operation = %id, %error, "a payment operation cannot go on");
                     // Whatever it is, it is not mended by trying again at once.
-                    let now = self.payments.roused.load(Ordering::SeqCst);
-                    self.payments.lie_down(id, LOOK_AGAIN, Some(error.to_string()), now);
+                    let now = self.roused.load(Ordering::SeqCst);
+                    self.lie_down(id, LOOK_AGAIN, Some(error.to_string()), now);
                     self.changed.send_modify(|count| *count += 1);
                     return;
                 }
             }
         }
-        let roused = self.payments.roused.load(Ordering::SeqCst);
-        self.payments.lie_down(id, Duration::from_secs(1), None, roused);
+        let roused = self.roused.load(Ordering::SeqCst);
+        self.lie_down(id, Duration::from_secs(1), None, roused);
     }
 
-    async fn drive_once(&self, id: OperationId) -> Result<Drive, NodeError> {
-        let Some((entry, _)) = load_entry(&*self.archive, &id).await? else {
+    async fn drive_once(&self, id: OperationId, waiting: Option<&dyn Waiting>) -> Result<Drive, PaymentError> {
+        let Some((entry, _)) = load_entry(&*self.parts.archive, &id).await? else {
             return Ok(Drive::Ended);
         };
-        if !entry.has_ended() && self.archive.record(ABANDONED_SPACE, id.as_bytes()).await?.is_some() {
+        if !entry.has_ended() && self.parts.archive.record(ABANDONED_SPACE, id.as_bytes()).await?.is_some() {
             let gone = (ABANDONED_SPACE.to_owned(), id.as_bytes().to_vec(), None);
             let with = Commit { records: vec![gone], ..Commit::default() };
-            return self.step_operation(id, Happening::GiveUp, with).await;
+            return self.step(id, Happening::GiveUp, with, waiting).await;
         }
         let happening = match &entry.next {
             None => Happening::Begin,
             Some(Next::Done(_) | Next::Failed(_)) => return Ok(Drive::Ended),
-            Some(Next::Ask(request)) => match self.payments.issuers.ask(request).await {
+            Some(Next::Ask(request)) => match self.parts.issuers.ask(request).await {
                 Ok(reply) => Happening::Reply(reply),
                 Err(silence) => {
-                    let attempts = self.payments.rest(id).map_or(0, |rest| rest.attempts);
+                    let attempts = self.rest(id).map_or(0, |rest| rest.attempts);
                     let pause = PAUSES[attempts.min(PAUSES.len() - 1)];
                     return Ok(Drive::Rest(Duration::from_secs(pause), Some(silence)));
                 }
@@ -294,13 +344,13 @@ impl Node {
                 return Ok(Drive::Rest(span.min(LOOK_AGAIN), None));
             }
             Some(Next::Wait(_)) => Happening::Due,
-            Some(Next::Look(other)) => match load_entry(&*self.archive, other).await? {
+            Some(Next::Look(other)) => match load_entry(&*self.parts.archive, other).await? {
                 Some((other, _)) if other.has_ended() => Happening::Stage(other.stage),
                 Some(_) => return Ok(Drive::Rest(Duration::from_secs(1), None)),
                 None => Happening::Stage(Vec::new()),
             },
         };
-        self.step_operation(id, happening, Commit::default()).await
+        self.step(id, happening, Commit::default(), waiting).await
     }
 
     /// Asks the key holder; an error is what to do while it has not answered.
@@ -309,7 +359,7 @@ impl Node {
         entry: &Entry,
         draft: &Draft,
         consent: Consent,
-    ) -> Result<Result<Happening, Drive>, NodeError> {
+    ) -> Result<Result<Happening, Drive>, PaymentError> {
         let exhibit = match (&entry.operation.task, draft.kind, consent) {
             (Task::Pay { request, salt }, Kind::PaymentOrder, _) => {
                 Exhibit::Payment { request: request.bytes().to_vec(), salt: *salt }
@@ -318,7 +368,7 @@ impl Node {
             (_, _, Consent::Implied) => Exhibit::Consequence,
         };
         let request = SignRequest { deal: shown_under(&entry.operation), draft: draft.clone(), exhibit };
-        Ok(match self.keys.request(request).await {
+        Ok(match self.parts.keys.request(request).await {
             Ok(Signature::Signed(signed)) => Ok(Happening::Signed(signed)),
             Ok(Signature::Declined) => Ok(Happening::Declined),
             Ok(Signature::Waiting) => Err(Drive::Rest(LOOK_AGAIN, None)),
@@ -334,9 +384,9 @@ impl Node {
     }
 
     /// Sends money that an operation needs from another purse, with an operation of its own.
-    async fn fund(&self, entry: &Entry, funding: &Funding) -> Result<Result<Happening, Drive>, NodeError> {
+    async fn fund(&self, entry: &Entry, funding: &Funding) -> Result<Result<Happening, Drive>, PaymentError> {
         let id = entry.operation.id.child("fund");
-        if let Some((child, _)) = load_entry(&*self.archive, &id).await? {
+        if let Some((child, _)) = load_entry(&*self.parts.archive, &id).await? {
             return Ok(match child.next {
                 Some(Next::Done(outcome)) => Ok(Happening::Funded(outcome)),
                 Some(Next::Failed(failure)) => Ok(Happening::NotFunded(failure)),
@@ -354,7 +404,7 @@ impl Node {
             let address = funding.address.as_bytes().to_vec();
             let shown = (ADDRESS_SPACE.to_owned(), entry.operation.id.as_bytes().to_vec(), Some(address));
             let commit = Commit { records: vec![shown], ..Commit::default() };
-            self.archive.commit(commit).await.map_err(NodeError::Commit)?;
+            self.parts.archive.commit(commit).await.map_err(PaymentError::Commit)?;
             let zero = semper_core::amount::Amount::new(0, funding.amount.currency()).expect("zero is an amount");
             return Ok(Ok(Happening::Funded(Outcome { moved: zero, fee: zero, handover: Vec::new() })));
         };
@@ -362,22 +412,28 @@ impl Node {
         let operation = Operation { id, purse: purse.id, deal: None, task };
         let mut commit = Commit::default();
         Entry::intent(operation, Some(entry.operation.id), now()).begin(&mut commit);
-        match self.archive.commit(commit).await {
+        match self.parts.archive.commit(commit).await {
             Ok(()) | Err(CommitError::Stale { .. }) => {}
-            Err(error) => return Err(NodeError::Commit(error)),
+            Err(error) => return Err(PaymentError::Commit(error)),
         }
-        self.payments.wake.notify_one();
+        self.wake.notify_one();
         Ok(Err(Drive::Rest(LOOK_AGAIN, None)))
     }
 
     /// One step: computed, stored, and given to the deal that waits for it if it is the last.
-    async fn step_operation(&self, id: OperationId, happening: Happening, with: Commit) -> Result<Drive, NodeError> {
+    async fn step(
+        &self,
+        id: OperationId,
+        happening: Happening,
+        with: Commit,
+        waiting: Option<&dyn Waiting>,
+    ) -> Result<Drive, PaymentError> {
         for _ in 0..TRIES {
-            let Some((entry, version)) = load_entry(&*self.archive, &id).await? else { return Ok(Drive::Ended) };
-            let lock = self.payments.purse_lock(entry.operation.purse);
+            let Some((entry, version)) = load_entry(&*self.parts.archive, &id).await? else { return Ok(Drive::Ended) };
+            let lock = self.purse_lock(entry.operation.purse);
             let held = lock.lock().await;
-            let Some((purse, purse_version)) = load_purse(&*self.archive, &entry.operation.purse).await? else {
-                return Err(NodeError::Payment(PaymentError::NoPurse(entry.operation.purse.to_string())));
+            let Some((purse, purse_version)) = load_purse(&*self.parts.archive, &entry.operation.purse).await? else {
+                return Err(PaymentError::NoPurse(entry.operation.purse.to_string()));
             };
             let versions = Versions { entry: version, purse: purse_version };
             let advance = self.compute(entry, &purse, happening.clone())?;
@@ -390,9 +446,9 @@ impl Node {
                 commit.records.retain(|(space, _, _)| space != ABANDONED_SPACE);
                 commit.records.push((ABANDONED_SPACE.to_owned(), id.as_bytes().to_vec(), None));
             }
-            let stored = match (deal, answer(&advance)) {
-                (Some(deal), Some(answer)) => self.end_for_deal(deal, answer, commit).await,
-                _ => self.archive.commit(commit).await.map_err(NodeError::Commit),
+            let stored = match (waiting, deal, end(&advance.entry)) {
+                (Some(waiting), Some(deal), Some(answer)) => waiting.ended(deal, answer, commit).await,
+                _ => self.parts.archive.commit(commit).await.map_err(PaymentError::Commit),
             };
             drop(held);
             match stored {
@@ -401,10 +457,9 @@ impl Node {
                     return Ok(if advance.entry.has_ended() { Drive::Ended } else { Drive::On });
                 }
                 // Another step was first, or nobody knows: what is stored decides.
-                Err(NodeError::Commit(CommitError::Stale { .. } | CommitError::Unknown(_))) => {
-                    let (now_stored, _) = load_entry(&*self.archive, &id)
-                        .await?
-                        .ok_or(NodeError::Payment(PaymentError::NoOperation(id)))?;
+                Err(PaymentError::Commit(CommitError::Stale { .. } | CommitError::Unknown(_))) => {
+                    let (now_stored, _) =
+                        load_entry(&*self.parts.archive, &id).await?.ok_or(PaymentError::NoOperation(id))?;
                     if now_stored == advance.entry {
                         return Ok(if now_stored.has_ended() { Drive::Ended } else { Drive::On });
                     }
@@ -415,30 +470,18 @@ impl Node {
         Ok(Drive::Rest(Duration::from_secs(1), None))
     }
 
-    fn compute(&self, entry: Entry, purse: &Purse, happening: Happening) -> Result<Advance, NodeError> {
+    fn compute(&self, entry: Entry, purse: &Purse, happening: Happening) -> Result<Advance, PaymentError> {
         let unknown = || PaymentError::UnknownSystem(purse.system.to_string(), String::new());
-        let module = self.payments.module(&purse.system).ok_or_else(unknown).map_err(NodeError::Payment)?;
-        let (entropy, me) = (self.random()?, self.keys.key_set());
-        let context =
-            Context { now: now(), verify: &*self.verify, entropy: &entropy, me: &me, certificates: &self.certificates };
-        match entry.clone().advance(module, &context, purse, happening) {
-            Ok(advance) => Ok(advance),
-            Err(error @ StepError { .. }) => Err(NodeError::Step(error)),
-        }
-    }
-
-    /// Ends an operation and takes the deal's step in one commit. A step that cannot be taken now (no address for the peer, a full
-    /// disk) leaves the operation open, so that what it made is not lost. Only if the deal's machine refuses does it end alone.
-    async fn end_for_deal(&self, deal: DealId, answer: Answer, commit: Commit) -> Result<(), NodeError> {
-        let input = Input::Operated(answer.to_bytes());
-        match self.step(deal, Event { input, with: commit.clone() }).await {
-            Err(error @ (NodeError::Deal(_) | NodeError::NoSuchDeal(_))) => {
-                tracing::error!(%deal, %error, "a deal does not take the end of its payment operation");
-                self.archive.commit(commit).await.map_err(NodeError::Commit)?;
-                self.note_trouble(deal, error.to_string()).await
-            }
-            taken => taken,
-        }
+        let module = self.module(&purse.system).ok_or_else(unknown)?;
+        let (entropy, me) = (self.fresh()?, self.parts.keys.key_set());
+        let context = Context {
+            now: now(),
+            verify: &*self.parts.verify,
+            entropy: &entropy,
+            me: &me,
+            certificates: &self.parts.certificates,
+        };
+        Ok(entry.advance(module, &context, purse, happening)?)
     }
 
     /// Begins an operation of the owner.
@@ -446,15 +489,46 @@ impl Node {
     /// # Errors
     /// There is no such purse, or storage failed; nothing was begun.
     pub async fn begin_operation(&self, purse: PurseId, task: Task) -> Result<OperationId, PaymentError> {
-        if self.archive.state(&purse_key(&purse)).await?.is_none() {
+        if self.parts.archive.state(&purse_key(&purse)).await?.is_none() {
             return Err(PaymentError::NoPurse(purse.to_string()));
         }
-        let id = OperationId::of_owner(self.random()?);
-        let mut commit = Commit::default();
-        Entry::intent(Operation { id, purse, deal: None, task }, None, now()).begin(&mut commit);
-        self.archive.commit(commit).await?;
-        self.payments.wake.notify_one();
+        let id = OperationId::of_owner(self.fresh()?);
+        self.begin(Operation { id, purse, deal: None, task }).await?;
         Ok(id)
+    }
+
+    /// Begins an operation, unless it was begun before.
+    ///
+    /// # Errors
+    /// Storage failed; nothing was begun.
+    pub async fn begin(&self, operation: Operation) -> Result<(), PaymentError> {
+        let mut commit = Commit::default();
+        Entry::intent(operation, None, now()).begin(&mut commit);
+        match self.parts.archive.commit(commit).await {
+            Ok(()) | Err(CommitError::Stale { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+        self.wake.notify_one();
+        Ok(())
+    }
+
+    /// How an operation has ended; `None` if it has not been begun, or has not ended after `patience`.
+    ///
+    /// # Errors
+    /// Storage failed.
+    pub async fn end_of(&self, id: OperationId, patience: Duration) -> Result<Option<Answer>, PaymentError> {
+        let until = Instant::now() + patience;
+        let mut changes = self.changed.subscribe();
+        loop {
+            match load_entry(&*self.parts.archive, &id).await?.map(|(entry, _)| end(&entry)) {
+                None => return Ok(None),
+                Some(Some(answer)) => return Ok(Some(answer)),
+                Some(None) => {}
+            }
+            if tokio::time::timeout_at(until, changes.changed()).await.is_err() {
+                return Ok(None);
+            }
+        }
     }
 
     /// Tells an operation that it is no longer wanted. It ends as soon as that loses no money.
@@ -463,12 +537,12 @@ impl Node {
     /// Storage failed.
     pub async fn abandon_operation(&self, id: OperationId) -> Result<(), PaymentError> {
         let record = (ABANDONED_SPACE.to_owned(), id.as_bytes().to_vec(), Some(Vec::new()));
-        self.archive.commit(Commit { records: vec![record], ..Commit::default() }).await?;
-        self.payments.rouse();
+        self.parts.archive.commit(Commit { records: vec![record], ..Commit::default() }).await?;
+        self.rouse();
         Ok(())
     }
 
-    /// Opens a purse at an issuer, and begins to ask for its terms.
+    /// Opens a purse at an issuer unless there is one, and begins to ask for the issuer's terms.
     ///
     /// # Errors
     /// [`PaymentError`]; no purse was opened.
@@ -478,22 +552,33 @@ impl Node {
         issuer: &str,
         currency: Currency,
     ) -> Result<(PurseId, OperationId), PaymentError> {
-        let system = self.payments.system(system)?;
+        let id = self.purse_at(system, issuer, currency).await?;
+        Ok((id, self.begin_operation(id, Task::Refresh).await?))
+    }
+
+    /// The purse at an issuer. A new one knows nothing of its issuer's terms.
+    ///
+    /// # Errors
+    /// [`PaymentError`]; no purse was opened.
+    pub async fn purse_at(&self, system: &str, issuer: &str, currency: Currency) -> Result<PurseId, PaymentError> {
+        let system = self.system(system)?;
+        // Two purses of one seed at one issuer would make the same coins.
+        let _one_at_a_time = self.opening.lock().await;
         let purses = self.purses().await?;
-        if purses.len() >= PURSES_MAX {
-            return Err(PaymentError::TooManyPurses);
-        }
         let issuer = issuer.trim_end_matches('/').to_owned();
         let same = |purse: &&Purse| (&purse.system, &purse.issuer, purse.currency) == (&system, &issuer, currency);
         if let Some(purse) = purses.iter().find(same) {
-            return Ok((purse.id, self.begin_operation(purse.id, Task::Refresh).await?));
+            return Ok(purse.id);
         }
-        let id = PurseId::from_array(self.random()?);
+        if purses.len() >= PURSES_MAX {
+            return Err(PaymentError::TooManyPurses);
+        }
+        let id = PurseId::from_array(self.fresh()?);
         let purse = Purse { id, system, issuer, currency, records: BTreeMap::new() };
         let state = PutState { key: purse_key(&id), replaces: 0, bytes: purse.to_bytes() };
         let rank = (RANK_SPACE.to_owned(), id.as_bytes().to_vec(), Some(now().unix().to_be_bytes().to_vec()));
-        self.archive.commit(Commit { states: vec![state], records: vec![rank], ..Commit::default() }).await?;
-        Ok((id, self.begin_operation(id, Task::Refresh).await?))
+        self.parts.archive.commit(Commit { states: vec![state], records: vec![rank], ..Commit::default() }).await?;
+        Ok(id)
     }
 
     /// Makes a purse the one that is liked best.
@@ -501,11 +586,11 @@ impl Node {
     /// # Errors
     /// Storage failed.
     pub async fn prefer_purse(&self, id: PurseId) -> Result<(), PaymentError> {
-        let least = self.archive.records(RANK_SPACE, None, PURSES_MAX).await?.into_iter();
+        let least = self.parts.archive.records(RANK_SPACE, None, PURSES_MAX).await?.into_iter();
         let least = least.filter_map(|(_, rank)| Some(u64::from_be_bytes(rank.try_into().ok()?))).min().unwrap_or(1);
         let rank =
             (RANK_SPACE.to_owned(), id.as_bytes().to_vec(), Some(least.saturating_sub(1).to_be_bytes().to_vec()));
-        Ok(self.archive.commit(Commit { records: vec![rank], ..Commit::default() }).await?)
+        Ok(self.parts.archive.commit(Commit { records: vec![rank], ..Commit::default() }).await?)
     }
 
     /// Every purse, the one that is liked best first.
@@ -513,13 +598,14 @@ impl Node {
     /// # Errors
     /// Storage failed.
     pub async fn purses(&self) -> Result<Vec<Purse>, ReadError> {
-        let ranks: BTreeMap<_, _> = self.archive.records(RANK_SPACE, None, PURSES_MAX).await?.into_iter().collect();
+        let ranks: BTreeMap<_, _> =
+            self.parts.archive.records(RANK_SPACE, None, PURSES_MAX).await?.into_iter().collect();
         let mut purses = Vec::new();
-        for stored in self.archive.states(purse_prefix(), None, PURSES_MAX).await? {
+        for stored in self.parts.archive.states(purse_prefix(), None, PURSES_MAX).await? {
             let id =
                 stored.key.strip_prefix(purse_prefix()).and_then(|id| Some(PurseId::from_array(id.try_into().ok()?)));
             if let Some(id) = id
-                && let Some((purse, _)) = load_purse(&*self.archive, &id).await?
+                && let Some((purse, _)) = load_purse(&*self.parts.archive, &id).await?
             {
                 purses.push(purse);
             }
@@ -534,15 +620,10 @@ impl Node {
     /// Storage failed.
     pub async fn offered(&self) -> Result<Vec<Offered>, ReadError> {
         let purses = self.purses().await?;
-        let offered = purses.iter().filter_map(|purse| {
-            Some(Offered { purse: purse.id, means: self.payments.module(&purse.system)?.means(purse)? })
-        });
+        let offered = purses
+            .iter()
+            .filter_map(|purse| Some(Offered { purse: purse.id, means: self.module(&purse.system)?.means(purse)? }));
         Ok(offered.collect())
-    }
-
-    /// The payment manager.
-    pub fn payments(&self) -> &Payments {
-        &self.payments
     }
 
     /// An operation, for the screen.
@@ -550,9 +631,9 @@ impl Node {
     /// # Errors
     /// There is no such operation, or storage failed.
     pub async fn operation(&self, id: OperationId) -> Result<OperationView, PaymentError> {
-        let (entry, _) = load_entry(&*self.archive, &id).await?.ok_or(PaymentError::NoOperation(id))?;
-        let address = self.archive.record(ADDRESS_SPACE, id.as_bytes()).await?;
-        let trouble = self.payments.rest(id).and_then(|rest| rest.trouble);
+        let (entry, _) = load_entry(&*self.parts.archive, &id).await?.ok_or(PaymentError::NoOperation(id))?;
+        let address = self.parts.archive.record(ADDRESS_SPACE, id.as_bytes()).await?;
+        let trouble = self.rest(id).and_then(|rest| rest.trouble);
         Ok(OperationView { entry, trouble, address: address.and_then(|address| String::from_utf8(address).ok()) })
     }
 
@@ -561,7 +642,7 @@ impl Node {
     /// # Errors
     /// Storage failed.
     pub async fn history(&self, limit: usize) -> Result<Vec<OperationView>, PaymentError> {
-        let youngest_first = self.archive.records(HISTORY_SPACE, None, limit).await?;
+        let youngest_first = self.parts.archive.records(HISTORY_SPACE, None, limit).await?;
         let mut views = Vec::new();
         for (place, _) in youngest_first.into_iter().rev() {
             if let Some(id) = place.get(8..).and_then(|id| id.try_into().ok()) {
@@ -572,10 +653,10 @@ impl Node {
     }
 }
 
-/// The end of an operation, if the step was its last.
-fn answer(advance: &Advance) -> Option<Answer> {
-    let id = advance.entry.operation.id;
-    match advance.entry.next.as_ref()? {
+/// The end of an operation, if it has ended.
+fn end(entry: &Entry) -> Option<Answer> {
+    let id = entry.operation.id;
+    match entry.next.as_ref()? {
         Next::Done(outcome) => Some(Answer { id, result: Ok(outcome.clone()) }),
         Next::Failed(failure) => Some(Answer { id, result: Err(failure.clone()) }),
         _ => None,
