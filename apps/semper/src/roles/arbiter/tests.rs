@@ -1,1 +1,648 @@
+//! The arbiter with a real mint, in one process. What could go wrong: somebody gets information for money that was never locked, locked
+//! money goes both ways or to nobody, a decision changes, an authorisation opens nothing. That locks hold at a bank as well is
+//! checked by the payment block's kit; whole exchanges with loss and crashes in `sim/`.
+#![allow(clippy::unwrap_used)]
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use semper_core::amount::{Amount, Currency};
+use semper_core::cbor::Encode;
+use semper_core::contract::{ArbiterRef, Core, Deadlines, Item, ItemKind, PartyRef, Profile, Promise, Terms, TextRef};
+use semper_core::cose::{Signed, Statement};
+use semper_core::domain;
+use semper_core::hash::Digest;
+use semper_core::ids::{DealId, Slot, StatementId, TemplateId};
+use semper_core::party::{KeySet, Role, Suite};
+use semper_core::time::Seconds;
+use semper_crypto::{DecapsulationKey, Encapsulator, Sealer, SecretKeys, SystemRandom, Verifier};
+use semper_exchange::arbiter::request::{Abort, Complaint, Request, Resolve, Settlement};
+use semper_exchange::arbiter::rules_hash;
+use semper_exchange::arbiter::verdict::{ArbiterAnswer, Decision};
+use semper_exchange::goods::{
+    Article, ArticleKey, CHUNK_LEN, Deposit, DepositKey, Descriptor, Download, Encoder, Good, Index, KeyAttestation,
+    KeyEvidence, Leaves, Pom, Seed, first_bad_chunk,
+};
+use semper_exchange::gx::{Leg, LockDeposit, Price, Promised};
+use semper_payment::account::payment::Level;
+use semper_payment::ecash::mint::backend::Backend;
+use semper_payment::ecash::mint::{Mint, Settings, TestBackend, routes};
+use semper_store::MemoryArchive;
+use semper_support::approval::{Answer, ApprovalError, KeyHolder, SignRequest};
+use semper_support::archive::Archive;
+use semper_support::crypto::{Decapsulate, Encapsulate, KemSuite, Signer};
+use semper_transfer::payment::means::{LockKind, System};
+use semper_transfer::payment::module::{IssuerReply, IssuerRequest};
+use semper_transfer::payment::operation::{Failure, Lock, Operation, OperationId, Outcome, PurseId, Task};
+use semper_transfer::payment::statement::Side;
+use tokio::sync::watch;
+use tower::ServiceExt as _;
+use zeroize::Zeroizing;
+
+use super::money::MoneyError;
+use super::{Arbiter, ArbiterParts, DecideError};
+use crate::node::{Issuers, PaymentParts, Payments, Systems, now};
+use crate::vault::{Purpose, Vault};
+
+const ISSUER: &str = "https://mint.test";
+const FUNDS: u64 = 1000;
+const PRICE: u64 = 365;
+/// The buyer gives money in this slot, the seller information in the other.
+const MONEY: Slot = Slot(1);
+const GOODS: Slot = Slot(2);
+const BUYER: Role = Role::ORIGINATOR;
+const SELLER: Role = Role::RESPONDER;
+const KEM: KemSuite = KemSuite::X25519;
+const WINDOW: Seconds = Seconds(600);
+/// Longest wait for an operation on a slow machine.
+const LONG: Duration = Duration::from_secs(120);
+
+/// The mint, asked in this process, as long as it answers.
+struct Line {
+    mint: Router,
+    silent: Arc<AtomicBool>,
+}
+
+#[async_trait]
+impl Issuers for Line {
+    async fn ask(&self, request: &IssuerRequest) -> Result<IssuerReply, String> {
+        if self.silent.load(Ordering::SeqCst) {
+            return Err("the line is cut".to_owned());
+        }
+        let path = request.url.strip_prefix(ISSUER).ok_or("no such issuer")?;
+        let http = match &request.body {
+            Some((media, body)) => {
+                axum::http::Request::post(path).header("content-type", media).body(Body::from(body.clone()))
+            }
+            None => axum::http::Request::get(path).body(Body::empty()),
+        };
+        let response = self.mint.clone().oneshot(http.unwrap()).await.unwrap();
+        let status = response.status().as_u16();
+        Ok(IssuerReply { status, body: to_bytes(response.into_body(), usize::MAX).await.unwrap().to_vec() })
+    }
+}
+
+/// A user that agrees to everything.
+struct Agrees(Arc<SecretKeys>);
+
+#[async_trait]
+impl KeyHolder for Agrees {
+    fn key_set(&self) -> KeySet {
+        self.0.key_set().clone()
+    }
+
+    async fn request(&self, request: SignRequest) -> Result<Answer, ApprovalError> {
+        Ok(Answer::Signed(self.0.sign(request.draft).unwrap()))
+    }
+
+    async fn withdraw(&self, _: StatementId) -> Result<(), ApprovalError> {
+        Ok(())
+    }
+}
+
+/// A party with a purse at the mint.
+struct Party {
+    keys: Arc<SecretKeys>,
+    payments: Arc<Payments>,
+    purse: PurseId,
+}
+
+impl Party {
+    async fn end(&self, task: Task) -> Result<Outcome, Failure> {
+        let mut random = [0; 16];
+        semper_support::crypto::Randomness::fill(&SystemRandom, &mut random).unwrap();
+        let id = OperationId::of_owner(random);
+        self.payments.begin(Operation { id, purse: self.purse, deal: None, task }).await.unwrap();
+        self.payments.end_of(id, LONG).await.unwrap().unwrap().result
+    }
+
+    async fn done(&self, task: Task) -> Vec<u8> {
+        let verb = task.verb();
+        self.end(task).await.unwrap_or_else(|failure| panic!("{verb}: {failure}")).handover
+    }
+
+    async fn available(&self) -> u64 {
+        let purse = self.payments.purses().await.unwrap().remove(0);
+        self.payments.module(&purse.system).unwrap().balance(&purse).available.minor()
+    }
+
+    fn sign(&self, statement: &impl Statement) -> Signed {
+        let keys = self.keys.key_set();
+        self.keys.sign(statement.draft(keys.suite(), keys.id())).unwrap()
+    }
+}
+
+struct World {
+    arbiter: Arbiter,
+    arbiter_keys: KeySet,
+    lock_key: Vec<u8>,
+    deposit_key: DepositKey,
+    parties: [Party; 2],
+    silent: Arc<AtomicBool>,
+    /// What is added to the time by which the arbiter rules.
+    later: Arc<AtomicU64>,
+    _running: watch::Sender<bool>,
+}
+
+fn systems(name: u8) -> Systems {
+    semper_payment::all(&[name; 32], Arc::new(Sealer), Level::Two).into()
+}
+
+impl World {
+    async fn new() -> Self {
+        let (running, stopped) = watch::channel(false);
+        let silent = Arc::new(AtomicBool::new(false));
+        let backends: Vec<Arc<dyn Backend>> = vec![Arc::new(TestBackend::worthless(Arc::new(now)))];
+        let seed = Zeroizing::new(vec![7; 32]);
+        let mint = Mint::open(Settings::default(), Arc::new(MemoryArchive::new()), Arc::new(now), seed, backends);
+        let mint = routes(mint.await.unwrap());
+        let payments = |name, archive: Arc<dyn Archive>, keys: Arc<dyn KeyHolder>| {
+            let payments = Payments::new(PaymentParts {
+                systems: systems(name),
+                issuers: Arc::new(Line { mint: mint.clone(), silent: silent.clone() }),
+                archive,
+                keys,
+                verify: Arc::new(Verifier),
+                random: Arc::new(SystemRandom),
+                certificates: Vec::new(),
+            });
+            tokio::spawn(payments.clone().run(None, stopped.clone()));
+            payments
+        };
+        let mut parties = Vec::new();
+        for name in [1, 2] {
+            let keys = Arc::new(SecretKeys::generate(Suite::Ed25519).unwrap());
+            let payments = payments(name, Arc::new(MemoryArchive::new()), Arc::new(Agrees(keys.clone())));
+            let purse = payments.purse_at("ecash", ISSUER, eur(0).currency()).await.unwrap();
+            let party = Party { keys, payments, purse };
+            party.done(Task::Refresh).await;
+            parties.push(party);
+        }
+        parties[0].done(Task::Deposit { amount: eur(FUNDS), method: "bolt11".to_owned() }).await;
+
+        let signer = SecretKeys::generate(Suite::Ed25519).unwrap();
+        let arbiter_keys = signer.key_set().clone();
+        let archive: Arc<dyn Archive> = Arc::new(MemoryArchive::new());
+        let vault = Vault::new(Box::new(signer), archive.clone(), Purpose::Arbiter, None, systems(9));
+        let vault: Arc<dyn KeyHolder> = Arc::new(vault);
+        let deposits = DecapsulationKey::generate(KEM).unwrap();
+        let later = Arc::new(AtomicU64::new(0));
+        let added = later.clone();
+        Self {
+            lock_key: systems(9)[0].arbiter_key(&arbiter_keys),
+            deposit_key: DepositKey { suite: deposits.suite(), public_key: deposits.public_key().to_vec() },
+            arbiter: Arbiter::new(ArbiterParts {
+                payments: payments(9, archive.clone(), vault.clone()),
+                archive,
+                keys: vault,
+                verify: Arc::new(Verifier),
+                kem: Arc::new(Encapsulator),
+                deposits: Arc::new(deposits),
+                clock: Arc::new(move || now().after(Seconds(added.load(Ordering::SeqCst)))),
+            }),
+            arbiter_keys,
+            parties: parties.try_into().ok().unwrap(),
+            silent,
+            later,
+            _running: running,
+        }
+    }
+
+    fn pass(&self, span: Seconds) {
+        self.later.fetch_add(span.0, Ordering::SeqCst);
+    }
+
+    fn party(&self, role: Role) -> &Party {
+        &self.parties[usize::from(role.number())]
+    }
+
+    async fn sale(&self, goods: Goods) -> Sale {
+        let key = article_key();
+        let article = article(&key, goods == Goods::Bad);
+        let descriptor =
+            Descriptor::new("a.bin", "application/octet-stream", article.0.size, article.0.plain_root, "bytes");
+        let deadlines = Deadlines {
+            not_after: now().after(Seconds(3600)),
+            complaints: Some(WINDOW),
+            refund_after: Some(now().after(Seconds(10_000))),
+            delta: Seconds(10),
+            sigma: Seconds(1),
+        };
+        let price = Price {
+            amount: eur(PRICE),
+            system: System::parse("ecash").unwrap(),
+            issuer: ISSUER.to_owned(),
+            lock: LockKind::Arbiter,
+        };
+        let item =
+            |kind, owner: Role, slot, descriptor| Item { kind, owner, recipient: owner.peer(), descriptor, slot };
+        let party = |role| PartyRef { role, key_set: self.party(role).keys.key_set().id() };
+        let mut nonce = [0; 32];
+        semper_support::crypto::Randomness::fill(&SystemRandom, &mut nonce).unwrap();
+        let terms = Terms {
+            profile: Profile::Gx,
+            parties: [BUYER, SELLER].map(party).to_vec(),
+            arbiter: ArbiterRef {
+                key_set: self.arbiter_keys.id(),
+                deposit_key: Some(self.deposit_key.id()),
+                log: self.arbiter_keys.id(),
+                rules: rules_hash(),
+            },
+            items: vec![
+                item(ItemKind::Money, BUYER, MONEY, price.to_bytes()),
+                item(ItemKind::Information, SELLER, GOODS, descriptor.unwrap().to_bytes()),
+            ],
+            deadlines,
+            text: TextRef {
+                template: TemplateId::from_digest(Digest::of(domain::TEMPLATE, b"")),
+                fields: Digest::of(domain::FIELDS, b""),
+                locale: "en".to_owned(),
+                render: Digest::of(domain::RENDER, b""),
+            },
+            links: Vec::new(),
+            nonce,
+        };
+        let tid = Core { terms: terms.clone(), deposits: BTreeMap::new() }.tid();
+        let (tid, root) = ((tid, GOODS), article.0.cipher_root);
+        let mut deposit = Deposit::make(&Encapsulator, &self.deposit_key, &seed(), tid, &key, root).unwrap();
+        if goods == Goods::Sealed {
+            // A point of low order: every secret key gives the same secret, which nobody accepts.
+            deposit.kem_ciphertext = vec![0; 32];
+        }
+        let lock_deposit = LockDeposit {
+            payer: self.party(BUYER).done(Task::Prepare(eur(PRICE))).await,
+            payee: self.party(SELLER).done(Task::Prepare(eur(PRICE))).await,
+            arbiter: self.lock_key.clone(),
+            salt: nonce,
+        };
+        let deposits = BTreeMap::from([(MONEY, lock_deposit.to_bytes()), (GOODS, deposit.to_bytes())]);
+        let core = Core { terms, deposits };
+        let lock = Leg::of(&core).unwrap()[0].lock().unwrap().clone();
+        let token = self.party(BUYER).done(Task::Lock(lock.clone())).await;
+        let first = self.party(BUYER).sign(&Promise { cid: core.cid(), role: BUYER, answers: None });
+        let second = Promise { cid: core.cid(), role: SELLER, answers: Some(first.id()) };
+        let promises = [Promised { token, ..Promised::bare(first) }, Promised::bare(self.party(SELLER).sign(&second))];
+        Sale { core, lock, promises, article: article.0, ciphertext: article.1 }
+    }
+
+    async fn ask(&self, request: &Request) -> Result<ArbiterAnswer, DecideError> {
+        self.arbiter.decide(DealId::from_array([1; 16]), &request.to_bytes()).await
+    }
+
+    fn read(&self, request: &Request, answer: &ArbiterAnswer) -> Decision {
+        answer.read(&Verifier, &self.arbiter_keys, request.core.cid(), request.question.id()).unwrap()
+    }
+
+    /// Asks, and says what was decided.
+    async fn decided(&self, request: &Request) -> (ArbiterAnswer, Decision) {
+        let answer = self.ask(request).await.unwrap();
+        let decision = self.read(request, &answer);
+        (answer, decision)
+    }
+
+    fn request(&self, sale: &Sale, promises: &[Promised], question: Signed) -> Request {
+        Request {
+            core: sale.core.clone(),
+            key_sets: [BUYER, SELLER].map(|role| self.party(role).keys.key_set().clone()),
+            promises: promises.to_vec(),
+            question,
+            proof: Vec::new(),
+            payout: Vec::new(),
+        }
+    }
+
+    fn abort(&self, sale: &Sale) -> Request {
+        let abort = Abort { cid: sale.core.cid(), slot: Slot::default(), promise: sale.promises[0].promise.id() };
+        self.request(sale, &sale.promises[..1], self.party(BUYER).sign(&abort))
+    }
+
+    fn resolve(&self, sale: &Sale, role: Role) -> Request {
+        let promises = [0, 1].map(|place: usize| sale.promises[place].promise.id());
+        let resolve = Resolve { cid: sale.core.cid(), slot: Slot::default(), promises, role };
+        self.request(sale, &sale.promises, self.party(role).sign(&resolve))
+    }
+
+    fn complain(&self, sale: &Sale, pom: &Pom) -> Request {
+        let proof = pom.to_bytes();
+        let named = Digest::of(domain::MISBEHAVIOUR, &proof);
+        let complaint = Complaint { cid: sale.core.cid(), slot: Slot::default(), role: BUYER, proof: named };
+        Request { proof, ..self.request(sale, &sale.promises, self.party(BUYER).sign(&complaint)) }
+    }
+
+    async fn settle(&self, sale: &Sale, role: Role, promises: &[Promised]) -> Request {
+        let (lock, token, side) = (sale.lock.clone(), sale.token(), side(role));
+        let payout = self.party(role).done(Task::Payout { lock, token, to: side }).await;
+        let named = Digest::of(domain::PAYOUT, &payout);
+        let settlement = Settlement { cid: sale.core.cid(), slot: Slot::default(), role, side, payout: named };
+        Request { payout, ..self.request(sale, promises, self.party(role).sign(&settlement)) }
+    }
+
+    /// Takes the money of a sale with an authorisation.
+    async fn redeem(&self, sale: &Sale, role: Role, authorisation: &[u8]) -> Result<Outcome, Failure> {
+        let (lock, token, authorisation) = (sale.lock.clone(), sale.token(), authorisation.to_vec());
+        self.party(role).end(Task::Redeem { lock, token, to: side(role), authorisation }).await
+    }
+
+    /// A role settles, is refused if `paid` is false, and takes the money if it is true.
+    async fn settles(&self, sale: &Sale, role: Role, promises: &[Promised], paid: bool) {
+        let request = self.settle(sale, role, promises).await;
+        let (answer, _) = self.decided(&request).await;
+        assert_eq!(!answer.authorisation.is_empty(), paid, "{role}");
+        if paid {
+            assert_eq!(self.ask(&request).await.unwrap(), answer, "the same request, the same answer");
+            assert_eq!(self.redeem(sale, role, &answer.authorisation).await.unwrap().moved.minor(), PRICE);
+        }
+    }
+
+    /// The key that the arbiter attests.
+    fn key(&self, answer: &ArbiterAnswer) -> ArticleKey {
+        let signed = answer.attestation.as_ref().unwrap();
+        let said = semper_core::signature::verify::<KeyAttestation>(&Verifier, &self.arbiter_keys, signed).unwrap();
+        said.statement().key.clone()
+    }
+}
+
+fn article_key() -> ArticleKey {
+    ArticleKey::from_array([5; 32])
+}
+
+/// The seed of the seller's deposits.
+fn seed() -> Seed {
+    Seed::new(vec![3; Encapsulator.seed_len(KEM)])
+}
+
+fn side(role: Role) -> Side {
+    if role == BUYER { Side::Payer } else { Side::Payee }
+}
+
+fn eur(minor: u64) -> Amount {
+    Amount::new(minor, Currency::parse("EUR").unwrap()).unwrap()
+}
+
+/// What the seller sells.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Goods {
+    Good,
+    /// A chunk is not what was promised.
+    Bad,
+    /// Nobody can open the deposit.
+    Sealed,
+}
+
+struct Sale {
+    core: Core,
+    lock: Lock,
+    promises: [Promised; 2],
+    article: Article,
+    ciphertext: Vec<u8>,
+}
+
+impl Sale {
+    fn token(&self) -> Vec<u8> {
+        self.promises[0].token.clone()
+    }
+
+    fn with_token(&self, token: Vec<u8>) -> Self {
+        let [buyer, seller] = self.promises.clone();
+        let promises = [Promised { token, ..buyer }, seller];
+        Self {
+            core: self.core.clone(),
+            lock: self.lock.clone(),
+            promises,
+            article: self.article.clone(),
+            ciphertext: self.ciphertext.clone(),
+        }
+    }
+
+    /// What the buyer proves.
+    fn proof(&self, world: &World, evidence: KeyEvidence) -> Option<Pom> {
+        let good = Good::of(&self.core, GOODS, &world.deposit_key).unwrap();
+        let download = Download::new(&Encapsulator, good, self.article.index.clone()).unwrap();
+        let chunks = self.ciphertext.chunks(CHUNK_LEN).map(<[u8]>::to_vec);
+        first_bad_chunk(&download, &article_key(), &evidence, chunks)
+    }
+}
+
+/// An article of two chunks and its ciphertext; if it is bad, the second chunk is another one than the plain root promises.
+fn article(key: &ArticleKey, bad: bool) -> (Article, Vec<u8>) {
+    let encode = |plain: &[u8]| {
+        let (mut encoder, mut ciphertext) = (Encoder::new(key.clone()), Vec::new());
+        encoder.push(plain, &mut ciphertext).unwrap();
+        let article = encoder.finish(&mut ciphertext).unwrap();
+        (article, ciphertext)
+    };
+    let plain = vec![1; CHUNK_LEN + 100];
+    let (promised, ciphertext) = encode(&plain);
+    if !bad {
+        return (promised, ciphertext);
+    }
+    let mut junk = plain;
+    junk[CHUNK_LEN] ^= 1;
+    let (delivered, ciphertext) = encode(&junk);
+    let leaves = |place| Leaves {
+        plain: promised.index.leaves(place).unwrap().plain,
+        cipher: delivered.index.leaves(place).unwrap().cipher,
+    };
+    let index = (0..promised.size.chunks()).map(|place| leaves(semper_exchange::goods::ChunkIndex(place))).collect();
+    let index = Index::new(index).unwrap();
+    (Article { cipher_root: delivered.cipher_root, index, ..promised }, ciphertext)
+}
+
+fn is_refused(result: &Result<ArbiterAnswer, DecideError>) -> bool {
+    result.as_ref().is_err_and(DecideError::is_final)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payer_is_answered_only_for_a_token_that_its_issuer_confirms() {
+    let world = World::new().await;
+    let (sale, other) = (world.sale(Goods::Good).await, world.sale(Goods::Good).await);
+    let mut broken = sale.token();
+    let middle = broken.len() / 2;
+    broken[middle] ^= 1;
+    for bad in [Vec::new(), broken, other.token()] {
+        let refused = world.ask(&world.resolve(&sale.with_token(bad), BUYER)).await;
+        assert!(is_refused(&refused), "{refused:?}");
+    }
+    // A refused request has decided nothing.
+    let (answer, decision) = world.decided(&world.resolve(&sale, BUYER)).await;
+    assert!(matches!(decision, Decision::Resolved { .. }));
+    assert_eq!(answer.promises, sale.promises);
+    assert_eq!(world.key(&answer).as_bytes(), article_key().as_bytes());
+    // The seller gets no key of its own goods, and the buyer who asks for anything else gets the one that stands.
+    let (sellers, _) = world.decided(&world.resolve(&sale, SELLER)).await;
+    assert_eq!((sellers.attestation, &sellers.statement), (None, &answer.statement));
+    assert_eq!(world.decided(&world.abort(&sale)).await.0, answer);
+    assert!(world.arbiter.metrics.text().is_ascii());
+}
+
+// The seller takes the money that the buyer let go of, and sends nothing: the spent token must still be good.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payer_whose_money_was_taken_gets_what_it_paid_for() {
+    let world = World::new().await;
+    let sale = world.sale(Goods::Good).await;
+    let (lock, token) = (sale.lock.clone(), sale.token());
+    let payout = Task::Payout { lock: lock.clone(), token: token.clone(), to: Side::Payee };
+    let payout = world.party(SELLER).done(payout).await;
+    let authorise = Task::Authorise { lock, token, payout, to: Side::Payee };
+    let authorisation = world.party(BUYER).done(authorise).await;
+    world.redeem(&sale, SELLER, &authorisation).await.unwrap();
+    let (answer, decision) = world.decided(&world.resolve(&sale, BUYER)).await;
+    assert!(matches!(decision, Decision::Resolved { .. }));
+    assert!(answer.attestation.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_issuer_that_is_silent_is_waited_for_and_nothing_is_decided() {
+    let world = World::new().await;
+    let sale = world.sale(Goods::Good).await;
+    world.silent.store(true, Ordering::SeqCst);
+    let request = world.resolve(&sale, BUYER);
+    let waiting = world.ask(&request).await;
+    assert!(matches!(waiting, Err(DecideError::Money(MoneyError::Awaited))), "{waiting:?}");
+    // Whoever needs no confirmation is not kept waiting; here that is nobody yet.
+    world.silent.store(false, Ordering::SeqCst);
+    for _ in 0..20 {
+        match world.ask(&request).await {
+            Err(DecideError::Money(MoneyError::Awaited)) => {}
+            answered => {
+                assert!(matches!(world.read(&request, &answered.unwrap()), Decision::Resolved { .. }));
+                return;
+            }
+        }
+    }
+    panic!("the issuer answers, and the request is not decided");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_payee_is_paid_when_the_time_for_complaints_is_over_and_not_before() {
+    let world = World::new().await;
+    let sale = world.sale(Goods::Good).await;
+    let early = world.ask(&world.settle(&sale, SELLER, &sale.promises).await).await;
+    assert!(matches!(early, Err(DecideError::Early)), "{early:?}");
+    let (first, _) = world.decided(&world.resolve(&sale, SELLER)).await;
+    world.settles(&sale, SELLER, &sale.promises, false).await;
+    world.settles(&sale, BUYER, &sale.promises, false).await;
+    world.pass(Seconds(WINDOW.0 + 2));
+    world.settles(&sale, BUYER, &sale.promises, false).await;
+    world.settles(&sale, SELLER, &sale.promises, true).await;
+    world.settles(&sale, BUYER, &sale.promises, false).await;
+    assert_eq!(world.party(SELLER).available().await, PRICE);
+    // The verdict is the first one, and the closing came to it.
+    let (last, _) = world.decided(&world.resolve(&sale, BUYER)).await;
+    assert_eq!((&last.statement, &last.log), (&first.statement, &first.log));
+    assert!(last.closing.is_some() && first.closing.is_none());
+    assert_eq!(world.arbiter.register.log().await.unwrap().0.size(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_payer_gets_its_money_back_after_an_abort() {
+    let world = World::new().await;
+    let sale = world.sale(Goods::Good).await;
+    assert_eq!(world.decided(&world.abort(&sale)).await.1, Decision::Aborted);
+    assert_eq!(world.decided(&world.resolve(&sale, SELLER)).await.1, Decision::Aborted);
+    world.settles(&sale, SELLER, &sale.promises, false).await;
+    world.settles(&sale, BUYER, &sale.promises[..1], true).await;
+    assert_eq!(world.party(BUYER).available().await, FUNDS);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_payer_gets_its_money_back_when_nobody_came_in_time() {
+    let world = World::new().await;
+    let sale = world.sale(Goods::Good).await;
+    world.pass(Seconds(3700));
+    let request = world.settle(&sale, BUYER, &sale.promises).await;
+    let (answer, decision) = world.decided(&request).await;
+    assert_eq!(decision, Decision::Unused);
+    // A clock that is set back must not let the money go to the other side as well.
+    world.later.store(0, Ordering::SeqCst);
+    world.decided(&world.resolve(&sale, SELLER)).await;
+    world.pass(Seconds(WINDOW.0 + 2));
+    let other_side = world.ask(&world.settle(&sale, SELLER, &sale.promises).await).await;
+    assert!(matches!(other_side, Err(DecideError::Money(MoneyError::OtherSide))), "{other_side:?}");
+    world.redeem(&sale, BUYER, &answer.authorisation).await.unwrap();
+    assert_eq!(world.party(BUYER).available().await, FUNDS);
+}
+
+// Of a resolved contract, with the key that the arbiter gave; and of one that the seller ended with its own seed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_complaint_that_is_proven_gives_the_money_back() {
+    let world = World::new().await;
+    for resolved in [true, false] {
+        let sale = world.sale(Goods::Bad).await;
+        let evidence = if resolved {
+            let (answer, _) = world.decided(&world.resolve(&sale, BUYER)).await;
+            KeyEvidence::Attested(answer.attestation.unwrap())
+        } else {
+            KeyEvidence::Seed(seed())
+        };
+        let complaint = world.complain(&sale, &sale.proof(&world, evidence).unwrap());
+        let (answer, decision) = world.decided(&complaint).await;
+        assert_eq!((decision, answer.closing.is_some()), (Decision::Fault(SELLER), resolved));
+        assert_eq!(world.ask(&complaint).await.unwrap(), answer);
+        // The buyer has its money: it gets no key. The seller is not paid, however late it is.
+        assert_eq!(world.decided(&world.resolve(&sale, BUYER)).await.0.attestation, None);
+        world.pass(Seconds(WINDOW.0 + 2));
+        world.settles(&sale, SELLER, &sale.promises, false).await;
+        world.settles(&sale, BUYER, &sale.promises, true).await;
+        assert_eq!(world.party(BUYER).available().await, FUNDS);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_complaint_that_is_not_proven_or_too_late_changes_nothing() {
+    let world = World::new().await;
+    let (good, bad) = (world.sale(Goods::Good).await, world.sale(Goods::Bad).await);
+    let (answer, _) = world.decided(&world.resolve(&bad, BUYER)).await;
+    let pom = bad.proof(&world, KeyEvidence::Attested(answer.attestation.unwrap())).unwrap();
+    assert!(good.proof(&world, KeyEvidence::Seed(seed())).is_none());
+    // A proof about another contract, and one that was changed.
+    world.decided(&world.resolve(&good, BUYER)).await;
+    let foreign = world.ask(&world.complain(&good, &pom)).await;
+    assert!(is_refused(&foreign), "{foreign:?}");
+    let moved = Pom { cid: good.core.cid(), ..pom.clone() };
+    let moved = world.ask(&world.complain(&good, &moved)).await;
+    assert!(is_refused(&moved), "{moved:?}");
+    world.pass(Seconds(WINDOW.0 + 2));
+    let (late, decision) = world.decided(&world.complain(&bad, &pom)).await;
+    assert!(matches!(decision, Decision::Resolved { .. }) && late.closing.is_none(), "{decision:?}");
+    world.settles(&bad, SELLER, &bad.promises, true).await;
+}
+
+// Nobody could complete this contract; and nobody needs a chunk to prove it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deposit_that_nobody_can_open_is_the_sellers_fault() {
+    let world = World::new().await;
+    let sale = world.sale(Goods::Sealed).await;
+    let (answer, decision) = world.decided(&world.resolve(&sale, SELLER)).await;
+    assert_eq!((decision, answer.attestation), (Decision::Fault(SELLER), None));
+    world.settles(&sale, SELLER, &sale.promises, false).await;
+    world.settles(&sale, BUYER, &sale.promises, true).await;
+}
+
+// Both ask at once for what excludes each other: one decides, and both hear the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_requests_at_once_one_decides() {
+    let world = Arc::new(World::new().await);
+    for _ in 0..2 {
+        let sale = world.sale(Goods::Good).await;
+        let requests = [world.abort(&sale), world.resolve(&sale, SELLER), world.resolve(&sale, BUYER)];
+        let asked = requests.clone().map(|request| {
+            let world = world.clone();
+            tokio::spawn(async move { world.ask(&request).await.unwrap() })
+        });
+        let mut answers = Vec::new();
+        for answer in asked {
+            answers.push(answer.await.unwrap());
+        }
+        for (request, answer) in requests.iter().zip(&answers) {
+            assert_eq!((&answer.statement, &answer.log), (&answers[0].statement, &answers[0].log));
+            assert_eq!(world.ask(request).await.unwrap(), *answer);
+        }
+    }
+    assert_eq!(world.arbiter.register.log().await.unwrap().0.size(), 2);
+}
