@@ -11,7 +11,7 @@
 //! | receive | authorise with capture | |
 //! | verify-lock | authorise | by payee or arbiter; the money is held from then on |
 //! | authorise | – | a signed release |
-//! | redeem | settle; revoke after the date | |
+//! | redeem | settle; revoke after the date, or if nobody has handed the token in | |
 //! | reclaim | revoke; booking | waits for the end of a hold if it must |
 //! | transfer | transfer | |
 //!
@@ -625,7 +625,7 @@ impl At<'_> {
             Purpose::Main => self.main(&terms, asking, request, reply),
             Purpose::Revoke => self.revoked(&terms, asking, reply),
             Purpose::Proof => self.proven(&terms, asking, reply),
-            Purpose::Settled => self.settled(&terms, reply),
+            Purpose::Settled => self.settled(&terms, asking, reply),
         }
     }
 
@@ -700,15 +700,22 @@ impl At<'_> {
                 let step = self.done(nothing(self.purse), Vec::new())?;
                 Ok(step.keep(EvidenceKind::Statement, reply.body.clone()))
             }
-            Task::Redeem { token, .. } => {
-                // The other side was first: its settlement stands.
-                if refusal(reply).is_some_and(|refusal| refusal.kind == ProblemKind::NotHeld) {
-                    let (_, account) = self.opened()?;
-                    let hold = Handover::read(token)?.token.hold();
-                    let asking = asking.then(Purpose::Settled);
-                    return self.request_at(terms, account, asking, Action::Hold { hold }, Consent::Implied);
+            Task::Redeem { token, to, .. } => {
+                let hold = Handover::read(token)?.token.hold();
+                let instead = match refusal(reply).map(|refusal| refusal.kind) {
+                    // The other side was first: its settlement stands.
+                    Some(ProblemKind::NotHeld) => Some(Action::Hold { hold }),
+                    // Nobody has handed the token in: from now on nobody can.
+                    Some(ProblemKind::UnknownHold) if *to == Side::Payer => Some(Action::Revoke { hold }),
+                    _ => None,
+                };
+                match instead {
+                    Some(action) => {
+                        let (_, account) = self.opened()?;
+                        self.request_at(terms, account, asking.then(Purpose::Settled), action, Consent::Implied)
+                    }
+                    None => self.settled(terms, asking, reply),
                 }
-                self.settled(terms, reply)
             }
             Task::Transfer { amount, .. } => {
                 let booking = read::<Booking>(self.context.verify, terms, reply)?;
@@ -725,11 +732,19 @@ impl At<'_> {
     }
 
     /// How a lock was settled: what this side gets of it.
-    fn settled(&self, terms: &BankTerms, reply: &IssuerReply) -> Stepped {
-        let Task::Redeem { lock, token, to, .. } = &self.operation.task else {
+    fn settled(&self, terms: &BankTerms, asking: Asking, reply: &IssuerReply) -> Stepped {
+        let Task::Redeem { lock, token, to, authorisation } = &self.operation.task else {
             return Err(Failure::unknown(Fault::Misuse, "only a lock is settled"));
         };
         let hold = Handover::read(token)?.token.hold();
+        // The token was handed in just before it was taken back: now there is something to settle.
+        let overtaken = refusal(reply).is_some_and(|refusal| refusal.kind == ProblemKind::StillHeld);
+        if overtaken && asking.purpose == Purpose::Settled && asking.round == 1 {
+            let release = Signed::from_bytes(authorisation).map_err(|_| mismatch())?;
+            let (_, account) = self.opened()?;
+            let asking = asking.then(Purpose::Main);
+            return self.request_at(terms, account, asking, Action::Settle { hold, release }, Consent::Implied);
+        }
         let is_booking = Signed::from_bytes(&reply.body).is_ok_and(|signed| signed.kind() == Kind::Booking);
         let to_payee = if is_booking {
             let booking = read::<Booking>(self.context.verify, terms, reply)?;

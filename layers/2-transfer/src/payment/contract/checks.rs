@@ -92,6 +92,7 @@ checks! {
     the_arbiter_refunds_the_payer,
     the_arbiter_sees_a_lock_that_the_payee_has_not_seen,
     the_arbiter_sees_a_lock_that_was_settled_without_it,
+    the_arbiter_refunds_a_lock_that_the_payee_has_not_seen,
     the_arbiter_refuses_a_token_that_is_not_the_lock,
     nobody_authorises_in_its_own_favour,
     a_payout_that_is_changed_is_not_authorised,
@@ -443,6 +444,19 @@ async fn the_arbiter_sees_a_lock_that_was_settled_without_it(run: &Run) -> Resul
     let authorisation = run.done(Party::Payer, authorise(&lock, &token, wanted, Side::Payee)).await?.handover;
     run.done(Party::Payee, redeem(&lock, &token, Side::Payee, authorisation)).await?;
     run.done(Party::Arbiter, verify(&lock, &token)).await?;
+    run.fails(Party::Payee, verify(&lock, &token)).await.map(drop)
+}
+
+/// The payee has never answered: the payer gets its money back all the same, and the token is worth nothing afterwards.
+async fn the_arbiter_refunds_a_lock_that_the_payee_has_not_seen(run: &Run) -> Result<(), String> {
+    let Some((lock, token)) = handed_out(run, LockKind::Arbiter).await? else { return Ok(()) };
+    run.open(Party::Arbiter).await?;
+    let wanted = payout(run, Party::Payer, &lock, &token, Side::Payer).await?;
+    let authorisation = run.done(Party::Arbiter, authorise(&lock, &token, wanted, Side::Payer)).await?.handover;
+    let back = run.done(Party::Payer, redeem(&lock, &token, Side::Payer, authorisation)).await?;
+    if back.moved.minor() == 0 {
+        return Err("nothing came back".to_owned());
+    }
     run.fails(Party::Payee, verify(&lock, &token)).await.map(drop)
 }
 
