@@ -547,3 +547,6 @@ impl Decode for Approval {
         Ok(approval)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,9 +1,9 @@
-//! The arbiter with a real mint, in one process. What could go wrong: somebody gets information for money that was never locked, locked
-//! money goes both ways or to nobody, a decision changes, an authorisation opens nothing. That locks hold at a bank as well is
-//! checked by the payment block's kit; whole exchanges with loss and crashes in `sim/`.
+//! The arbiter with a real mint and a real bank, in one process. What could go wrong: somebody gets information for money that was never locked, locked
+//! money goes both ways or to nobody, a decision changes, an authorisation opens nothing. Whole exchanges with loss and crashes are
+//! checked in `sim/`.
 #![allow(clippy::unwrap_used)]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -20,7 +20,7 @@ use semper_core::hash::Digest;
 use semper_core::ids::{DealId, Slot, StatementId, TemplateId};
 use semper_core::party::{KeySet, Role, Suite};
 use semper_core::time::Seconds;
-use semper_crypto::{DecapsulationKey, Encapsulator, Sealer, SecretKeys, SystemRandom, Verifier};
+use semper_crypto::{DecapsulationKey, Encapsulator, OpenKey, Sealer, SecretKeys, SystemRandom, Verifier};
 use semper_exchange::arbiter::request::{Abort, Complaint, Request, Resolve, Settlement};
 use semper_exchange::arbiter::rules_hash;
 use semper_exchange::arbiter::verdict::{ArbiterAnswer, Decision};
@@ -29,9 +29,12 @@ use semper_exchange::goods::{
     KeyEvidence, Leaves, Pom, Seed, first_bad_chunk,
 };
 use semper_exchange::gx::{Leg, LockDeposit, Price, Promised};
+use semper_payment::account::bank::operator::Direction;
+use semper_payment::account::bank::{self, Bank, LocalKeys, Opening, Rules};
 use semper_payment::account::payment::Level;
+use semper_payment::admit::everybody;
 use semper_payment::ecash::mint::backend::Backend;
-use semper_payment::ecash::mint::{Mint, Settings, TestBackend, routes};
+use semper_payment::ecash::mint::{self, Mint, TestBackend};
 use semper_store::MemoryArchive;
 use semper_support::approval::{Answer, ApprovalError, KeyHolder, SignRequest};
 use semper_support::archive::Archive;
@@ -49,7 +52,8 @@ use super::{Arbiter, ArbiterParts, DecideError};
 use crate::node::{Issuers, PaymentParts, Payments, Systems, now};
 use crate::vault::{Purpose, Vault};
 
-const ISSUER: &str = "https://mint.test";
+const ISSUER: &str = "https://issuer.test";
+const SYSTEMS: [&str; 2] = ["ecash", "account"];
 const FUNDS: u64 = 1000;
 const PRICE: u64 = 365;
 /// The buyer gives money in this slot, the seller information in the other.
@@ -62,9 +66,9 @@ const WINDOW: Seconds = Seconds(600);
 /// Longest wait for an operation on a slow machine.
 const LONG: Duration = Duration::from_secs(120);
 
-/// The mint, asked in this process, as long as it answers.
+/// The issuer, asked in this process, as long as it answers.
 struct Line {
-    mint: Router,
+    issuer: Router,
     silent: Arc<AtomicBool>,
 }
 
@@ -81,7 +85,7 @@ impl Issuers for Line {
             }
             None => axum::http::Request::get(path).body(Body::empty()),
         };
-        let response = self.mint.clone().oneshot(http.unwrap()).await.unwrap();
+        let response = self.issuer.clone().oneshot(http.unwrap()).await.unwrap();
         let status = response.status().as_u16();
         Ok(IssuerReply { status, body: to_bytes(response.into_body(), usize::MAX).await.unwrap().to_vec() })
     }
@@ -105,7 +109,7 @@ impl KeyHolder for Agrees {
     }
 }
 
-/// A party with a purse at the mint.
+/// A party with a purse at the issuer.
 struct Party {
     keys: Arc<SecretKeys>,
     payments: Arc<Payments>,
@@ -138,6 +142,7 @@ impl Party {
 }
 
 struct World {
+    system: &'static str,
     arbiter: Arbiter,
     arbiter_keys: KeySet,
     lock_key: Vec<u8>,
@@ -153,18 +158,37 @@ fn systems(name: u8) -> Systems {
     semper_payment::all(&[name; 32], Arc::new(Sealer), Level::Two).into()
 }
 
+async fn mint() -> Router {
+    let backends: Vec<Arc<dyn Backend>> = vec![Arc::new(TestBackend::worthless(Arc::new(now)))];
+    let seed = Zeroizing::new(vec![7; 32]);
+    let mint = Mint::open(mint::Settings::default(), Arc::new(MemoryArchive::new()), Arc::new(now), seed, backends);
+    mint::routes(mint.await.unwrap(), &everybody())
+}
+
+async fn bank() -> Arc<Bank> {
+    let parts = bank::Parts {
+        archive: Arc::new(MemoryArchive::new()),
+        keys: Arc::new(LocalKeys(Arc::new(SecretKeys::generate(Suite::Ed25519).unwrap()))),
+        open: Arc::new(OpenKey::generate(KemSuite::X25519).unwrap()),
+        verify: Arc::new(Verifier),
+        clock: Arc::new(now),
+        opening: Opening::Anyone(None),
+        admit: None,
+    };
+    let rules = Rules::new(ISSUER.to_owned(), "Bank".to_owned(), BTreeSet::from([eur(0).currency()]));
+    Bank::new(parts, rules).await.unwrap()
+}
+
 impl World {
-    async fn new() -> Self {
+    async fn new(system: &'static str) -> Self {
         let (running, stopped) = watch::channel(false);
         let silent = Arc::new(AtomicBool::new(false));
-        let backends: Vec<Arc<dyn Backend>> = vec![Arc::new(TestBackend::worthless(Arc::new(now)))];
-        let seed = Zeroizing::new(vec![7; 32]);
-        let mint = Mint::open(Settings::default(), Arc::new(MemoryArchive::new()), Arc::new(now), seed, backends);
-        let mint = routes(mint.await.unwrap());
+        let bank = bank().await;
+        let issuer = if system == "ecash" { mint().await } else { bank::http::routes(bank.clone(), &everybody()) };
         let payments = |name, archive: Arc<dyn Archive>, keys: Arc<dyn KeyHolder>| {
             let payments = Payments::new(PaymentParts {
                 systems: systems(name),
-                issuers: Arc::new(Line { mint: mint.clone(), silent: silent.clone() }),
+                issuers: Arc::new(Line { issuer: issuer.clone(), silent: silent.clone() }),
                 archive,
                 keys,
                 verify: Arc::new(Verifier),
@@ -178,12 +202,20 @@ impl World {
         for name in [1, 2] {
             let keys = Arc::new(SecretKeys::generate(Suite::Ed25519).unwrap());
             let payments = payments(name, Arc::new(MemoryArchive::new()), Arc::new(Agrees(keys.clone())));
-            let purse = payments.purse_at("ecash", ISSUER, eur(0).currency()).await.unwrap();
+            let purse = payments.purse_at(system, ISSUER, eur(0).currency()).await.unwrap();
             let party = Party { keys, payments, purse };
             party.done(Task::Refresh).await;
             parties.push(party);
         }
-        parties[0].done(Task::Deposit { amount: eur(FUNDS), method: "bolt11".to_owned() }).await;
+        if system == "ecash" {
+            parties[0].done(Task::Deposit { amount: eur(FUNDS), method: "bolt11".to_owned() }).await;
+        } else {
+            let owner = parties[0].keys.key_set().id();
+            let accounts = bank.accounts(None, 10).await.unwrap();
+            let account = accounts.iter().find(|account| account.owner == owner).unwrap();
+            bank.by_hand([1; 16], Direction::In, account.number, eur(FUNDS), "cash").await.unwrap();
+            parties[0].done(Task::Refresh).await;
+        }
 
         let signer = SecretKeys::generate(Suite::Ed25519).unwrap();
         let arbiter_keys = signer.key_set().clone();
@@ -193,8 +225,11 @@ impl World {
         let deposits = DecapsulationKey::generate(KEM).unwrap();
         let later = Arc::new(AtomicU64::new(0));
         let added = later.clone();
+        let systems = systems(9);
+        let module = systems.iter().find(|module| module.system().as_str() == system).unwrap();
         Self {
-            lock_key: systems(9)[0].arbiter_key(&arbiter_keys),
+            system,
+            lock_key: module.arbiter_key(&arbiter_keys),
             deposit_key: DepositKey { suite: deposits.suite(), public_key: deposits.public_key().to_vec() },
             arbiter: Arbiter::new(ArbiterParts {
                 payments: payments(9, archive.clone(), vault.clone()),
@@ -235,7 +270,7 @@ impl World {
         };
         let price = Price {
             amount: eur(PRICE),
-            system: System::parse("ecash").unwrap(),
+            system: System::parse(self.system).unwrap(),
             issuer: ISSUER.to_owned(),
             lock: LockKind::Arbiter,
         };
@@ -288,6 +323,13 @@ impl World {
         let second = Promise { cid: core.cid(), role: SELLER, answers: Some(first.id()) };
         let promises = [Promised { token, ..Promised::bare(first) }, Promised::bare(self.party(SELLER).sign(&second))];
         Sale { core, lock, promises, article: article.0, ciphertext: article.1 }
+    }
+
+    /// A sale whose lock the seller has seen, as before it promises anything.
+    async fn seen(&self, goods: Goods) -> Sale {
+        let sale = self.sale(goods).await;
+        self.party(SELLER).done(Task::VerifyLock { lock: sale.lock.clone(), token: sale.token() }).await;
+        sale
     }
 
     async fn ask(&self, request: &Request) -> Result<ArbiterAnswer, DecideError> {
@@ -459,46 +501,50 @@ fn is_refused(result: &Result<ArbiterAnswer, DecideError>) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_payer_is_answered_only_for_a_token_that_its_issuer_confirms() {
-    let world = World::new().await;
-    let (sale, other) = (world.sale(Goods::Good).await, world.sale(Goods::Good).await);
-    let mut broken = sale.token();
-    let middle = broken.len() / 2;
-    broken[middle] ^= 1;
-    for bad in [Vec::new(), broken, other.token()] {
-        let refused = world.ask(&world.resolve(&sale.with_token(bad), BUYER)).await;
-        assert!(is_refused(&refused), "{refused:?}");
+    for system in SYSTEMS {
+        let world = World::new(system).await;
+        let (sale, other) = (world.sale(Goods::Good).await, world.sale(Goods::Good).await);
+        let mut broken = sale.token();
+        let middle = broken.len() / 2;
+        broken[middle] ^= 1;
+        for bad in [Vec::new(), broken, other.token()] {
+            let refused = world.ask(&world.resolve(&sale.with_token(bad), BUYER)).await;
+            assert!(is_refused(&refused), "{refused:?}");
+        }
+        // A refused request has decided nothing.
+        let (answer, decision) = world.decided(&world.resolve(&sale, BUYER)).await;
+        assert!(matches!(decision, Decision::Resolved { .. }));
+        assert_eq!(answer.promises, sale.promises);
+        assert_eq!(world.key(&answer).as_bytes(), article_key().as_bytes());
+        // The seller gets no key of its own goods, and the buyer who asks for anything else gets the one that stands.
+        let (sellers, _) = world.decided(&world.resolve(&sale, SELLER)).await;
+        assert_eq!((sellers.attestation, &sellers.statement), (None, &answer.statement));
+        assert_eq!(world.decided(&world.abort(&sale)).await.0, answer);
+        assert!(world.arbiter.metrics.text().is_ascii());
     }
-    // A refused request has decided nothing.
-    let (answer, decision) = world.decided(&world.resolve(&sale, BUYER)).await;
-    assert!(matches!(decision, Decision::Resolved { .. }));
-    assert_eq!(answer.promises, sale.promises);
-    assert_eq!(world.key(&answer).as_bytes(), article_key().as_bytes());
-    // The seller gets no key of its own goods, and the buyer who asks for anything else gets the one that stands.
-    let (sellers, _) = world.decided(&world.resolve(&sale, SELLER)).await;
-    assert_eq!((sellers.attestation, &sellers.statement), (None, &answer.statement));
-    assert_eq!(world.decided(&world.abort(&sale)).await.0, answer);
-    assert!(world.arbiter.metrics.text().is_ascii());
 }
 
 // The seller takes the money that the buyer let go of, and sends nothing: the spent token must still be good.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_payer_whose_money_was_taken_gets_what_it_paid_for() {
-    let world = World::new().await;
-    let sale = world.sale(Goods::Good).await;
-    let (lock, token) = (sale.lock.clone(), sale.token());
-    let payout = Task::Payout { lock: lock.clone(), token: token.clone(), to: Side::Payee };
-    let payout = world.party(SELLER).done(payout).await;
-    let authorise = Task::Authorise { lock, token, payout, to: Side::Payee };
-    let authorisation = world.party(BUYER).done(authorise).await;
-    world.redeem(&sale, SELLER, &authorisation).await.unwrap();
-    let (answer, decision) = world.decided(&world.resolve(&sale, BUYER)).await;
-    assert!(matches!(decision, Decision::Resolved { .. }));
-    assert!(answer.attestation.is_some());
+    for system in SYSTEMS {
+        let world = World::new(system).await;
+        let sale = world.seen(Goods::Good).await;
+        let (lock, token) = (sale.lock.clone(), sale.token());
+        let payout = Task::Payout { lock: lock.clone(), token: token.clone(), to: Side::Payee };
+        let payout = world.party(SELLER).done(payout).await;
+        let authorise = Task::Authorise { lock, token, payout, to: Side::Payee };
+        let authorisation = world.party(BUYER).done(authorise).await;
+        world.redeem(&sale, SELLER, &authorisation).await.unwrap();
+        let (answer, decision) = world.decided(&world.resolve(&sale, BUYER)).await;
+        assert!(matches!(decision, Decision::Resolved { .. }));
+        assert!(answer.attestation.is_some());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_issuer_that_is_silent_is_waited_for_and_nothing_is_decided() {
-    let world = World::new().await;
+    let world = World::new("ecash").await;
     let sale = world.sale(Goods::Good).await;
     world.silent.store(true, Ordering::SeqCst);
     let request = world.resolve(&sale, BUYER);
@@ -520,39 +566,43 @@ async fn an_issuer_that_is_silent_is_waited_for_and_nothing_is_decided() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_payee_is_paid_when_the_time_for_complaints_is_over_and_not_before() {
-    let world = World::new().await;
-    let sale = world.sale(Goods::Good).await;
-    let early = world.ask(&world.settle(&sale, SELLER, &sale.promises).await).await;
-    assert!(matches!(early, Err(DecideError::Early)), "{early:?}");
-    let (first, _) = world.decided(&world.resolve(&sale, SELLER)).await;
-    world.settles(&sale, SELLER, &sale.promises, false).await;
-    world.settles(&sale, BUYER, &sale.promises, false).await;
-    world.pass(Seconds(WINDOW.0 + 2));
-    world.settles(&sale, BUYER, &sale.promises, false).await;
-    world.settles(&sale, SELLER, &sale.promises, true).await;
-    world.settles(&sale, BUYER, &sale.promises, false).await;
-    assert_eq!(world.party(SELLER).available().await, PRICE);
-    // The verdict is the first one, and the closing came to it.
-    let (last, _) = world.decided(&world.resolve(&sale, BUYER)).await;
-    assert_eq!((&last.statement, &last.log), (&first.statement, &first.log));
-    assert!(last.closing.is_some() && first.closing.is_none());
-    assert_eq!(world.arbiter.register.log().await.unwrap().0.size(), 2);
+    for system in SYSTEMS {
+        let world = World::new(system).await;
+        let sale = world.seen(Goods::Good).await;
+        let early = world.ask(&world.settle(&sale, SELLER, &sale.promises).await).await;
+        assert!(matches!(early, Err(DecideError::Early)), "{early:?}");
+        let (first, _) = world.decided(&world.resolve(&sale, SELLER)).await;
+        world.settles(&sale, SELLER, &sale.promises, false).await;
+        world.settles(&sale, BUYER, &sale.promises, false).await;
+        world.pass(Seconds(WINDOW.0 + 2));
+        world.settles(&sale, BUYER, &sale.promises, false).await;
+        world.settles(&sale, SELLER, &sale.promises, true).await;
+        world.settles(&sale, BUYER, &sale.promises, false).await;
+        assert_eq!(world.party(SELLER).available().await, PRICE);
+        // The verdict is the first one, and the closing came to it.
+        let (last, _) = world.decided(&world.resolve(&sale, BUYER)).await;
+        assert_eq!((&last.statement, &last.log), (&first.statement, &first.log));
+        assert!(last.closing.is_some() && first.closing.is_none());
+        assert_eq!(world.arbiter.register.log().await.unwrap().0.size(), 2);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_payer_gets_its_money_back_after_an_abort() {
-    let world = World::new().await;
-    let sale = world.sale(Goods::Good).await;
-    assert_eq!(world.decided(&world.abort(&sale)).await.1, Decision::Aborted);
-    assert_eq!(world.decided(&world.resolve(&sale, SELLER)).await.1, Decision::Aborted);
-    world.settles(&sale, SELLER, &sale.promises, false).await;
-    world.settles(&sale, BUYER, &sale.promises[..1], true).await;
-    assert_eq!(world.party(BUYER).available().await, FUNDS);
+    for system in SYSTEMS {
+        let world = World::new(system).await;
+        let sale = world.sale(Goods::Good).await;
+        assert_eq!(world.decided(&world.abort(&sale)).await.1, Decision::Aborted);
+        assert_eq!(world.decided(&world.resolve(&sale, SELLER)).await.1, Decision::Aborted);
+        world.settles(&sale, SELLER, &sale.promises, false).await;
+        world.settles(&sale, BUYER, &sale.promises[..1], true).await;
+        assert_eq!(world.party(BUYER).available().await, FUNDS);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_payer_gets_its_money_back_when_nobody_came_in_time() {
-    let world = World::new().await;
+    let world = World::new("ecash").await;
     let sale = world.sale(Goods::Good).await;
     world.pass(Seconds(3700));
     let request = world.settle(&sale, BUYER, &sale.promises).await;
@@ -571,7 +621,7 @@ async fn the_payer_gets_its_money_back_when_nobody_came_in_time() {
 // Of a resolved contract, with the key that the arbiter gave; and of one that the seller ended with its own seed.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_complaint_that_is_proven_gives_the_money_back() {
-    let world = World::new().await;
+    let world = World::new("ecash").await;
     for resolved in [true, false] {
         let sale = world.sale(Goods::Bad).await;
         let evidence = if resolved {
@@ -595,8 +645,8 @@ async fn a_complaint_that_is_proven_gives_the_money_back() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_complaint_that_is_not_proven_or_too_late_changes_nothing() {
-    let world = World::new().await;
-    let (good, bad) = (world.sale(Goods::Good).await, world.sale(Goods::Bad).await);
+    let world = World::new("ecash").await;
+    let (good, bad) = (world.seen(Goods::Good).await, world.seen(Goods::Bad).await);
     let (answer, _) = world.decided(&world.resolve(&bad, BUYER)).await;
     let pom = bad.proof(&world, KeyEvidence::Attested(answer.attestation.unwrap())).unwrap();
     assert!(good.proof(&world, KeyEvidence::Seed(seed())).is_none());
@@ -616,7 +666,7 @@ async fn a_complaint_that_is_not_proven_or_too_late_changes_nothing() {
 // Nobody could complete this contract; and nobody needs a chunk to prove it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deposit_that_nobody_can_open_is_the_sellers_fault() {
-    let world = World::new().await;
+    let world = World::new("ecash").await;
     let sale = world.sale(Goods::Sealed).await;
     let (answer, decision) = world.decided(&world.resolve(&sale, SELLER)).await;
     assert_eq!((decision, answer.attestation), (Decision::Fault(SELLER), None));
@@ -627,7 +677,7 @@ async fn a_deposit_that_nobody_can_open_is_the_sellers_fault() {
 // Both ask at once for what excludes each other: one decides, and both hear the same.
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_requests_at_once_one_decides() {
-    let world = Arc::new(World::new().await);
+    let world = Arc::new(World::new("ecash").await);
     for _ in 0..2 {
         let sale = world.sale(Goods::Good).await;
         let requests = [world.abort(&sale), world.resolve(&sale, SELLER), world.resolve(&sale, BUYER)];
