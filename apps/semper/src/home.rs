@@ -72,6 +72,19 @@ pub struct Config {
     /// What a bank needs to know.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bank: Option<BankConfig>,
+    /// What an arbiter needs to know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arbiter: Option<ArbiterConfig>,
+}
+
+/// What an arbiter needs to know.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ArbiterConfig {
+    /// The mints and banks whose locks it decides over. With none, whoever makes a contract can have it ask an issuer of his choice,
+    /// until it knows 32 of them.
+    #[serde(default)]
+    pub issuers: Vec<String>,
 }
 
 /// What a mint needs to know.
@@ -194,6 +207,7 @@ impl Config {
             account_level: Self::account_level(),
             database: None,
             mint,
+            arbiter: None,
             bank,
         }
     }

@@ -226,6 +226,7 @@ impl Starting {
                     kem: Arc::new(Encapsulator),
                     deposits: Arc::new(deposits),
                     payments,
+                    issuers: self.config.arbiter.clone().unwrap_or_default().issuers,
                     clock: clock(),
                 }));
                 let inbox = self.inbox(arbiter.clone(), Arc::new(opener), Arc::new(transport));

@@ -263,6 +263,14 @@ impl Payments {
         next.unwrap_or(LOOK_AGAIN).max(Duration::from_millis(20))
     }
 
+    /// How many operations have not ended; `most` at most.
+    ///
+    /// # Errors
+    /// Storage failed.
+    pub async fn open_count(&self, most: usize) -> Result<usize, ReadError> {
+        Ok(self.parts.archive.records(OPEN_SPACE, None, most).await?.len())
+    }
+
     async fn open_operations(&self) -> Result<Vec<OperationId>, ReadError> {
         let mut open = Vec::new();
         let mut after: Option<Vec<u8>> = None;

@@ -60,6 +60,8 @@ pub struct ArbiterParts {
     pub deposits: Arc<dyn Decapsulate>,
     /// The arbiter's own purses, which hold no money.
     pub payments: Arc<Payments>,
+    /// The issuers whose locks are decided over; any if none is named.
+    pub issuers: Vec<String>,
     /// The time by which is ruled.
     pub clock: Clock,
 }
@@ -104,7 +106,7 @@ impl Arbiter {
         Self {
             deposit_key: DepositKey { suite, public_key },
             register: Register::new(parts.archive.clone()),
-            money: Money::new(parts.archive.clone(), parts.payments.clone()),
+            money: Money::new(parts.archive.clone(), parts.payments.clone(), parts.issuers.clone()),
             metrics: Metrics::default(),
             parts,
         }

@@ -29,6 +29,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const ATTEMPTS: u8 = 8;
 /// Most requests that wait for issuers at once.
 const WAITING_MAX: usize = 32;
+/// Most operations that wait for issuers that do not answer.
+const OPEN_MAX: usize = 1000;
 /// Fact space of the side that the locked money of a contract was let go to: cell → side.
 const SETTLED_SPACE: &str = "settled";
 
@@ -36,6 +38,7 @@ const SETTLED_SPACE: &str = "settled";
 pub(super) struct Money {
     archive: Arc<dyn Archive>,
     payments: Arc<Payments>,
+    issuers: Vec<String>,
     waiting: Semaphore,
 }
 
@@ -64,8 +67,9 @@ pub(super) enum MoneyError {
 }
 
 impl Money {
-    pub(super) fn new(archive: Arc<dyn Archive>, payments: Arc<Payments>) -> Self {
-        Self { archive, payments, waiting: Semaphore::new(WAITING_MAX) }
+    pub(super) fn new(archive: Arc<dyn Archive>, payments: Arc<Payments>, issuers: Vec<String>) -> Self {
+        let issuers = issuers.iter().map(|issuer| issuer.trim_end_matches('/').to_owned()).collect();
+        Self { archive, payments, issuers, waiting: Semaphore::new(WAITING_MAX) }
     }
 
     /// Has the issuer confirm that a payer's token is the lock of the contract.
@@ -144,6 +148,9 @@ impl Money {
     async fn purse(&self, price: &Price) -> Result<PurseId, MoneyError> {
         let refused = |error: &dyn std::fmt::Display| MoneyError::Refused(error.to_string());
         ServiceClient::check(&price.issuer).map_err(|e| refused(&e))?;
+        if !self.issuers.is_empty() && !self.issuers.iter().any(|known| known == price.issuer.trim_end_matches('/')) {
+            return Err(refused(&"this arbiter does not decide over locks of this issuer"));
+        }
         let purse = self.payments.purse_at(price.system.as_str(), &price.issuer, price.amount.currency()).await;
         purse.map_err(|error| match error {
             PaymentError::UnknownSystem(..) => refused(&error),
@@ -157,6 +164,7 @@ impl Money {
         let when = if earlier.is_some() { When::Before } else { When::Now };
         let answer = match earlier {
             Some(answer) => answer,
+            None if self.payments.open_count(OPEN_MAX).await? == OPEN_MAX => return Err(MoneyError::Awaited),
             None => {
                 self.payments.begin(Operation { id, purse, deal: None, task }).await?;
                 let patience = until.saturating_duration_since(Instant::now());

@@ -47,7 +47,7 @@ use tokio::sync::watch;
 use tower::ServiceExt as _;
 use zeroize::Zeroizing;
 
-use super::money::MoneyError;
+use super::money::{Money, MoneyError};
 use super::{Arbiter, ArbiterParts, DecideError};
 use crate::node::{Issuers, PaymentParts, Payments, Systems, now};
 use crate::vault::{Purpose, Vault};
@@ -238,6 +238,7 @@ impl World {
                 verify: Arc::new(Verifier),
                 kem: Arc::new(Encapsulator),
                 deposits: Arc::new(deposits),
+                issuers: Vec::new(),
                 clock: Arc::new(move || now().after(Seconds(added.load(Ordering::SeqCst)))),
             }),
             arbiter_keys,
@@ -672,6 +673,19 @@ async fn a_deposit_that_nobody_can_open_is_the_sellers_fault() {
     assert_eq!((decision, answer.attestation), (Decision::Fault(SELLER), None));
     world.settles(&sale, SELLER, &sale.promises, false).await;
     world.settles(&sale, BUYER, &sale.promises, true).await;
+}
+
+// A stranger's contract must not make an arbiter ask whomever the stranger likes.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_arbiter_that_names_its_issuers_asks_no_other() {
+    let mut world = World::new("ecash").await;
+    let sale = world.sale(Goods::Good).await;
+    for (issuers, knows) in [(vec!["https://other.test".to_owned()], false), (vec![format!("{ISSUER}/")], true)] {
+        let parts = &world.arbiter.parts;
+        world.arbiter.money = Money::new(parts.archive.clone(), parts.payments.clone(), issuers);
+        assert_eq!(is_refused(&world.ask(&world.resolve(&sale, BUYER)).await), !knows);
+        assert_eq!(world.arbiter.parts.payments.purses().await.unwrap().len(), usize::from(knows));
+    }
 }
 
 // Both ask at once for what excludes each other: one decides, and both hear the same.
