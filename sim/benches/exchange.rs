@@ -1,4 +1,4 @@
-//! What a contract costs: encoding against copying the bytes, a whole C2 run against the bare signatures in it. Prints ratios.
+//! What a contract costs: encoding against copying the bytes, a whole contract signing against the bare signatures in it. Prints ratios.
 //! `cargo bench -p semper-sim`.
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -13,7 +13,7 @@ use semper_core::party::{KeySet, Role, Suite};
 use semper_core::signature::Verify;
 use semper_core::time::Time;
 use semper_crypto::{SecretKeys, Verifier};
-use semper_exchange::c2::{C2, Run};
+use semper_exchange::gx::{Gx, Own, Run};
 use semper_sim::scenario::{Cast, PATIENCE};
 use semper_support::crypto::Signer;
 use semper_support::engine::{Effect, Ending, Input};
@@ -39,7 +39,7 @@ fn main() {
     let whole = best(50, || run(&core, &keys));
     println!("signatures of a run: {:.0} us to make, {:.0} us to check once", micros(sign), micros(verify));
     // Each statement is checked by its maker's machine, which trusts no key holder, and by the peer's.
-    ratio("C2 run, both sides / 4 signatures made and checked twice", whole, sign + 2 * verify);
+    ratio("contract signing, both sides / 4 signatures made and checked twice", whole, sign + 2 * verify);
 }
 
 /// A contract between the first two key sets under the third.
@@ -57,8 +57,9 @@ fn core(keys: &[SecretKeys; 3]) -> Core {
 fn run(core: &Core, keys: &[SecretKeys; 3]) -> Vec<Signed> {
     let sets = [keys[0].key_set().clone(), keys[1].key_set().clone()];
     let side = |role: usize| {
-        let run = Run::new(core.clone(), &sets[role], sets.clone(), keys[2].key_set().clone(), PATIENCE);
-        Some(C2::new(run.unwrap()))
+        let run =
+            Run::new(core.clone(), &sets[role], sets.clone(), keys[2].key_set().clone(), PATIENCE, Own::default());
+        Some(Gx::new(run.unwrap()))
     };
     let mut sides = [side(0), side(1)];
     let env = Env { now: NOW, verify: &Verifier };

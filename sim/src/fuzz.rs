@@ -14,9 +14,9 @@ use semper_core::party::KeySet;
 use semper_core::template::Template;
 use semper_exchange::arbiter::request::Request;
 use semper_exchange::arbiter::verdict::ArbiterAnswer;
-use semper_exchange::c2::{self, C2};
 use semper_exchange::evidence::{self, Folder};
 use semper_exchange::goods::{Deposit, Descriptor, Index, Pom};
+use semper_exchange::gx::{self, Examination, Examined, Gx};
 use semper_support::channel::Frame;
 use semper_transfer::payment::journal::Entry;
 use semper_transfer::payment::operation::Operation;
@@ -39,15 +39,17 @@ pub struct Target {
 const CBOR_MAX: usize = 1 << 20;
 
 /// Every target.
-pub const TARGETS: [Target; 22] = [
+pub const TARGETS: [Target; 24] = [
     Target { name: "cbor", run: generic },
     Target { name: "signed", run: signed },
     Target { name: "core", run: again::<Core> },
     Target { name: "key_set", run: again::<KeySet> },
     Target { name: "request", run: again::<Request> },
     Target { name: "arbiter_answer", run: again::<ArbiterAnswer> },
-    Target { name: "c2_message", run: again::<c2::Message> },
-    Target { name: "c2_state", run: again::<C2> },
+    Target { name: "gx_message", run: again::<gx::Message> },
+    Target { name: "gx_state", run: again::<Gx> },
+    Target { name: "examination", run: again::<Examination> },
+    Target { name: "examined", run: again::<Examined> },
     Target { name: "tx_message", run: again::<tx::Message> },
     Target { name: "pay_message", run: again::<pay::Message> },
     Target { name: "pay_state", run: again::<Pay> },

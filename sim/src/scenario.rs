@@ -12,10 +12,10 @@ use semper_core::hash::Digest;
 use semper_core::ids::{Slot, StatementId, TemplateId};
 use semper_core::party::{KeySet, Role, Suite};
 use semper_core::time::{Seconds, Time};
-use semper_exchange::arbiter::request::{Abort, Request, Resolve};
+use semper_exchange::arbiter::request::{Abort, Court, Request, Resolve};
 use semper_exchange::arbiter::rules_hash;
-use semper_exchange::c2::Run;
 use semper_exchange::goods::{Article, ArticleKey, Deposit, DepositKey, Descriptor, Encoder, Good, Judge, Seed};
+use semper_exchange::gx::{Own, Promised, Run};
 use semper_support::crypto::{Decapsulate as _, Encapsulate as _, KemSuite, Signer};
 
 use crate::symbolic::{DepositHand, Hand, Oracle};
@@ -103,7 +103,13 @@ impl Cast {
                 ],
                 arbiter: ArbiterRef { key_set: arbiter, deposit_key: None, log: arbiter, rules: rules_hash() },
                 items: vec![sealed(Role::ORIGINATOR), sealed(Role::RESPONDER)],
-                deadlines: Deadlines { not_after: NOT_AFTER, complaints: None, refund_after: None, delta: DELTA, sigma: SIGMA },
+                deadlines: Deadlines {
+                    not_after: NOT_AFTER,
+                    complaints: None,
+                    refund_after: None,
+                    delta: DELTA,
+                    sigma: SIGMA,
+                },
                 text: TextRef {
                     template: TemplateId::from_digest(Digest::of(domain::TEMPLATE, b"")),
                     fields: Digest::of(domain::FIELDS, b""),
@@ -148,7 +154,7 @@ impl Cast {
     /// A party's side of a contract.
     pub fn run(&self, core: &Core, role: Role) -> Run {
         let me = self.hand(role).key_set();
-        Run::new(core.clone(), me, self.key_sets(), self.arbiter.key_set().clone(), PATIENCE)
+        Run::new(core.clone(), me, self.key_sets(), self.arbiter.key_set().clone(), PATIENCE, Own::default())
             .expect("the contract is between these parties")
     }
 
@@ -165,6 +171,11 @@ impl Cast {
         self.say(role, &Promise { cid: core.cid(), role, answers }, variant)
     }
 
+    /// Both promises of a contract that exchanges signatures.
+    pub fn promised(&self, core: &Core) -> [Promised; 2] {
+        [Role::ORIGINATOR, Role::RESPONDER].map(|role| Promised::bare(self.promise(core, role, 0)))
+    }
+
     /// The identifiers of both promises, whether or not anybody has made them.
     pub fn promise_ids(&self, core: &Core) -> [StatementId; 2] {
         [Role::ORIGINATOR, Role::RESPONDER].map(|role| self.promise(core, role, 0).id())
@@ -179,17 +190,23 @@ impl Cast {
     pub fn abort(&self, core: &Core) -> Request {
         let promise = self.promise(core, Role::ORIGINATOR, 0);
         let abort = Abort { cid: core.cid(), slot: Slot::default(), promise: promise.id() };
-        self.request(core, vec![promise], self.say(Role::ORIGINATOR, &abort, 0))
+        self.request(core, vec![Promised::bare(promise)], self.say(Role::ORIGINATOR, &abort, 0))
     }
 
     /// A request to resolve from the promises that the asker holds.
-    pub fn resolve(&self, core: &Core, by: Role, promises: [Signed; 2]) -> Request {
-        let ids = promises.each_ref().map(Signed::id);
+    pub fn resolve(&self, core: &Core, by: Role, promises: [Promised; 2]) -> Request {
+        let ids = promises.each_ref().map(|promised| promised.promise.id());
         let resolve = Resolve { cid: core.cid(), slot: Slot::default(), promises: ids, role: by };
         self.request(core, promises.into(), self.say(by, &resolve, 0))
     }
 
-    fn request(&self, core: &Core, promises: Vec<Signed>, question: Signed) -> Request {
-        Request { core: core.clone(), key_sets: self.key_sets(), promises, question }
+    /// With what the arbiter checks requests.
+    pub fn court(&self) -> Court<'_> {
+        Court { verify: &self.oracle, kem: &self.oracle, arbiter: self.arbiter.key_set(), deposit_key: None }
+    }
+
+    fn request(&self, core: &Core, promises: Vec<Promised>, question: Signed) -> Request {
+        let (proof, payout) = (Vec::new(), Vec::new());
+        Request { core: core.clone(), key_sets: self.key_sets(), promises, question, proof, payout }
     }
 }

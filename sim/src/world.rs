@@ -23,11 +23,11 @@ use semper_core::ids::DealId;
 use semper_core::machine::{Env, Machine};
 use semper_core::party::{KeySet, Role};
 use semper_core::time::{Seconds, Time};
-use semper_exchange::arbiter::request::{Asked, Case, Request};
+use semper_exchange::arbiter::request::{Asked, Request};
 use semper_exchange::arbiter::service::{Next, VERDICT_SPACE, cell_key, decide};
 use semper_exchange::arbiter::verdict::{ArbiterAnswer, Outcome, Verdict};
-use semper_exchange::c2::{C2, Message};
 use semper_exchange::evidence::{self, Folder, Item, Standing};
+use semper_exchange::gx::{self, Completed, Gx, Message, Promised};
 use semper_store::MemoryArchive;
 use semper_support::archive::{
     Archive, Commit, CommitError, Consumed, Fact, NewEvidence, NewOutgoing, PutState, SetTimer,
@@ -39,7 +39,7 @@ use semper_support::runner::{Turn, Work, is_outward};
 use crate::scenario::{Cast, DELTA, NOT_AFTER, SIGMA};
 
 /// The key of the one machine that each party runs.
-const MACHINE: &[u8] = b"c2";
+const MACHINE: &[u8] = b"gx";
 /// How long a party waits before it sends something again, in seconds.
 const RETRY: u64 = 20;
 /// Longest delay between the parties in any run, in seconds.
@@ -237,9 +237,9 @@ impl World {
         if skew < 0 { self.now.before(lead) } else { self.now.after(lead) }
     }
 
-    fn machine(&self, who: usize) -> Option<(C2, u64)> {
+    fn machine(&self, who: usize) -> Option<(Gx, u64)> {
         let stored = ready(self.parties[who].store.state(MACHINE)).ok()??;
-        Some((C2::from_bytes(&stored.bytes).ok()?, stored.version))
+        Some((Gx::from_bytes(&stored.bytes).ok()?, stored.version))
     }
 
     /// A party takes an input. A crash may come before the commit or after any effect.
@@ -248,8 +248,8 @@ impl World {
             return self.cheat(who, input);
         }
         let role = self.parties[who].role;
-        let (machine, version) = self.machine(who).unwrap_or_else(|| (C2::new(self.cast.run(&self.core, role)), 0));
-        let before = machine.state_name();
+        let (machine, version) = self.machine(who).unwrap_or_else(|| (Gx::new(self.cast.run(&self.core, role)), 0));
+        let before = machine.state().name();
         let oracle = self.cast.oracle;
         let env = Env { now: self.clock(who), verify: &oracle };
         let label = label(&input);
@@ -260,12 +260,12 @@ impl World {
                 return Ok(());
             }
         };
-        self.note(format_args!("{role}: {before} + {label} -> {}", step.state.state_name()));
+        self.note(format_args!("{role}: {before} + {label} -> {}", step.state.state().name()));
         let turn = Turn::new(step.state, step.effects);
         self.work(who, turn, Some((version, input)))
     }
 
-    fn work(&mut self, who: usize, turn: Turn<C2>, mut taken: Option<(u64, Input)>) -> Result<(), String> {
+    fn work(&mut self, who: usize, turn: Turn<Gx>, mut taken: Option<(u64, Input)>) -> Result<(), String> {
         for work in turn {
             if self.chance(self.weather.crash) {
                 self.crashes += 1;
@@ -290,7 +290,7 @@ impl World {
         Ok(())
     }
 
-    fn commit(&self, who: usize, state: &C2, version: u64, input: &Input, effects: &[Effect]) -> Commit {
+    fn commit(&self, who: usize, state: &Gx, version: u64, input: &Input, effects: &[Effect]) -> Commit {
         let (key, now) = (MACHINE.to_vec(), self.clock(who));
         let mut commit = Commit {
             states: vec![PutState { key: key.clone(), replaces: version, bytes: state.to_bytes() }],
@@ -392,8 +392,7 @@ impl World {
         let store = &self.parties[who].store;
         let due = ready(store.timers_due(now, 8)).map_err(|e| e.to_string())?;
         for timer in due {
-            let name =
-                [semper_exchange::c2::PATIENCE, semper_exchange::c2::DEADLINE].into_iter().find(|n| *n == timer.name);
+            let name = [gx::PATIENCE, gx::DEADLINE].into_iter().find(|n| *n == timer.name);
             self.take(who, Input::Timer(name.ok_or("a timer that no machine set")?))?;
         }
         let waiting = ready(self.parties[who].store.outbox_of(MACHINE)).map_err(|e| e.to_string())?;
@@ -414,12 +413,13 @@ impl World {
         let variant = self.rng.random_range(0..2);
         match self.rng.random_range(0..6) {
             0 | 1 => {
-                let promise = Message::Promise(self.cast.promise(&self.core, role, variant));
+                let promise = Message::Promise(Promised::bare(self.cast.promise(&self.core, role, variant)));
                 self.send(1 - who, &promise.to_bytes());
             }
             2 => {
-                let completion = Message::Final(self.cast.completion(&self.core, role));
-                self.send(1 - who, &completion.to_bytes());
+                let completion = self.cast.completion(&self.core, role);
+                let last = Message::Final(Completed { completion, release: Vec::new(), payout: Vec::new() });
+                self.send(1 - who, &last.to_bytes());
             }
             3 if !self.seen.is_empty() => {
                 let old = self.seen[self.rng.random_range(0..self.seen.len())].clone();
@@ -437,11 +437,11 @@ impl World {
     fn cheat_resolve(&mut self, who: usize, variant: u8) {
         let role = self.parties[who].role;
         let promise = |bytes: &Vec<u8>| match Message::from_bytes(bytes) {
-            Ok(Message::Promise(signed)) if self.core.role_of(signed.signer()) == Some(role.peer()) => Some(signed),
+            Ok(Message::Promise(said)) if self.core.role_of(said.promise.signer()) == Some(role.peer()) => Some(said),
             _ => None,
         };
         let Some(theirs) = self.seen.iter().find_map(promise) else { return };
-        let mine = self.cast.promise(&self.core, role, variant);
+        let mine = Promised::bare(self.cast.promise(&self.core, role, variant));
         let promises = if role == Role::ORIGINATOR { [mine, theirs] } else { [theirs, mine] };
         let bytes = self.cast.resolve(&self.core, role, promises).to_bytes();
         self.at(1, Event::Ask { from: who, bytes });
@@ -455,16 +455,17 @@ impl World {
         }
         let arbiter = self.cast.arbiter.key_set().clone();
         let Ok(request) = Request::from_bytes(bytes) else { return Ok(()) };
-        let Ok(case) = Case::check(&self.cast.oracle, arbiter.id(), &request) else { return Ok(()) };
+        let Ok(case) = self.cast.court().check(&request) else { return Ok(()) };
         let cell = cell_key(&case);
         if let Some(stands) = ready(self.register.fact(VERDICT_SPACE, &cell)).map_err(|e| e.to_string())? {
             return self.reply(from, &stands);
         }
         let draft = match decide(None, &case, &arbiter, 0, self.now) {
-            Next::AnswerStored => return Err("the cell is empty, yet stands".to_owned()),
+            Next::AnswerStored | Next::SignAndClose(_) => return Err("the cell is empty, yet stands".to_owned()),
+            Next::Refuse => return Ok(()),
             Next::SignAndAnswer(draft) => {
                 let statement = self.cast.arbiter.sign(draft).map_err(|e| e.to_string())?;
-                let answer = ArbiterAnswer { statement, promises: Vec::new(), log: None }.to_bytes();
+                let answer = ArbiterAnswer::of(statement).to_bytes();
                 return self.reply(from, &answer);
             }
             Next::SignAndStore(draft) => draft,
@@ -475,8 +476,8 @@ impl World {
         }
         let statement = self.cast.arbiter.sign(draft).map_err(|e| e.to_string())?;
         let resolved = matches!(case.asked(), Asked::Resolve { .. });
-        let answer =
-            ArbiterAnswer { statement, promises: if resolved { request.promises } else { Vec::new() }, log: None };
+        let promises = if resolved { request.promises } else { Vec::new() };
+        let answer = ArbiterAnswer { promises, ..ArbiterAnswer::of(statement) };
         let fact = Fact { space: VERDICT_SPACE.to_owned(), key: cell, value: answer.to_bytes() };
         ready(self.register.commit(Commit { facts: vec![fact], ..Commit::default() })).map_err(|e| e.to_string())?;
         if self.chance(self.weather.crash) {
@@ -514,7 +515,7 @@ impl World {
                 continue;
             }
             let machine = self.machine(who).map(|(machine, _)| machine);
-            let ended = machine.as_ref().and_then(C2::ending);
+            let ended = machine.as_ref().and_then(Gx::ending);
             let role = self.parties[who].role;
             let ended = ended.ok_or_else(|| format!("S8: the {role} has not ended: {machine:?}"))?;
             self.proves(who, ended)?;
@@ -533,7 +534,7 @@ impl World {
     fn holds_contract(&self, cheat: usize, verdict: Option<Outcome>) -> bool {
         let victim = self.parties[1 - cheat].role;
         let finished = self.seen.iter().any(|bytes| match Message::from_bytes(bytes) {
-            Ok(Message::Final(signed)) => self.core.role_of(signed.signer()) == Some(victim),
+            Ok(Message::Final(said)) => self.core.role_of(said.completion.signer()) == Some(victim),
             _ => false,
         });
         finished || verdict == Some(Outcome::Resolved)
@@ -559,7 +560,7 @@ impl World {
             Ending::Success => matches!(standing, Some(Standing::Complete | Standing::Resolved { .. })),
             Ending::Aborted => matches!(standing, Some(Standing::Aborted { .. })),
             Ending::Lapsed => matches!(standing, Some(Standing::Open { .. })),
-            Ending::Unconfirmed => false,
+            Ending::Unconfirmed | Ending::Refunded | Ending::Defective | Ending::Faulted | Ending::Unsettled => false,
         };
         if fits { Ok(()) } else { Err(format!("S9: {ending:?}, but the archive shows {standing:?}")) }
     }
@@ -637,5 +638,6 @@ fn label(input: &Input) -> String {
         Input::GiveUp => "give up".to_owned(),
         Input::Delivered => "delivered".to_owned(),
         Input::Operated(_) => "operated".to_owned(),
+        Input::Examined(_) => "examined".to_owned(),
     }
 }

@@ -1,4 +1,4 @@
-//! The named attacks on C2, its formats and the arbiter (design/exchange.md §14.6), one test each. Every test ends with a twin: the
+//! The named attacks on the exchange, its formats and the arbiter (design/exchange.md §14.6), one test each. Every test ends with a twin: the
 //! same thing honestly done is accepted, so that a check which refuses everything fails too.
 #![allow(clippy::unwrap_used)]
 
@@ -8,7 +8,7 @@ use semper_core::cbor::{Decode, Encode, Value};
 use semper_core::contract::{Core, Final, Promise, TextRef};
 use semper_core::cose::{Draft, Signed, Statement};
 use semper_core::document::{Document, FieldValue};
-use semper_core::ids::{DealId, Slot};
+use semper_core::ids::{DealId, Slot, StatementId};
 use semper_core::machine::{Blame, Env, Fault, Machine, Step};
 use semper_core::merkle::Frontier;
 use semper_core::party::{KeySet, Role, Suite};
@@ -19,9 +19,9 @@ use semper_exchange::arbiter::log::{self, LogError, LogHead, LogReceipt};
 use semper_exchange::arbiter::request::{Case, Request, RequestError, Resolve};
 use semper_exchange::arbiter::service::{Next, decide};
 use semper_exchange::arbiter::verdict::{ArbiterAnswer, ClosedUnused, Outcome, Verdict};
-use semper_exchange::arbiter::{Ruling, rule};
-use semper_exchange::c2::{C2, C2Error, Message, Run, RunError};
+use semper_exchange::arbiter::{Cell, Ruling, rule};
 use semper_exchange::evidence::{self, Finding, Folder, Item, Standing};
+use semper_exchange::gx::{Completed, Gx, GxError, Message, Own, Promised, Question, Run, RunError, State};
 use semper_sim::model::{Action, Setup, World};
 use semper_sim::scenario::{Cast, NOT_AFTER, PATIENCE};
 use semper_sim::symbolic::Hand;
@@ -33,35 +33,53 @@ const O: Role = Role::ORIGINATOR;
 const R: Role = Role::RESPONDER;
 const NOW: Time = Time::from_unix(1000);
 
-fn handle(cast: &Cast, state: &C2, input: Input) -> Result<Step<C2>, C2Error> {
+fn handle(cast: &Cast, state: &Gx, input: Input) -> Result<Step<Gx>, GxError> {
     state.clone().handle(&Env { now: NOW, verify: &cast.oracle }, input)
 }
 
-fn receive(cast: &Cast, state: &C2, message: &Message) -> Result<Step<C2>, C2Error> {
+fn receive(cast: &Cast, state: &Gx, message: &Message) -> Result<Step<Gx>, GxError> {
     handle(cast, state, Input::Message(message.to_bytes()))
 }
 
 fn case(cast: &Cast, request: &Request) -> Result<Case, RequestError> {
-    Case::check(&cast.oracle, cast.arbiter.key_set().id(), request)
+    cast.court().check(request)
 }
 
 fn promises(cast: &Cast, core: &Core) -> [Signed; 2] {
     [O, R].map(|role| cast.promise(core, role, 0))
 }
 
-fn awaiting_promise(cast: &Cast, core: &Core) -> C2 {
-    C2::AwaitPeerPromise { run: cast.run(core, O), ours: cast.promise(core, O, 0) }
+fn message_of(promise: Signed) -> Message {
+    Message::Promise(Promised::bare(promise))
 }
 
-fn awaiting_final(cast: &Cast, core: &Core, role: Role) -> C2 {
-    C2::AwaitPeerFinal { run: cast.run(core, role), promises: promises(cast, core) }
+fn last(completion: Signed) -> Message {
+    Message::Final(Completed { completion, release: Vec::new(), payout: Vec::new() })
+}
+
+fn awaiting_verdict(cast: &Cast, core: &Core, role: Role, asked: StatementId, promises: &[Signed]) -> Gx {
+    let question = if promises.len() == 1 { Question::Abort } else { Question::Resolve };
+    let promises = promises.iter().cloned().map(Promised::bare).collect();
+    Gx::at(cast.run(core, role), State::AwaitVerdict { question, asked, promises })
+}
+
+fn stands(outcome: Outcome) -> Option<Cell> {
+    Some(Cell { outcome, time: NOW, closing: None })
+}
+
+fn awaiting_promise(cast: &Cast, core: &Core) -> Gx {
+    Gx::at(cast.run(core, O), State::AwaitPeerPromise { ours: Promised::bare(cast.promise(core, O, 0)) })
+}
+
+fn awaiting_final(cast: &Cast, core: &Core, role: Role) -> Gx {
+    Gx::at(cast.run(core, role), State::AwaitPeerFinal { promises: cast.promised(core) })
 }
 
 fn rule_on(cast: &Cast, request: &Request) -> ArbiterAnswer {
     let case = case(cast, request).unwrap();
     let Next::SignAndStore(draft) = decide(None, &case, cast.arbiter.key_set(), 0, NOW) else { panic!("not ruled") };
     let promises = if request.promises.len() == 2 { request.promises.clone() } else { Vec::new() };
-    ArbiterAnswer { statement: cast.arbiter.sign(draft).unwrap(), promises, log: None }
+    ArbiterAnswer { promises, ..ArbiterAnswer::of(cast.arbiter.sign(draft).unwrap()) }
 }
 
 fn report(cast: &Cast, core: &Core, statements: &[&Signed]) -> evidence::Report {
@@ -79,7 +97,7 @@ fn log_receipt_for_other_verdict() {
     let cast = Cast::default();
     let (core, other) = (cast.core(0), cast.core(1));
     let [verdict, another] =
-        [&core, &other].map(|core| rule_on(&cast, &cast.resolve(core, O, promises(&cast, core))).statement);
+        [&core, &other].map(|core| rule_on(&cast, &cast.resolve(core, O, cast.promised(core))).statement);
     let mut log = Frontier::new();
     log::add(&mut log, &another, NOW).unwrap();
     let (head, inclusion) = log::add(&mut log, &verdict, NOW).unwrap();
@@ -99,12 +117,12 @@ fn log_receipt_for_other_verdict() {
 fn asw_replay_old_promise() {
     let cast = Cast::default();
     let (old, new) = (cast.core(1), cast.core(2));
-    for (state, role) in [(C2::new(cast.run(&new, R)), O), (awaiting_promise(&cast, &new), R)] {
-        let error = receive(&cast, &state, &Message::Promise(cast.promise(&old, role, 0))).unwrap_err();
-        assert_eq!(error, C2Error::PeerMismatch("promise"));
-        assert!(receive(&cast, &state, &Message::Promise(cast.promise(&new, role, 0))).is_ok());
+    for (state, role) in [(Gx::new(cast.run(&new, R)), O), (awaiting_promise(&cast, &new), R)] {
+        let error = receive(&cast, &state, &message_of(cast.promise(&old, role, 0))).unwrap_err();
+        assert_eq!(error, GxError::PeerMismatch("promise"));
+        assert!(receive(&cast, &state, &message_of(cast.promise(&new, role, 0))).is_ok());
     }
-    let request = cast.resolve(&new, R, [cast.promise(&old, O, 0), cast.promise(&new, R, 0)]);
+    let request = cast.resolve(&new, R, [cast.promise(&old, O, 0), cast.promise(&new, R, 0)].map(Promised::bare));
     assert_eq!(case(&cast, &request), Err(RequestError::Foreign("promise")));
 }
 
@@ -116,11 +134,10 @@ fn asw_inconsistent_contracts() {
     let [first, second] = promises(&cast, &core);
     let other = cast.promise(&core, R, 1);
     assert_ne!(second.bytes(), other.bytes());
-    let request = cast.resolve(&core, R, [first.clone(), other]);
+    let request = cast.resolve(&core, R, [first.clone(), other].map(Promised::bare));
     let answer = rule_on(&cast, &request);
-    let run = cast.run(&core, O);
-    let question = cast.resolve(&core, O, [first.clone(), second.clone()]).question.id();
-    let waiting = C2::AwaitVerdict { run, question, promises: vec![first, second] };
+    let question = cast.resolve(&core, O, cast.promised(&core)).question.id();
+    let waiting = awaiting_verdict(&cast, &core, O, question, &[first, second]);
     let heard = handle(&cast, &waiting, Input::ArbiterSays(answer.to_bytes())).unwrap();
     assert_eq!(heard.state.ending(), Some(Ending::Success));
 }
@@ -132,7 +149,7 @@ fn gjm_ttp_unaccountable() {
     let core = cast.core(1);
     let [first, second] = promises(&cast, &core);
     let aborted = rule_on(&cast, &cast.abort(&core));
-    let resolved = rule_on(&cast, &cast.resolve(&core, R, [first.clone(), second.clone()]));
+    let resolved = rule_on(&cast, &cast.resolve(&core, R, cast.promised(&core)));
     let both = report(&cast, &core, &[&first, &second, &aborted.statement, &resolved.statement]);
     let accused =
         |report: &evidence::Report| report.findings.iter().any(|f| matches!(f, Finding::ArbiterEquivocated { .. }));
@@ -144,10 +161,10 @@ fn gjm_ttp_unaccountable() {
 fn resolve_after_abort() {
     let cast = Cast::default();
     let core = cast.core(1);
-    let resolve = case(&cast, &cast.resolve(&core, R, promises(&cast, &core))).unwrap();
+    let resolve = case(&cast, &cast.resolve(&core, R, cast.promised(&core))).unwrap();
     let abort = case(&cast, &cast.abort(&core)).unwrap();
-    assert_eq!(rule(Some(Outcome::Aborted), &resolve, NOW), Ruling::Stands);
-    assert_eq!(rule(Some(Outcome::Resolved), &abort, NOW), Ruling::Stands);
+    assert_eq!(rule(stands(Outcome::Aborted), &resolve, NOW), Ruling::Stands);
+    assert_eq!(rule(stands(Outcome::Resolved), &abort, NOW), Ruling::Stands);
     assert_eq!(rule(None, &resolve, NOW), Ruling::Write(Outcome::Resolved));
 }
 
@@ -156,9 +173,9 @@ fn abort_after_final() {
     let cast = Cast::default();
     let core = cast.core(1);
     let given_up = handle(&cast, &awaiting_final(&cast, &core, O), Input::GiveUp).unwrap();
-    assert_eq!(given_up.state.state_name(), "await-resolve-signature");
+    assert_eq!(given_up.state.state().name(), "await-resolve-signature");
     let given_up = handle(&cast, &awaiting_promise(&cast, &core), Input::GiveUp).unwrap();
-    assert_eq!(given_up.state.state_name(), "await-abort-signature");
+    assert_eq!(given_up.state.state().name(), "await-abort-signature");
     // What a cheating originator signs against itself is seen by a stranger.
     let [first, second] = promises(&cast, &core);
     let (fin, abort) = (cast.completion(&core, O), cast.abort(&core).question);
@@ -171,19 +188,16 @@ fn continue_after_abort() {
     let cast = Cast::default();
     let core = cast.core(1);
     let ours = cast.promise(&core, O, 0);
-    let theirs = Message::Promise(cast.promise(&core, R, 0));
-    let asked = C2::AwaitVerdict {
-        run: cast.run(&core, O),
-        question: cast.abort(&core).question.id(),
-        promises: vec![ours.clone()],
-    };
-    for state in [C2::AwaitAbortSignature { run: cast.run(&core, O), ours }, asked] {
+    let theirs = message_of(cast.promise(&core, R, 0));
+    let asked = awaiting_verdict(&cast, &core, O, cast.abort(&core).question.id(), std::slice::from_ref(&ours));
+    let asking = State::Asking { question: Question::Abort, promises: vec![Promised::bare(ours)] };
+    for state in [Gx::at(cast.run(&core, O), asking), asked] {
         let step = receive(&cast, &state, &theirs).unwrap();
         assert_eq!(step.state, state);
         assert!(step.effects.iter().all(|e| matches!(e, Effect::Keep { kind: EvidenceKind::Late, .. })));
     }
     let step = receive(&cast, &awaiting_promise(&cast, &core), &theirs).unwrap();
-    assert_eq!(step.state.state_name(), "await-final-signature");
+    assert_eq!(step.state.state().name(), "await-final-signature");
 }
 
 #[test]
@@ -193,7 +207,8 @@ fn wrong_ttp_in_core() {
     let other = cast.oracle.hand(Suite::Ed25519, 9);
     core.terms.arbiter.key_set = other.key_set().id();
     let me = cast.hand(R).key_set();
-    let run = |core: &Core| Run::new(core.clone(), me, cast.key_sets(), cast.arbiter.key_set().clone(), PATIENCE);
+    let arbiter = cast.arbiter.key_set();
+    let run = |core: &Core| Run::new(core.clone(), me, cast.key_sets(), arbiter.clone(), PATIENCE, Own::default());
     assert_eq!(run(&core), Err(RunError::Arbiter));
     assert_eq!(case(&cast, &cast.abort(&core)), Err(RequestError::NotMine));
     assert!(run(&cast.core(1)).is_ok());
@@ -205,7 +220,7 @@ fn resolve_by_a_stranger_or_abort_by_the_responder() {
     let cast = Cast::default();
     let core = cast.core(1);
     let [first, second] = promises(&cast, &core);
-    let good = cast.resolve(&core, R, [first.clone(), second.clone()]);
+    let good = cast.resolve(&core, R, cast.promised(&core));
     let ids = [first.id(), second.id()];
     let ask = |role| Resolve { cid: core.cid(), slot: Slot::default(), promises: ids, role };
     let stranger = cast.oracle.hand(Suite::Ed25519, 9);
@@ -216,7 +231,7 @@ fn resolve_by_a_stranger_or_abort_by_the_responder() {
     assert_eq!(case(&cast, &other_role), Err(RequestError::Foreign("resolve request")));
     let abort =
         semper_exchange::arbiter::request::Abort { cid: core.cid(), slot: Slot::default(), promise: first.id() };
-    let request = Request { question: cast.say(R, &abort, 0), promises: vec![first], ..good.clone() };
+    let request = Request { question: cast.say(R, &abort, 0), promises: vec![Promised::bare(first)], ..good.clone() };
     assert!(matches!(case(&cast, &request), Err(RequestError::Signature { part: "abort request", .. })));
     assert!(case(&cast, &good).is_ok());
 }
@@ -227,13 +242,12 @@ fn slot_verdict_used_for_other_slot() {
     let cast = Cast::default();
     let core = cast.core(1);
     let [first, second] = promises(&cast, &core);
-    let request = cast.resolve(&core, R, [first.clone(), second.clone()]);
+    let request = cast.resolve(&core, R, cast.promised(&core));
     let good = rule_on(&cast, &request);
     let verdict = Verdict { slot: Slot(1), ..Verdict::from_bytes(good.statement.payload()).unwrap() };
     let draft = verdict.draft(Suite::Ed25519, cast.arbiter.key_set().id());
     let swapped = ArbiterAnswer { statement: cast.arbiter.sign(draft).unwrap(), ..good.clone() };
-    let waiting =
-        C2::AwaitVerdict { run: cast.run(&core, R), question: request.question.id(), promises: vec![first, second] };
+    let waiting = awaiting_verdict(&cast, &core, R, request.question.id(), &[first, second]);
     let error = handle(&cast, &waiting, Input::ArbiterSays(swapped.to_bytes())).unwrap_err();
     assert_eq!(error.fault(), Fault::ThirdParty);
     assert!(handle(&cast, &waiting, Input::ArbiterSays(good.to_bytes())).is_ok());
@@ -243,20 +257,21 @@ fn slot_verdict_used_for_other_slot() {
 fn first_request_after_not_after() {
     let cast = Cast::default();
     let core = cast.core(1);
-    let resolve = case(&cast, &cast.resolve(&core, R, promises(&cast, &core))).unwrap();
+    let resolve = case(&cast, &cast.resolve(&core, R, cast.promised(&core))).unwrap();
     assert_eq!(rule(None, &resolve, NOT_AFTER), Ruling::Write(Outcome::Resolved));
     assert_eq!(rule(None, &resolve, NOT_AFTER.after(Seconds(1))), Ruling::TooLate);
-    assert_eq!(rule(Some(Outcome::Aborted), &resolve, NOT_AFTER.after(Seconds(1))), Ruling::Stands);
+    assert_eq!(rule(stands(Outcome::Aborted), &resolve, NOT_AFTER.after(Seconds(1))), Ruling::Stands);
 }
 
 #[test]
 fn parallel_identical_requests_to_the_arbiter() {
     let cast = Cast::default();
     let core = cast.core(1);
-    let request = cast.resolve(&core, R, promises(&cast, &core));
+    let request = cast.resolve(&core, R, cast.promised(&core));
     let first = case(&cast, &request).unwrap();
     assert!(matches!(decide(None, &first, cast.arbiter.key_set(), 0, NOW), Next::SignAndStore(_)));
-    assert_eq!(decide(Some(Outcome::Resolved), &first, cast.arbiter.key_set(), 1, NOW), Next::AnswerStored);
+    let cell = stands(Outcome::Resolved).map(|cell| (cell, first.question()));
+    assert_eq!(decide(cell, &first, cast.arbiter.key_set(), 1, NOW), Next::AnswerStored);
 }
 
 fn hybrid_promise(cast: &Cast) -> (Signed, KeySet) {
@@ -305,7 +320,7 @@ fn cross_protocol() {
     let (promise, fin) = (cast.promise(&core, O, 0), cast.completion(&core, O));
     assert!(matches!(verify::<Final>(&cast.oracle, keys, &promise), Err(SignatureError::WrongKind { .. })));
     assert!(matches!(verify::<Promise>(&cast.oracle, keys, &fin), Err(SignatureError::WrongKind { .. })));
-    let error = receive(&cast, &awaiting_final(&cast, &core, R), &Message::Final(promise.clone())).unwrap_err();
+    let error = receive(&cast, &awaiting_final(&cast, &core, R), &last(promise.clone())).unwrap_err();
     assert_eq!(error.fault(), Fault::PeerMisbehaved);
     let status = ClosedUnused { cid: core.cid(), slot: Slot::default(), request: promise.id(), time: NOW };
     let status = cast.arbiter.sign(status.draft(Suite::Ed25519, cast.arbiter.key_set().id())).unwrap();
@@ -349,14 +364,14 @@ fn reflection() {
     for twin in [o.clone(), half] {
         let mut core = cast.core(1);
         core.terms.parties[1].key_set = twin.id();
-        let run = Run::new(core, &o, [o.clone(), twin], cast.arbiter.key_set().clone(), PATIENCE);
+        let run = Run::new(core, &o, [o.clone(), twin], cast.arbiter.key_set().clone(), PATIENCE, Own::default());
         assert_eq!(run, Err(RunError::SelfDeal));
     }
     let cast = Cast::default();
     let core = cast.core(1);
-    let mine = Message::Promise(cast.promise(&core, O, 0));
+    let mine = message_of(cast.promise(&core, O, 0));
     assert!(receive(&cast, &awaiting_promise(&cast, &core), &mine).is_err());
-    let mine = Message::Final(cast.completion(&core, R));
+    let mine = last(cast.completion(&core, R));
     assert!(receive(&cast, &awaiting_final(&cast, &core, R), &mine).is_err());
 }
 
@@ -396,14 +411,13 @@ fn two_ts_for_one_cid() {
     let cast = Cast::default();
     let core = cast.core(1);
     let [first, second] = promises(&cast, &core);
-    let request = cast.resolve(&core, R, [first.clone(), second.clone()]);
+    let request = cast.resolve(&core, R, cast.promised(&core));
     let good = rule_on(&cast, &request);
     let other = cast.oracle.hand(Suite::Ed25519, 9);
     let verdict = Verdict { outcome: Outcome::Aborted, ..Verdict::from_bytes(good.statement.payload()).unwrap() };
     let foreign = other.sign(verdict.draft(Suite::Ed25519, other.key_set().id())).unwrap();
-    let foreign = ArbiterAnswer { statement: foreign, promises: Vec::new(), log: None };
-    let waiting =
-        C2::AwaitVerdict { run: cast.run(&core, R), question: request.question.id(), promises: vec![first, second] };
+    let foreign = ArbiterAnswer::of(foreign);
+    let waiting = awaiting_verdict(&cast, &core, R, request.question.id(), &[first, second]);
     let error = handle(&cast, &waiting, Input::ArbiterSays(foreign.to_bytes())).unwrap_err();
     assert_eq!(error.fault(), Fault::ThirdParty);
     assert!(handle(&cast, &waiting, Input::ArbiterSays(good.to_bytes())).is_ok());

@@ -31,6 +31,7 @@ fn lair(flaw: Flaw) -> (Setup, &'static [&'static str]) {
         Flaw::NoResend => (Setup { crashes: 1, ..PLAIN }, &["S8", "S10"]),
         Flaw::UnboundFinal | Flaw::NoDedup => (second_run, &["S4"]),
         Flaw::DedupNotAtomic => (Setup { crashes: 1, ..second_run }, &["S4"]),
+        Flaw::PayerAborts | Flaw::NoComplaints | Flaw::EarlyRefund | Flaw::UnprovenComplaint => (PLAIN, &[]),
     }
 }
 

@@ -19,9 +19,9 @@ use semper_core::ids::{DealId, Slot};
 use semper_core::party::{Role, Suite};
 use semper_core::time::{Seconds, Time};
 use semper_exchange::arbiter::verdict::ArbiterAnswer;
-use semper_exchange::c2::{C2, Message};
 use semper_exchange::evidence::{Folder, Item};
 use semper_exchange::goods::{self, BadChunk, BadShape, ChunkIndex, Claim, KeyEvidence, Pom};
+use semper_exchange::gx::{Completed, Examination, Examined, Found, Gx, Message, Promised, Question, State};
 use semper_sim::fuzz::{TARGETS, Target};
 use semper_sim::scenario::Cast;
 use semper_support::channel::Frame;
@@ -143,16 +143,21 @@ fn exchange_encodings(suite: Suite) -> Vec<Vec<u8>> {
     let cast = Cast::new(suite);
     let core = cast.core(1);
     let [o, r] = [Role::ORIGINATOR, Role::RESPONDER];
-    let promises = [o, r].map(|role| cast.promise(&core, role, 0));
+    let promises = cast.promised(&core);
     let (run, fin) = (cast.run(&core, o), cast.completion(&core, o));
     let resolve = cast.resolve(&core, r, promises.clone());
-    let answer = ArbiterAnswer { statement: fin.clone(), promises: promises.to_vec(), log: None };
+    let answer = ArbiterAnswer { promises: promises.to_vec(), ..ArbiterAnswer::of(fin.clone()) };
     let item = |kind, bytes| Item { kind, time: Time::from_unix(1), bytes };
     let items = vec![
         item(EvidenceKind::Core, core.to_bytes()),
         item(EvidenceKind::KeySet, cast.key_sets()[0].to_bytes()),
         item(EvidenceKind::Statement, fin.bytes().to_vec()),
     ];
+    let examination = Examination { core: core.clone(), slot: Slot(1), release: vec![4] };
+    let examined = |found| Examined { slot: Slot(1), release: vec![4], found }.to_bytes();
+    let asked = promises[0].promise.id();
+    let asked =
+        State::AwaitVerdict { question: Question::Complain { proof: vec![5] }, asked, promises: promises.to_vec() };
     let mut all = vec![
         fin.bytes().to_vec(),
         core.to_bytes(),
@@ -161,17 +166,21 @@ fn exchange_encodings(suite: Suite) -> Vec<Vec<u8>> {
         resolve.to_bytes(),
         answer.to_bytes(),
         Message::Promise(promises[0].clone()).to_bytes(),
-        Message::Final(fin).to_bytes(),
+        Message::Promise(Promised { token: vec![1, 2], payout: vec![3], ..promises[1].clone() }).to_bytes(),
+        Message::Final(Completed { completion: fin, release: vec![4], payout: Vec::new() }).to_bytes(),
+        examination.to_bytes(),
         Message::Decline("no".to_owned()).to_bytes(),
-        C2::new(run.clone()).to_bytes(),
-        C2::AwaitPeerFinal { run, promises: promises.clone() }.to_bytes(),
+        Gx::new(run.clone()).to_bytes(),
+        Gx::at(run.clone(), State::AwaitPeerFinal { promises: promises.clone() }).to_bytes(),
+        Gx::at(run, asked).to_bytes(),
         Folder { deal: DealId::from_array([7; 16]), items }.to_bytes(),
     ];
+    all.extend([Found::Good, Found::Bad(vec![5]), Found::Useless].map(examined));
     all.extend(payment_encodings(&cast));
     all.extend(goods_encodings());
     let body = all[0].clone();
     all.push(
-        Frame { kind: "c2".to_owned(), deal: DealId::from_array([7; 16]), slot: Slot::default(), seq: 1, body }
+        Frame { kind: "gx".to_owned(), deal: DealId::from_array([7; 16]), slot: Slot::default(), seq: 1, body }
             .to_bytes(),
     );
     all

@@ -6,10 +6,10 @@
 #![allow(clippy::unwrap_used)]
 
 use semper_core::cbor::{self, Decode, Encode, Value};
-use semper_exchange::arbiter::request::{Abort, Request, Resolve};
-use semper_exchange::arbiter::verdict::{ArbiterAnswer, ClosedUnused, Verdict};
-use semper_exchange::c2;
+use semper_exchange::arbiter::request::{Abort, Complaint, Request, Resolve, Settlement};
+use semper_exchange::arbiter::verdict::{ArbiterAnswer, ClosedUnused, Closing, Verdict};
 use semper_exchange::evidence::Folder;
+use semper_exchange::gx;
 use semper_transfer::tx;
 
 /// Whether the bytes are read as a `T` and written again as they stand.
@@ -20,9 +20,12 @@ fn same<T: Decode + Encode>(bytes: &[u8]) -> Option<bool> {
 /// `None` for the types of the core.
 fn read(type_name: &str, bytes: &[u8]) -> Option<bool> {
     match type_name {
-        "c2-message" => same::<c2::Message>(bytes),
+        "gx-message" => same::<gx::Message>(bytes),
         "abort" => same::<Abort>(bytes),
         "resolve" => same::<Resolve>(bytes),
+        "complaint" => same::<Complaint>(bytes),
+        "settlement" => same::<Settlement>(bytes),
+        "closing" => same::<Closing>(bytes),
         "request" => same::<Request>(bytes),
         "verdict" => same::<Verdict>(bytes),
         "closed-unused" => same::<ClosedUnused>(bytes),
@@ -47,7 +50,7 @@ fn messages_are_those_of_the_specification() {
         assert_eq!(read(type_name, &[bytes.as_slice(), &[0]].concat()), Some(false), "{name} with a byte more");
         seen += 1;
     }
-    assert_eq!(seen, 13);
+    assert_eq!(seen, 20);
 }
 
 // There are no vectors of payments made without our encoders yet: what is checked is that the specification describes what we write.

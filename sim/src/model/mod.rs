@@ -6,7 +6,7 @@
 //! lost. Giving up is possible in every state, which stands for every timer. The clock is three instants: the last step of each
 //! party and the arbiter's `not after`, which are passed at any time that the contract's Δ and σ allow.
 //!
-//! What runs here is [`C2`], [`decide`] and [`Turn`] as they run in production. What is checked is in `properties.rs`.
+//! What runs here is [`Gx`], [`decide`] and [`Turn`] as they run in production. What is checked is in `properties.rs`.
 //!
 //! Source: design/exchange.md §14.
 
@@ -20,13 +20,15 @@ use std::sync::Arc;
 use semper_core::cbor::{Decode, Encode};
 use semper_core::contract::Core;
 use semper_core::cose::{Kind, Signed};
+use semper_core::ids::StatementId;
 use semper_core::machine::{Env, Machine};
 use semper_core::party::Role;
 use semper_core::time::{Seconds, Time};
-use semper_exchange::arbiter::request::{Asked, Case, Request};
+use semper_exchange::arbiter::Cell as Decided;
+use semper_exchange::arbiter::request::{Asked, Request};
 use semper_exchange::arbiter::service::{Next, VERDICT_SPACE, cell_key, decide};
 use semper_exchange::arbiter::verdict::{ArbiterAnswer, Outcome, Verdict};
-use semper_exchange::c2::{C2, Message};
+use semper_exchange::gx::{self, Completed, Gx, Message, Promised, Question};
 use semper_support::archive::Fact;
 use semper_support::crypto::Signer;
 use semper_support::engine::{Consent, Effect, EvidenceKind, Input};
@@ -62,12 +64,12 @@ pub struct Setup {
     pub reaches: &'static [&'static str],
 }
 
-/// C2, its arbiter and its adversary.
+/// The exchange, its arbiter and its adversary.
 pub struct World {
     setup: Setup,
     cast: Cast,
     core: Core,
-    machines: Table<C2>,
+    machines: Table<Gx>,
     inputs: Table<Input>,
     turns: Table<Turn<u32>>,
     lists: Table<Vec<Effect>>,
@@ -215,7 +217,7 @@ impl Model for World {
         let none = self.lists.number(Vec::new());
         let party = |role: Role| {
             let run = self.cast.run(&self.core, role);
-            let machine = self.machines.number(C2::new(run));
+            let machine = self.machines.number(Gx::new(run));
             let session = Session {
                 machine,
                 unacknowledged: none,
@@ -395,7 +397,7 @@ impl World {
         let sessions: Vec<_> = sessions
             .map(|(name, session)| {
                 let machine = self.machines.thing(session.machine);
-                format!("{name}: {} {:?}", machine.state_name(), machine.ending())
+                format!("{name}: {} {:?}", machine.state().name(), machine.ending())
             })
             .collect();
         let cell = state.arbiter.cell.map(|cell| self.mark(cell.answer));
@@ -409,7 +411,7 @@ impl World {
             return;
         }
         let machine = self.machines.thing(run.machine);
-        if matches!(*machine, C2::Ready { .. }) && party == 0 {
+        if matches!(machine.state(), gx::State::Ready) && party == 0 {
             actions.push(Action::Begin { party, session });
         }
         let hostile = self.hostile.iter().copied();
@@ -607,7 +609,7 @@ impl World {
         let Input::Message(bytes) = &*self.inputs.thing(message) else { return Vec::new() };
         let Ok(Message::Promise(theirs)) = Message::from_bytes(bytes) else { return Vec::new() };
         let ask = |variant| {
-            let mine = self.cast.promise(&self.core, role, variant);
+            let mine = Promised::bare(self.cast.promise(&self.core, role, variant));
             let promises = if role == Role::ORIGINATOR { [mine, theirs.clone()] } else { [theirs.clone(), mine] };
             self.requests.number(self.cast.resolve(&self.core, role, promises).to_bytes())
         };
@@ -643,20 +645,18 @@ impl World {
         let bytes = self.requests.thing(request);
         let arbiter = self.cast.arbiter.key_set();
         let Ok(message) = Request::from_bytes(&bytes) else { return Ruled::Refused };
-        let Ok(case) = Case::check(&self.cast.oracle, arbiter.id(), &message) else { return Ruled::Refused };
-        let outcome = cell.and_then(|cell| match self.mark(cell.answer) {
-            Mark::Verdict(outcome) => Some(outcome),
-            _ => None,
-        });
+        let Ok(case) = self.cast.court().check(&message) else { return Ruled::Refused };
+        let stands = cell.and_then(|cell| self.verdict(cell.answer));
+        let stands = stands.map(|(id, Verdict { outcome, time, .. })| (Decided { outcome, time, closing: None }, id));
         let now = if closed { NOT_AFTER.after(Seconds(1)) } else { EARLY };
         let sign = |draft| self.cast.arbiter.sign(draft).expect("the arbiter signs its own drafts");
         let answer = |statement, promises| {
-            let bytes = ArbiterAnswer { statement, promises, log: None }.to_bytes();
+            let bytes = ArbiterAnswer { promises, ..ArbiterAnswer::of(statement) }.to_bytes();
             (self.inputs.number(Input::ArbiterSays(bytes.clone())), bytes)
         };
-        match (decide(outcome, &case, arbiter, 0, now), cell) {
+        match (decide(stands, &case, arbiter, 0, now), cell) {
             (Next::AnswerStored, Some(cell)) => Ruled::Answer(cell.answer),
-            (Next::AnswerStored, None) => Ruled::Refused,
+            (Next::AnswerStored, None) | (Next::SignAndClose(_) | Next::Refuse, _) => Ruled::Refused,
             (Next::SignAndAnswer(draft), _) => Ruled::Answer(answer(sign(draft), Vec::new()).0),
             (Next::SignAndStore(draft), cell) => {
                 let resolved = matches!(case.asked(), Asked::Resolve { .. });
@@ -704,10 +704,11 @@ impl World {
         let safe = |run: &Session| {
             let pending = self.lists.thing(run.unacknowledged);
             let asking = pending.iter().any(|effect| matches!(effect, Effect::AskArbiter(_)));
-            let waits = match &*self.machines.thing(run.machine) {
-                C2::AwaitPeerFinal { .. } | C2::AwaitResolveSignature { .. } => true,
-                C2::AwaitFinalSignature { theirs, .. } => theirs.is_none(),
-                C2::AwaitVerdict { promises, .. } => promises.len() == 2 && state.arbiter.cell.is_none(),
+            let machine = self.machines.thing(run.machine);
+            let waits = match machine.state() {
+                gx::State::AwaitPeerFinal { .. } | gx::State::Asking { question: Question::Resolve, .. } => true,
+                gx::State::AwaitFinalSignature { .. } => machine.run().role() == Role::ORIGINATOR,
+                gx::State::AwaitVerdict { promises, .. } => promises.len() == 2 && state.arbiter.cell.is_none(),
                 _ => false,
             };
             run.turn == NONE && !asking && !waits
@@ -718,29 +719,33 @@ impl World {
             && state.arbiter.workers.is_empty()
     }
 
+    /// The verdict of an answer.
+    fn verdict(&self, answer: u32) -> Option<(StatementId, Verdict)> {
+        let Input::ArbiterSays(bytes) = &*self.inputs.thing(answer) else { return None };
+        let statement = ArbiterAnswer::from_bytes(bytes).ok()?.statement;
+        let verdict = Verdict::from_bytes(statement.payload()).ok().filter(|_| statement.kind() == Kind::Verdict)?;
+        Some((statement.id(), verdict))
+    }
+
     fn mark(&self, input: u32) -> Mark {
         self.marks.get(input, || {
             let said =
                 |signed: &Signed, make: fn(Role) -> Mark| self.core.role_of(signed.signer()).map_or(Mark::Other, make);
             match &*self.inputs.thing(input) {
                 Input::Message(bytes) => match Message::from_bytes(bytes) {
-                    Ok(Message::Promise(signed)) => said(&signed, Mark::Promise),
-                    Ok(Message::Final(signed)) => said(&signed, Mark::Final),
+                    Ok(Message::Promise(promised)) => said(&promised.promise, Mark::Promise),
+                    Ok(Message::Final(completed)) => said(&completed.completion, Mark::Final),
                     _ => Mark::Other,
                 },
-                Input::ArbiterSays(bytes) => match ArbiterAnswer::from_bytes(bytes) {
-                    Ok(answer) if answer.statement.kind() == Kind::Verdict => {
-                        Verdict::from_bytes(answer.statement.payload())
-                            .map_or(Mark::Other, |v| Mark::Verdict(v.outcome))
-                    }
-                    _ => Mark::Other,
-                },
+                Input::ArbiterSays(_) => {
+                    self.verdict(input).map_or(Mark::Other, |(_, verdict)| Mark::Verdict(verdict.outcome))
+                }
                 _ => Mark::Other,
             }
         })
     }
 
-    fn machine(&self, session: &Session) -> Arc<C2> {
+    fn machine(&self, session: &Session) -> Arc<Gx> {
         self.machines.thing(session.machine)
     }
 }
@@ -753,12 +758,14 @@ fn hostile_messages(cast: &Cast, core: &Core, role: Role) -> Vec<Message> {
     let cid = core.cid();
     let unasked = cast.say(role, &Promise { cid, role, answers: Some(second) }, 0);
     let crossed = cast.say(role, &Final { cid, role, promises: [second, first] }, 0);
+    let promise = |promise| Message::Promise(Promised::bare(promise));
+    let last = |completion| Message::Final(Completed { completion, release: Vec::new(), payout: Vec::new() });
     vec![
-        Message::Promise(cast.promise(core, role, 0)),
-        Message::Promise(cast.promise(core, role, 1)),
-        Message::Promise(unasked),
-        Message::Final(cast.completion(core, role)),
-        Message::Final(crossed),
+        promise(cast.promise(core, role, 0)),
+        promise(cast.promise(core, role, 1)),
+        promise(unasked),
+        last(cast.completion(core, role)),
+        last(crossed),
         Message::Decline(String::new()),
     ]
 }

@@ -1,14 +1,13 @@
 //! What must hold in every state, and what must be reached (design/exchange.md §14.5).
 
 use semper_core::cbor::{Decode, Encode};
-use semper_core::cose::Signed;
 use semper_core::ids::DealId;
 use semper_core::party::Role;
 use semper_core::signature::verify;
-use semper_exchange::arbiter::request::{Asked, Case, Request};
+use semper_exchange::arbiter::request::{Asked, Request};
 use semper_exchange::arbiter::verdict::{ArbiterAnswer, Outcome, Verdict};
-use semper_exchange::c2::C2;
 use semper_exchange::evidence::{self, Folder, Item, Standing};
+use semper_exchange::gx::{self, Gx, Promised};
 use semper_support::crypto::Signer;
 use semper_support::engine::{Ending, EvidenceKind, Input};
 use stateright::{Model, Property};
@@ -40,7 +39,7 @@ const SOMETIMES: [(&str, Check); 6] = [
     }),
     ("a second run was refused", |world, state| {
         let refused = |party: &Party| {
-            let ready = party.sessions.iter().any(|s| matches!(*world.machine(s), C2::Ready { .. }));
+            let ready = party.sessions.iter().any(|s| matches!(world.machine(s).state(), gx::State::Ready));
             ready && party.sessions.iter().any(|s| ended(world, s) == Some(Ending::Success))
         };
         state.parties.iter().any(refused)
@@ -133,7 +132,7 @@ fn follows(world: &World, state: &State) -> bool {
 fn is_sound(world: &World, cell: Cell) -> Option<bool> {
     let arbiter = world.cast.arbiter.key_set();
     let request = Request::from_bytes(&world.requests.thing(cell.request)).ok()?;
-    let case = Case::check(&world.cast.oracle, arbiter.id(), &request).ok()?;
+    let case = world.cast.court().check(&request).ok()?;
     let Input::ArbiterSays(bytes) = &*world.inputs.thing(cell.answer) else { return None };
     let answer = ArbiterAnswer::from_bytes(bytes).ok()?;
     let verdict = verify::<Verdict>(&world.cast.oracle, arbiter, &answer.statement).ok()?;
@@ -141,8 +140,10 @@ fn is_sound(world: &World, cell: Cell) -> Option<bool> {
     let asked = match case.asked() {
         Asked::Abort => Outcome::Aborted,
         Asked::Resolve { .. } => Outcome::Resolved,
+        Asked::Complain { about } => Outcome::Fault(about),
+        Asked::Settle { .. } => return None,
     };
-    let ids: Vec<_> = answer.promises.iter().map(Signed::id).collect();
+    let ids: Vec<_> = answer.promises.iter().map(|Promised { promise, .. }| promise.id()).collect();
     let carried = asked == Outcome::Aborted && ids.is_empty() || ids == case.basis()[1..];
     Some(verdict.cid == case.cid() && verdict.outcome == asked && verdict.basis == case.basis() && carried)
 }
@@ -212,7 +213,7 @@ fn standing_fits(world: &World, session: &Session, ending: Ending) -> bool {
         Ending::Success => matches!(contract.standing, Standing::Complete | Standing::Resolved { .. }),
         Ending::Aborted => matches!(contract.standing, Standing::Aborted { .. }),
         Ending::Lapsed => matches!(contract.standing, Standing::Open { .. }),
-        Ending::Unconfirmed => false,
+        Ending::Unconfirmed | Ending::Refunded | Ending::Defective | Ending::Faulted | Ending::Unsettled => false,
     }
 }
 
@@ -222,7 +223,7 @@ fn recovers(world: &World, state: &State) -> bool {
     let read_back = |session: &Session| {
         world.codecs.get(session.machine, || {
             let machine = world.machine(session);
-            C2::from_bytes(&machine.to_bytes()).is_ok_and(|read| read == *machine)
+            Gx::from_bytes(&machine.to_bytes()).is_ok_and(|read| read == *machine)
         })
     };
     sessions(state).all(|(_, session)| read_back(session))

@@ -423,8 +423,8 @@ fn core() -> Vec<Json> {
         bad(
             "core-long-deposit",
             "core",
-            "a deposit of 4097 bytes",
-            &inside(&sale_bytes, 1, |map| map.insert(1_u64, Value::bytes([0; 4097]))),
+            "a deposit of 49153 bytes",
+            &inside(&sale_bytes, 1, |map| map.insert(1_u64, Value::bytes(vec![0; 49_153]))),
         ),
         bad(
             "core-one-party",
@@ -907,6 +907,10 @@ fn exchange() -> Vec<Json> {
         &Ack { container: container.id(), disposition: Disposition::Accepted, time: Time::from_unix(1_795_246_200) },
     );
     let start = || record().put(0, 1_u64);
+    let with = |signed: &Signed, handed: &[u8], payout: &[u8]| {
+        record().put_item(0, signed).put_bytes(1, handed).put_bytes(2, payout).build()
+    };
+    let promised = || vec![with(&first, &[], &[]), with(&second, &[], &[])];
     let about = || start().put_item(1, &cid).put_item(2, &slot);
     let time = Time::from_unix(1_795_240_000);
     let abort = about().put_item(3, &first.id()).build().encode();
@@ -927,13 +931,42 @@ fn exchange() -> Vec<Json> {
     let request = start()
         .put_item(1, &core)
         .put_list(2, &[key_set(1), key_set(2)])
-        .put_list(3, &[first.clone(), second.clone()])
+        .put(3, promised())
         .put_item(4, &question)
+        .put_bytes(5, [])
+        .put_bytes(6, [])
         .build()
         .encode();
     let said = raw(3, Kind::Verdict, &verdict);
-    let resolved = start().put_item(1, &said).put_list(2, &[first.clone(), second.clone()]).build().encode();
-    let silent = start().put_item(1, &raw(3, Kind::Status, &closed)).put(2, Vec::new()).build().encode();
+    let answer = |said: &Signed, promises: Vec<Value>| start().put_item(1, said).put(2, promises);
+    let resolved = answer(&said, promised()).put_bytes(7, []).build().encode();
+    let silent = answer(&raw(3, Kind::Status, &closed), Vec::new()).put_bytes(7, []).build().encode();
+    let authorised = answer(&said, promised()).put_bytes(7, [0xa0]).build().encode();
+    let complaint = about().put_item(3, &Role::RESPONDER).put_item(4, &Digest::from_array([5; 32])).build().encode();
+    let settlement = about()
+        .put_item(3, &Role::ORIGINATOR)
+        .put(4, "payee")
+        .put_item(5, &Digest::from_array([6; 32]))
+        .build()
+        .encode();
+    let closing = about()
+        .put(3, "fault")
+        .put_list(4, &[question.id()])
+        .put_item(5, &said.id())
+        .put_item(6, &time)
+        .put(7, 1_u64)
+        .put_item(8, &Role::ORIGINATOR)
+        .build()
+        .encode();
+    let fault = about()
+        .put(3, "fault")
+        .put_list(4, &[question.id(), first.id(), second.id()])
+        .put(5, Vec::new())
+        .put_item(6, &time)
+        .put(7, 0_u64)
+        .put_item(8, &Role::ORIGINATOR)
+        .build()
+        .encode();
     let piece = record().put(0, "core").put_bytes(1, core.to_bytes()).put_item(2, &time).build();
     let contents = || {
         record()
@@ -945,7 +978,7 @@ fn exchange() -> Vec<Json> {
     let hash = Digest::of(semper_core::domain::FOLDER, &contents().build().encode());
     let folder = contents().put_item(4, &hash).build().encode();
     let last = sign(1, &Final { cid, role: Role::ORIGINATOR, promises });
-    let c2 = |kind: &str, signed: &Signed| start().put(1, kind).put_item(2, signed).build().encode();
+    let gx = |kind: &str, what: Value| start().put(1, kind).put(2, what).build().encode();
     vec![
         good(
             "tx-container",
@@ -954,18 +987,39 @@ fn exchange() -> Vec<Json> {
             &start().put(1, "container").put_bytes(2, container.to_bytes()).put_item(3, &origin).build().encode(),
         ),
         good("tx-ack", "tx-message", "its acknowledgement", &start().put(1, "ack").put_item(3, &ack).build().encode()),
-        good("c2-promise", "c2-message", "message 1", &c2("promise", &first)),
-        good("c2-final", "c2-message", "message 3", &c2("final", &last)),
         good(
-            "c2-decline",
-            "c2-message",
+            "gx-promise",
+            "gx-message",
+            "message 1 where signatures are exchanged",
+            &gx("promise", with(&first, &[], &[])),
+        ),
+        good(
+            "gx-promise-money",
+            "gx-message",
+            "message 2 with a token",
+            &gx("promise", with(&second, &[0xa1, 0xa2], &[])),
+        ),
+        good("gx-final", "gx-message", "message 3 where signatures are exchanged", &gx("final", with(&last, &[], &[]))),
+        good(
+            "gx-final-item",
+            "gx-message",
+            "message 3 with an item",
+            &gx("final", with(&last, &[0xa1, 0xa2], &[0xa3])),
+        ),
+        good(
+            "gx-decline",
+            "gx-message",
             "a refusal to sign",
             &start().put(1, "decline").put(3, "too expensive").build().encode(),
         ),
         good("arbiter-abort", "abort", "the payload of a request to abort", &abort),
         good("arbiter-resolve", "resolve", "the payload of a request to resolve", &resolve),
+        good("arbiter-complaint", "complaint", "the payload of a complaint", &complaint),
+        good("arbiter-settlement", "settlement", "the payload of a request to let go of money", &settlement),
         good("arbiter-request", "request", "a whole request to resolve", &request),
         good("arbiter-verdict", "verdict", "the payload of the verdict", &verdict),
+        good("arbiter-verdict-fault", "verdict", "the payload of a verdict about somebody's fault", &fault),
+        good("arbiter-closing", "closing", "the payload of a closing", &closing),
         good(
             "arbiter-closed-unused",
             "closed-unused",
@@ -973,6 +1027,7 @@ fn exchange() -> Vec<Json> {
             &closed,
         ),
         good("arbiter-answer-verdict", "arbiter-answer", "the signed verdict with both promises", &resolved),
+        good("arbiter-answer-money", "arbiter-answer", "the verdict with an authorisation", &authorised),
         good("arbiter-answer-status", "arbiter-answer", "the signed status", &silent),
         good("folder", "folder", "a deal folder that holds a contract", &folder),
     ]

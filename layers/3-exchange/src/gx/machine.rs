@@ -333,17 +333,18 @@ impl Gx {
         let bad = |reason: &dyn std::fmt::Display| GxError::BadVerdict(reason.to_string());
         let answer = ArbiterAnswer::from_bytes(bytes).map_err(|e| bad(&e))?;
         let decision = answer.read(env.verify, run.arbiter(), run.cid(), asked).map_err(|e| bad(&e))?;
-        let promises = match decision {
-            Decision::Resolved { ref basis, .. } => {
-                let found = both_promises(env, &run, &answer.promises)?;
-                if basis.get(1..) != Some(&ids(&found)) {
-                    return Err(bad(&"the verdict rests on other promises"));
-                }
-                found.into()
+        let mut promises = promises;
+        let mut kept = Vec::new();
+        if let Decision::Resolved { basis, .. } = &decision {
+            let found = both_promises(env, &run, &answer.promises)?;
+            if basis.get(1..) != Some(&ids(&found)) {
+                return Err(bad(&"the verdict rests on other promises"));
             }
-            _ => promises,
-        };
-        let kept = answer.evidence();
+            // Only what we lack is taken over. Whoever asked first has named the tokens, and a peer may have named another one for our money.
+            let missing = found.into_iter().skip(promises.len());
+            promises.extend(missing.inspect(|promised| kept.push(Effect::keep(&promised.promise))));
+        }
+        kept.extend(answer.evidence());
         let then = match question {
             Question::Settle { due, .. } => settled(run, due, promises, &decision, answer.authorisation),
             _ => ruled(run, &question, promises, decision, answer.attestation),

@@ -19,7 +19,9 @@ use semper_core::signature::Verify;
 use semper_core::time::{Seconds, Time};
 use semper_support::engine::{Consent, Effect, Ending, EvidenceKind, Input};
 
-use super::{C2, C2Error, DEADLINE, Message, PATIENCE, Run, RunError};
+use super::{
+    Completed, DEADLINE, Gx, GxError, ItemsError, Message, Own, PATIENCE, Promised, Question, Run, RunError, State,
+};
 use crate::arbiter::request::{Abort, Request, Resolve};
 use crate::arbiter::rules_hash;
 use crate::arbiter::verdict::{ArbiterAnswer, ClosedUnused, Outcome, Verdict};
@@ -116,7 +118,7 @@ fn core(nonce: u8) -> Core {
 
 fn run_of(role: Role) -> Run {
     let me = key_sets()[usize::from(role.number())].clone();
-    Run::new(core(1), &me, key_sets(), arbiter(), Seconds(30)).unwrap()
+    Run::new(core(1), &me, key_sets(), arbiter(), Seconds(30), Own::default()).unwrap()
 }
 
 fn promise(role: Role) -> Signed {
@@ -124,12 +126,49 @@ fn promise(role: Role) -> Signed {
     say(&key_sets()[usize::from(role.number())], &Promise { cid: core(1).cid(), role, answers })
 }
 
-fn promises() -> [Signed; 2] {
-    ROLES.map(promise)
+fn promises() -> [Promised; 2] {
+    ROLES.map(|role| Promised::bare(promise(role)))
 }
 
 fn promise_ids() -> [StatementId; 2] {
-    promises().each_ref().map(Signed::id)
+    ROLES.map(|role| promise(role).id())
+}
+
+/// Message 1 or 2 where only signatures are exchanged.
+fn first(promise: Signed) -> Message {
+    Message::Promise(Promised::bare(promise))
+}
+
+/// Message 3 or 4 where only signatures are exchanged.
+fn last(completion: Signed) -> Message {
+    Message::Final(Completed { completion, release: Vec::new(), payout: Vec::new() })
+}
+
+fn asking(role: Role, question: Question, promises: Vec<Promised>) -> Gx {
+    Gx::at(run_of(role), State::Asking { question, promises })
+}
+
+fn waiting(role: Role, question: Question, asked: StatementId, promises: Vec<Promised>) -> Gx {
+    Gx::at(run_of(role), State::AwaitVerdict { question, asked, promises })
+}
+
+fn signing(role: Role) -> Gx {
+    let theirs = (role == Role::RESPONDER).then(|| Promised::bare(promise(Role::ORIGINATOR)));
+    Gx::at(run_of(role), State::AwaitPromiseSignature { theirs, payout: Vec::new() })
+}
+
+fn completing(role: Role) -> Gx {
+    let (release, payout) = (Vec::new(), Vec::new());
+    Gx::at(run_of(role), State::AwaitFinalSignature { promises: promises(), release, payout })
+}
+
+fn awaiting_final(role: Role) -> Gx {
+    Gx::at(run_of(role), State::AwaitPeerFinal { promises: promises() })
+}
+
+fn awaiting_promise() -> Gx {
+    let ours = Promised::bare(promise(Role::ORIGINATOR));
+    Gx::at(run_of(Role::ORIGINATOR), State::AwaitPeerPromise { ours })
 }
 
 fn completion(role: Role) -> Signed {
@@ -149,23 +188,24 @@ fn verdict(outcome: Outcome) -> ArbiterAnswer {
     let (question, promises) = match outcome {
         Outcome::Aborted => (abort(), Vec::new()),
         Outcome::Resolved => (resolve(Role::ORIGINATOR), promises().to_vec()),
+        Outcome::Fault(_) => panic!("there is no fault where signatures are exchanged"),
     };
     let rests_on = if outcome == Outcome::Aborted { vec![promise_ids()[0]] } else { promise_ids().to_vec() };
     let basis = std::iter::once(question.id()).chain(rests_on).collect();
     let verdict = Verdict { cid: core(1).cid(), slot: Slot::default(), outcome, basis, time: NOW, log_index: 0 };
-    ArbiterAnswer { statement: say(&arbiter(), &verdict), promises, log: None }
+    ArbiterAnswer { promises, ..ArbiterAnswer::of(say(&arbiter(), &verdict)) }
 }
 
 fn unused(question: StatementId) -> ArbiterAnswer {
     let status = ClosedUnused { cid: core(1).cid(), slot: Slot::default(), request: question, time: NOT_AFTER };
-    ArbiterAnswer { statement: say(&arbiter(), &status), promises: Vec::new(), log: None }
+    ArbiterAnswer::of(say(&arbiter(), &status))
 }
 
-fn step_at(now: Time, state: &C2, input: Input) -> Result<Step<C2>, C2Error> {
+fn step_at(now: Time, state: &Gx, input: Input) -> Result<Step<Gx>, GxError> {
     state.clone().handle(&Env { now, verify: &Tags }, input)
 }
 
-fn step(state: &C2, input: Input) -> Step<C2> {
+fn step(state: &Gx, input: Input) -> Step<Gx> {
     step_at(NOW, state, input).unwrap()
 }
 
@@ -177,36 +217,33 @@ fn says(answer: &ArbiterAnswer) -> Input {
     Input::ArbiterSays(answer.to_bytes())
 }
 
-/// Every state of a role, as it is reached.
-fn states(role: Role) -> Vec<C2> {
-    let run = || run_of(role);
-    let ready = C2::new(run());
-    let theirs = (role == Role::RESPONDER).then(|| promise(Role::ORIGINATOR));
+/// Every state of a role in the exchange of two signatures, as it is reached.
+fn states(role: Role) -> Vec<Gx> {
     let mut all = vec![
-        ready,
-        C2::AwaitPromiseSignature { run: run(), theirs },
-        C2::AwaitPeerFinal { run: run(), promises: promises() },
-        C2::AwaitResolveSignature { run: run(), promises: promises() },
-        C2::AwaitVerdict { run: run(), question: resolve(role).id(), promises: promises().to_vec() },
+        Gx::new(run_of(role)),
+        signing(role),
+        completing(role),
+        awaiting_final(role),
+        asking(role, Question::Resolve, promises().into()),
+        waiting(role, Question::Resolve, resolve(role).id(), promises().into()),
     ];
-    let theirs = (role == Role::RESPONDER).then(|| completion(Role::ORIGINATOR));
-    all.push(C2::AwaitFinalSignature { run: run(), promises: promises(), theirs });
     if role == Role::ORIGINATOR {
-        let ours = promise(role);
-        all.push(C2::AwaitPeerPromise { run: run(), ours: ours.clone() });
-        all.push(C2::AwaitAbortSignature { run: run(), ours: ours.clone() });
-        all.push(C2::AwaitVerdict { run: run(), question: abort().id(), promises: vec![ours] });
+        let ours = vec![Promised::bare(promise(role))];
+        all.push(awaiting_promise());
+        all.push(asking(role, Question::Abort, ours.clone()));
+        all.push(waiting(role, Question::Abort, abort().id(), ours));
     }
-    all.extend([Ending::Success, Ending::Aborted, Ending::Lapsed].map(|ending| C2::Ended { run: run(), ending }));
+    let endings = [Ending::Success, Ending::Aborted, Ending::Lapsed];
+    all.extend(endings.map(|ending| Gx::at(run_of(role), State::Ended { ending })));
     all
 }
 
-fn all_states() -> Vec<C2> {
+fn all_states() -> Vec<Gx> {
     ROLES.into_iter().flat_map(states).collect()
 }
 
 /// The one statement that a step asks the key holder for.
-fn asked(step: &Step<C2>) -> (Draft, Consent) {
+fn asked(step: &Step<Gx>) -> (Draft, Consent) {
     let mut drafts = step.effects.iter().filter_map(|effect| match effect {
         Effect::Sign { draft, consent } => Some((draft.clone(), *consent)),
         _ => None,
@@ -216,23 +253,23 @@ fn asked(step: &Step<C2>) -> (Draft, Consent) {
     found
 }
 
-fn sent(step: &Step<C2>) -> Vec<Message> {
+fn sent(step: &Step<Gx>) -> Vec<Message> {
     let sent = step.effects.iter().filter_map(|e| if let Effect::Send(bytes) = e { Some(bytes) } else { None });
     sent.map(|bytes| Message::from_bytes(bytes).unwrap()).collect()
 }
 
-fn requested(step: &Step<C2>) -> Request {
+fn requested(step: &Step<Gx>) -> Request {
     let mut asked =
         step.effects.iter().filter_map(|e| if let Effect::AskArbiter(bytes) = e { Some(bytes) } else { None });
     Request::from_bytes(asked.next().unwrap()).unwrap()
 }
 
-fn timers(step: &Step<C2>) -> Vec<(&'static str, Time)> {
+fn timers(step: &Step<Gx>) -> Vec<(&'static str, Time)> {
     let set = |e: &Effect| if let Effect::SetTimer { name, due } = e { Some((*name, *due)) } else { None };
     step.effects.iter().filter_map(set).collect()
 }
 
-fn kept(step: &Step<C2>, kind: EvidenceKind) -> Vec<Vec<u8>> {
+fn kept(step: &Step<Gx>, kind: EvidenceKind) -> Vec<Vec<u8>> {
     let kept = |e: &Effect| match e {
         Effect::Keep { kind: k, bytes } if *k == kind => Some(bytes.clone()),
         _ => None,
@@ -241,14 +278,14 @@ fn kept(step: &Step<C2>, kind: EvidenceKind) -> Vec<Vec<u8>> {
 }
 
 /// The step changed nothing and wants nothing but to keep what came.
-fn ignored(state: &C2, step: &Step<C2>) -> bool {
+fn ignored(state: &Gx, step: &Step<Gx>) -> bool {
     let late = |e: &Effect| matches!(e, Effect::Keep { kind: EvidenceKind::Late, .. });
     step.state == *state && step.effects.iter().all(late)
 }
 
 #[test]
 fn two_honest_parties_complete_without_the_arbiter() {
-    let [mut o, mut r] = ROLES.map(|role| C2::new(run_of(role)));
+    let [mut o, mut r] = ROLES.map(|role| Gx::new(run_of(role)));
     let begun = step(&o, Input::Begin);
     assert!(matches!(begun.effects[0], Effect::Once(_)), "the run is counted in the commit that begins it");
     let (draft, consent) = asked(&begun);
@@ -289,12 +326,12 @@ fn two_honest_parties_complete_without_the_arbiter() {
 #[test]
 fn begin_belongs_to_an_originator_that_is_ready() {
     for state in all_states() {
-        let may = state.state_name() == "ready" && state.run().role() == Role::ORIGINATOR;
+        let may = state.state().name() == "ready" && state.run().role() == Role::ORIGINATOR;
         match step_at(NOW, &state, Input::Begin) {
-            Ok(_) => assert!(may, "{}", state.state_name()),
+            Ok(_) => assert!(may, "{}", state.state().name()),
             Err(error) => {
                 assert!(!may);
-                assert_eq!(error, C2Error::OutOfPlace { state: state.state_name(), input: "begin" });
+                assert_eq!(error, GxError::OutOfPlace { state: state.state().name(), input: "begin" });
                 assert_eq!(error.fault(), Fault::Misuse);
             }
         }
@@ -307,21 +344,21 @@ fn every_message_moves_only_the_state_that_awaits_it() {
         let role = state.run().role();
         let peer = role.peer();
         for (sent, moves) in [
-            (Message::Promise(promise(peer)), if role == Role::ORIGINATOR { "await-peer-promise" } else { "ready" }),
-            (Message::Final(completion(peer)), "await-peer-final"),
+            (first(promise(peer)), if role == Role::ORIGINATOR { "await-peer-promise" } else { "ready" }),
+            (last(completion(peer)), "await-peer-final"),
         ] {
             let step = step(&state, message(&sent));
-            let expected = state.state_name() == moves;
-            assert_eq!(!ignored(&state, &step), expected, "{role} {} {sent:?}", state.state_name());
+            let expected = state.state().name() == moves;
+            assert_eq!(!ignored(&state, &step), expected, "{role} {} {sent:?}", state.state().name());
             if !expected {
                 assert_eq!(kept(&step, EvidenceKind::Late), [sent.to_bytes()], "a late statement is kept");
             }
         }
         let declined = step(&state, message(&Message::Decline("no".to_owned())));
-        if state.state_name() == "await-peer-promise" {
+        if state.state().name() == "await-peer-promise" {
             assert_eq!(asked(&declined).0, abort_draft());
         } else {
-            assert!(ignored(&state, &declined), "{role} {}", state.state_name());
+            assert!(ignored(&state, &declined), "{role} {}", state.state().name());
         }
     }
 }
@@ -339,7 +376,7 @@ fn giving_up_and_every_timer_lead_towards_an_end() {
         for timer in [PATIENCE, DEADLINE] {
             assert_eq!(step(&state, Input::Timer(timer)), by_user);
         }
-        match state.state_name() {
+        match state.state().name() {
             "ready" => {
                 assert_eq!(by_user.state.ending(), Some(Ending::Lapsed));
                 assert!(sent(&by_user).is_empty());
@@ -350,28 +387,27 @@ fn giving_up_and_every_timer_lead_towards_an_end() {
                 assert_eq!(sent(&by_user), told);
             }
             "await-peer-promise" => {
-                assert_eq!(by_user.state.state_name(), "await-abort-signature");
+                assert_eq!(by_user.state.state().name(), "await-abort-signature");
                 assert_eq!(asked(&by_user), (abort_draft(), Consent::Implied));
             }
             "await-final-signature" | "await-peer-final" => {
-                assert_eq!(by_user.state.state_name(), "await-resolve-signature");
+                assert_eq!(by_user.state.state().name(), "await-resolve-signature");
                 assert_eq!(asked(&by_user).0.id(), resolve(role).id());
             }
-            _ => assert!(ignored(&state, &by_user), "{}", state.state_name()),
+            _ => assert!(ignored(&state, &by_user), "{}", state.state().name()),
         }
     }
 }
 
 #[test]
 fn the_arbiter_is_asked_with_everything_that_its_answer_rests_on() {
-    let o = run_of(Role::ORIGINATOR);
-    let waiting = C2::AwaitAbortSignature { run: o, ours: promise(Role::ORIGINATOR) };
-    let request = requested(&step(&waiting, Input::Signed(abort())));
-    assert_eq!((request.question, request.promises), (abort(), vec![promise(Role::ORIGINATOR)]));
+    let ours = vec![Promised::bare(promise(Role::ORIGINATOR))];
+    let request = requested(&step(&asking(Role::ORIGINATOR, Question::Abort, ours.clone()), Input::Signed(abort())));
+    assert_eq!((request.question, request.promises), (abort(), ours));
     for role in ROLES {
-        let waiting = C2::AwaitResolveSignature { run: run_of(role), promises: promises() };
-        let asked = step(&waiting, Input::Signed(resolve(role)));
-        assert_eq!(asked.state.state_name(), "await-verdict");
+        let asking = asking(role, Question::Resolve, promises().into());
+        let asked = step(&asking, Input::Signed(resolve(role)));
+        assert_eq!(asked.state.state().name(), "await-verdict");
         let request = requested(&asked);
         assert_eq!((request.question, request.promises), (resolve(role), promises().to_vec()));
     }
@@ -380,18 +416,18 @@ fn the_arbiter_is_asked_with_everything_that_its_answer_rests_on() {
 #[test]
 fn only_a_verdict_ends_a_run_before_the_arbiter() {
     for state in all_states() {
-        let question = if let C2::AwaitVerdict { question, .. } = &state { *question } else { abort().id() };
+        let question = if let State::AwaitVerdict { asked, .. } = state.state() { *asked } else { abort().id() };
         for (answer, ending) in [
             (verdict(Outcome::Aborted), Ending::Aborted),
             (verdict(Outcome::Resolved), Ending::Success),
             (unused(question), Ending::Lapsed),
         ] {
             let step = step(&state, says(&answer));
-            if state.state_name() == "await-verdict" {
+            if state.state().name() == "await-verdict" {
                 assert_eq!(step.state.ending(), Some(ending));
                 assert!(kept(&step, EvidenceKind::Statement).contains(&answer.statement.bytes().to_vec()));
             } else {
-                assert!(ignored(&state, &step), "{}", state.state_name());
+                assert!(ignored(&state, &step), "{}", state.state().name());
             }
         }
     }
@@ -400,8 +436,8 @@ fn only_a_verdict_ends_a_run_before_the_arbiter() {
 // An originator that asked for an abort and hears "resolved" holds a contract, whose second promise it had not seen.
 #[test]
 fn a_resolved_answer_to_an_abort_brings_the_missing_promise() {
-    let run = run_of(Role::ORIGINATOR);
-    let waiting = C2::AwaitVerdict { run, question: abort().id(), promises: vec![promise(Role::ORIGINATOR)] };
+    let ours = vec![Promised::bare(promise(Role::ORIGINATOR))];
+    let waiting = waiting(Role::ORIGINATOR, Question::Abort, abort().id(), ours);
     let heard = step(&waiting, says(&verdict(Outcome::Resolved)));
     let expected = [promise(Role::RESPONDER).bytes().to_vec(), verdict(Outcome::Resolved).statement.bytes().to_vec()];
     assert_eq!(kept(&heard, EvidenceKind::Statement), expected);
@@ -409,11 +445,8 @@ fn a_resolved_answer_to_an_abort_brings_the_missing_promise() {
 
 #[test]
 fn a_wrong_verdict_is_refused() {
-    let waiting = C2::AwaitVerdict {
-        run: run_of(Role::RESPONDER),
-        question: resolve(Role::RESPONDER).id(),
-        promises: promises().into(),
-    };
+    let asked = resolve(Role::RESPONDER).id();
+    let waiting = waiting(Role::RESPONDER, Question::Resolve, asked, promises().into());
     let good = verdict(Outcome::Resolved);
     let other = |change: fn(&mut Verdict)| {
         let mut verdict = Verdict::from_bytes(good.statement.payload()).unwrap();
@@ -423,7 +456,7 @@ fn a_wrong_verdict_is_refused() {
     let by_a_party = Verdict::from_bytes(good.statement.payload()).unwrap();
     for bad in [
         ArbiterAnswer { promises: Vec::new(), ..good.clone() },
-        ArbiterAnswer { promises: vec![promise(Role::RESPONDER), promise(Role::ORIGINATOR)], ..good.clone() },
+        ArbiterAnswer { promises: promises().into_iter().rev().collect(), ..good.clone() },
         ArbiterAnswer { statement: forged(&good.statement), ..good.clone() },
         ArbiterAnswer { statement: say(&key_sets()[0], &by_a_party), ..good.clone() },
         other(|v| v.cid = core(2).cid()),
@@ -443,42 +476,42 @@ fn a_peer_that_misbehaves_does_not_move_the_state() {
     let [o, r] = key_sets();
     let cid = core(1).cid();
     let ids = promise_ids();
-    let ready = C2::new(run_of(Role::RESPONDER));
-    let peer_promise = C2::AwaitPeerPromise { run: run_of(Role::ORIGINATOR), ours: promise(Role::ORIGINATOR) };
-    let [o_final, r_final] = ROLES.map(|role| C2::AwaitPeerFinal { run: run_of(role), promises: promises() });
+    let ready = Gx::new(run_of(Role::RESPONDER));
+    let peer_promise = awaiting_promise();
+    let [o_final, r_final] = ROLES.map(awaiting_final);
     let from_o = |answers| Promise { cid, role: Role::ORIGINATOR, answers };
     let from_r = |answers| Promise { cid, role: Role::RESPONDER, answers };
     let fin = |role, promises| Final { cid, role, promises };
     for (state, bad) in [
-        (&ready, Message::Promise(forged(&promise(Role::ORIGINATOR)))),
-        (&ready, Message::Promise(say(&o, &from_o(Some(ids[1]))))),
-        (&ready, Message::Promise(say(&o, &from_r(None)))),
-        (&ready, Message::Promise(say(&o, &Promise { cid: core(2).cid(), ..from_o(None) }))),
-        (&ready, Message::Promise(promise(Role::RESPONDER))),
-        (&ready, Message::Promise(completion(Role::ORIGINATOR))),
-        (&peer_promise, Message::Promise(forged(&promise(Role::RESPONDER)))),
-        (&peer_promise, Message::Promise(say(&r, &from_r(None)))),
-        (&peer_promise, Message::Promise(say(&r, &from_r(Some(ids[1]))))),
-        (&peer_promise, Message::Promise(promise(Role::ORIGINATOR))),
-        (&o_final, Message::Final(forged(&completion(Role::RESPONDER)))),
-        (&o_final, Message::Final(say(&r, &fin(Role::RESPONDER, [ids[1], ids[0]])))),
-        (&o_final, Message::Final(say(&r, &fin(Role::ORIGINATOR, ids)))),
-        (&o_final, Message::Final(completion(Role::ORIGINATOR))),
-        (&r_final, Message::Final(forged(&completion(Role::ORIGINATOR)))),
-        (&r_final, Message::Final(say(&o, &Final { cid: core(2).cid(), ..fin(Role::ORIGINATOR, ids) }))),
-        (&r_final, Message::Final(promise(Role::ORIGINATOR))),
+        (&ready, first(forged(&promise(Role::ORIGINATOR)))),
+        (&ready, first(say(&o, &from_o(Some(ids[1]))))),
+        (&ready, first(say(&o, &from_r(None)))),
+        (&ready, first(say(&o, &Promise { cid: core(2).cid(), ..from_o(None) }))),
+        (&ready, first(promise(Role::RESPONDER))),
+        (&ready, first(completion(Role::ORIGINATOR))),
+        (&peer_promise, first(forged(&promise(Role::RESPONDER)))),
+        (&peer_promise, first(say(&r, &from_r(None)))),
+        (&peer_promise, first(say(&r, &from_r(Some(ids[1]))))),
+        (&peer_promise, first(promise(Role::ORIGINATOR))),
+        (&o_final, last(forged(&completion(Role::RESPONDER)))),
+        (&o_final, last(say(&r, &fin(Role::RESPONDER, [ids[1], ids[0]])))),
+        (&o_final, last(say(&r, &fin(Role::ORIGINATOR, ids)))),
+        (&o_final, last(completion(Role::ORIGINATOR))),
+        (&r_final, last(forged(&completion(Role::ORIGINATOR)))),
+        (&r_final, last(say(&o, &Final { cid: core(2).cid(), ..fin(Role::ORIGINATOR, ids) }))),
+        (&r_final, last(promise(Role::ORIGINATOR))),
     ] {
         let error = step_at(NOW, state, message(&bad)).unwrap_err();
-        assert_eq!(error.fault(), Fault::PeerMisbehaved, "{} {bad:?}: {error}", state.state_name());
+        assert_eq!(error.fault(), Fault::PeerMisbehaved, "{} {bad:?}: {error}", state.state().name());
     }
     let error = step_at(NOW, &ready, Input::Message(b"nonsense".to_vec())).unwrap_err();
-    assert!(matches!(error, C2Error::Malformed(_)));
+    assert!(matches!(error, GxError::Malformed(_)));
 }
 
 #[test]
 fn the_key_holder_must_return_what_was_asked_for() {
     for state in all_states() {
-        let wanted = match state.state_name() {
+        let wanted = match state.state().name() {
             "await-promise-signature" => promise(state.run().role()),
             "await-final-signature" => completion(state.run().role()),
             "await-abort-signature" => abort(),
@@ -495,7 +528,7 @@ fn the_key_holder_must_return_what_was_asked_for() {
         assert_ne!(step(&state, Input::Signed(wanted.clone())).state, state);
         let foreign = say(&arbiter(), &Abort { cid: core(2).cid(), slot: Slot::default(), promise: promise_ids()[0] });
         for wrong in [forged(&wanted), foreign] {
-            assert_eq!(step_at(NOW, &state, Input::Signed(wrong)).unwrap_err(), C2Error::WrongSignature);
+            assert_eq!(step_at(NOW, &state, Input::Signed(wrong)).unwrap_err(), GxError::WrongSignature);
         }
     }
 }
@@ -505,13 +538,13 @@ fn declining_ends_only_a_run_that_has_promised_nothing() {
     for state in all_states() {
         let role = state.run().role();
         let declined = step_at(NOW, &state, Input::Declined { statement: promise(role).id() }).unwrap();
-        if state.state_name() == "await-promise-signature" {
+        if state.state().name() == "await-promise-signature" {
             assert_eq!(declined.state.ending(), Some(Ending::Lapsed));
             assert_eq!(sent(&declined).len(), usize::from(role == Role::RESPONDER));
             let other = Input::Declined { statement: completion(role).id() };
-            assert_eq!(step_at(NOW, &state, other).unwrap_err(), C2Error::WrongSignature);
+            assert_eq!(step_at(NOW, &state, other).unwrap_err(), GxError::WrongSignature);
         } else {
-            assert!(ignored(&state, &declined), "{}", state.state_name());
+            assert!(ignored(&state, &declined), "{}", state.state().name());
         }
     }
 }
@@ -519,36 +552,29 @@ fn declining_ends_only_a_run_that_has_promised_nothing() {
 // Nothing may be signed that could not be defended before the arbiter: the last step is `not after` less delta less sigma.
 #[test]
 fn after_the_last_step_nobody_begins_or_completes() {
-    let [o, r] = ROLES.map(|role| C2::new(run_of(role)));
+    let [o, r] = ROLES.map(|role| Gx::new(run_of(role)));
     let late = LAST_STEP.after(Seconds(1));
-    let first = message(&Message::Promise(promise(Role::ORIGINATOR)));
+    let offered = message(&first(promise(Role::ORIGINATOR)));
     for (now, fine) in [(LAST_STEP, true), (late, false)] {
         assert_eq!(step_at(now, &o, Input::Begin).is_ok(), fine);
-        assert_eq!(step_at(now, &r, first.clone()).is_ok(), fine);
+        assert_eq!(step_at(now, &r, offered.clone()).is_ok(), fine);
         for role in ROLES {
-            let theirs = (role == Role::RESPONDER).then(|| promise(Role::ORIGINATOR));
-            let signing = C2::AwaitPromiseSignature { run: run_of(role), theirs };
-            let signed = step_at(now, &signing, Input::Signed(promise(role))).unwrap();
+            let signed = step_at(now, &signing(role), Input::Signed(promise(role))).unwrap();
             assert_eq!(signed.state.ending(), (!fine).then_some(Ending::Lapsed));
             assert_eq!(sent(&signed).is_empty(), !fine);
         }
-        let waiting = C2::AwaitPeerPromise { run: run_of(Role::ORIGINATOR), ours: promise(Role::ORIGINATOR) };
-        let answered = step_at(now, &waiting, message(&Message::Promise(promise(Role::RESPONDER)))).unwrap();
+        let answered = step_at(now, &awaiting_promise(), message(&first(promise(Role::RESPONDER)))).unwrap();
         let next = if fine { "await-final-signature" } else { "await-abort-signature" };
-        assert_eq!(answered.state.state_name(), next);
-        let signing = C2::AwaitFinalSignature { run: run_of(Role::ORIGINATOR), promises: promises(), theirs: None };
-        let signed = step_at(now, &signing, Input::Signed(completion(Role::ORIGINATOR))).unwrap();
+        assert_eq!(answered.state.state().name(), next);
+        let signed = step_at(now, &completing(Role::ORIGINATOR), Input::Signed(completion(Role::ORIGINATOR))).unwrap();
         let next = if fine { "await-peer-final" } else { "await-resolve-signature" };
-        assert_eq!(signed.state.state_name(), next);
+        assert_eq!(signed.state.state().name(), next);
         // Who holds the peer's final already has nothing to lose by answering it.
-        let theirs = Some(completion(Role::ORIGINATOR));
-        let signing = C2::AwaitFinalSignature { run: run_of(Role::RESPONDER), promises: promises(), theirs };
-        let signed = step_at(now, &signing, Input::Signed(completion(Role::RESPONDER))).unwrap();
+        let signed = step_at(now, &completing(Role::RESPONDER), Input::Signed(completion(Role::RESPONDER))).unwrap();
         assert_eq!(signed.state.ending(), Some(Ending::Success));
     }
     let near = LAST_STEP.before(Seconds(5));
-    let signing = C2::AwaitPromiseSignature { run: run_of(Role::ORIGINATOR), theirs: None };
-    let signed = step_at(near, &signing, Input::Signed(promise(Role::ORIGINATOR))).unwrap();
+    let signed = step_at(near, &signing(Role::ORIGINATOR), Input::Signed(promise(Role::ORIGINATOR))).unwrap();
     assert_eq!(timers(&signed), [(PATIENCE, LAST_STEP)], "patience ends at the last step");
 }
 
@@ -556,9 +582,9 @@ fn after_the_last_step_nobody_begins_or_completes() {
 fn every_state_is_read_back_as_it_was_stored() {
     for state in all_states() {
         let bytes = state.to_bytes();
-        assert_eq!(C2::from_bytes(&bytes).unwrap(), state);
+        assert_eq!(Gx::from_bytes(&bytes).unwrap(), state);
         for cut in 0..bytes.len() {
-            assert!(C2::from_bytes(&bytes[..cut]).is_err());
+            assert!(Gx::from_bytes(&bytes[..cut]).is_err());
         }
     }
 }
@@ -566,7 +592,7 @@ fn every_state_is_read_back_as_it_was_stored() {
 #[test]
 fn a_run_needs_two_different_parties_and_the_trusted_arbiter() {
     let [o, r] = key_sets();
-    let with = |core, me: &KeySet, sets, t| Run::new(core, me, sets, t, Seconds(30)).unwrap_err();
+    let with = |core, me: &KeySet, sets, t| Run::new(core, me, sets, t, Seconds(30), Own::default()).unwrap_err();
     assert_eq!(with(core(1), &o, [r.clone(), o.clone()], arbiter()), RunError::Parties);
     assert_eq!(with(core(1), &o, key_sets(), key_set(4)), RunError::Arbiter);
     assert_eq!(with(core(1), &key_set(4), key_sets(), arbiter()), RunError::NotMine);
@@ -579,5 +605,5 @@ fn a_run_needs_two_different_parties_and_the_trusted_arbiter() {
     // What this protocol does not exchange must not look as if it did.
     let mut sale = core(1);
     sale.terms.items[1].kind = ItemKind::Information;
-    assert_eq!(with(sale, &r, key_sets(), arbiter()), RunError::Items);
+    assert_eq!(with(sale, &r, key_sets(), arbiter()), RunError::Items(ItemsError::OnlySignatures));
 }
