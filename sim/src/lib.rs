@@ -3,7 +3,9 @@
 //! Everything here drives the machines of the layers as they are in production; nothing is a copy of them. Start at [`model`]
 //! (every order of events, small worlds) or [`world`] (random orders, large numbers); [`fuzz`] feeds decoders.
 
+pub mod deal;
 pub mod fuzz;
+pub mod mint;
 pub mod model;
 pub mod scenario;
 pub mod symbolic;

@@ -22,6 +22,7 @@ use semper_exchange::arbiter::verdict::{ArbiterAnswer, ClosedUnused, Outcome, Ve
 use semper_exchange::arbiter::{Cell, Ruling, rule};
 use semper_exchange::evidence::{self, Finding, Folder, Item, Standing};
 use semper_exchange::gx::{Completed, Gx, GxError, Message, Own, Promised, Question, Run, RunError, State};
+use semper_sim::deal::SIGNING;
 use semper_sim::model::{Action, Setup, World};
 use semper_sim::scenario::{Cast, NOT_AFTER, PATIENCE};
 use semper_sim::symbolic::Hand;
@@ -467,6 +468,10 @@ fn crash_at_every_effect_index() {
                 arbiter_crashes: 0,
                 workers: 1,
                 deadlines: false,
+                things: SIGNING,
+                skew: [0; 3],
+                refund: None,
+                silent: false,
                 reaches: &["completed without the arbiter"],
             };
             let world = World::new(setup);

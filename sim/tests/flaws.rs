@@ -4,6 +4,7 @@
 #![cfg(feature = "flaws")]
 
 use semper_core::party::Role;
+use semper_sim::deal::{NOT_AFTER, PURCHASE, SIGNING, Thing, Things};
 use semper_sim::model::{Setup, World};
 use semper_support::flaws::{self, Flaw};
 use stateright::{Checker, HasDiscoveries, Model};
@@ -15,8 +16,14 @@ const PLAIN: Setup = Setup {
     arbiter_crashes: 0,
     workers: 1,
     deadlines: false,
+    things: SIGNING,
+    skew: [0; 3],
+    refund: None,
+    silent: false,
     reaches: &[],
 };
+
+const BAD_GOODS: Things = [Thing::BadInformation, Thing::Money];
 
 /// The world in which a mistake shows, and a property that it violates there.
 fn lair(flaw: Flaw) -> (Setup, &'static [&'static str]) {
@@ -31,7 +38,12 @@ fn lair(flaw: Flaw) -> (Setup, &'static [&'static str]) {
         Flaw::NoResend => (Setup { crashes: 1, ..PLAIN }, &["S8", "S10"]),
         Flaw::UnboundFinal | Flaw::NoDedup => (second_run, &["S4"]),
         Flaw::DedupNotAtomic => (Setup { crashes: 1, ..second_run }, &["S4"]),
-        Flaw::PayerAborts | Flaw::NoComplaints | Flaw::EarlyRefund | Flaw::UnprovenComplaint => (PLAIN, &[]),
+        Flaw::PayerAborts => (Setup { things: PURCHASE, ..hostile(Role::RESPONDER) }, &["S2"]),
+        Flaw::NoComplaints => (Setup { things: BAD_GOODS, ..hostile(Role::ORIGINATOR) }, &["S12"]),
+        Flaw::EarlyRefund => {
+            (Setup { things: PURCHASE, refund: Some(NOT_AFTER + 2), ..hostile(Role::RESPONDER) }, &["S12"])
+        }
+        Flaw::UnprovenComplaint => (Setup { things: PURCHASE, ..hostile(Role::RESPONDER) }, &["S12"]),
     }
 }
 

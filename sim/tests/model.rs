@@ -5,6 +5,7 @@
 use std::time::Instant;
 
 use semper_core::party::Role;
+use semper_sim::deal::{BARTER, CHANGE, MAIL, PURCHASE, RECEIPT, SIGNING, Thing, Things};
 use semper_sim::model::{Setup, World};
 use stateright::{Checker, Model};
 
@@ -15,6 +16,10 @@ const HONEST: Setup = Setup {
     arbiter_crashes: 0,
     workers: 1,
     deadlines: false,
+    things: SIGNING,
+    skew: [0; 3],
+    refund: None,
+    silent: false,
     reaches: &["completed without the arbiter", "aborted", "resolved"],
 };
 const AFTER_CRASH: &[&str] = &["completed without the arbiter", "completed after a crash", "aborted", "resolved"];
@@ -25,7 +30,10 @@ const SECOND_RUN: &[&str] = &["completed without the arbiter", "a second run was
 /// Searches the whole world; panics with the trace of a violated property or the name of a state that is never reached.
 fn check(setup: Setup) {
     let begin = Instant::now();
-    let checker = World::new(setup).checker().threads(2).spawn_bfs().join();
+    let cap: usize = std::env::var("CAP").map_or(0, |c| c.parse().unwrap());
+    let checker = World::new(setup).checker().threads(2);
+    let checker = if cap > 0 { checker.target_state_count(cap) } else { checker };
+    let checker = checker.spawn_bfs().join();
     let world = checker.model();
     let elapsed = begin.elapsed();
     println!("{setup:?}\n  {} states, {} generated, {elapsed:?}", checker.unique_state_count(), checker.state_count());
@@ -98,4 +106,88 @@ fn malicious_responder_and_a_second_run() {
 #[test]
 fn honest_parties_and_a_second_run() {
     check(Setup { sessions: [2, 2], crashes: 1, reaches: SECOND_RUN, ..HONEST });
+}
+
+/// An exchange of other things.
+const DEAL: Setup = Setup { things: PURCHASE, reaches: &["both succeed without the arbiter", "ended: lapsed"], ..HONEST };
+
+/// An exchange of good things between honest parties, then with either one malicious.
+fn check_all(things: Things, honest: &'static [&'static str], alone: [&'static [&'static str]; 2]) {
+    check(Setup { things, reaches: honest, ..DEAL });
+    for (role, reaches) in [Role::ORIGINATOR, Role::RESPONDER].into_iter().zip(alone) {
+        check(Setup { things, malicious: Some(role), reaches, ..DEAL });
+    }
+}
+
+const SETTLED: &[&str] = &["both succeed without the arbiter", "both succeed with the arbiter", "ended: aborted", "ended: lapsed"];
+const MET: &[&str] = &["ended: success", "ended: aborted", "ended: lapsed"];
+const ANSWERED: &[&str] = &["ended: success", "ended: lapsed"];
+
+#[test]
+fn purchase() {
+    let honest = &["both succeed without the arbiter", "both succeed with the arbiter", "ended: aborted", "closed: completed"];
+    check(Setup { reaches: honest, ..DEAL });
+}
+
+#[test]
+fn purchase_and_a_crash() {
+    check(Setup { crashes: 1, reaches: SETTLED, ..DEAL });
+}
+
+#[test]
+fn purchase_by_a_malicious_buyer() {
+    let reaches = &["ended: success", "ended: aborted", "ended: lapsed", "closed: completed"];
+    check(Setup { malicious: Some(Role::RESPONDER), reaches, ..DEAL });
+}
+
+#[test]
+fn purchase_of_bad_goods() {
+    let things = [Thing::BadInformation, Thing::Money];
+    let reaches = &["ended: refunded", "ended: aborted", "ended: lapsed", "closed: fault", "unused, and the money is back"];
+    check(Setup { things, malicious: Some(Role::ORIGINATOR), reaches, ..DEAL });
+}
+
+#[test]
+fn purchase_of_good_goods_from_a_malicious_seller() {
+    let reaches = &["ended: success", "ended: refunded", "ended: aborted", "ended: lapsed"];
+    check(Setup { malicious: Some(Role::ORIGINATOR), reaches, ..DEAL });
+}
+
+#[test]
+fn purchase_without_an_arbiter() {
+    let things = [Thing::BadInformation, Thing::Money];
+    check(Setup { things, malicious: Some(Role::ORIGINATOR), silent: true, reaches: &["ended: refunded"], ..DEAL });
+}
+
+// Each clock alone ahead of all others, or behind them, by as much as the contract allows.
+#[test]
+fn purchase_and_clocks_that_differ() {
+    for place in 0..3 {
+        for by in [-1, 1] {
+            let mut skew = [0; 3];
+            skew[place] = by;
+            check(Setup { skew, reaches: &["both succeed with the arbiter"], ..DEAL });
+            check(Setup { skew, malicious: Some(Role::RESPONDER), reaches: &["closed: completed"], ..DEAL });
+        }
+    }
+}
+
+#[test]
+fn payment_with_receipt() {
+    check_all(RECEIPT, SETTLED, [ANSWERED, MET]);
+}
+
+#[test]
+fn certified_mail() {
+    check_all(MAIL, SETTLED, [ANSWERED, MET]);
+}
+
+#[test]
+fn information_for_information() {
+    check_all(BARTER, SETTLED, [ANSWERED, MET]);
+}
+
+#[test]
+fn money_for_money() {
+    check_all(CHANGE, SETTLED, [ANSWERED, MET]);
 }

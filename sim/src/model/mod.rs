@@ -10,6 +10,8 @@
 //!
 //! Source: design/exchange.md §14.
 
+mod hostile;
+mod money;
 mod properties;
 mod table;
 
@@ -23,25 +25,32 @@ use semper_core::cose::{Kind, Signed};
 use semper_core::ids::StatementId;
 use semper_core::machine::{Env, Machine};
 use semper_core::party::Role;
-use semper_core::time::{Seconds, Time};
+use semper_core::time::Time;
 use semper_exchange::arbiter::Cell as Decided;
-use semper_exchange::arbiter::request::{Asked, Request};
+use semper_exchange::arbiter::request::Request;
 use semper_exchange::arbiter::service::{Next, VERDICT_SPACE, cell_key, decide};
-use semper_exchange::arbiter::verdict::{ArbiterAnswer, Outcome, Verdict};
-use semper_exchange::gx::{self, Completed, Gx, Message, Promised, Question};
+use semper_exchange::arbiter::verdict::{ArbiterAnswer, Closing, Outcome, Verdict};
+use semper_exchange::gx::{self, Gx, Message, Question};
 use semper_support::archive::Fact;
 use semper_support::crypto::Signer;
 use semper_support::engine::{Consent, Effect, EvidenceKind, Input};
 use semper_support::runner::{Turn, Work, is_outward};
+use money::{Asking, Pending};
 use stateright::{Model, Property};
 use table::{Memo, Table};
 
-use crate::scenario::{Cast, NOT_AFTER};
+use crate::deal::{Deal, Things, receipt};
+use crate::mint::Locks;
+use crate::scenario::Cast;
 
 /// Both roles, in the order of their numbers.
 pub const ROLES: [Role; 2] = [Role::ORIGINATOR, Role::RESPONDER];
 /// Long before any deadline.
 const EARLY: Time = Time::from_unix(1000);
+/// The timers of the model, by their places in [`Session`].
+const TIMERS: [&str; 4] = [gx::PATIENCE, gx::DEADLINE, gx::WINDOW, gx::REFUND];
+/// The tick at which nothing fires.
+const NEVER: u8 = u8::MAX;
 /// The number that stands for nothing.
 const NONE: u32 = u32::MAX;
 
@@ -58,8 +67,16 @@ pub struct Setup {
     pub arbiter_crashes: u8,
     /// How many requests the arbiter works on at once.
     pub workers: usize,
-    /// Whether deadlines are passed.
+    /// Whether deadlines are passed, where only signatures are exchanged. Where more is, there is a clock.
     pub deadlines: bool,
+    /// What is exchanged.
+    pub things: Things,
+    /// By how many ticks the clocks of originator, responder and mint are ahead of the arbiter's.
+    pub skew: [i8; 3],
+    /// From which tick on money can be taken back, if not from the earliest that is allowed.
+    pub refund: Option<u8>,
+    /// Whether the arbiter never answers.
+    pub silent: bool,
     /// States that must be reached: names of `sometimes` properties. A model that does not reach them shows nothing.
     pub reaches: &'static [&'static str],
 }
@@ -68,24 +85,28 @@ pub struct Setup {
 pub struct World {
     setup: Setup,
     cast: Cast,
+    deal: Deal,
     core: Core,
     machines: Table<Gx>,
     inputs: Table<Input>,
     turns: Table<Turn<u32>>,
     lists: Table<Vec<Effect>>,
     requests: Table<Vec<u8>>,
-    rulings: Table<Turn<Cell>>,
+    rulings: Table<Turn<Written>>,
     kept: Table<(EvidenceKind, Vec<u8>)>,
     facts: Table<(String, Vec<u8>)>,
-    steps: Memo<(u32, u32, bool), Option<Planned>>,
-    ruled: Memo<(u32, Option<Cell>, bool), Ruled>,
+    steps: Memo<(u32, u32, u8), Option<Planned>>,
+    ruled: Memo<Considered, Ruled>,
     derived: Memo<u32, Vec<u32>>,
     proofs: Memo<(u32, Set), bool>,
     sound: Memo<Cell, bool>,
     codecs: Memo<u32, bool>,
     marks: Memo<u32, Mark>,
+    pending: Memo<u32, Pending>,
+    asking: Memo<u32, Arc<Asking>>,
+    papers: Memo<u32, Option<Vec<u8>>>,
     hostile: Vec<u32>,
-    abort: u32,
+    alone: Vec<u32>,
 }
 
 /// One state of the world. Numbers refer to the tables of [`World`].
@@ -101,6 +122,12 @@ pub struct State {
     pub requests: Set,
     /// What the arbiter answered.
     pub answers: Set,
+    /// What it answered to whom, where answers are for one party only.
+    pub answered: [Set; 2],
+    /// The arbiter's clock, in ticks.
+    pub clock: u8,
+    /// What became of locked money.
+    pub locks: Locks,
     /// Crashes of parties that are left.
     pub crashes: u8,
     /// Crashes of the arbiter that are left.
@@ -127,6 +154,12 @@ pub struct Session {
     pub unacknowledged: u32,
     /// Stored: evidence.
     pub evidence: Set,
+    /// Stored: the ends of payment operations and examinations, as inputs.
+    pub results: Set,
+    /// Stored: the ticks of this party's clock at which its timers fire, or [`NEVER`].
+    timers: [u8; TIMERS.len()],
+    /// Whether a tick has passed while somebody who answers was waited for.
+    slow: bool,
     /// In memory: the work in hand, or [`NONE`].
     turn: u32,
     /// In memory: the input that the work in hand consumes, or [`NONE`].
@@ -140,6 +173,8 @@ pub struct Session {
 pub struct Register {
     /// Stored: the contract's cell.
     pub cell: Option<Cell>,
+    /// Stored: the last word.
+    pub closing: Option<Cell>,
     /// In memory: requests in work.
     workers: Vec<u32>,
     /// Whether its clock has passed `not after`.
@@ -153,6 +188,23 @@ pub struct Cell {
     pub answer: u32,
     /// The request that it decides.
     pub request: u32,
+}
+
+/// What the arbiter stores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Written {
+    Verdict(Cell),
+    Closing(Cell),
+}
+
+/// What a ruling depends on: the request, what stands, the arbiter's clock, and whether the issuer confirms the asker's token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Considered {
+    request: u32,
+    cell: Option<Cell>,
+    closing: Option<Cell>,
+    moment: u8,
+    confirmed: bool,
 }
 
 /// Something that happens.
@@ -183,6 +235,18 @@ pub enum Action {
     CrashArbiter,
     /// The arbiter's clock passes `not after`.
     Close,
+    /// A payment operation is done, or information is examined.
+    Operate { party: usize, session: usize, effect: usize },
+    /// Money cannot be locked.
+    Fail { party: usize, session: usize, effect: usize },
+    /// A timer fires.
+    Timer { party: usize, session: usize, timer: usize },
+    /// All clocks go on.
+    Tick,
+    /// The malicious party locks money.
+    Lock { number: u8 },
+    /// The malicious party takes the money of a lock, with an authorisation that it has seen or because the date has passed.
+    Redeem { token: [u8; 3], paper: Option<u32> },
 }
 
 /// A step that a machine would take.
@@ -215,33 +279,46 @@ impl Model for World {
 
     fn init_states(&self) -> Vec<State> {
         let none = self.lists.number(Vec::new());
+        let session = |run| Session {
+            machine: self.machines.number(Gx::new(run)),
+            unacknowledged: none,
+            evidence: Set::default(),
+            results: Set::default(),
+            timers: [NEVER; TIMERS.len()],
+            slow: false,
+            turn: NONE,
+            input: NONE,
+            asked: none,
+        };
         let party = |role: Role| {
-            let run = self.cast.run(&self.core, role);
-            let machine = self.machines.number(Gx::new(run));
-            let session = Session {
-                machine,
-                unacknowledged: none,
-                evidence: Set::default(),
-                turn: NONE,
-                input: NONE,
-                asked: none,
-            };
             let honest = self.setup.malicious != Some(role);
             let count = if honest { self.setup.sessions[usize::from(role.number())] } else { 0 };
-            Party { sessions: vec![session; count], facts: Set::default(), late: false }
+            // Whoever is asked to sign what must not be signed does nothing at all.
+            let run = self.deal.run(&self.cast, role).ok();
+            Party { sessions: run.map(session).into_iter().cycle().take(count).collect(), facts: Set::default(), late: false }
         };
         vec![State {
             parties: ROLES.map(party),
-            arbiter: Register { cell: None, workers: Vec::new(), closed: false },
+            arbiter: Register { cell: None, closing: None, workers: Vec::new(), closed: false },
             network: Set::default(),
             requests: Set::default(),
             answers: Set::default(),
+            answered: [Set::default(); 2],
+            clock: 0,
+            locks: Locks::default(),
             crashes: self.setup.crashes,
             arbiter_crashes: self.setup.arbiter_crashes,
         }]
     }
 
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
+        if let Some((party, session)) = self.busy(state) {
+            self.session_actions(state, (party, session), &state.parties[party].sessions[session], actions);
+            if state.crashes > 0 {
+                actions.push(Action::Crash { party });
+            }
+            return;
+        }
         for (party, held) in state.parties.iter().enumerate() {
             for (session, run) in held.sessions.iter().enumerate() {
                 self.session_actions(state, (party, session), run, actions);
@@ -250,7 +327,7 @@ impl Model for World {
             if state.crashes > 0 && held.sessions.iter().any(volatile) {
                 actions.push(Action::Crash { party });
             }
-            if self.setup.deadlines && !held.late && !held.sessions.is_empty() {
+            if self.setup.deadlines && !self.is_timed() && !held.late && !held.sessions.is_empty() {
                 actions.push(Action::Late { party });
             }
         }
@@ -263,6 +340,12 @@ impl Model for World {
         }
         if self.may_close(state) {
             actions.push(Action::Close);
+        }
+        if self.is_timed() {
+            self.hostile_actions(state, actions);
+            if self.may_tick(state) {
+                actions.push(Action::Tick);
+            }
         }
     }
 
@@ -317,6 +400,12 @@ impl Model for World {
                 state.arbiter.closed = true;
                 Some(state)
             }
+            Action::Operate { party, session, effect } => self.operate(last, (party, session), effect),
+            Action::Fail { party, session, effect } => self.fail(last, (party, session), effect),
+            Action::Timer { party, session, timer } => Some(self.fire(last, (party, session), timer)),
+            Action::Tick => Some(self.tick(last)),
+            Action::Lock { number } => self.hostile_lock(last, number),
+            Action::Redeem { token, paper } => self.hostile_redeem(last, token, paper),
         }
     }
 
@@ -332,14 +421,17 @@ impl World {
     /// A world in which one contract is run.
     pub fn new(setup: Setup) -> Self {
         let cast = Cast::default();
-        let core = cast.core(1);
+        let deal = Deal::new(&cast, setup.things, setup.refund);
+        let core = deal.core.clone();
         let (inputs, requests) = (Table::default(), Table::default());
-        let hostile = setup.malicious.map(|role| hostile_messages(&cast, &core, role)).unwrap_or_default();
-        let hostile = hostile.into_iter().map(|m| inputs.number(Input::Message(m.to_bytes()))).collect();
-        let abort = requests.number(cast.abort(&core).to_bytes());
+        let hostile = setup.malicious.map(|role| hostile::messages(&cast, &deal, setup.things, role));
+        let hostile = hostile.into_iter().flatten().map(|m| inputs.number(Input::Message(m.to_bytes()))).collect();
+        let alone = setup.malicious.map(|role| hostile::requests(&cast, &deal, setup.things, role, None));
+        let alone = alone.into_iter().flatten().map(|asked| requests.number(asked.to_bytes())).collect();
         Self {
             setup,
             cast,
+            deal,
             core,
             machines: Table::default(),
             inputs,
@@ -356,8 +448,11 @@ impl World {
             sound: Memo::default(),
             codecs: Memo::default(),
             marks: Memo::default(),
+            pending: Memo::default(),
+            asking: Memo::default(),
+            papers: Memo::default(),
             hostile,
-            abort,
+            alone,
         }
     }
 
@@ -384,6 +479,13 @@ impl World {
             Action::Rule { worker } => format!("the arbiter does the next piece of work {worker}"),
             Action::CrashArbiter => "the arbiter crashes and restarts".to_owned(),
             Action::Close => "the arbiter's clock passes not-after".to_owned(),
+            Action::Operate { party, session, .. } => format!("what {} asked for is done", who(party, session)),
+            Action::Fail { party, session, .. } => format!("{} cannot lock money", who(party, session)),
+            Action::Timer { party, session, timer } => format!("{}'s {} timer fires", who(party, session), TIMERS[timer]),
+            Action::Tick => "all clocks go on".to_owned(),
+            Action::Lock { number } => format!("the malicious party makes lock {number}"),
+            Action::Redeem { token, paper: None } => format!("the malicious party takes {token:?} back after its date"),
+            Action::Redeem { token, .. } => format!("the malicious party has an authorisation for {token:?} carried out"),
         }
     }
 
@@ -401,7 +503,9 @@ impl World {
             })
             .collect();
         let cell = state.arbiter.cell.map(|cell| self.mark(cell.answer));
-        format!("{}; cell: {cell:?}", sessions.join("; "))
+        let closing = state.arbiter.closing.map(|closing| self.mark(closing.answer));
+        let State { clock, locks, .. } = state;
+        format!("{}; cell: {cell:?} {closing:?}; tick {clock}; locks {locks:?}", sessions.join("; "))
     }
 
     fn session_actions(&self, state: &State, place: Place, run: &Session, actions: &mut Vec<Action>) {
@@ -415,7 +519,8 @@ impl World {
             actions.push(Action::Begin { party, session });
         }
         let hostile = self.hostile.iter().copied();
-        let deliverable = state.network.iter().chain(hostile).chain(state.answers.iter());
+        let answers = if self.is_timed() { state.answered[party] } else { state.answers };
+        let deliverable = state.network.iter().chain(hostile).chain(answers.iter()).chain(run.results.iter());
         actions.extend(deliverable.map(|input| Action::Deliver { party, session, input }));
         for (effect, asked) in self.lists.thing(run.asked).iter().enumerate() {
             actions.push(Action::Sign { party, session, effect });
@@ -424,6 +529,9 @@ impl World {
             }
         }
         actions.push(Action::GiveUp { party, session });
+        if self.is_timed() {
+            self.money_actions(state, place, run, actions);
+        }
     }
 
     /// A party takes an input, if its machine accepts it and it changes anything.
@@ -437,7 +545,7 @@ impl World {
         if run.turn != NONE {
             return None;
         }
-        let key = (run.machine, input, held.late);
+        let key = (run.machine, input, self.moment(last, party));
         let planned = self.steps.get(key, || self.plan(key))?;
         // A driver looks before it leaps; that this alone is not enough is flaw F8.
         if planned.once.iter().any(|fact| held.facts.has(*fact)) {
@@ -453,10 +561,9 @@ impl World {
     }
 
     /// The step of a machine; `None` if the input is refused or changes nothing that matters later.
-    fn plan(&self, (machine, input, late): (u32, u32, bool)) -> Option<Planned> {
+    fn plan(&self, (machine, input, moment): (u32, u32, u8)) -> Option<Planned> {
         let (before, input) = (self.machines.thing(machine), self.inputs.thing(input));
-        let now = if late { NOT_AFTER.after(Seconds(1)) } else { EARLY };
-        let env = Env { now, verify: &self.cast.oracle };
+        let env = Env { now: self.time(moment), verify: &self.cast.oracle };
         let step = (*before).clone().handle(&env, (*input).clone()).ok()?;
         let idle = |effect: &Effect| matches!(effect, Effect::Keep { kind: EvidenceKind::Late, .. });
         if step.state == *before && step.effects.iter().all(idle) {
@@ -512,6 +619,7 @@ impl World {
                     return;
                 }
                 once.into_iter().for_each(|fact| held.facts.add(fact));
+                run.slow &= run.machine == machine;
                 self.commit(run, machine, &effects);
             }
             Some(Work::Perform(effect)) => match &effect {
@@ -535,6 +643,9 @@ impl World {
         if let Some(answered) = self.answered(run) {
             run.unacknowledged = self.without(run.unacknowledged, &answered);
             run.asked = self.without(run.asked, &answered);
+        }
+        if self.is_timed() {
+            self.set_timers(run, effects);
         }
         run.input = NONE;
         for effect in effects {
@@ -592,11 +703,12 @@ impl World {
 
     /// Requests that the arbiter may be handed.
     fn askable(&self, state: &State) -> Vec<u32> {
-        let mut requests: Vec<_> = state.requests.iter().collect();
+        if self.setup.silent {
+            return Vec::new();
+        }
+        let mut requests: Vec<_> = state.requests.iter().filter(|request| self.is_open(state, *request)).collect();
         if let Some(role) = self.setup.malicious {
-            if role == Role::ORIGINATOR {
-                requests.push(self.abort);
-            }
+            requests.extend(&self.alone);
             for message in state.network.iter().filter(|m| self.mark(*m) == Mark::Promise(role.peer())) {
                 requests.extend(self.derived.get(message, || self.derive(role, message)));
             }
@@ -608,20 +720,22 @@ impl World {
     fn derive(&self, role: Role, message: u32) -> Vec<u32> {
         let Input::Message(bytes) = &*self.inputs.thing(message) else { return Vec::new() };
         let Ok(Message::Promise(theirs)) = Message::from_bytes(bytes) else { return Vec::new() };
-        let ask = |variant| {
-            let mine = Promised::bare(self.cast.promise(&self.core, role, variant));
-            let promises = if role == Role::ORIGINATOR { [mine, theirs.clone()] } else { [theirs.clone(), mine] };
-            self.requests.number(self.cast.resolve(&self.core, role, promises).to_bytes())
-        };
-        vec![ask(0), ask(1)]
+        let asked = hostile::requests(&self.cast, &self.deal, self.setup.things, role, Some(&theirs));
+        asked.into_iter().map(|asked| self.requests.number(asked.to_bytes())).collect()
     }
 
     fn take_request(&self, last: &State, request: u32) -> Option<State> {
         let mut state = last.clone();
-        let Register { cell, closed, .. } = last.arbiter;
-        match self.ruled.get((request, cell, closed), || self.consider(request, cell, closed)) {
+        let Register { cell, closing, .. } = last.arbiter;
+        let moment = if self.is_timed() { last.clock + 1 } else { u8::from(last.arbiter.closed) };
+        let confirmed = self.is_confirmed(last, request);
+        let considered = Considered { request, cell, closing, moment, confirmed };
+        match self.ruled.get(considered, || self.consider(considered)) {
             Ruled::Refused => return None,
-            Ruled::Answer(answer) if last.answers.has(answer) => return None,
+            // What a malicious party is told moves nobody, unless it is paid with it.
+            Ruled::Answer(answer) if !last.requests.has(request) && self.is_timed() && self.paper(answer).is_none() => {
+                return None;
+            }
             Ruled::Answer(answer) => state.answers.add(answer),
             Ruled::Work(work) => {
                 state.arbiter.workers.push(work);
@@ -631,7 +745,16 @@ impl World {
                 }
             }
         }
-        Some(state)
+        if self.is_timed() {
+            let by = self.asking(request).by;
+            let new = state.answers.iter().filter(|answer| !last.answers.has(*answer));
+            let told = match self.ruled.get(considered, || Ruled::Refused) {
+                Ruled::Answer(answer) => vec![answer],
+                _ => new.collect(),
+            };
+            told.into_iter().for_each(|answer| state.answered[by].add(answer));
+        }
+        (state != *last).then_some(state)
     }
 
     fn finish_rulings(&self, state: &mut State) {
@@ -641,34 +764,65 @@ impl World {
     }
 
     /// What the arbiter's service does with a request: as `apps/semper` does it, over the same functions.
-    fn consider(&self, request: u32, cell: Option<Cell>, closed: bool) -> Ruled {
-        let bytes = self.requests.thing(request);
-        let arbiter = self.cast.arbiter.key_set();
+    fn consider(&self, considered: Considered) -> Ruled {
+        let Considered { request, cell, closing, moment, confirmed } = considered;
+        let (bytes, arbiter) = (self.requests.thing(request), self.cast.arbiter.key_set());
         let Ok(message) = Request::from_bytes(&bytes) else { return Ruled::Refused };
-        let Ok(case) = self.cast.court().check(&message) else { return Ruled::Refused };
-        let stands = cell.and_then(|cell| self.verdict(cell.answer));
-        let stands = stands.map(|(id, Verdict { outcome, time, .. })| (Decided { outcome, time, closing: None }, id));
-        let now = if closed { NOT_AFTER.after(Seconds(1)) } else { EARLY };
+        let Ok(case) = self.deal.court(&self.cast).check(&message) else { return Ruled::Refused };
+        let now = self.time(moment);
+        let stands = self.stands(cell, closing);
+        let stored = |answer: u32| self.stored(answer).expect("what stands is an answer");
         let sign = |draft| self.cast.arbiter.sign(draft).expect("the arbiter signs its own drafts");
-        let answer = |statement, promises| {
-            let bytes = ArbiterAnswer { promises, ..ArbiterAnswer::of(statement) }.to_bytes();
-            (self.inputs.number(Input::ArbiterSays(bytes.clone())), bytes)
+        let number = |answer: &ArbiterAnswer| self.inputs.number(Input::ArbiterSays(answer.to_bytes()));
+        let reply = |answer, cell| self.deal.answer(&self.cast, answer, cell, &case, &message);
+        let write = |once: bool, written, bytes: Vec<u8>| {
+            let fact = Fact { space: VERDICT_SPACE.to_owned(), key: cell_key(&case), value: bytes.clone() };
+            // Rules that overwrite a decided cell are a flaw that the checker must see, so the store does not hide it.
+            let once = if once { vec![Effect::Once(fact)] } else { Vec::new() };
+            let effects = once.into_iter().chain([Effect::Send(bytes)]).collect();
+            Ruled::Work(self.rulings.number(Turn::new(written, effects)))
         };
-        match (decide(stands, &case, arbiter, 0, now), cell) {
-            (Next::AnswerStored, Some(cell)) => Ruled::Answer(cell.answer),
-            (Next::AnswerStored, None) | (Next::SignAndClose(_) | Next::Refuse, _) => Ruled::Refused,
-            (Next::SignAndAnswer(draft), _) => Ruled::Answer(answer(sign(draft), Vec::new()).0),
-            (Next::SignAndStore(draft), cell) => {
-                let resolved = matches!(case.asked(), Asked::Resolve { .. });
-                let promises = if resolved { message.promises } else { Vec::new() };
-                let (number, bytes) = answer(sign(draft), promises);
-                let fact = Fact { space: VERDICT_SPACE.to_owned(), key: cell_key(&case), value: bytes.clone() };
-                // Rules that overwrite a decided cell are a flaw that the checker must see, so the store does not hide it.
-                let once = if cell.is_none() { vec![Effect::Once(fact)] } else { Vec::new() };
-                let effects = once.into_iter().chain([Effect::Send(bytes)]).collect();
-                Ruled::Work(self.rulings.number(Turn::new(Cell { answer: number, request }, effects)))
+        match decide(stands, &case, arbiter, 0, now) {
+            Next::AnswerStored => match closing.or(cell) {
+                Some(last) => {
+                    let bytes = reply(stored(last.answer), stands.map(|(cell, _)| cell));
+                    Ruled::Answer(self.inputs.number(Input::ArbiterSays(bytes)))
+                }
+                None => Ruled::Refused,
+            },
+            Next::Refuse => Ruled::Refused,
+            Next::SignAndAnswer(draft) => {
+                let bytes = reply(ArbiterAnswer::of(sign(draft)), None);
+                Ruled::Answer(self.inputs.number(Input::ArbiterSays(bytes)))
+            }
+            // The issuer does not know the money that the asker says it has locked.
+            Next::SignAndStore(_) if !confirmed => Ruled::Refused,
+            Next::SignAndStore(draft) => {
+                let verdict = Verdict::from_bytes(&draft.payload).expect("the draft is a verdict");
+                let resolved = verdict.outcome == Outcome::Resolved;
+                let promises = if resolved { message.promises.clone() } else { Vec::new() };
+                let answer = ArbiterAnswer { promises, ..ArbiterAnswer::of(sign(draft)) };
+                let new = Decided { outcome: verdict.outcome, time: verdict.time, closing: None };
+                let written = Written::Verdict(Cell { answer: number(&answer), request });
+                write(cell.is_none(), written, reply(answer, Some(new)))
+            }
+            Next::SignAndClose(draft) => {
+                let (Some((decided, _)), Some(cell)) = (stands, cell) else { return Ruled::Refused };
+                let outcome = Closing::from_bytes(&draft.payload).expect("the draft is a closing").outcome;
+                let signed = sign(draft);
+                let receipt = receipt(&self.cast, &signed, now);
+                let answer = ArbiterAnswer { closing: Some((signed, receipt)), ..stored(cell.answer) };
+                let written = Written::Closing(Cell { answer: number(&answer), request });
+                write(closing.is_none(), written, reply(answer, Some(Decided { closing: Some(outcome), ..decided })))
             }
         }
+    }
+
+    /// What the register holds, as the rules see it.
+    fn stands(&self, cell: Option<Cell>, closing: Option<Cell>) -> Option<(Decided, StatementId)> {
+        let (id, Verdict { outcome, time, .. }) = self.verdict(cell?.answer)?;
+        let closing = closing.and_then(|closing| self.closing(closing.answer)).map(|(_, closing)| closing.outcome);
+        Some((Decided { outcome, time, closing }, id))
     }
 
     /// The next piece of the arbiter's work.
@@ -678,13 +832,17 @@ impl World {
         match turn.next() {
             Some(Work::Commit { state: new, effects }) => {
                 let once = effects.iter().any(|effect| matches!(effect, Effect::Once(_)));
-                match state.arbiter.cell {
+                let (place, new) = match new {
+                    Written::Verdict(new) => (&mut state.arbiter.cell, new),
+                    Written::Closing(new) => (&mut state.arbiter.closing, new),
+                };
+                match place {
                     // Another request was first: this one gets what stands.
                     Some(stands) if once => {
                         state.answers.add(stands.answer);
                         return;
                     }
-                    _ => state.arbiter.cell = Some(new),
+                    _ => *place = Some(new),
                 }
             }
             Some(Work::Perform(Effect::Send(bytes))) => {
@@ -714,17 +872,28 @@ impl World {
             run.turn == NONE && !asking && !waits
         };
         self.setup.deadlines
+            && !self.is_timed()
             && !state.arbiter.closed
             && state.parties.iter().all(|p| (p.late || p.sessions.is_empty()) && p.sessions.iter().all(safe))
             && state.arbiter.workers.is_empty()
     }
 
+    fn stored(&self, answer: u32) -> Option<ArbiterAnswer> {
+        let Input::ArbiterSays(bytes) = &*self.inputs.thing(answer) else { return None };
+        ArbiterAnswer::from_bytes(bytes).ok()
+    }
+
     /// The verdict of an answer.
     fn verdict(&self, answer: u32) -> Option<(StatementId, Verdict)> {
-        let Input::ArbiterSays(bytes) = &*self.inputs.thing(answer) else { return None };
-        let statement = ArbiterAnswer::from_bytes(bytes).ok()?.statement;
+        let statement = self.stored(answer)?.statement;
         let verdict = Verdict::from_bytes(statement.payload()).ok().filter(|_| statement.kind() == Kind::Verdict)?;
         Some((statement.id(), verdict))
+    }
+
+    /// The closing of an answer.
+    fn closing(&self, answer: u32) -> Option<(StatementId, Closing)> {
+        let (closing, _) = self.stored(answer)?.closing?;
+        Some((closing.id(), Closing::from_bytes(closing.payload()).ok()?))
     }
 
     fn mark(&self, input: u32) -> Mark {
@@ -748,24 +917,4 @@ impl World {
     fn machine(&self, session: &Session) -> Arc<Gx> {
         self.machines.thing(session.machine)
     }
-}
-
-/// What a malicious party can send from its keys alone. Its answer to a promise it need not have seen: identifiers are hashes of
-/// what anybody can write, only signatures are not.
-fn hostile_messages(cast: &Cast, core: &Core, role: Role) -> Vec<Message> {
-    use semper_core::contract::{Final, Promise};
-    let [first, second] = cast.promise_ids(core);
-    let cid = core.cid();
-    let unasked = cast.say(role, &Promise { cid, role, answers: Some(second) }, 0);
-    let crossed = cast.say(role, &Final { cid, role, promises: [second, first] }, 0);
-    let promise = |promise| Message::Promise(Promised::bare(promise));
-    let last = |completion| Message::Final(Completed { completion, release: Vec::new(), payout: Vec::new() });
-    vec![
-        promise(cast.promise(core, role, 0)),
-        promise(cast.promise(core, role, 1)),
-        promise(unasked),
-        last(cast.completion(core, role)),
-        last(crossed),
-        Message::Decline(String::new()),
-    ]
 }

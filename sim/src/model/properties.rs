@@ -1,18 +1,22 @@
 //! What must hold in every state, and what must be reached (design/exchange.md §14.5).
 
 use semper_core::cbor::{Decode, Encode};
-use semper_core::ids::DealId;
+use semper_core::cose::{Kind, Signed};
+use semper_core::ids::{DealId, StatementId};
 use semper_core::party::Role;
 use semper_core::signature::verify;
-use semper_exchange::arbiter::request::{Asked, Request};
-use semper_exchange::arbiter::verdict::{ArbiterAnswer, Outcome, Verdict};
+use semper_exchange::arbiter::request::Request;
+use semper_exchange::arbiter::verdict::{Closing, ClosingOutcome, Outcome, Verdict};
+use semper_exchange::arbiter::{Cell as Decided, Ruling, rule};
 use semper_exchange::evidence::{self, Folder, Item, Standing};
-use semper_exchange::gx::{self, Gx, Promised};
+use semper_exchange::gx::{self, Examined, Found, Gx, Promised};
 use semper_support::crypto::Signer;
 use semper_support::engine::{Ending, EvidenceKind, Input};
 use stateright::{Model, Property};
 
-use super::{Cell, EARLY, Mark, NONE, Party, ROLES, Session, Setup, State, World};
+use super::{Cell, EARLY, Mark, NONE, Party, ROLES, Register, Session, Setup, State, World};
+use crate::deal::{SIGNING, Thing};
+use crate::mint::Lot;
 
 type Check = fn(&World, &State) -> bool;
 
@@ -46,7 +50,45 @@ const SOMETIMES: [(&str, Check); 6] = [
     }),
 ];
 
+/// What must hold where more than signatures is exchanged.
+const DEALS: [(&str, Check); 12] = [
+    ("S1 the register is written once", written_once),
+    ("S2 whoever gave has got", whoever_gave_has_got),
+    ("S2 whoever has not got has kept", whoever_has_not_got_has_kept),
+    ("S3 agreement of honest parties", agree),
+    ("S4 one completed run per contract", injective),
+    ("S5 no honest money is left behind", no_money_is_left),
+    ("S6 nothing is given before the peer's money was seen", nothing_is_given_blindly),
+    ("S7 a verdict follows from its basis", follows),
+    ("S8 an honest party can always end its run", can_end),
+    ("S9 the archive proves the ending", proves),
+    ("S10 a crash changes nothing but repetitions", recovers),
+    ("S12 nobody who keeps its deadlines loses by them", no_deadline_is_missed),
+];
+
+/// What must be reached where more than signatures is exchanged.
+const ENDINGS: [(&str, Check); 10] = [
+    ("both succeed without the arbiter", |world, state| all_succeed(world, state) && state.arbiter.cell.is_none()),
+    ("both succeed with the arbiter", |world, state| all_succeed(world, state) && state.arbiter.cell.is_some()),
+    ("ended: success", |world, state| some_end(world, state, Ending::Success)),
+    ("ended: aborted", |world, state| some_end(world, state, Ending::Aborted)),
+    ("ended: lapsed", |world, state| some_end(world, state, Ending::Lapsed)),
+    ("ended: refunded", |world, state| some_end(world, state, Ending::Refunded)),
+    ("ended: defective", |world, state| some_end(world, state, Ending::Defective)),
+    ("closed: completed", |world, state| closed(world, state) == Some(ClosingOutcome::Completed)),
+    ("closed: fault", |world, state| matches!(closed(world, state), Some(ClosingOutcome::Fault(_)))),
+    ("unused, and the money is back", |world, state| {
+        let back = state.locks.iter().zip(0..).any(|(lots, owner)| lots[0] == Lot::With(owner));
+        back && state.arbiter.cell.is_none() && some_end(world, state, Ending::Lapsed)
+    }),
+];
+
 pub(super) fn all(setup: &Setup) -> Vec<Property<World>> {
+    if setup.things != SIGNING {
+        let always = DEALS.iter().map(|(name, check)| Property::always(name, *check));
+        let reached = ENDINGS.iter().filter(|(name, _)| setup.reaches.contains(name));
+        return always.chain(reached.map(|(name, check)| Property::sometimes(name, *check))).collect();
+    }
     let always = ALWAYS.iter().map(|(name, check)| Property::always(name, *check));
     let reached = SOMETIMES.iter().filter(|(name, _)| setup.reaches.contains(name));
     let sometimes = reached.map(|(name, check)| Property::sometimes(name, *check));
@@ -86,15 +128,113 @@ fn cell(world: &World, state: &State) -> Option<Outcome> {
     }
 }
 
+fn closed(world: &World, state: &State) -> Option<ClosingOutcome> {
+    world.closing(state.arbiter.closing?.answer).map(|(_, closing)| closing.outcome)
+}
+
+fn thing(world: &World, role: Role) -> Thing {
+    world.setup.things[usize::from(role.number())]
+}
+
+fn resolved(world: &World, state: &State) -> bool {
+    cell(world, state) == Some(Outcome::Resolved)
+}
+
+/// Whether the peer of a party has what that party gives, or can have it as soon as it asks.
+fn gave(world: &World, state: &State, role: Role) -> bool {
+    let final_is_out = || state.network.iter().any(|message| world.mark(message) == Mark::Final(role));
+    match thing(world, role) {
+        Thing::Money => state.locks[usize::from(role.number())].contains(&Lot::With(role.peer().number())),
+        _ => final_is_out() || resolved(world, state),
+    }
+}
+
+/// Whether a party has what it was to get.
+fn has(world: &World, state: &State, role: Role, session: &Session) -> bool {
+    let signed_by_peer = |kept| {
+        let (_, bytes) = &*world.kept.thing(kept);
+        let signed = Signed::from_bytes(bytes).ok().filter(|signed| signed.kind() == Kind::Final);
+        signed.is_some_and(|signed| world.core.role_of(signed.signer()) == Some(role.peer()))
+    };
+    let found_good = |result: u32| match &*world.inputs.thing(result) {
+        Input::Examined(bytes) => Examined::from_bytes(bytes).is_ok_and(|examined| examined.found == Found::Good),
+        _ => false,
+    };
+    match thing(world, role.peer()) {
+        Thing::Signature => resolved(world, state) || session.evidence.iter().any(signed_by_peer),
+        Thing::Information | Thing::BadInformation => session.results.iter().any(found_good),
+        Thing::Money => gave(world, state, role.peer()),
+    }
+}
+
+/// Each ending says what a party believes to have; this is what it has.
+fn whoever_gave_has_got(world: &World, state: &State) -> bool {
+    sessions(state).all(|(role, session)| match ended(world, session) {
+        Some(Ending::Success) => has(world, state, role, session),
+        // A proof for goods that were not paid with money: nothing can be taken back.
+        Some(Ending::Defective) => thing(world, role) != Thing::Money && !is_good(world, role.peer()),
+        _ => true,
+    })
+}
+
+fn is_good(world: &World, owner: Role) -> bool {
+    // A wrong seed, signed, is as good a proof as bad goods.
+    thing(world, owner) == Thing::Information && world.setup.malicious != Some(owner)
+}
+
+fn whoever_has_not_got_has_kept(world: &World, state: &State) -> bool {
+    sessions(state).all(|(role, session)| match ended(world, session) {
+        Some(Ending::Aborted | Ending::Lapsed | Ending::Refunded) => {
+            // What is refunded after a verdict was information for money: the key is out, and was not worth the money.
+            !gave(world, state, role)
+        }
+        _ => true,
+    })
+}
+
+/// Whoever ended without its item has its own money back, and between honest parties nothing stays locked.
+fn no_money_is_left(world: &World, state: &State) -> bool {
+    let own = |role: Role| state.locks[usize::from(role.number())][0];
+    let over = sessions(state).all(|(_, session)| ended(world, session).is_some());
+    sessions(state).all(|(role, session)| match ended(world, session) {
+        Some(Ending::Aborted | Ending::Lapsed | Ending::Refunded) => own(role) != Lot::Locked,
+        Some(Ending::Success) => world.setup.malicious.is_some() || !over || own(role) != Lot::Locked,
+        _ => true,
+    })
+}
+
+/// Nothing of an honest party is out before the peer's money is locked.
+fn nothing_is_given_blindly(world: &World, state: &State) -> bool {
+    sessions(state).all(|(role, session)| {
+        let releasing = matches!(
+            world.machine(session).state(),
+            gx::State::Releasing { .. } | gx::State::AwaitFinalSignature { .. } | gx::State::AwaitPeerFinal { .. }
+        );
+        let lots = state.locks[usize::from(role.peer().number())];
+        !releasing || thing(world, role.peer()) != Thing::Money || lots.iter().any(|lot| *lot != Lot::Absent)
+    })
+}
+
+/// With clocks that differ by no more than the contract says, and an arbiter that answers: nobody is told that it came too late, and
+/// nobody is found at fault without one.
+fn no_deadline_is_missed(world: &World, state: &State) -> bool {
+    sessions(state).all(|(role, session)| {
+        let too_late = thing(world, role) == Thing::Money && ended(world, session) == Some(Ending::Defective);
+        !too_late && !matches!(ended(world, session), Some(Ending::Unsettled | Ending::Faulted))
+    })
+}
+
 /// All verdicts that anybody holds are one, and it is the one in the cell.
 fn written_once(world: &World, state: &State) -> bool {
-    let verdict = |answer: &u32| matches!(world.mark(*answer), Mark::Verdict(_));
-    let mut said = state.answers.iter().filter(verdict);
-    match (said.next(), said.next()) {
-        (None, _) => true,
-        (Some(only), None) => state.arbiter.cell.is_none_or(|cell| cell.answer == only),
-        (Some(_), Some(_)) => false,
-    }
+    let Register { cell, closing, .. } = state.arbiter;
+    let held = |id: fn(&World, u32) -> Option<StatementId>, stands: Option<Cell>| {
+        let stands = stands.map(|cell| id(world, cell.answer));
+        let mut said = state.answers.iter().filter_map(|answer| id(world, answer));
+        let first = said.next();
+        said.all(|other| Some(other) == first) && (first.is_none() || stands.is_none_or(|stands| stands == first))
+    };
+    held(|world, answer| world.verdict(answer).map(|(id, _)| id), cell)
+        && held(|world, answer| world.closing(answer).map(|(id, _)| id), closing)
 }
 
 /// If an honest party is left without a contract, its malicious peer has none and cannot get one from what it saw.
@@ -120,36 +260,49 @@ fn injective(world: &World, state: &State) -> bool {
         let completed = party.sessions.iter().filter(|s| ended(world, s) == Some(Ending::Success)).count();
         let peer = role.peer();
         let promised = world.setup.malicious == Some(peer)
-            || state.network.iter().any(|message| world.mark(message) == Mark::Promise(peer));
+            || state.network.iter().any(|message| world.mark(message) == Mark::Promise(peer))
+            // A promise that came too late for the peer goes to the arbiter only.
+            || world.is_timed() && resolved(world, state);
         completed <= 1 && (completed == 0 || promised)
     })
 }
 
 fn follows(world: &World, state: &State) -> bool {
-    state.arbiter.cell.is_none_or(|cell| world.sound.get(cell, || is_sound(world, cell) == Some(true)))
+    let Register { cell, closing, .. } = state.arbiter;
+    cell.is_none_or(|cell| world.sound.get(cell, || is_sound(world, cell) == Some(true)))
+        && closing.is_none_or(|closing| world.sound.get(closing, || is_sound(world, closing) == Some(true)))
 }
 
+/// What was written follows from the request that it was written for, by the rules, at the time that it names.
 fn is_sound(world: &World, cell: Cell) -> Option<bool> {
     let arbiter = world.cast.arbiter.key_set();
     let request = Request::from_bytes(&world.requests.thing(cell.request)).ok()?;
-    let case = world.cast.court().check(&request).ok()?;
-    let Input::ArbiterSays(bytes) = &*world.inputs.thing(cell.answer) else { return None };
-    let answer = ArbiterAnswer::from_bytes(bytes).ok()?;
+    let case = world.deal.court(&world.cast).check(&request).ok()?;
+    let answer = world.stored(cell.answer)?;
     let verdict = verify::<Verdict>(&world.cast.oracle, arbiter, &answer.statement).ok()?;
+    let id = verdict.id();
     let verdict = verdict.statement();
-    let asked = match case.asked() {
-        Asked::Abort => Outcome::Aborted,
-        Asked::Resolve { .. } => Outcome::Resolved,
-        Asked::Complain { about } => Outcome::Fault(about),
-        Asked::Settle { .. } => return None,
-    };
+    if let Some((closing, _)) = &answer.closing {
+        let closing = verify::<Closing>(&world.cast.oracle, arbiter, closing).ok()?;
+        let closing = closing.statement();
+        let decided = Decided { outcome: verdict.outcome, time: verdict.time, closing: None };
+        let ruled = rule(Some(decided), &case, closing.time) == Ruling::Close(closing.outcome);
+        return Some(ruled && (closing.cid, closing.verdict) == (case.cid(), id) && closing.basis == [case.question()]);
+    }
     let ids: Vec<_> = answer.promises.iter().map(|Promised { promise, .. }| promise.id()).collect();
-    let carried = asked == Outcome::Aborted && ids.is_empty() || ids == case.basis()[1..];
-    Some(verdict.cid == case.cid() && verdict.outcome == asked && verdict.basis == case.basis() && carried)
+    let carried = match verdict.outcome {
+        Outcome::Resolved => ids == case.basis()[1..],
+        Outcome::Aborted | Outcome::Fault(_) => ids.is_empty(),
+    };
+    let ruled = rule(None, &case, verdict.time) == Ruling::Write(verdict.outcome);
+    Some(ruled && verdict.cid == case.cid() && verdict.basis == case.basis() && carried)
 }
 
 /// If everybody keeps going from here, with the arbiter up and nothing more lost, and the parties give up, all runs end.
 fn can_end(world: &World, state: &State) -> bool {
+    if world.is_timed() {
+        return world.ends(state);
+    }
     let mut state = state.clone();
     (state.crashes, state.arbiter_crashes) = (0, 0);
     world.finish_rulings(&mut state);
@@ -213,7 +366,9 @@ fn standing_fits(world: &World, session: &Session, ending: Ending) -> bool {
         Ending::Success => matches!(contract.standing, Standing::Complete | Standing::Resolved { .. }),
         Ending::Aborted => matches!(contract.standing, Standing::Aborted { .. }),
         Ending::Lapsed => matches!(contract.standing, Standing::Open { .. }),
-        Ending::Unconfirmed | Ending::Refunded | Ending::Defective | Ending::Faulted | Ending::Unsettled => false,
+        // Complaints and closings are no words of the report yet.
+        Ending::Refunded | Ending::Defective | Ending::Faulted | Ending::Unsettled => true,
+        Ending::Unconfirmed => false,
     }
 }
 

@@ -75,35 +75,41 @@ fn open<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// A set of small numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Set(u128);
+pub struct Set([u64; 16]);
 
 impl Set {
     /// Whether a number is in the set.
     pub fn has(self, number: u32) -> bool {
-        self.0 >> number & 1 == 1
+        self.0.get(number as usize / 64).is_some_and(|word| word >> (number % 64) & 1 == 1)
     }
 
     /// Adds a number.
     ///
     /// # Panics
-    /// If the number is 128 or more: the model has grown beyond what it was made for.
+    /// If the number is 1024 or more: the model has grown beyond what it was made for.
     pub fn add(&mut self, number: u32) {
-        assert!(number < 128, "a model has at most 128 distinct messages");
-        self.0 |= 1 << number;
+        assert!(number < 1024, "a model has at most 1024 distinct messages");
+        self.0[number as usize / 64] |= 1 << (number % 64);
     }
 
     /// The numbers, ascending.
     pub fn iter(self) -> impl Iterator<Item = u32> {
-        (0..128).filter(move |number| self.has(*number))
+        (0..).zip(self.0).flat_map(|(place, mut word)| {
+            std::iter::from_fn(move || {
+                let bit = (word != 0).then(|| word.trailing_zeros())?;
+                word &= word - 1;
+                Some(place * 64 + bit)
+            })
+        })
     }
 
     /// How many numbers there are.
     pub fn len(self) -> u32 {
-        self.0.count_ones()
+        self.0.iter().map(|word| word.count_ones()).sum()
     }
 
     /// Whether there are none.
     pub fn is_empty(self) -> bool {
-        self.0 == 0
+        self == Self::default()
     }
 }

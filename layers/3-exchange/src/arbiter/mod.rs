@@ -32,6 +32,7 @@ pub const RULES: &str = "semper arbiter rules 2\n\
     or fault of a party whose deposit of information nobody can open\n\
     complaint: by who gives money for information, with both promises and a proof that holds; \
     empty -> fault; resolved, within the time for complaints -> closing fault\n\
+    time for complaints: until not-after and the span of the contract for complaints, whenever it was resolved\n\
     settlement: aborted, fault, or empty after not-after: to the payer; \
     resolved, after the time for complaints -> closing completed: to the payee\n\
     decided cell: every valid request gets what stands, byte for byte\n\
@@ -76,8 +77,8 @@ pub fn rule(cell: Option<Cell>, case: &Case, now: Time) -> Ruling {
         {
             Ruling::Write(Outcome::Resolved)
         }
-        (Some(Cell { outcome: Outcome::Resolved, time, closing: None }), asked) => {
-            let open = case.complaints_until(time).map(|until| now <= until);
+        (Some(Cell { outcome: Outcome::Resolved, closing: None, .. }), asked) => {
+            let open = case.complaints_until().map(|until| now <= until);
             match (asked, open) {
                 (Asked::Complain { about }, Some(true)) => Ruling::Close(ClosingOutcome::Fault(about)),
                 (Asked::Settle { side: Side::Payee }, Some(false)) => Ruling::Close(ClosingOutcome::Completed),
@@ -99,10 +100,10 @@ pub fn due(cell: Option<Cell>, case: &Case) -> Option<Side> {
     match cell {
         None => Some(Side::Payer),
         Some(Cell { outcome: Outcome::Aborted | Outcome::Fault(_), .. }) => Some(Side::Payer),
-        Some(Cell { outcome: Outcome::Resolved, time, closing }) => match closing {
+        Some(Cell { outcome: Outcome::Resolved, closing, .. }) => match closing {
             Some(ClosingOutcome::Completed) => Some(Side::Payee),
             Some(ClosingOutcome::Fault(_)) => Some(Side::Payer),
-            None if case.complaints_until(time).is_some() => None,
+            None if case.complaints_until().is_some() => None,
             None => Some(Side::Payee),
         },
     }

@@ -19,7 +19,7 @@ use semper_transfer::payment::statement::Side;
 
 use super::rules_hash;
 use crate::goods::{DepositKey, Good, GoodError, Judge, Pom};
-use crate::gx::{ItemsError, Leg, Message, PROOF_MAX, Price, Promised};
+use crate::gx::{ItemsError, Leg, Message, PROOF_MAX, Price, Promised, complaints_until};
 
 /// "Abort this contract." By the originator only.
 ///
@@ -403,6 +403,7 @@ impl Court<'_> {
             _ => return Err(RequestError::Promises),
         };
         let (asked, question) = match (request.question.kind(), second) {
+            (Kind::Abort, Some(_)) if flaws::active(Flaw::PayerAborts) => self.abort(request, &case, first)?,
             (Kind::Abort, None) => self.abort(request, &case, first)?,
             (Kind::Resolve, Some(second)) => self.resolve(request, &case, [first, second])?,
             (Kind::Complaint, Some(_)) => self.complaint(request, &case)?,
@@ -428,8 +429,11 @@ impl Court<'_> {
     }
 
     fn abort(&self, request: &Request, case: &Case, first: StatementId) -> Result<(Asked, StatementId), RequestError> {
-        let [originator, _] = &request.key_sets;
-        let abort: Verified<Abort> = signed("abort request", verify(self.verify, originator, &request.question))?;
+        let [mut by, responder] = request.key_sets.each_ref();
+        if flaws::active(Flaw::PayerAborts) && case.gives(Role::RESPONDER).lock().is_some() {
+            by = responder;
+        }
+        let abort: Verified<Abort> = signed("abort request", verify(self.verify, by, &request.question))?;
         if *abort.statement() != (Abort { cid: case.cid, slot: case.slot, promise: first }) {
             return Err(RequestError::Foreign("abort request"));
         }
@@ -565,11 +569,9 @@ impl Case {
         }
     }
 
-    /// Until when a contract that was resolved at `ruled` can be complained about, if at all.
-    pub fn complaints_until(&self, ruled: Time) -> Option<Time> {
-        let covered = [Role::ORIGINATOR, Role::RESPONDER].into_iter().any(|role| self.covered(role).is_some());
-        let span = self.core.terms.deadlines.complaints.filter(|_| covered && !flaws::active(Flaw::NoComplaints))?;
-        Some(ruled.after(span))
+    /// Until when the contract can be complained about, if at all.
+    pub fn complaints_until(&self) -> Option<Time> {
+        complaints_until(&self.core, &self.legs).filter(|_| !flaws::active(Flaw::NoComplaints))
     }
 }
 

@@ -12,6 +12,7 @@ use semper_core::contract::{Core, DEPOSIT_MAX, DESCRIPTOR_MAX, Deadlines, Item, 
 use semper_core::ids::Slot;
 use semper_core::party::Role;
 use semper_core::time::{Seconds, Time};
+use semper_support::flaws::{self, Flaw};
 use semper_transfer::payment::means::{ISSUER_MAX, LockKind, System};
 use semper_transfer::payment::operation::Lock;
 use semper_transfer::payment::statement::{DETAILS_MAX, lock_tag};
@@ -82,6 +83,9 @@ pub enum ItemsError {
     /// Money is exchanged, and the date is missing from which on its owner can take it back; or that date is too near to rule before.
     #[error("locked money could be taken back before the arbiter has ruled")]
     RefundDate,
+    /// There is less time for complaints than it takes to hear of a ruling and to complain.
+    #[error("the time for complaints is too short to complain in")]
+    Complaints,
     /// Money is exchanged under a lock that an exchange with an arbiter cannot use.
     #[error("the money is not under a lock that the arbiter can decide")]
     LockKind,
@@ -103,7 +107,13 @@ impl Leg {
         if !goes(first, Role::ORIGINATOR) || !goes(second, Role::RESPONDER) {
             return Err(ItemsError::Pair);
         }
-        Ok([Self::one(core, first)?, Self::one(core, second)?])
+        let legs = [Self::one(core, first)?, Self::one(core, second)?];
+        let deadlines = &core.terms.deadlines;
+        let least = deadlines.delta.0.saturating_add(deadlines.sigma.0).saturating_mul(2);
+        if complaints_until(core, &legs).is_some_and(|until| until < deadlines.not_after.after(Seconds(least))) {
+            return Err(ItemsError::Complaints);
+        }
+        Ok(legs)
     }
 
     fn one(core: &Core, item: &Item) -> Result<Self, ItemsError> {
@@ -135,7 +145,8 @@ fn lock(core: &Core, item: &Item) -> Result<Lock, ItemsError> {
         return Err(ItemsError::LockKind);
     }
     let deadlines = &core.terms.deadlines;
-    let refund_after = deadlines.refund_after.filter(|date| *date >= earliest_refund(deadlines));
+    let early = flaws::active(Flaw::EarlyRefund);
+    let refund_after = deadlines.refund_after.filter(|date| early || *date >= earliest_refund(deadlines));
     Ok(Lock {
         tag: lock_tag(core.cid(), &deposit.salt),
         amount: price.amount,
@@ -148,11 +159,24 @@ fn lock(core: &Core, item: &Item) -> Result<Lock, ItemsError> {
     })
 }
 
+/// Until when one party may complain about the information that it pays for, if this contract lets it.
+///
+/// This is a date of the contract, not a span that begins with a ruling: a seller that has the contract completed early and in silence
+/// would else have it run out before the buyer has heard of it.
+pub(crate) fn complaints_until(core: &Core, legs: &[Leg; 2]) -> Option<Time> {
+    let covered = matches!(legs, [Leg::Information(_), Leg::Money(_)] | [Leg::Money(_), Leg::Information(_)]);
+    let deadlines = &core.terms.deadlines;
+    deadlines.complaints.filter(|_| covered).map(|span| deadlines.not_after.after(span))
+}
+
 /// The first date on which locked money may be taken back: the last ruling, the complaints about it and the payment after them come before.
+///
+/// A payee asks for its money at the end of the complaints and two sigma, by its own clock. Its issuer's clock is ahead of it by another
+/// sigma at most, and the arbiter and the issuer are reached in a delta each.
 pub fn earliest_refund(deadlines: &Deadlines) -> Time {
-    let margin = 2 * (deadlines.delta.0.saturating_add(deadlines.sigma.0));
-    let complaints = deadlines.complaints.unwrap_or_default().0;
-    deadlines.not_after.after(Seconds(complaints.saturating_add(margin).saturating_add(WORK.0)))
+    let Deadlines { not_after, complaints, delta, sigma, .. } = deadlines;
+    let margin = delta.0.saturating_mul(2).saturating_add(sigma.0.saturating_mul(3)).saturating_add(WORK.0);
+    not_after.after(Seconds(complaints.unwrap_or_default().0.saturating_add(margin)))
 }
 
 impl Encode for Price {

@@ -233,9 +233,8 @@ impl Gx {
                 end(run, Ending::Unsettled, Vec::new())
             }
             (State::Reclaiming { .. }, Ok(_)) if is(RECLAIM) => end(run, Ending::Refunded, Vec::new()),
-            (State::Reclaiming { question, asked, promises }, Err(_)) if is(RECLAIM) => {
-                to(run, State::AwaitVerdict { question, asked, promises })
-            }
+            // The money is gone, or its issuer did not answer. What the arbiter may have said meanwhile it says again.
+            (State::Reclaiming { question, promises }, Err(_)) if is(RECLAIM) => ask_again(run, question, promises),
             // What was wanted before something else came: it changes nothing any more.
             (state, _) => to(run, state),
         })
@@ -289,6 +288,11 @@ impl Gx {
                 let [ours, _] = promises;
                 ask_abort(run, ours)
             }
+            State::AwaitPeerFinal { promises }
+                if flaws::active(Flaw::PayerAborts) && run.role() == Role::RESPONDER && run.gives().lock().is_some() =>
+            {
+                ask(run, Question::Abort, promises.into())
+            }
             State::Releasing { promises, .. }
             | State::AwaitFinalSignature { promises, .. }
             | State::AwaitPeerFinal { promises } => ask_resolve(run, promises),
@@ -309,25 +313,28 @@ impl Gx {
     /// The arbiter has not answered in all that time.
     fn refund_date(self) -> Step<Self> {
         let Gx { run, state } = self;
-        let State::AwaitVerdict { question, asked, promises } = state else { return to(run, state) };
+        let (State::Asking { question, promises } | State::AwaitVerdict { question, promises, .. }) = &state else {
+            return to(run, state);
+        };
         let token = promises.get(place(run.role())).map(|ours| ours.token.clone()).filter(|token| !token.is_empty());
         let taking = token.zip(run.gives().lock()).and_then(|(token, lock)| {
             let task = Task::Redeem { lock: lock.clone(), token, to: Side::Payer, authorisation: Vec::new() };
             run.operate(RECLAIM, task)
         });
         match taking {
-            Some(taking) => to(run, State::Reclaiming { question, asked, promises }).with(taking),
-            None => to(run, State::AwaitVerdict { question, asked, promises }),
+            Some(taking) => {
+                let (question, promises) = (question.clone(), promises.clone());
+                to(run, State::Reclaiming { question, promises }).with(taking)
+            }
+            None => to(run, state),
         }
     }
 
     /// The arbiter has answered.
     fn decided(self, env: &Env<'_>, bytes: &[u8]) -> Result<Step<Self>, GxError> {
         let Gx { run, state } = self;
-        let (State::AwaitVerdict { question, asked, promises } | State::Reclaiming { question, asked, promises }) =
-            state
-        else {
-            // The arbiter's answer came twice.
+        let State::AwaitVerdict { question, asked, promises } = state else {
+            // The arbiter's answer came twice; or while our money is being taken back, which it can no longer order: that ends first.
             return Ok(to(run, state));
         };
         let bad = |reason: &dyn std::fmt::Display| GxError::BadVerdict(reason.to_string());
@@ -343,6 +350,12 @@ impl Gx {
             // Only what we lack is taken over. Whoever asked first has named the tokens, and a peer may have named another one for our money.
             let missing = found.into_iter().skip(promises.len());
             promises.extend(missing.inspect(|promised| kept.push(Effect::keep(&promised.promise))));
+        }
+        if let (Question::Complain { .. }, Decision::Resolved { .. }, None) = (&question, &decision, &answer.closing)
+            && complaints_end(&run).is_some_and(|end| env.now <= end)
+        {
+            // The answer to an earlier question, once more: nobody has ruled on the complaint.
+            return Err(bad(&"it says nothing about the complaint"));
         }
         kept.extend(answer.evidence());
         let then = match question {
@@ -376,7 +389,7 @@ fn ruled(
         Decision::Fault(role) if role == run.role() => Some(end(run, Ending::Faulted, Vec::new())),
         Decision::Fault(_) if run.gives().lock().is_some() => Some(back(run, Ending::Refunded, promises)),
         Decision::Fault(_) => Some(end(run, Ending::Defective, Vec::new())),
-        Decision::Resolved { time, .. } => match run.gets() {
+        Decision::Resolved { .. } => match run.gets() {
             Leg::Signature => Some(end(run, Ending::Success, Vec::new())),
             // It was too late to complain; the proof is kept.
             Leg::Information(_) if matches!(question, Question::Complain { .. }) => {
@@ -388,7 +401,7 @@ fn ruled(
                 let examine = Effect::Examine(examination.to_bytes());
                 Some(to(run, State::Examining { promises, release }).with(examine))
             }
-            Leg::Money(_) => match complaints_end(&run, time) {
+            Leg::Money(_) => match complaints_end(&run).filter(|_| matches!(run.gives(), Leg::Information(_))) {
                 Some(due) => {
                     let timer = Effect::SetTimer { name: WINDOW, due };
                     Some(to(run, State::AwaitWindow { promises }).with(timer))
@@ -399,7 +412,8 @@ fn ruled(
     }
 }
 
-/// Goes on after a question about money; `None` if the arbiter cannot have answered so.
+/// Goes on after a question about money; `None` if the arbiter cannot have answered so. Without an authorisation it is the answer to an
+/// earlier question, or the arbiter's clock is behind: the driver asks until there is one.
 fn settled(
     run: Run,
     due: Due,
@@ -409,11 +423,6 @@ fn settled(
 ) -> Option<Step<Gx>> {
     match (due, decision) {
         (Due::Payment, Decision::Fault(role)) if *role == run.role() => Some(end(run, Ending::Faulted, Vec::new())),
-        // By the arbiter's clock the time for complaints is not over.
-        (Due::Payment, Decision::Resolved { time, .. }) if authorisation.is_empty() => {
-            let due = complaints_end(&run, time.after(RETRY))?;
-            Some(to(run, State::AwaitWindow { promises }).with(Effect::SetTimer { name: WINDOW, due }))
-        }
         (Due::Payment, Decision::Resolved { .. })
         | (Due::Refund(_), Decision::Unused | Decision::Aborted | Decision::Fault(_))
             if !authorisation.is_empty() =>
@@ -427,14 +436,10 @@ fn settled(
     }
 }
 
-/// How much later a settlement is asked for again that came too early.
-const RETRY: Seconds = Seconds(300);
-
-/// When our money can be asked for, if its payer may complain until then.
-fn complaints_end(run: &Run, ruled: Time) -> Option<Time> {
-    let deadlines = &run.core().terms.deadlines;
-    let span = deadlines.complaints.filter(|_| matches!(run.gives(), Leg::Information(_)))?;
-    Some(ruled.after(Seconds(span.0.saturating_add(2 * deadlines.sigma.0))))
+/// When no party can complain any more, by any honest clock, where one can.
+fn complaints_end(run: &Run) -> Option<Time> {
+    let sigma = run.core().terms.deadlines.sigma.0;
+    run.complaints_until().map(|until| until.after(Seconds(2 * sigma)))
 }
 
 /// Ends a run that gives this party nothing, after its own money is back.
@@ -504,10 +509,7 @@ fn agree(run: Run, theirs: Option<Promised>, payout: Vec<u8>) -> Step<Gx> {
 
 /// Our money is locked.
 fn deposited(env: &Env<'_>, run: Run, ours: Promised, theirs: Option<Promised>, late: bool) -> Step<Gx> {
-    let refund = run.gives().lock().map(|lock| {
-        let sigma = run.core().terms.deadlines.sigma;
-        Effect::SetTimer { name: REFUND, due: lock.refund_after.after(Seconds(sigma.0.saturating_add(1))) }
-    });
+    let refund = refund_timer(&run);
     let kept = Effect::keep(&ours.promise);
     let first = refund.into_iter().collect();
     match theirs {
@@ -516,6 +518,13 @@ fn deposited(env: &Env<'_>, run: Run, ours: Promised, theirs: Option<Promised>, 
         Some(theirs) if late => before(first, ask_resolve(run, [theirs, ours]).with(kept)),
         theirs => before(first, promised(env, run, ours, theirs)),
     }
+}
+
+/// From when on our money can be taken back, by every honest clock.
+fn refund_timer(run: &Run) -> Option<Effect> {
+    let sigma = run.core().terms.deadlines.sigma;
+    let due = run.gives().lock()?.refund_after.after(Seconds(sigma.0.saturating_add(1)));
+    Some(Effect::SetTimer { name: REFUND, due })
 }
 
 /// Our promise goes out.
@@ -674,6 +683,14 @@ fn ask_resolve(run: Run, promises: [Promised; 2]) -> Step<Gx> {
 }
 
 fn ask(run: Run, question: Question, promises: Vec<Promised>) -> Step<Gx> {
+    // The timer may have fired where it could do nothing.
+    let refund = refund_timer(&run);
+    let step = ask_again(run, question, promises);
+    step.with_all(refund)
+}
+
+/// Asks without another attempt to take money back.
+fn ask_again(run: Run, question: Question, promises: Vec<Promised>) -> Step<Gx> {
     let sign = Effect::Sign { draft: draft(&run, &question, &promises), consent: Consent::Implied };
     to(run, State::Asking { question, promises })
         .with(Effect::CancelTimer(PATIENCE))

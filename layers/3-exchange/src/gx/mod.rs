@@ -30,6 +30,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use items::complaints_until;
 pub use items::{ItemsError, Leg, LockDeposit, Price, earliest_refund};
 pub use machine::{DEADLINE, PATIENCE, REFUND, RUN_SPACE, WINDOW};
 pub use message::{Completed, Examination, Examined, Found, Message, PROOF_MAX, Promised};

@@ -5,11 +5,11 @@ use semper_core::contract::{Core, Final, Promise};
 use semper_core::cose::{Draft, Statement};
 use semper_core::ids::{Cid, DealId, Slot, StatementId};
 use semper_core::party::{KeySet, Role};
-use semper_core::time::Seconds;
+use semper_core::time::{Seconds, Time};
 use semper_support::engine::Effect;
 use semper_transfer::payment::operation::{Operation, OperationId, PurseId, Task};
 
-use super::items::{ItemsError, Leg};
+use super::items::{ItemsError, Leg, complaints_until};
 use crate::arbiter::rules_hash;
 use crate::goods::{Disclosure, Seed};
 
@@ -141,6 +141,11 @@ impl Run {
     pub fn may_complain(&self) -> bool {
         let covered = self.core.terms.deadlines.complaints.is_some() && self.gives().lock().is_some();
         covered && matches!(self.gets(), Leg::Information(_))
+    }
+
+    /// Until when information that is exchanged for money can be complained about.
+    pub(super) fn complaints_until(&self) -> Option<Time> {
+        complaints_until(&self.core, &self.legs)
     }
 
     /// What opens the information that this party gives: to be signed when it is given.

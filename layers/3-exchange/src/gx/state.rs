@@ -123,8 +123,6 @@ pub enum State {
     Reclaiming {
         /// The question that is open.
         question: Question,
-        /// The signed question.
-        asked: StatementId,
         /// As above.
         promises: Vec<Promised>,
     },
@@ -305,8 +303,8 @@ impl Encode for Gx {
             }
             State::AwaitPeerFinal { promises } => stored.put_list(3, promises),
             State::Taking { promises, theirs } => stored.put_list(3, promises).put_item(4, theirs),
-            State::Asking { question, promises } => stored.put_list(3, promises).put_item(5, question),
-            State::AwaitVerdict { question, asked, promises } | State::Reclaiming { question, asked, promises } => {
+            State::Asking { question, promises } | State::Reclaiming { question, promises } => stored.put_list(3, promises).put_item(5, question),
+            State::AwaitVerdict { question, asked, promises } => {
                 stored.put_list(3, promises).put_item(5, question).put_item(6, asked)
             }
             State::Examining { promises, release } => stored.put_list(3, promises).put_bytes(9, release),
@@ -363,10 +361,7 @@ impl Reader<'_> {
                 let (question, promises) = (self.question()?, self.promises()?);
                 State::AwaitVerdict { question, asked: self.0.item(6, "asked")?, promises }
             }
-            "reclaiming" => {
-                let (question, promises) = (self.question()?, self.promises()?);
-                State::Reclaiming { question, asked: self.0.item(6, "asked")?, promises }
-            }
+            "reclaiming" => State::Reclaiming { question: self.question()?, promises: self.promises()? },
             "examining" => State::Examining { promises: self.promises()?, release: self.release()? },
             "await-window" => State::AwaitWindow { promises: self.promises()? },
             "arranging" => State::Arranging { promises: self.promises()?, due: self.0.item(10, "due")? },

@@ -1,0 +1,301 @@
+//! Contracts over more than signatures: what is exchanged, with everything that its owners know, and an arbiter that gives it.
+
+
+use semper_core::amount::Amount;
+use semper_core::cbor::{Decode, Encode};
+use semper_core::contract::{Core, Deadlines, Item, ItemKind, Profile};
+use semper_core::cose::{Kind, Signed, Statement};
+use semper_core::ids::{DealId, Slot};
+use semper_core::merkle::Frontier;
+use semper_core::party::Role;
+use semper_core::time::{Seconds, Time};
+use semper_exchange::arbiter::log::{self, LogReceipt};
+use semper_exchange::arbiter::request::{Asked, Case, Court, Request};
+use semper_exchange::arbiter::verdict::ArbiterAnswer;
+use semper_exchange::arbiter::{Cell, due};
+use semper_exchange::goods::{
+    ArticleKey, ChunkIndex, Claim, Deposit, DepositKey, Descriptor, Disclosure, Download, Encoder, Good, Index,
+    KeyAttestation, KeyEvidence, Leaves, Pom, Seed, first_bad_chunk,
+};
+use semper_exchange::gx::{Examination, Examined, Found, LockDeposit, Own, Price, Run, RunError, earliest_refund};
+use semper_support::crypto::{Decapsulate, KemSuite, Signer};
+use semper_transfer::payment::means::{LockKind, System};
+use semper_transfer::payment::operation::PurseId;
+use semper_transfer::payment::statement::Side;
+
+use crate::mint;
+use crate::scenario::Cast;
+use crate::symbolic::DepositHand;
+
+/// One step of the discrete clock: the longest that a message to the arbiter takes, and the most by which two honest clocks differ.
+pub const TICK: Seconds = Seconds(3600);
+/// The tick of `not after`.
+pub const NOT_AFTER: u8 = 3;
+/// How many ticks there are for complaints.
+pub const COMPLAINTS: u8 = 4;
+
+/// How long a party waits for its peer: until the last step, unless its user gives up.
+const PATIENCE: Seconds = Seconds(100 * TICK.0);
+
+/// What a party gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Thing {
+    /// Its signature.
+    Signature,
+    /// Information that is what it is said to be.
+    Information,
+    /// Information that is something else.
+    BadInformation,
+    /// Money.
+    Money,
+}
+
+/// What originator and responder give.
+pub type Things = [Thing; 2];
+
+/// Contract signing.
+pub const SIGNING: Things = [Thing::Signature, Thing::Signature];
+/// Information for money: the seller is the originator.
+pub const PURCHASE: Things = [Thing::Information, Thing::Money];
+/// Money for a receipt.
+pub const RECEIPT: Things = [Thing::Money, Thing::Signature];
+/// A letter for a receipt.
+pub const MAIL: Things = [Thing::Information, Thing::Signature];
+/// Information for information.
+pub const BARTER: Things = [Thing::Information, Thing::Information];
+/// Money for money.
+pub const CHANGE: Things = [Thing::Money, Thing::Money];
+
+/// A contract, with all that everybody knows of it.
+#[derive(Clone, Debug)]
+pub struct Deal {
+    /// The contract.
+    pub core: Core,
+    /// The goods of originator and responder.
+    pub goods: [Option<Ware>; 2],
+    owns: [Own; 2],
+    vault: DepositHand,
+    deposit_key: DepositKey,
+}
+
+/// Information, as its owner and whoever has downloaded it know it.
+#[derive(Clone, Debug)]
+pub struct Ware {
+    /// The seed of the deposit.
+    pub seed: Seed,
+    /// The downloaded ciphertext.
+    pub download: Download,
+    chunk: Vec<u8>,
+}
+
+/// The moment of a tick.
+pub fn moment(tick: u8) -> Time {
+    Time::from_unix(1_000_000 + u64::from(tick) * TICK.0)
+}
+
+/// The first tick at which `time` is not in the future.
+pub fn tick(time: Time) -> u8 {
+    let ticks = time.unix().saturating_sub(moment(0).unix()).div_ceil(TICK.0);
+    u8::try_from(ticks).unwrap_or(u8::MAX)
+}
+
+fn place(role: Role) -> usize {
+    usize::from(role.number())
+}
+
+fn slot(owner: Role) -> Slot {
+    Slot(u16::from(owner.number()) + 1)
+}
+
+impl Deal {
+    /// A contract over `things`. Money can be taken back as early as is allowed, or at the tick `refund`.
+    ///
+    /// # Panics
+    /// Never: these contracts are well-formed.
+    pub fn new(cast: &Cast, things: Things, refund: Option<u8>) -> Self {
+        let roles = [Role::ORIGINATOR, Role::RESPONDER];
+        let vault = cast.oracle.deposit_hand(KemSuite::X25519, 3);
+        let deposit_key = DepositKey { suite: vault.suite(), public_key: vault.public_key().to_vec() };
+        let mut core = cast.core(1);
+        let purse = |role: Role| {
+            let pays = things.contains(&Thing::Money);
+            pays.then(|| (DealId::from_array([9; 16]), PurseId::from_array([role.number(); 16])))
+        };
+        let mut owns = roles.map(|role| Own { purse: purse(role), seed: Vec::new() });
+        let mut goods = [None, None];
+        if things == SIGNING {
+            return Self { core, goods, owns, vault, deposit_key };
+        }
+        let covered = things.contains(&Thing::Money);
+        core.terms.profile = Profile::Gx;
+        core.terms.arbiter.deposit_key = Some(deposit_key.id());
+        core.terms.deadlines = Deadlines {
+            not_after: moment(NOT_AFTER),
+            complaints: covered.then_some(Seconds(u64::from(COMPLAINTS) * TICK.0)),
+            refund_after: None,
+            delta: TICK,
+            sigma: TICK,
+        };
+        if covered {
+            core.terms.deadlines.refund_after = Some(refund.map_or(earliest_refund(&core.terms.deadlines), moment));
+        }
+        let articles = roles.map(|role| article(things[place(role)], role));
+        core.terms.items = roles.map(|role| item(things[place(role)], role, articles[place(role)].as_ref())).to_vec();
+        let tid = core.tid();
+        for role in roles {
+            if let Some((key, index, _)) = &articles[place(role)] {
+                let seed = Seed::new(vec![role.number() + 1; 32]);
+                let root = index.root(semper_exchange::goods::Side::Cipher);
+                let deposit = Deposit::make(&cast.oracle, &deposit_key, &seed, (tid, slot(role)), key, root);
+                let deposit = deposit.expect("the key and the seed have the right lengths");
+                owns[place(role)].seed = seed.as_bytes().to_vec();
+                core.deposits.insert(slot(role), deposit.to_bytes());
+            } else if things[place(role)] == Thing::Money {
+                let (payer, payee) = (mint::details(role.number()), mint::details(role.peer().number()));
+                let deposit = LockDeposit { payer, payee, arbiter: vec![mint::ARBITER], salt: [5; 32] };
+                core.deposits.insert(slot(role), deposit.to_bytes());
+            }
+        }
+        for (role, article) in roles.into_iter().zip(articles) {
+            let Some((_, index, chunk)) = article else { continue };
+            let good = Good::of(&core, slot(role), &deposit_key).expect("the contract sells it");
+            let download = Download::new(&cast.oracle, good, index).expect("the index is that of the contract");
+            let seed = Seed::new(owns[place(role)].seed.clone());
+            goods[place(role)] = Some(Ware { seed, download, chunk });
+        }
+        Self { core, goods, owns, vault, deposit_key }
+    }
+
+    /// A party's side.
+    ///
+    /// # Errors
+    /// The contract must not be run.
+    pub fn run(&self, cast: &Cast, role: Role) -> Result<Run, RunError> {
+        let (me, arbiter) = (cast.hand(role).key_set(), cast.arbiter.key_set().clone());
+        Run::new(self.core.clone(), me, cast.key_sets(), arbiter, PATIENCE, self.owns[place(role)].clone())
+    }
+
+    /// With what the arbiter checks requests.
+    pub fn court<'a>(&'a self, cast: &'a Cast) -> Court<'a> {
+        let deposit_key = Some(&self.deposit_key);
+        Court { verify: &cast.oracle, kem: &cast.oracle, arbiter: cast.arbiter.key_set(), deposit_key }
+    }
+
+    /// What a party says to give its information away; with a wrong seed if it cheats.
+    pub fn disclosure(&self, cast: &Cast, owner: Role, right: bool) -> Option<Signed> {
+        let mut seed = self.goods[place(owner)].as_ref()?.seed.clone();
+        if !right {
+            seed = Seed::new(vec![0xee; seed.as_bytes().len()]);
+        }
+        Some(cast.say(owner, &Disclosure { cid: self.core.cid(), slot: slot(owner), seed }, 0))
+    }
+
+    /// What a driver finds when it tries a release.
+    pub fn examine(&self, cast: &Cast, examination: &Examination) -> Examined {
+        let Examination { slot, release, .. } = examination;
+        let found = self.found(cast, *slot, release).unwrap_or(Found::Useless);
+        Examined { slot: *slot, release: release.clone(), found }
+    }
+
+    fn found(&self, cast: &Cast, slot: Slot, release: &[u8]) -> Option<Found> {
+        let ware = self.goods.get(usize::from(slot.0) - 1)?.as_ref()?;
+        let signed = Signed::from_bytes(release).ok()?;
+        let good = ware.download.good();
+        let (key, evidence) = match signed.kind() {
+            Kind::Disclosure => {
+                let Disclosure { cid, slot, seed } = Disclosure::from_bytes(signed.payload()).ok()?;
+                let by_owner = signed.signer() == good.owner() && (cid, slot) == (good.cid(), good.slot());
+                match good.open(&cast.oracle, &seed) {
+                    Ok(key) => (key, KeyEvidence::Seed(seed)),
+                    Err(_) if by_owner => {
+                        let pom = Pom { cid, slot, claim: Claim::BadSeed(signed) };
+                        return Some(Found::Bad(pom.to_bytes()));
+                    }
+                    Err(_) => return None,
+                }
+            }
+            Kind::KeyAttestation => {
+                (KeyAttestation::from_bytes(signed.payload()).ok()?.key, KeyEvidence::Attested(signed))
+            }
+            _ => return None,
+        };
+        let bad = first_bad_chunk(&ware.download, &key, &evidence, [ware.chunk.clone()]);
+        Some(bad.map_or(Found::Good, |pom| Found::Bad(pom.to_bytes())))
+    }
+
+    /// What the arbiter answers with what stands, or will: with the key for who gets information, and with an authorisation for who is due money.
+    pub fn answer(&self, cast: &Cast, stands: ArbiterAnswer, cell: Option<Cell>, case: &Case, asked: &Request) -> Vec<u8> {
+        let by = self.core.role_of(asked.question.signer()).expect("a valid request is by a party");
+        let resolved = matches!(cell, Some(Cell { outcome: semper_exchange::arbiter::verdict::Outcome::Resolved, .. }));
+        let attestation = resolved.then(|| self.attestation(cast, by.peer())).flatten();
+        let authorisation = match case.asked() {
+            Asked::Settle { side } if due(cell, case) == Some(side) => {
+                let owner = if side == Side::Payer { by } else { by.peer() };
+                let token = asked.promises.get(place(owner)).map(|promised| promised.token.as_slice());
+                mint::authorisation(mint::ARBITER, token.unwrap_or_default(), &asked.payout)
+            }
+            _ => Vec::new(),
+        };
+        ArbiterAnswer { attestation, authorisation, ..stands }.to_bytes()
+    }
+
+    /// The arbiter's word on the key to a party's information.
+    pub fn attestation(&self, cast: &Cast, owner: Role) -> Option<Signed> {
+        let good = self.goods[place(owner)].as_ref()?.download.good();
+        let key = good.recover(&self.vault).expect("the deposit is well-formed");
+        let said = KeyAttestation { cid: good.cid(), slot: good.slot(), key };
+        let arbiter = cast.arbiter.key_set();
+        Some(cast.arbiter.sign(said.draft(arbiter.suite(), arbiter.id())).expect("the arbiter signs its own drafts"))
+    }
+}
+
+/// The receipt of a log that holds nothing else.
+pub fn receipt(cast: &Cast, statement: &Signed, now: Time) -> LogReceipt {
+    let (head, inclusion) = log::add(&mut Frontier::new(), statement, now).expect("the log is empty");
+    let arbiter = cast.arbiter.key_set();
+    let head = cast.arbiter.sign(head.draft(arbiter.suite(), arbiter.id())).expect("the arbiter signs its own drafts");
+    LogReceipt { head, inclusion }
+}
+
+/// The key, the index and the only chunk of what a party gives.
+fn article(thing: Thing, owner: Role) -> Option<(ArticleKey, Index, Vec<u8>)> {
+    let key = ArticleKey::from_array([owner.number() + 1; 32]);
+    let encode = |plain: &[u8]| {
+        let (mut encoder, mut chunk) = (Encoder::new(key.clone()), Vec::new());
+        encoder.push(plain, &mut chunk).expect("a few bytes are not too many");
+        (encoder.finish(&mut chunk).expect("there are some bytes").index, chunk)
+    };
+    let (promised, chunk) = encode(b"text");
+    match thing {
+        Thing::Information => Some((key, promised, chunk)),
+        Thing::BadInformation => {
+            let (given, chunk) = encode(b"junk");
+            let leaf = |index: &Index| index.leaves(ChunkIndex(0)).expect("there is one chunk");
+            let leaves = Leaves { plain: leaf(&promised).plain, cipher: leaf(&given).cipher };
+            Some((key, Index::new(vec![leaves]).expect("one chunk is enough"), chunk))
+        }
+        Thing::Signature | Thing::Money => None,
+    }
+}
+
+fn item(thing: Thing, owner: Role, article: Option<&(ArticleKey, Index, Vec<u8>)>) -> Item {
+    let (kind, descriptor) = match (thing, article) {
+        (Thing::Money, _) => {
+            let price = Price {
+                amount: Amount::parse("1.00 EUR").expect("an amount"),
+                system: System::parse("ecash").expect("a name"),
+                issuer: "https://mint.example".to_owned(),
+                lock: LockKind::Arbiter,
+            };
+            (ItemKind::Money, price.to_bytes())
+        }
+        (_, Some((_, index, chunk))) => {
+            let size = semper_exchange::goods::Size::new(chunk.len() as u64).expect("a few bytes");
+            let root = index.root(semper_exchange::goods::Side::Plain);
+            let descriptor = Descriptor::new("a.txt", "text/plain", size, root, "a text").expect("a description");
+            (ItemKind::Information, descriptor.to_bytes())
+        }
+        _ => (ItemKind::Signature, Vec::new()),
+    };
+    Item { kind, owner, recipient: owner.peer(), descriptor, slot: if kind == ItemKind::Signature { Slot::default() } else { slot(owner) } }
+}
