@@ -1,6 +1,5 @@
 //! Contracts over more than signatures: what is exchanged, with everything that its owners know, and an arbiter that gives it.
 
-
 use semper_core::amount::Amount;
 use semper_core::cbor::{Decode, Encode};
 use semper_core::contract::{Core, Deadlines, Item, ItemKind, Profile};
@@ -224,7 +223,14 @@ impl Deal {
     }
 
     /// What the arbiter answers with what stands, or will: with the key for who gets information, and with an authorisation for who is due money.
-    pub fn answer(&self, cast: &Cast, stands: ArbiterAnswer, cell: Option<Cell>, case: &Case, asked: &Request) -> Vec<u8> {
+    pub fn answer(
+        &self,
+        cast: &Cast,
+        stands: ArbiterAnswer,
+        cell: Option<Cell>,
+        case: &Case,
+        asked: &Request,
+    ) -> Vec<u8> {
         let by = self.core.role_of(asked.question.signer()).expect("a valid request is by a party");
         let resolved = matches!(cell, Some(Cell { outcome: semper_exchange::arbiter::verdict::Outcome::Resolved, .. }));
         let attestation = resolved.then(|| self.attestation(cast, by.peer())).flatten();
@@ -297,5 +303,11 @@ fn item(thing: Thing, owner: Role, article: Option<&(ArticleKey, Index, Vec<u8>)
         }
         _ => (ItemKind::Signature, Vec::new()),
     };
-    Item { kind, owner, recipient: owner.peer(), descriptor, slot: if kind == ItemKind::Signature { Slot::default() } else { slot(owner) } }
+    Item {
+        kind,
+        owner,
+        recipient: owner.peer(),
+        descriptor,
+        slot: if kind == ItemKind::Signature { Slot::default() } else { slot(owner) },
+    }
 }

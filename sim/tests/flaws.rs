@@ -23,6 +23,8 @@ const PLAIN: Setup = Setup {
     reaches: &[],
 };
 
+/// How many states are generated at most.
+const BOUND: usize = 60_000;
 const BAD_GOODS: Things = [Thing::BadInformation, Thing::Money];
 
 /// The world in which a mistake shows, and a property that it violates there.
@@ -50,7 +52,13 @@ fn lair(flaw: Flaw) -> (Setup, &'static [&'static str]) {
 /// The violated properties, each with its trace in words.
 fn violations(setup: Setup) -> Vec<(&'static str, String)> {
     // Every property is searched for its own counterexample, so that a lesser violation does not hide the one that matters.
-    let checker = World::new(setup).checker().threads(2).finish_when(HasDiscoveries::All).spawn_bfs().join();
+    let checker = World::new(setup)
+        .checker()
+        .threads(2)
+        .finish_when(HasDiscoveries::All)
+        .target_state_count(BOUND)
+        .spawn_bfs()
+        .join();
     let world = checker.model();
     let words =
         |actions: Vec<_>| actions.iter().map(|action| world.describe(action)).collect::<Vec<_>>().join("\n    ");

@@ -18,6 +18,9 @@ use crate::deal::{Deal, SIGNING, Thing, Things};
 use crate::mint;
 use crate::scenario::Cast;
 
+/// How many locks a malicious party makes for one contract.
+pub(super) const LOCKS: usize = 1;
+
 /// Messages to the peer.
 pub(super) fn messages(cast: &Cast, deal: &Deal, things: Things, role: Role) -> Vec<Message> {
     let core = &deal.core;
@@ -59,7 +62,10 @@ fn payout(things: Things, role: Role) -> Vec<u8> {
 /// Tokens for what a party gives: of its locks, and of none.
 fn tokens(things: Things, owner: Role) -> Vec<Vec<u8>> {
     match gives(things, owner) {
-        Thing::Money => vec![mint::token(owner.number(), 0), mint::token(owner.number(), 1), b"none".to_vec()],
+        Thing::Money => {
+            let locks = (0..).take(LOCKS).map(|number| mint::token(owner.number(), number));
+            locks.chain([b"none".to_vec()]).collect()
+        }
         _ => vec![Vec::new()],
     }
 }

@@ -19,6 +19,7 @@ pub use table::Set;
 
 use std::sync::Arc;
 
+use money::{Asking, Pending};
 use semper_core::cbor::{Decode, Encode};
 use semper_core::contract::Core;
 use semper_core::cose::{Kind, Signed};
@@ -35,7 +36,6 @@ use semper_support::archive::Fact;
 use semper_support::crypto::Signer;
 use semper_support::engine::{Consent, Effect, EvidenceKind, Input};
 use semper_support::runner::{Turn, Work, is_outward};
-use money::{Asking, Pending};
 use stateright::{Model, Property};
 use table::{Memo, Table};
 
@@ -295,7 +295,11 @@ impl Model for World {
             let count = if honest { self.setup.sessions[usize::from(role.number())] } else { 0 };
             // Whoever is asked to sign what must not be signed does nothing at all.
             let run = self.deal.run(&self.cast, role).ok();
-            Party { sessions: run.map(session).into_iter().cycle().take(count).collect(), facts: Set::default(), late: false }
+            Party {
+                sessions: run.map(session).into_iter().cycle().take(count).collect(),
+                facts: Set::default(),
+                late: false,
+            }
         };
         vec![State {
             parties: ROLES.map(party),
@@ -481,11 +485,15 @@ impl World {
             Action::Close => "the arbiter's clock passes not-after".to_owned(),
             Action::Operate { party, session, .. } => format!("what {} asked for is done", who(party, session)),
             Action::Fail { party, session, .. } => format!("{} cannot lock money", who(party, session)),
-            Action::Timer { party, session, timer } => format!("{}'s {} timer fires", who(party, session), TIMERS[timer]),
+            Action::Timer { party, session, timer } => {
+                format!("{}'s {} timer fires", who(party, session), TIMERS[timer])
+            }
             Action::Tick => "all clocks go on".to_owned(),
             Action::Lock { number } => format!("the malicious party makes lock {number}"),
             Action::Redeem { token, paper: None } => format!("the malicious party takes {token:?} back after its date"),
-            Action::Redeem { token, .. } => format!("the malicious party has an authorisation for {token:?} carried out"),
+            Action::Redeem { token, .. } => {
+                format!("the malicious party has an authorisation for {token:?} carried out")
+            }
         }
     }
 

@@ -16,9 +16,10 @@ use semper_support::engine::{Consent, Effect, Input};
 use semper_transfer::payment::operation::{Answer, Failure, Operation, Task};
 use semper_transfer::payment::statement::Side;
 
+use super::hostile;
 use super::{Action, EARLY, NEVER, NONE, Place, Session, State, TIMERS, World};
 use crate::deal::{SIGNING, TICK, moment, tick};
-use crate::mint::{self, LOCKS, Lot};
+use crate::mint::{self, Lot};
 use crate::scenario::NOT_AFTER;
 
 /// The last tick: long after every date.
@@ -147,7 +148,8 @@ impl World {
     /// Whether time may go on: nothing is left to do that is done at once, no timer is due, and what takes a message to the arbiter or to
     /// the issuer has not taken a tick already.
     pub(super) fn may_tick(&self, state: &State) -> bool {
-        let mut open = state.parties.iter().flat_map(|party| &party.sessions).any(|run| self.machine(run).ending().is_none());
+        let mut open =
+            state.parties.iter().flat_map(|party| &party.sessions).any(|run| self.machine(run).ending().is_none());
         open |= state.locks.as_flattened().contains(&Lot::Locked);
         let parties = state.parties.iter().enumerate();
         let mut sessions = parties.flat_map(|(party, held)| held.sessions.iter().map(move |run| (party, run)));
@@ -230,7 +232,8 @@ impl World {
             if state != before {
                 continue;
             }
-            if places.iter().all(|(party, run)| self.machine(&state.parties[*party].sessions[*run]).ending().is_some()) {
+            if places.iter().all(|(party, run)| self.machine(&state.parties[*party].sessions[*run]).ending().is_some())
+            {
                 return true;
             }
             for place in &places {
@@ -327,7 +330,7 @@ impl World {
     pub(super) fn hostile_actions(&self, state: &State, actions: &mut Vec<Action>) {
         let Some(role) = self.setup.malicious else { return };
         let me = role.number();
-        for number in (0..).take(LOCKS) {
+        for number in (0..).take(hostile::LOCKS) {
             let Lot::Locked = state.locks[usize::from(me)][usize::from(number)] else {
                 actions.push(Action::Lock { number });
                 continue;

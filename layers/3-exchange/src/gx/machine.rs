@@ -289,7 +289,9 @@ impl Gx {
                 ask_abort(run, ours)
             }
             State::AwaitPeerFinal { promises }
-                if flaws::active(Flaw::PayerAborts) && run.role() == Role::RESPONDER && run.gives().lock().is_some() =>
+                if flaws::active(Flaw::PayerAborts)
+                    && run.role() == Role::RESPONDER
+                    && run.gives().lock().is_some() =>
             {
                 ask(run, Question::Abort, promises.into())
             }
@@ -468,10 +470,12 @@ fn money(run: &Run, due: Due, promises: &[Promised]) -> Option<(Lock, Vec<u8>, S
 }
 
 /// The peer's item is here.
-fn taken(run: Run, promises: [Promised; 2], theirs: &Completed) -> Step<Gx> {
+fn taken(run: Run, mut promises: [Promised; 2], theirs: &Completed) -> Step<Gx> {
     if run.role() == Role::ORIGINATOR {
         return end(run, Ending::Success, Vec::new());
     }
+    // Money that is here is not asked for again, should the arbiter be needed for the rest.
+    promises[place(run.role().peer())].token.clear();
     release(run, promises, Vec::new(), &theirs.payout)
 }
 

@@ -303,7 +303,9 @@ impl Encode for Gx {
             }
             State::AwaitPeerFinal { promises } => stored.put_list(3, promises),
             State::Taking { promises, theirs } => stored.put_list(3, promises).put_item(4, theirs),
-            State::Asking { question, promises } | State::Reclaiming { question, promises } => stored.put_list(3, promises).put_item(5, question),
+            State::Asking { question, promises } | State::Reclaiming { question, promises } => {
+                stored.put_list(3, promises).put_item(5, question)
+            }
             State::AwaitVerdict { question, asked, promises } => {
                 stored.put_list(3, promises).put_item(5, question).put_item(6, asked)
             }
