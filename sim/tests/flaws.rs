@@ -41,7 +41,7 @@ fn lair(flaw: Flaw) -> (Setup, &'static [&'static str]) {
         Flaw::UnboundFinal | Flaw::NoDedup => (second_run, &["S4"]),
         Flaw::DedupNotAtomic => (Setup { crashes: 1, ..second_run }, &["S4"]),
         Flaw::PayerAborts => (Setup { things: PURCHASE, ..hostile(Role::RESPONDER) }, &["S2"]),
-        Flaw::NoComplaints => (Setup { things: BAD_GOODS, ..hostile(Role::ORIGINATOR) }, &["S12"]),
+        Flaw::NoComplaints => (Setup { things: BAD_GOODS, ..hostile(Role::ORIGINATOR) }, &["S2"]),
         Flaw::EarlyRefund => {
             (Setup { things: PURCHASE, refund: Some(NOT_AFTER + 2), ..hostile(Role::RESPONDER) }, &["S12"])
         }

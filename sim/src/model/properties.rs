@@ -169,12 +169,18 @@ fn has(world: &World, state: &State, role: Role, session: &Session) -> bool {
 
 /// Each ending says what a party believes to have; this is what it has.
 fn whoever_gave_has_got(world: &World, state: &State) -> bool {
-    sessions(state).all(|(role, session)| match ended(world, session) {
-        Some(Ending::Success) => has(world, state, role, session),
-        // A proof for goods that were not paid with money: nothing can be taken back.
-        Some(Ending::Defective) => thing(world, role) != Thing::Money && !is_good(world, role.peer()),
-        _ => true,
-    })
+    // Nobody's money is ever gone for goods that are not what they were said to be.
+    let robbed = |role: Role| {
+        let honest = world.setup.malicious != Some(role) && thing(world, role) == Thing::Money;
+        honest && thing(world, role.peer()) == Thing::BadInformation && gave(world, state, role)
+    };
+    !ROLES.into_iter().any(robbed)
+        && sessions(state).all(|(role, session)| match ended(world, session) {
+            Some(Ending::Success) => has(world, state, role, session),
+            // A proof for goods that were not paid with money: nothing can be taken back.
+            Some(Ending::Defective) => thing(world, role) != Thing::Money && !is_good(world, role.peer()),
+            _ => true,
+        })
 }
 
 fn is_good(world: &World, owner: Role) -> bool {
