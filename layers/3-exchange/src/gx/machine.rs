@@ -225,6 +225,11 @@ impl Gx {
             (State::Releasing { promises, .. }, Err(_)) if is(AUTHORISE) => ask_resolve(run, promises),
             (State::Taking { promises, theirs }, Ok(_)) if is(REDEEM) => taken(run, promises, &theirs),
             (State::Taking { promises, .. }, Err(_)) if is(REDEEM) => ask_resolve(run, promises),
+            // The money came after all, while the arbiter was asked for it.
+            (
+                State::Asking { .. } | State::AwaitVerdict { .. } | State::AwaitWindow { .. } | State::Arranging { .. },
+                Ok(_),
+            ) if is(REDEEM) && run.role() == Role::ORIGINATOR => end(run, Ending::Success, Vec::new()),
             (State::Arranging { due, promises }, Ok(Outcome { handover, .. })) if is(RULED_PAYOUT) => {
                 ask(run, Question::Settle { due, payout: handover }, promises)
             }
@@ -298,8 +303,13 @@ impl Gx {
             State::Releasing { promises, .. }
             | State::AwaitFinalSignature { promises, .. }
             | State::AwaitPeerFinal { promises } => ask_resolve(run, promises),
-            // What can be complained about must be ruled on before the deadline; money is on its way already.
-            State::Taking { promises, .. } if matches!(run.gets(), Leg::Information(_)) => ask_resolve(run, promises),
+            // What can be complained about must be ruled on before the deadline. So must a peer's authorisation that its issuer has not
+            // honoured yet, once our own item is out.
+            State::Taking { promises, .. }
+                if matches!(run.gets(), Leg::Information(_)) || run.role() == Role::ORIGINATOR =>
+            {
+                ask_resolve(run, promises)
+            }
             waiting_for_somebody_who_answers_or_ended => to(run, waiting_for_somebody_who_answers_or_ended),
         }
     }
