@@ -83,9 +83,12 @@ pub enum ItemsError {
     /// Money is exchanged, and the date is missing from which on its owner can take it back; or that date is too near to rule before.
     #[error("locked money could be taken back before the arbiter has ruled")]
     RefundDate,
-    /// There is less time for complaints than it takes to hear of a ruling and to complain.
-    #[error("the time for complaints is too short to complain in")]
+    /// Information is sold without time for complaints, or with less than it takes to hear of a ruling and to complain.
+    #[error("there is no time for complaints, or too little to complain in")]
     Complaints,
+    /// Money would be let go of before anybody has seen the information that it is for.
+    #[error("information that is paid for is given before the money, so that it can be looked at")]
+    Blind,
     /// Money is exchanged under a lock that an exchange with an arbiter cannot use.
     #[error("the money is not under a lock that the arbiter can decide")]
     LockKind,
@@ -110,10 +113,13 @@ impl Leg {
         let legs = [Self::one(core, first)?, Self::one(core, second)?];
         let deadlines = &core.terms.deadlines;
         let least = deadlines.delta.0.saturating_add(deadlines.sigma.0).saturating_mul(2);
-        if complaints_until(core, &legs).is_some_and(|until| until < deadlines.not_after.after(Seconds(least))) {
-            return Err(ItemsError::Complaints);
+        match &legs {
+            [Leg::Money(_), Leg::Information(_)] => Err(ItemsError::Blind),
+            [Leg::Information(_), Leg::Money(_)] if deadlines.complaints.is_none_or(|span| span.0 < least) => {
+                Err(ItemsError::Complaints)
+            }
+            _ => Ok(legs),
         }
-        Ok(legs)
     }
 
     fn one(core: &Core, item: &Item) -> Result<Self, ItemsError> {
@@ -164,7 +170,7 @@ fn lock(core: &Core, item: &Item) -> Result<Lock, ItemsError> {
 /// This is a date of the contract, not a span that begins with a ruling: a seller that has the contract completed early and in silence
 /// would else have it run out before the buyer has heard of it.
 pub(crate) fn complaints_until(core: &Core, legs: &[Leg; 2]) -> Option<Time> {
-    let covered = matches!(legs, [Leg::Information(_), Leg::Money(_)] | [Leg::Money(_), Leg::Information(_)]);
+    let covered = matches!(legs, [Leg::Information(_), Leg::Money(_)]);
     let deadlines = &core.terms.deadlines;
     deadlines.complaints.filter(|_| covered).map(|span| deadlines.not_after.after(span))
 }
