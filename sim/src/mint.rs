@@ -64,6 +64,9 @@ pub fn confirms(locks: &Locks, token: &[u8]) -> bool {
 }
 
 /// Does what a party's payment block was asked for. `now` is by the mint's clock.
+///
+/// # Errors
+/// The mint refuses, and says why; nothing was changed.
 pub fn operate(locks: &mut Locks, party: u8, operation: &Operation, now: Time) -> Result<Outcome, Failure> {
     let nothing = Amount::parse("0.00 EUR").expect("an amount");
     let done = |handover| Ok(Outcome { moved: nothing, fee: nothing, handover });

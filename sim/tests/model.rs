@@ -30,7 +30,7 @@ const SECOND_RUN: &[&str] = &["completed without the arbiter", "a second run was
 /// How many states of an exchange with a clock are generated at most, breadth first. `SEMPER_STATES=n` searches further; most of these
 /// worlds are smaller than that.
 fn bound() -> usize {
-    std::env::var("SEMPER_STATES").map_or(30_000, |text| text.parse().unwrap())
+    std::env::var("SEMPER_STATES").map_or(30_000, |text| text.parse().expect("SEMPER_STATES is a number"))
 }
 
 /// Searches the whole world, or its beginning; panics with the trace of a violated property or the name of a state that is never reached.

@@ -102,8 +102,11 @@ fn cores() -> impl Strategy<Value = Core> {
         .prop_map(|(template, fields, locale, render)| TextRef { template, fields, locale, render });
     let arbiter = (ids(KeySetId::from_digest), prop::option::of(digests()), ids(KeySetId::from_digest), digests())
         .prop_map(|(key_set, deposit_key, log, rules)| ArbiterRef { key_set, deposit_key, log, rules });
-    let deadlines = (times(), any::<u64>(), any::<u64>()).prop_map(|(not_after, delta, sigma)| Deadlines {
+    let spans = (any::<u64>(), any::<u64>(), prop::option::of(any::<u64>()), prop::option::of(times()));
+    let deadlines = (times(), spans).prop_map(|(not_after, (delta, sigma, complaints, refund_after))| Deadlines {
         not_after,
+        complaints: complaints.map(Seconds),
+        refund_after,
         delta: Seconds(delta),
         sigma: Seconds(sigma),
     });

@@ -90,7 +90,13 @@ impl World {
                 descriptor: descriptor.to_bytes(),
                 slot: SLOT,
             }],
-            deadlines: Deadlines { not_after: Time::from_unix(1000), delta: Seconds(10), sigma: Seconds(1) },
+            deadlines: Deadlines {
+                not_after: Time::from_unix(1000),
+                complaints: None,
+                refund_after: None,
+                delta: Seconds(10),
+                sigma: Seconds(1),
+            },
             text: TextRef {
                 template: TemplateId::from_digest(Digest::of(domain::TEMPLATE, b"")),
                 fields: Digest::of(domain::FIELDS, b""),
