@@ -60,6 +60,13 @@ pub enum Standing {
         /// When, by the arbiter's clock.
         time: Time,
     },
+    /// The arbiter has found that a party's item is not what was promised: its money goes back, and nobody else is bound.
+    Fault {
+        /// Whose item.
+        role: Role,
+        /// When, by the arbiter's clock.
+        time: Time,
+    },
     /// Not completed. A promise alone binds nobody.
     Open {
         /// Who has promised: originator, responder.
@@ -202,6 +209,9 @@ impl fmt::Display for Standing {
             Standing::Complete => write!(f, "complete: signed by both parties"),
             Standing::Resolved { time } => write!(f, "complete: by the arbiter's verdict of {time}"),
             Standing::Aborted { time } => write!(f, "aborted by the arbiter on {time}: nobody is bound"),
+            Standing::Fault { role, time } => {
+                write!(f, "ended by the arbiter on {time}: what the {role} gave is provably not what was promised")
+            }
             Standing::Open { promised: [false, false] } => write!(f, "open: nobody has promised anything"),
             Standing::Open { promised: [true, true] } => {
                 write!(f, "open: both have promised; the arbiter would complete it")

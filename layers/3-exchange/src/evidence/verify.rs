@@ -21,8 +21,8 @@ use super::report::{self, Finding, Payment, Receipt, Report, Standing, Transfer}
 use super::{Folder, Item};
 use crate::arbiter::log::LogReceipt;
 use crate::arbiter::request::{Abort, Complaint, Resolve, Settlement};
-use crate::arbiter::verdict::{ClosedUnused, Closing, Outcome, Verdict};
-use crate::goods::{Disclosure, KeyAttestation};
+use crate::arbiter::verdict::{ClosedUnused, Closing, ClosingOutcome, Outcome, Verdict};
+use crate::goods::{Disclosure, KeyAttestation, plain_roots};
 use crate::gx;
 
 /// Concludes what a folder proves. The same folder gives the same report, on every machine and at every time.
@@ -209,14 +209,32 @@ fn standing(pool: &mut Pool, core: &Core, cid: Cid) -> Standing {
     let aborts = pool.said(originator, |abort: &Abort| abort.cid == cid);
     pool.said(originator, |resolve: &Resolve| resolve.cid == cid);
     pool.said(responder, |resolve: &Resolve| resolve.cid == cid);
+    for party in [originator, responder] {
+        pool.said(party, |disclosure: &Disclosure| disclosure.cid == cid);
+        pool.said(party, |complaint: &Complaint| complaint.cid == cid);
+        pool.said(party, |settlement: &Settlement| settlement.cid == cid);
+    }
     pool.said(core.terms.arbiter.key_set, |status: &ClosedUnused| status.cid == cid);
+    pool.said(core.terms.arbiter.key_set, |attestation: &KeyAttestation| attestation.cid == cid);
+    let closings = pool.said(core.terms.arbiter.key_set, |c: &Closing| c.cid == cid && c.slot == Slot::default());
     let verdicts = pool.said(core.terms.arbiter.key_set, |v: &Verdict| v.cid == cid && v.slot == Slot::default());
-    if verdicts.len() > 1 {
+    if verdicts.len() > 1 || closings.len() > 1 {
         pool.findings.push(Finding::ArbiterEquivocated { cid });
     }
     // The originator's final beside its own request to abort: it must never send both.
     if finals[0] && !aborts.is_empty() {
         pool.findings.push(Finding::CompletedAfterAbort { cid, role: Role::ORIGINATOR });
+    }
+    let fault = verdicts.iter().find_map(|(_, verdict)| match verdict.outcome {
+        Outcome::Fault(role) => Some((role, verdict.time)),
+        Outcome::Aborted | Outcome::Resolved => None,
+    });
+    let closed = closings.iter().find_map(|(_, closing)| match closing.outcome {
+        ClosingOutcome::Fault(role) => Some((role, closing.time)),
+        ClosingOutcome::Completed => None,
+    });
+    if let Some((role, time)) = fault.or(closed) {
+        return Standing::Fault { role, time };
     }
     // An abort verdict never refutes a full pair of finals.
     if finals == [true, true] {
@@ -236,18 +254,21 @@ fn standing(pool: &mut Pool, core: &Core, cid: Cid) -> Standing {
     }
 }
 
-/// The place of the verdict in the arbiter's log. Receipts that fit are taken out of the pool.
+/// The place of the verdict in the arbiter's log. Receipts that fit it, or the closing, are taken out of the pool.
 fn logged(verifier: &dyn Verify, pool: &mut Pool, core: &Core, cid: Cid) -> Option<u64> {
     let log = pool.key_sets.get(&core.terms.arbiter.log)?;
-    let of_this_contract =
-        |signed: &&Signed| Verdict::from_bytes(signed.payload()).is_ok_and(|verdict| verdict.cid == cid);
-    let verdicts: Vec<_> =
-        pool.statements.values().filter(|s| s.kind() == Kind::Verdict).filter(of_this_contract).collect();
+    let of_this_contract = |signed: &&Signed| match signed.kind() {
+        Kind::Verdict => Verdict::from_bytes(signed.payload()).is_ok_and(|verdict| verdict.cid == cid),
+        Kind::Closing => Closing::from_bytes(signed.payload()).is_ok_and(|closing| closing.cid == cid),
+        _ => false,
+    };
+    let verdicts: Vec<_> = pool.statements.values().filter(of_this_contract).collect();
     let fits = |receipt: &LogReceipt| verdicts.iter().any(|verdict| receipt.check(verifier, log, verdict).is_ok());
     let (fitting, others) = pool.receipts.drain(..).partition(|(_, receipt)| fits(receipt));
     pool.receipts = others;
     let fitting: Vec<(usize, LogReceipt)> = fitting;
-    fitting.first().map(|(_, receipt)| receipt.inclusion.index)
+    // The verdict stands before its closing.
+    fitting.iter().map(|(_, receipt)| receipt.inclusion.index).min()
 }
 
 /// The shown text, if it is the signed one, and the files that it names.
@@ -260,7 +281,7 @@ fn text(pool: &mut Pool, core: &Core, cid: Cid) -> (Option<String>, Vec<Digest>)
         (_, None) => Err("the document is not in the folder".to_owned()),
         (Some(template), Some(document)) => document
             .check_text_ref(template, signed)
-            .map(|rendered| (rendered.text, document.digests()))
+            .map(|rendered| (rendered.text, named_files(document, core)))
             .map_err(|e| e.to_string()),
     };
     match result {
@@ -270,6 +291,12 @@ fn text(pool: &mut Pool, core: &Core, cid: Cid) -> (Option<String>, Vec<Digest>)
             (None, Vec::new())
         }
     }
+}
+
+/// The files that a text names. Goods are named by their plain root, and are not in the folder.
+fn named_files(document: &Document, core: &Core) -> Vec<Digest> {
+    let sold = plain_roots(core);
+    document.digests().into_iter().filter(|digest| !sold.contains(digest)).collect()
 }
 
 /// The payments that somebody asked for, each with what proves that it was made.

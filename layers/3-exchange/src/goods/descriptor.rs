@@ -144,6 +144,12 @@ impl Good {
     }
 }
 
+/// The plain roots of everything that a contract sells: hashes in its text that name no file beside it.
+pub fn plain_roots(core: &Core) -> Vec<Digest> {
+    let sold = core.terms.items.iter().filter(|item| item.kind == ItemKind::Information);
+    sold.filter_map(|item| Some(Descriptor::from_bytes(&item.descriptor).ok()?.plain_root())).collect()
+}
+
 fn is_information_in(item: &semper_core::contract::Item, slot: Slot) -> bool {
     item.kind == ItemKind::Information && item.slot == slot
 }

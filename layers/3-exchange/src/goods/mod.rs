@@ -28,7 +28,7 @@ mod pom;
 mod release;
 
 pub use chunk::{ArticleKey, CHUNK_LEN, ChunkIndex, SIZE_MAX, Size, cipher_leaf};
-pub use descriptor::{Deposit, DepositKey, Descriptor, Good, GoodError};
+pub use descriptor::{Deposit, DepositKey, Descriptor, Good, GoodError, plain_roots};
 pub use download::{ChunkError, Download, DownloadError, Taken};
 pub use encode::{Article, Encoder, TooLarge};
 pub use index::{Index, IndexError, Leaves, Side};
