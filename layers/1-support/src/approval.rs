@@ -40,6 +40,17 @@ pub enum Exhibit {
         /// The encoded template.
         template: Vec<u8>,
     },
+    /// A contract that follows from an offer which the holder of the keys has signed, and from the order that takes it up.
+    Sale {
+        /// The encoded contract core.
+        core: Vec<u8>,
+        /// The encoded document.
+        document: Vec<u8>,
+        /// The encoded template.
+        template: Vec<u8>,
+        /// The encoded order, which names the offer.
+        order: Vec<u8>,
+    },
     /// A container that is sent or acknowledged.
     Container {
         /// The encoded container.

@@ -445,12 +445,23 @@ impl Deal {
     /// What the user is shown for a statement that the deal wants signed.
     pub fn exhibit(&self, draft: &Draft) -> Exhibit {
         match (draft.kind, &self.agreement, self.running()) {
-            (Kind::Promise, Some(agreement), _) => agreement.exhibit(),
+            (Kind::Promise, Some(agreement), _) => match self.order_sold() {
+                Some(order) => agreement.sale(order),
+                None => agreement.exhibit(),
+            },
             (Kind::Container | Kind::Ack, _, Engine::Tx(tx)) => match tx.container() {
                 Some(container) => Exhibit::Container { container: container.to_bytes() },
                 None => Exhibit::Consequence,
             },
             _ => Exhibit::Consequence,
+        }
+    }
+
+    /// The order that this party has answered with a contract, if this is a sale.
+    fn order_sold(&self) -> Option<&Order> {
+        match self.engines.first() {
+            Some(Engine::Order(order)) => order.sold(),
+            _ => None,
         }
     }
 

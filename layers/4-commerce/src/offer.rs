@@ -6,7 +6,7 @@
 //! arbiter = { 0: name, 1: key set id }
 //! pace    = { 0: valid for, 1: complaints, 2: delta, 3: sigma }                        ; seconds
 //! order   = { 0: 1, 1: statement id of the offer, 2: place of the means, 3: place of the arbiter, 4: payer's details, 5: buyer's name,
-//!             6: locale }
+//!             6: locale, 7: buyer's contact card (text) }
 //! ```
 //! An offer binds nobody: each sale is a contract of its own, with its own keys. The signature says whose offer it is, and lets the seller's
 //! key holder sign the contracts that follow from it.
@@ -19,6 +19,7 @@ use semper_core::contract::DESCRIPTOR_MAX;
 use semper_core::cose::{Kind, Statement};
 use semper_core::hash::Digest;
 use semper_core::ids::{KeySetId, StatementId};
+use semper_core::text::escape;
 use semper_core::time::{Seconds, Time};
 use semper_exchange::goods::Descriptor;
 use semper_transfer::payment::means::{LockKind, Means};
@@ -31,6 +32,8 @@ pub const ARBITERS_MAX: usize = 8;
 pub const NAME_MAX: usize = 256;
 /// Longest terms, in bytes of UTF-8.
 pub const TERMS_MAX: usize = 16 * 1024;
+/// Longest contact card, in bytes of text.
+pub const CARD_MAX: usize = 160 * 1024;
 /// Longest name of a law, in bytes of UTF-8.
 pub const LAW_MAX: usize = 256;
 
@@ -104,6 +107,55 @@ pub struct Order {
     pub buyer: String,
     /// The language of the contract, one of [`crate::purchase::LOCALES`].
     pub locale: String,
+    /// The buyer's contact card in its text form: the seller need not know the buyer. Not checked here.
+    pub card: String,
+}
+
+impl Offer {
+    /// The offer in plain words, as its seller approves it.
+    pub fn describe(&self) -> String {
+        use std::fmt::Write as _;
+        let mut text = format!(
+            "OFFER\n\n{} sells to anybody, until {}, for {}:\n  {}, {}, {} bytes\n  hash {}\n",
+            escape(&self.seller, 0),
+            self.until,
+            self.price,
+            escape(self.goods.name(), 0),
+            escape(self.goods.media_type(), 0),
+            self.goods.size().bytes(),
+            self.goods.plain_root(),
+        );
+        let mut line = |name: &str, value: &str| {
+            if !value.is_empty() {
+                let _ = writeln!(text, "{name}: {}", escape(value, 0));
+            }
+        };
+        line("Description", self.goods.text());
+        line("Terms", &self.terms);
+        line("Law", &self.law);
+        for means in &self.means {
+            line("Paid by", &format!("{} at {}", means.system, means.issuer));
+        }
+        for arbiter in &self.arbiters {
+            line("Arbiter", &format!("{} (key {})", arbiter.name, arbiter.key_set));
+        }
+        let _ = write!(
+            text,
+            "\nEvery order of it that comes until then is answered with a signed promise, without asking again. The arbiter can be asked\n\
+             for {} after an order, and complaints are possible for {} longer.\n",
+            in_words(self.pace.valid_for),
+            in_words(self.pace.complaints)
+        );
+        text
+    }
+}
+
+fn in_words(span: Seconds) -> String {
+    match span.0 {
+        seconds if seconds >= 172_800 && seconds % 86_400 == 0 => format!("{} days", seconds / 86_400),
+        seconds if seconds >= 7_200 && seconds % 3_600 == 0 => format!("{} hours", seconds / 3_600),
+        seconds => format!("{seconds} seconds"),
+    }
 }
 
 impl Statement for Offer {
@@ -223,12 +275,13 @@ impl Encode for Order {
             .put_bytes(4, &self.payer)
             .put(5, self.buyer.as_str())
             .put(6, self.locale.as_str())
+            .put(7, self.card.as_str())
             .build()
     }
 }
 
 impl Decode for Order {
-    const BYTES_MAX: usize = DETAILS_MAX + 2048;
+    const BYTES_MAX: usize = DETAILS_MAX + CARD_MAX + 2048;
 
     fn from_value(value: Value) -> Result<Self, DecodeError> {
         let mut fields = Fields::open(value)?;
@@ -240,6 +293,7 @@ impl Decode for Order {
             payer: fields.bytes(4, "payer's details", DETAILS_MAX)?,
             buyer: fields.text(5, "buyer", NAME_MAX)?,
             locale: fields.text(6, "locale", 35)?,
+            card: fields.text(7, "card", CARD_MAX)?,
         };
         fields.close()?;
         Ok(order)

@@ -72,6 +72,8 @@ pub enum Ordering {
         ending: Ending,
         /// Why, in words, if there is something to say.
         why: String,
+        /// Seller: the order that was answered with a contract.
+        sold: Option<Box<Order>>,
     },
 }
 
@@ -118,6 +120,14 @@ impl Ordering {
         }
     }
 
+    /// The order that this party has answered with a contract.
+    pub fn sold(&self) -> Option<&Order> {
+        match self {
+            Ordering::Ended { sold, .. } => sold.as_deref(),
+            _ => None,
+        }
+    }
+
     /// Why it ended, in words; empty if there is nothing to say.
     pub fn why(&self) -> &str {
         match self {
@@ -155,7 +165,11 @@ impl Machine for Ordering {
                 Ok(match answer {
                     Ok(container) => {
                         let send = Effect::Send(Message::Contract(container.clone()).to_bytes());
-                        end(Ending::Success, String::new(), vec![send, keep(container)])
+                        let step = end(Ending::Success, String::new(), vec![send, keep(container)]);
+                        Step {
+                            state: Ordering::Ended { ending: Ending::Success, why: String::new(), sold: Some(order) },
+                            ..step
+                        }
                     }
                     Err(reason) => {
                         let send = Effect::Send(Message::Refusal(reason.clone()).to_bytes());
@@ -188,7 +202,7 @@ fn keep(container: Vec<u8>) -> Effect {
 
 fn end(ending: Ending, why: String, mut effects: Vec<Effect>) -> Step<Ordering> {
     effects.extend([Effect::CancelTimer(PATIENCE), Effect::Ended(ending)]);
-    Step { state: Ordering::Ended { ending, why }, effects }
+    Step { state: Ordering::Ended { ending, why, sold: None }, effects }
 }
 
 impl Encode for Message {
@@ -239,7 +253,10 @@ impl Encode for Ordering {
                     Err(why) => stored.put(7, why.as_str()),
                 }
             }
-            Ordering::Ended { ending, why } => stored.put_item(6, ending).put(7, why.as_str()),
+            Ordering::Ended { ending, why, sold } => {
+                let stored = stored.put_item(6, ending).put(7, why.as_str());
+                stored.put_some(3, sold.as_ref().map(|order| order.to_value()))
+            }
         }
         .build()
     }
@@ -269,9 +286,11 @@ impl Decode for Ordering {
                 };
                 Ordering::ToAnswer { order, answer }
             }
-            "ended" => {
-                Ordering::Ended { ending: fields.item(6, "ending")?, why: fields.text(7, "why", 2 * REFUSAL_MAX)? }
-            }
+            "ended" => Ordering::Ended {
+                ending: fields.item(6, "ending")?,
+                why: fields.text(7, "why", 2 * REFUSAL_MAX)?,
+                sold: fields.optional_item(3, "order")?.map(Box::new),
+            },
             _ => return Err(DecodeError::field("state", Problem::Unknown { what: "state", found: name })),
         };
         fields.close()?;

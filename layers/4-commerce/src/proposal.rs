@@ -13,9 +13,12 @@ use semper_core::document::{Document, DocumentError};
 use semper_core::hash::Digest;
 use semper_core::ids::TemplateId;
 use semper_core::template::Template;
+use semper_core::text::escape;
+use semper_exchange::goods::plain_roots;
 use semper_support::approval::Exhibit;
 use semper_support::engine::{Effect, EvidenceKind};
 
+use crate::offer::Order;
 use crate::{contract_file, purchase};
 
 const MEDIA_CORE: &str = "application/vnd.semper.core";
@@ -116,6 +119,27 @@ impl Agreement {
         Exhibit::Contract { core, document, template }
     }
 
+    /// What the key holder is shown for a signature on it by the seller, whose offer `order` takes up.
+    pub fn sale(&self, order: &Order) -> Exhibit {
+        let [core, document, template] = self.encoded();
+        Exhibit::Sale { core, document, template, order: order.to_bytes() }
+    }
+
+    /// What it is about, in a few words.
+    pub fn subject(&self) -> String {
+        match purchase::sold(&self.core) {
+            Ok((goods, _)) => escape(goods.name(), 0),
+            Err(_) => {
+                let names = contract_file::file_names(&self.document);
+                match names.as_slice() {
+                    [] => "nothing".to_owned(),
+                    [(only, _)] => escape(only, 0),
+                    [(first, _), more @ ..] => format!("{} and {} more", escape(first, 0), more.len()),
+                }
+            }
+        }
+    }
+
     fn encoded(&self) -> [Vec<u8>; 3] {
         [self.core.to_bytes(), self.document.to_bytes(), self.template.to_bytes()]
     }
@@ -174,7 +198,9 @@ impl Proposal {
     }
 
     fn check_files(&self) -> Result<(), ProposalError> {
-        let named: BTreeSet<_> = self.agreement.document.digests().into_iter().collect();
+        let sold = plain_roots(&self.agreement.core);
+        let named: BTreeSet<_> =
+            self.agreement.document.digests().into_iter().filter(|digest| !sold.contains(digest)).collect();
         let present: BTreeSet<_> = self.files.iter().map(Information::hash).collect();
         if let Some(stray) = self.files.iter().find(|file| !named.contains(&file.hash())) {
             return Err(ProposalError::StrayFile(stray.name().to_owned()));
