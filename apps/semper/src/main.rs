@@ -15,6 +15,7 @@ mod party;
 mod policy;
 mod roles;
 mod secrets;
+mod shop;
 mod vault;
 mod wallet;
 

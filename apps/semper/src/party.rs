@@ -1,7 +1,7 @@
 //! A party or third party, put together from the layers and modules and kept running.
 
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,6 +32,7 @@ use crate::control::Endpoint;
 use crate::control::client::Client;
 use crate::control::server::{Controlled, guarded, party_routes};
 use crate::home::{Announced, Config, Home, Role};
+use crate::node::goods::GoodsStore;
 use crate::node::{Node, Parts, PaymentParts, Payments, Settings, Systems, now};
 use crate::policy::Policy;
 use crate::roles;
@@ -74,7 +75,8 @@ impl Running {
         let archive = store.archive();
         let (stop, stopped) = watch::channel(false);
         let asked = Arc::new(Notify::new());
-        let mut starting = Starting { config, archive, stopped, tasks: JoinSet::new() };
+        let goods = home.dir().join("goods");
+        let mut starting = Starting { config, archive, goods, stopped, tasks: JoinSet::new() };
         let made = starting.role(secrets, policy, &home.card()?, listen).await?;
         let mut servers = Vec::new();
         if listen {
@@ -174,6 +176,8 @@ struct PartyKeys {
 struct Starting {
     config: Config,
     archive: Arc<dyn Archive>,
+    /// Where goods are kept that are sold and bought.
+    goods: PathBuf,
     stopped: watch::Receiver<bool>,
     tasks: JoinSet<()>,
 }
@@ -270,6 +274,7 @@ impl Starting {
         let settings =
             Settings { patience: Seconds(self.config.patience), retry_max: Duration::from_secs(self.config.retry_max) };
         let payments = self.payments(systems, vault.clone(), card)?;
+        let goods = Arc::new(GoodsStore::new(self.goods.clone()));
         let parts = Parts {
             certificates: certificates_on(card)?,
             name: self.config.name.clone(),
@@ -278,6 +283,8 @@ impl Starting {
             verify: Arc::new(Verifier),
             post: Arc::new(post),
             random: random.clone(),
+            goods: goods.clone(),
+            card: card.to_owned(),
             payments,
         };
         let node = Node::new(parts, settings);
@@ -289,7 +296,8 @@ impl Starting {
             self.tasks.spawn(mailbox.run(self.stopped.clone()));
         }
         let control = party_routes(Controlled { node: node.clone(), vault: vault.clone() });
-        let public = self.inbox(node.clone(), opener, transport);
+        let shop = node.shop_routes().merge(goods.routes());
+        let public = self.inbox(node.clone(), opener, transport).merge(shop);
         Ok(Made { public, control, party: Some((node, vault)) })
     }
 
@@ -316,17 +324,30 @@ impl Starting {
     }
 
     fn client_options(&self) -> Result<ClientOptions> {
-        let file = self.config.anchors.clone();
-        let file = file.or_else(|| Some(SYSTEM_ANCHORS.into()).filter(|path: &std::path::PathBuf| path.exists()));
-        let mut anchors = Vec::new();
-        if let Some(file) = file {
-            let unusable = || format!("{} holds no usable certificates", file.display());
-            for anchor in CertificateDer::pem_file_iter(&file).with_context(unusable)? {
-                anchors.push(anchor.with_context(unusable)?);
-            }
-        }
-        Ok(ClientOptions { anchors, proxy: self.config.proxy.clone(), ..ClientOptions::default() })
+        client_options(&self.config)
     }
+}
+
+/// The way to services that answer everybody, for a command.
+///
+/// # Errors
+/// The data directory is not usable, or the configured trust anchors are not.
+pub fn services(home: &Home) -> Result<ServiceClient> {
+    let options = client_options(&home.config()?)?;
+    Ok(ServiceClient::new(&ClientOptions { answer_bytes_max: BODY_MAX, ..options })?)
+}
+
+fn client_options(config: &Config) -> Result<ClientOptions> {
+    let file = config.anchors.clone();
+    let file = file.or_else(|| Some(SYSTEM_ANCHORS.into()).filter(|path: &PathBuf| path.exists()));
+    let mut anchors = Vec::new();
+    if let Some(file) = file {
+        let unusable = || format!("{} holds no usable certificates", file.display());
+        for anchor in CertificateDer::pem_file_iter(&file).with_context(unusable)? {
+            anchors.push(anchor.with_context(unusable)?);
+        }
+    }
+    Ok(ClientOptions { anchors, proxy: config.proxy.clone(), ..ClientOptions::default() })
 }
 
 /// The certificates on the card of the data directory.
@@ -382,6 +403,11 @@ impl Session {
     /// The connection.
     pub fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// Whether the node is the command's own.
+    pub fn is_own(&self) -> bool {
+        self.own.is_some()
     }
 
     /// Ends the command's own node, if it has one, as soon as what it began is on its way.

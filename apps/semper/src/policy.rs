@@ -3,7 +3,7 @@
 //! ```toml
 //! # What `semper up --yes --policy FILE` may sign. What no rule allows still waits for the user.
 //! [[allow]]
-//! what = "contract"                  # "contract", "mail", "acknowledgement", "payment" or "account"
+//! what = "contract"                  # "contract", "mail", "acknowledgement", "payment", "account" or "offer"
 //! peer = "5f3c…"                     # key set of the other party; any if left out
 //! arbiter = "09ab…"                  # key set of the arbiter; any if left out
 //!
@@ -22,7 +22,7 @@ use serde::Deserialize;
 /// What is to be signed, as far as a policy looks at it.
 #[derive(Clone, Debug, Default)]
 pub struct Subject {
-    /// `contract`, `mail`, `acknowledgement`, `payment` or `account` (a request to a bank).
+    /// `contract`, `mail`, `acknowledgement`, `payment`, `account` (a request to a bank) or `offer`.
     pub kind: &'static str,
     /// The other party of a contract or payment.
     pub peer: Option<KeySetId>,
@@ -62,7 +62,7 @@ struct FileRule {
     up_to: Option<String>,
 }
 
-const KINDS: [&str; 5] = ["contract", "mail", "acknowledgement", "payment", "account"];
+const KINDS: [&str; 6] = ["contract", "mail", "acknowledgement", "payment", "account", "offer"];
 
 impl Policy {
     /// Reads a policy file.

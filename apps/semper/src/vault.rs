@@ -12,7 +12,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use semper_commerce::offer::{Offer, Order};
 use semper_commerce::proposal::{Agreement, ProposalError};
+use semper_commerce::purchase;
 use semper_core::cbor::{Decode, DecodeError, Encode, Fields, Value, record};
 use semper_core::container::{Ack, Container, ContainerStatement, Leaf};
 use semper_core::contract::{Core, Final, Promise};
@@ -23,7 +25,8 @@ use semper_core::ids::{Cid, DealId, StatementId};
 use semper_core::party::{KeySet, Role};
 use semper_core::text::escape;
 use semper_core::time::Time;
-use semper_exchange::arbiter::request::{Abort, Resolve};
+use semper_exchange::arbiter::request::{Abort, Complaint, Resolve, Settlement};
+use semper_exchange::goods::Disclosure;
 use semper_exchange::gx::{Leg, Price};
 use semper_support::approval::{Answer, ApprovalError, Exhibit, KeyHolder, SignRequest};
 use semper_support::archive::{Archive, Commit, CommitError, Fact, ReadError};
@@ -233,6 +236,16 @@ impl Vault {
                 let cid = read::<Abort>(draft)?.cid;
                 self.follows(cid, vec![fact(WAYS, cid, b"abort")]).await
             }
+            (Kind::Promise, Exhibit::Sale { core, document, template, order }) => {
+                self.judge_sale(draft, core, document, template, order).await
+            }
+            (Kind::Offer, Exhibit::Statement) => {
+                let text = read::<Offer>(draft)?.describe();
+                Ok(Judgement::Ask { subject: Subject { kind: "offer", ..Subject::default() }, text, contract: None })
+            }
+            (Kind::Disclosure, Exhibit::Consequence) => self.follows(read::<Disclosure>(draft)?.cid, Vec::new()).await,
+            (Kind::Complaint, Exhibit::Consequence) => self.follows(read::<Complaint>(draft)?.cid, Vec::new()).await,
+            (Kind::Settlement, Exhibit::Consequence) => self.follows(read::<Settlement>(draft)?.cid, Vec::new()).await,
             (Kind::Resolve, Exhibit::Consequence) => self.follows(read::<Resolve>(draft)?.cid, Vec::new()).await,
             (Kind::Release, Exhibit::Consequence) => self.judge_release(draft).await,
             (Kind::PaymentOrder, Exhibit::Payment { request, salt }) => judge_payment(draft, request, salt),
@@ -324,6 +337,34 @@ impl Vault {
         Ok(Judgement::Ask { subject, text, contract: Some(Box::new((cid, release))) })
     }
 
+    /// A seller's promise: signed without asking if its contract follows from an offer that the user has approved, which still stands.
+    async fn judge_sale(
+        &self,
+        draft: &Draft,
+        core: &[u8],
+        document: &[u8],
+        template: &[u8],
+        order: &[u8],
+    ) -> Result<Judgement, ApprovalError> {
+        let mismatch = |e: &dyn fmt::Display| ApprovalError::Mismatch(e.to_string());
+        let order = Order::from_bytes(order).map_err(|e| mismatch(&e))?;
+        let agreement = Agreement::from_parts(core, document, template).map_err(|e| mismatch(&e))?;
+        let asked = self.judge_promise(draft, core, document, template)?;
+        let offer = match self.answered(order.offer).await? {
+            Some(Answer::Signed(signed)) if signed.kind() == Kind::Offer => Offer::from_bytes(signed.payload()),
+            _ => return Ok(asked),
+        };
+        let offer = offer.map_err(|e| mismatch(&e))?;
+        let seller = agreement.core.party(Role::ORIGINATOR) == Some(self.signer.key_set().id());
+        let follows = seller && offer.until >= now() && purchase::answers(&agreement, &offer, &order, now()).is_ok();
+        match asked {
+            Judgement::Ask { contract: Some(contract), .. } if follows => {
+                Ok(Judgement::Sign(approved(contract.0, contract.1.as_ref())))
+            }
+            asked => Ok(asked),
+        }
+    }
+
     /// A consequence of a contract that the user has approved.
     async fn follows(&self, cid: Cid, facts: Vec<Fact>) -> Result<Judgement, ApprovalError> {
         match self.archive.fact(APPROVED, cid.as_bytes()).await.map_err(unavailable)? {
@@ -386,6 +427,7 @@ impl KeyHolder for Vault {
 fn title(kind: Kind) -> String {
     match kind {
         Kind::Promise => "Sign this contract?",
+        Kind::Offer => "Offer this to anybody?",
         Kind::Container => "Send this, signed by you?",
         Kind::Ack => "Sign that you have received this?",
         Kind::PaymentOrder => "Pay this?",
@@ -484,15 +526,19 @@ impl fmt::Debug for Vault {
     }
 }
 
+/// What is stored when a contract is approved, for what follows from it.
+fn approved(cid: Cid, release: Option<&Release>) -> Vec<Fact> {
+    let released = release.map(|release| {
+        let (space, key) = (RELEASES.to_owned(), release.tag.as_bytes().to_vec());
+        Fact { space, key, value: [cid.as_bytes().as_slice(), &release.to_bytes()].concat() }
+    });
+    [fact(APPROVED, cid, b"")].into_iter().chain(released).collect()
+}
+
 impl Approval {
     /// What is stored with the signature, for what follows from it.
     fn facts(&self) -> Vec<Fact> {
-        let Some(cid) = self.cid else { return Vec::new() };
-        let released = self.release.as_ref().map(|release| {
-            let (space, key) = (RELEASES.to_owned(), release.tag.as_bytes().to_vec());
-            Fact { space, key, value: [cid.as_bytes().as_slice(), &release.to_bytes()].concat() }
-        });
-        [fact(APPROVED, cid, b"")].into_iter().chain(released).collect()
+        self.cid.map_or_else(Vec::new, |cid| approved(cid, self.release.as_ref()))
     }
 
     /// The hash of the shown text, which an answer must name.

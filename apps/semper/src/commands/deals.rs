@@ -107,6 +107,15 @@ pub(super) fn sentence(deal: &DealView) -> String {
         (Some("aborted"), _) => "aborted: nobody is bound".to_owned(),
         (Some("lapsed"), _) => "ended before anything was signed: nobody is bound".to_owned(),
         (Some("unconfirmed"), _) => "sent, but not acknowledged; it may have arrived".to_owned(),
+        (Some("refunded"), _) => "ended: your money is back".to_owned(),
+        (Some("defective"), _) => {
+            "the goods are not what was promised; the proof is in the deal folder (`semper deals export`)".to_owned()
+        }
+        (Some("faulted"), _) => "the arbiter found that your goods are not what was promised".to_owned(),
+        (Some("unsettled"), _) => {
+            "money is due to you by the arbiter's ruling, and its issuer does not give it; the ruling is kept"
+                .to_owned()
+        }
         (Some(other), _) => other.to_owned(),
         (None, "us") => "waits for your answer (see `semper approvals`)".to_owned(),
         (None, "peer") => format!("waits for {}", deal.peer),

@@ -8,6 +8,7 @@ mod demo;
 mod init;
 mod order;
 mod pay;
+mod sell;
 mod serve;
 mod trust;
 mod verify;
@@ -84,6 +85,10 @@ enum Command {
     Mail(order::Mail),
     /// Pay somebody, by the means that both of you have and like best
     Pay(pay::Pay),
+    /// Sell a file to anybody: prints a link, and serves it
+    Sell(sell::Sell),
+    /// Buy what a link offers: pays, checks what comes and saves it
+    Buy(sell::Buy),
     /// Your money: purses at mints (e-cash) and banks (accounts)
     #[command(subcommand)]
     Wallet(wallet::Wallet),
@@ -161,6 +166,8 @@ async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Sign(sign) => return sign.run(&common).await,
         Command::Mail(mail) => return mail.run(&common).await,
         Command::Pay(pay) => return pay.run(&common).await,
+        Command::Sell(sell) => return sell.run(&common).await,
+        Command::Buy(buy) => return buy.run(&common).await,
         Command::Wallet(wallet) => return wallet.run(&common).await,
         Command::Approvals => approve::list(&common).await?,
         Command::Approve(approve) => approve.run(&common).await?,

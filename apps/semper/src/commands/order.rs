@@ -168,7 +168,7 @@ fn read(path: &Path) -> Result<FileOrder> {
 }
 
 /// The media type that a file's name suggests. It is shown and signed, but nothing depends on it.
-fn media_type(path: &Path) -> &'static str {
+pub(super) fn media_type(path: &Path) -> &'static str {
     match path.extension().and_then(|extension| extension.to_str()).unwrap_or_default().to_ascii_lowercase().as_str() {
         "txt" | "md" => "text/plain",
         "html" | "htm" => "text/html",

@@ -185,6 +185,7 @@ fn contract_json(contract: &Contract) -> Value {
     let (standing, time) = match contract.standing {
         Standing::Complete => ("complete", None),
         Standing::Resolved { time } => ("resolved", Some(time.unix())),
+        Standing::Fault { time, .. } => ("fault", Some(time.unix())),
         Standing::Aborted { time } => ("aborted", Some(time.unix())),
         Standing::Open { .. } => ("open", None),
     };

@@ -8,8 +8,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{
-    AnswerOrder, ApprovalView, Begun, ContactOrder, ContactView, DealView, Endpoint, MailOrder, Opened, OperationView,
-    PayOrder, Problem, PurseOrder, PurseView, SignOrder, TaskOrder,
+    AnswerOrder, ApprovalView, Begun, BuyOrder, ContactOrder, ContactView, DealView, Endpoint, MailOrder, OfferOrder,
+    OfferView, Opened, OperationView, PayOrder, Problem, PurseOrder, PurseView, SignOrder, TaskOrder,
 };
 
 /// A connection to a running node.
@@ -155,6 +155,16 @@ impl Client {
     /// Pays somebody.
     pub async fn pay(&self, order: &PayOrder) -> Result<Opened> {
         self.post("/pay", order).await
+    }
+
+    /// Offers goods; asked again, what has become of it.
+    pub async fn sell(&self, order: &OfferOrder) -> Result<OfferView> {
+        self.post("/offers", order).await
+    }
+
+    /// Takes up an offer.
+    pub async fn buy(&self, order: &BuyOrder) -> Result<Opened> {
+        self.post("/buy", order).await
     }
 
     /// The purses, the one that is liked best first.

@@ -182,6 +182,74 @@ pub struct PayOrder {
     pub patience: u64,
 }
 
+/// Goods to be offered. They are encoded and in the node's goods directory already.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct OfferOrder {
+    /// The encoded descriptor, in base64.
+    pub goods: String,
+    /// The key of the article, in base64.
+    pub key: String,
+    /// The root of the ciphertext, in hexadecimal digits.
+    pub cipher_root: String,
+    /// What it costs: `12.00 EUR`.
+    pub price: String,
+    /// The arbiters, by their names in the contact book; all accepted ones if empty.
+    #[serde(default)]
+    pub arbiters: Vec<String>,
+    /// Terms in words.
+    #[serde(default)]
+    pub terms: String,
+    /// The law that applies, in words.
+    #[serde(default)]
+    pub law: String,
+    /// How long the offer stands, in seconds since 1970.
+    pub until: u64,
+    /// How long after an order the arbiter can be asked, in seconds.
+    pub valid_for: u64,
+    /// How long complaints are possible after that, in seconds.
+    pub complaints: u64,
+    /// How long a message to the arbiter takes at most, in seconds.
+    pub delta: u64,
+    /// By how many seconds clocks may differ.
+    pub sigma: u64,
+}
+
+/// An offer, for the screen.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct OfferView {
+    /// Its identifier.
+    pub id: String,
+    /// What is sold.
+    pub name: String,
+    /// Its size in bytes.
+    pub size: u64,
+    /// What it costs.
+    pub price: String,
+    /// How long it stands, in seconds since 1970.
+    pub until: u64,
+    /// The approval that it waits for; it is not offered before.
+    pub approval: Option<String>,
+    /// Whether orders are taken.
+    pub stands: bool,
+}
+
+/// Something to be bought. Its ciphertext is in the node's goods directory already.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct BuyOrder {
+    /// The offer as it was fetched, in base64.
+    pub page: String,
+    /// Where the goods go: a path of the node's machine; beside the ciphertext if empty.
+    #[serde(default)]
+    pub save_as: String,
+    /// The arbiter, by its name in the contact book; the first that both accept if empty.
+    #[serde(default)]
+    pub arbiter: String,
+    /// The language of the contract, `en` or `de`.
+    pub locale: String,
+    /// How long each message is waited for, in seconds.
+    pub patience: u64,
+}
+
 /// A purse to be opened.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PurseOrder {

@@ -19,11 +19,12 @@ use serde::Deserialize;
 use tokio::sync::Notify;
 
 use super::{
-    AnswerOrder, ApprovalView, Begun, ContactOrder, ContactView, DealView, MailOrder, Opened, OperationView, PayOrder,
-    Problem, PurseOrder, PurseView, SignOrder, TaskOrder,
+    AnswerOrder, ApprovalView, Begun, BuyOrder, ContactOrder, ContactView, DealView, MailOrder, OfferOrder, OfferView,
+    Opened, OperationView, PayOrder, Problem, PurseOrder, PurseView, SignOrder, TaskOrder,
 };
 use crate::node::{Node, NodeError};
 use crate::orders;
+use crate::shop::{self, ShopError};
 use crate::vault::{Approval, Vault, VaultError};
 use crate::wallet;
 
@@ -66,6 +67,8 @@ pub fn party_routes(controlled: Controlled) -> Router {
         .route("/sign", post(sign))
         .route("/mail", post(mail))
         .route("/pay", post(pay))
+        .route("/offers", get(offers).post(sell))
+        .route("/buy", post(buy))
         .route("/purses", get(purses).post(open_purse))
         .route("/purses/{id}/prefer", post(prefer_purse))
         .route("/operations", get(operations).post(begin))
@@ -103,6 +106,15 @@ impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         (status, [(header::CONTENT_TYPE, "application/problem+json")], Json(self.0)).into_response()
+    }
+}
+
+impl From<ShopError> for Failure {
+    fn from(error: ShopError) -> Self {
+        match error {
+            ShopError::Node(error) => error.into(),
+            error => Self::new(StatusCode::CONFLICT, "not possible; no money moved", error),
+        }
     }
 }
 
@@ -238,6 +250,24 @@ async fn mail(State(on): State<Controlled>, Json(order): Json<MailOrder>) -> Rep
 
 async fn pay(State(on): State<Controlled>, Json(order): Json<PayOrder>) -> Reply<Opened> {
     let (deal, title, peer) = wallet::pay(&on.node, order).await?;
+    let id = on.node.begin(deal, title, peer).await?;
+    Ok(Json(Opened { deal: id.to_string() }))
+}
+
+async fn sell(State(on): State<Controlled>, Json(order): Json<OfferOrder>) -> Reply<OfferView> {
+    Ok(Json(shop::sell(&on.node, order).await?))
+}
+
+async fn offers(State(on): State<Controlled>) -> Reply<Vec<OfferView>> {
+    let views = on.node.offers().await?.into_iter().map(|own| {
+        let (id, stands) = (own.signed.id().to_string(), own.stands);
+        OfferView { id, stands, ..OfferView::of(&own.offer) }
+    });
+    Ok(Json(views.collect()))
+}
+
+async fn buy(State(on): State<Controlled>, Json(order): Json<BuyOrder>) -> Reply<Opened> {
+    let (deal, title, peer) = shop::buy(&on.node, order).await?;
     let id = on.node.begin(deal, title, peer).await?;
     Ok(Json(Opened { deal: id.to_string() }))
 }

@@ -10,6 +10,7 @@ use semper_core::signature::{Verified, Verify};
 use semper_exchange::arbiter::rules_hash;
 use semper_support::archive::{Archive, Commit, CommitError, ReadError};
 use semper_support::channel::InboxAddress;
+use semper_transfer::payment::means::System;
 use semper_trust::card::{CardError, ContactCard, Service};
 
 /// Record space of the contacts: key set → contact.
@@ -147,6 +148,29 @@ impl Book {
         place.map(|place| all.swap_remove(place)).ok_or_else(|| BookError::NoSuchName(name.to_owned()))
     }
 
+    /// Somebody whom a deal brings, by its own card; if it was not known, it becomes a contact under a name that nobody else has.
+    ///
+    /// # Errors
+    /// [`BookError`]; nothing was changed.
+    pub async fn stranger(&self, key_set: KeySetId, card: &str) -> Result<Contact, BookError> {
+        match self.by_key_set(key_set).await {
+            Err(BookError::Unknown(_)) => {}
+            known => return known,
+        }
+        let card = ContactCard::verify_text(card, &*self.verify)?;
+        if card.signer() != key_set {
+            return Err(BookError::Unknown(key_set));
+        }
+        let id = key_set.to_string();
+        let name = format!("{} ({})", card.statement().name, &id[..12]);
+        if self.all().await?.len() >= CONTACTS_MAX {
+            return Err(BookError::Full);
+        }
+        let contact = Contact { name, arbiter: false, card };
+        self.put(key_set, Some(contact.to_bytes())).await?;
+        Ok(contact)
+    }
+
     /// The contact with a key set.
     ///
     /// # Errors
@@ -197,6 +221,17 @@ impl Contact {
     pub fn log(&self) -> Option<&KeySet> {
         self.card().services.iter().find_map(|service| match service {
             Service::Arbiter { log, rules, .. } if *rules == rules_hash() => Some(log),
+            _ => None,
+        })
+    }
+
+    /// Its key for locks of a payment system, if this is an arbiter that knows it.
+    pub fn lock_key(&self, system: &System) -> Option<Vec<u8>> {
+        self.card().services.iter().find_map(|service| match service {
+            Service::Arbiter { lock_keys, .. } => {
+                let found = lock_keys.iter().find(|lock| lock.system == system.as_str());
+                found.map(|lock| lock.key.clone())
+            }
             _ => None,
         })
     }

@@ -1,8 +1,9 @@
 //! One step of one deal: read, let the machine decide, commit, then act.
 
 use async_trait::async_trait;
-use semper_commerce::contract_file;
-use semper_commerce::deal::{Accepts, Deal, Message, Opening};
+use semper_commerce::deal::{Accepts, Deal, DealError, Message, Opening};
+use semper_commerce::order;
+use semper_commerce::plan::BUY;
 use semper_core::cbor::{Decode, Encode};
 use semper_core::container::{Container, Leaf};
 use semper_core::cose::Signed;
@@ -10,8 +11,10 @@ use semper_core::domain;
 use semper_core::hash::Digest;
 use semper_core::ids::{DealId, KeySetId, Slot};
 use semper_core::machine::{Env, Machine};
+use semper_core::party::KeySet;
 use semper_core::text::escape;
 use semper_core::time::Time;
+use semper_exchange::gx::Examination;
 use semper_support::archive::{
     Commit, CommitError, Consumed, NewEvidence, NewOutgoing, OutgoingId, PutState, ReadError, SetTimer, StoredState,
 };
@@ -24,7 +27,7 @@ use semper_transfer::payment::operation::{Answer, Operation};
 use super::entry::{ASK_SPACE, Ask, Entry, MESSAGES_MAX};
 use super::outbox::Destination;
 use super::payments::{ABANDONED_SPACE, Waiting};
-use super::{Node, NodeError, PaymentError, now};
+use super::{Node, NodeError, PaymentError, examine, now};
 
 /// Something that happened to a deal, and what is to be stored with it.
 #[derive(Debug)]
@@ -118,18 +121,37 @@ impl Node {
 
     /// A deal that a peer opens.
     async fn opened(&self, id: DealId, body: &[u8]) -> Result<Entry, NodeError> {
-        let message = Message::from_bytes(body).map_err(semper_commerce::deal::DealError::Malformed)?;
+        let message = Message::from_bytes(body).map_err(DealError::Malformed)?;
         let Some(Opening { plan, from }) = message.opening else {
             return Err(NodeError::NoSuchDeal(id));
         };
+        let arbiters = self.book.arbiters().await?;
+        if *plan == BUY {
+            return self.ordered(id, from, &message.body, arbiters).await;
+        }
         let peer = self.book.by_key_set(from).await?;
-        let accepts = Accepts {
-            arbiters: self.book.arbiters().await?,
-            purses: self.payments.offered().await?,
-            patience: self.settings.patience,
-        };
+        let accepts = Accepts { arbiters, purses: self.payments.offered().await?, patience: self.settings.patience };
         let deal = Deal::opened(id, plan, self.keys.key_set(), peer.key_set().clone(), accepts);
         Ok(Entry { deal, opened: now(), messages: 0, title: plan.name.to_owned(), peer: peer.name, trouble: None })
+    }
+
+    /// A deal by which somebody, known or not, takes up an offer.
+    async fn ordered(
+        &self,
+        id: DealId,
+        from: KeySetId,
+        body: &[u8],
+        arbiters: Vec<KeySet>,
+    ) -> Result<Entry, NodeError> {
+        let malformed = |error| NodeError::Deal(DealError::Malformed(error));
+        let order::Message::Order(order) = order::Message::from_bytes(body).map_err(malformed)? else {
+            return Err(NodeError::NoSuchDeal(id));
+        };
+        let peer = self.book.stranger(from, &order.card).await?;
+        let answer = self.answer(id, from, *order).await?;
+        let (me, buyer) = (self.keys.key_set(), peer.key_set().clone());
+        let deal = Deal::sold(id, me, buyer, arbiters, self.settings.patience, answer);
+        Ok(Entry { deal, opened: now(), messages: 0, title: BUY.name.to_owned(), peer: peer.name, trouble: None })
     }
 
     /// The step itself. The deal's lock is held.
@@ -170,6 +192,7 @@ impl Node {
         match effect {
             Effect::Send(_) | Effect::AskArbiter(_) => self.outbox.notify_one(),
             Effect::Operate(_) | Effect::Abandon(_) => self.payments.rouse(),
+            Effect::Examine(_) => self.examinations.notify_one(),
             _ => {}
         }
     }
@@ -187,8 +210,7 @@ impl Node {
         let mut commit = with;
         // A deal that a peer opened is named after what it turns out to be about.
         if let Some(agreement) = entry.deal.agreement().filter(|_| entry.title == entry.deal.plan().name) {
-            let names = contract_file::file_names(&agreement.document);
-            entry.title = title(names.iter().map(|(name, _)| name.as_str()));
+            entry.title = agreement.subject();
         }
         if let Some((amount, purpose)) = entry.deal.payment().filter(|_| entry.title == entry.deal.plan().name) {
             entry.title = format!("{amount} {}", escape(&purpose, 0)).trim_end().to_owned();
@@ -250,7 +272,10 @@ impl Node {
                     });
                 }
                 Effect::Once(fact) => commit.facts.push(fact),
-                Effect::Examine(_) => return Err(NodeError::NoGoods),
+                Effect::Examine(examination) => {
+                    let examination = Examination::from_bytes(&examination).map_err(|_| NodeError::BadExamination)?;
+                    commit.records.push(examine::wanted(&id, &examination));
+                }
                 Effect::Ended(Ending::Success) => entry.trouble = None,
                 // Nobody is bound: what was not delivered yet has no purpose any more.
                 Effect::Ended(_) => commit.sent.extend(self.undelivered(&id, &commit.sent).await?),
@@ -372,5 +397,5 @@ fn container_title(bytes: &[u8]) -> Option<String> {
 fn arbiter_of(deal: &Deal) -> Result<KeySetId, NodeError> {
     let agreement = deal.agreement();
     let arbiter = agreement.map(|agreement| agreement.core.terms.arbiter.key_set);
-    arbiter.ok_or(NodeError::Deal(semper_commerce::deal::DealError::OutOfPlace("a question to an arbiter")))
+    arbiter.ok_or(NodeError::Deal(DealError::OutOfPlace("a question to an arbiter")))
 }

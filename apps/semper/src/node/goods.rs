@@ -96,13 +96,13 @@ impl GoodsStore {
                 break;
             }
             encoder.push(&piece[..read], &mut ciphertext)?;
-            at(temporary.path(), temporary.as_file_mut().write_all(&ciphertext))?;
+            append(&mut temporary, &ciphertext)?;
             ciphertext.clear();
             done += read as u64;
             progress(done);
         }
         let article = encoder.finish(&mut ciphertext)?;
-        at(temporary.path(), temporary.as_file_mut().write_all(&ciphertext))?;
+        append(&mut temporary, &ciphertext)?;
         at(temporary.path(), temporary.as_file().sync_all())?;
         let folder = self.folder(&article.cipher_root);
         self.make(&folder)?;
@@ -127,8 +127,7 @@ impl GoodsStore {
         let index = self.fetch_index(client, base, goods, cipher_root).await?;
         let folder = self.folder(&cipher_root);
         let path = folder.join(CIPHER);
-        let mut file =
-            at(&path, OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path))?;
+        let mut file = at(&path, OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path))?;
         let block_len = BLOCK_CHUNKS * CHUNK_LEN as u64;
         let mut have = right_blocks(&path, &mut file, &index, goods)?;
         at(&path, file.set_len(have * block_len))?;
@@ -223,7 +222,7 @@ impl GoodsStore {
             at(&path, read)?;
             let mut opened = chunk[..len].to_vec();
             match download.open(key, index, &mut opened) {
-                Ok(()) => at(plain.path(), plain.as_file_mut().write_all(&opened))?,
+                Ok(()) => append(&mut plain, &opened)?,
                 Err(semper_exchange::goods::ChunkError::NotTheChunk(_)) => return Ok(Opened::NotHere),
                 Err(semper_exchange::goods::ChunkError::BadChunk(_)) => {
                     return self.prove(&path, download, key, evidence);
@@ -274,7 +273,7 @@ impl GoodsStore {
     fn put_index(&self, cipher_root: &Digest, index: &Index) -> Result<(), GoodsError> {
         let target = self.folder(cipher_root).join(INDEX);
         let mut temporary = at(&self.dir, tempfile::NamedTempFile::new_in(&self.dir))?;
-        at(temporary.path(), temporary.as_file_mut().write_all(&index.to_bytes()))?;
+        append(&mut temporary, &index.to_bytes())?;
         at(temporary.path(), temporary.as_file().sync_all())?;
         temporary.persist(&target).map_err(|error| GoodsError::File { path: target, error: error.error })?;
         Ok(())
@@ -335,14 +334,16 @@ async fn get_bytes(client: &ServiceClient, url: &str) -> Result<Vec<u8>, GoodsEr
     if answer.status == 200 { Ok(answer.body) } else { Err(GoodsError::Wrong(format!("status {}", answer.status))) }
 }
 
+fn append(file: &mut tempfile::NamedTempFile, bytes: &[u8]) -> Result<(), GoodsError> {
+    let written = file.as_file_mut().write_all(bytes);
+    at(file.path(), written)
+}
+
 fn at<T>(path: &Path, result: io::Result<T>) -> Result<T, GoodsError> {
     result.map_err(|error| GoodsError::File { path: path.to_owned(), error })
 }
 
-async fn index_part(
-    State(store): State<Arc<GoodsStore>>,
-    UrlPath((root, part)): UrlPath<(String, u64)>,
-) -> Response {
+async fn index_part(State(store): State<Arc<GoodsStore>>, UrlPath((root, part)): UrlPath<(String, u64)>) -> Response {
     answer(store, root, INDEX, part, INDEX_PART as u64).await
 }
 

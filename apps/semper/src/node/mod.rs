@@ -10,11 +10,14 @@ mod asks;
 mod book;
 mod deals;
 mod entry;
+mod examine;
 mod folder;
+pub mod goods;
 mod inbox;
 mod issuer;
 mod outbox;
 mod payments;
+pub mod shop;
 
 use std::fmt;
 use std::sync::Arc;
@@ -48,6 +51,10 @@ pub struct Node {
     random: Arc<dyn Randomness>,
     book: Book,
     payments: Arc<Payments>,
+    /// The goods that are sold and bought.
+    goods: Arc<goods::GoodsStore>,
+    /// The party's contact card, in its text form.
+    card: String,
     settings: Settings,
     /// One step of a deal at a time; deals share a lock by their identifier, so that there are not as many locks as deals.
     locks: Vec<Mutex<()>>,
@@ -56,6 +63,7 @@ pub struct Node {
     outbox: Notify,
     asks: Notify,
     timers: Notify,
+    examinations: Notify,
     /// Counts steps, so that whoever waits for a deal looks again.
     changed: watch::Sender<u64>,
 }
@@ -78,6 +86,10 @@ pub struct Parts {
     pub random: Arc<dyn Randomness>,
     /// The means of payment.
     pub payments: Arc<Payments>,
+    /// The goods that are sold and bought.
+    pub goods: Arc<goods::GoodsStore>,
+    /// The party's contact card, in its text form.
+    pub card: String,
 }
 
 /// The user's policy for deals.
@@ -115,9 +127,18 @@ pub enum NodeError {
     /// A deal asks for a payment operation that cannot be read: a bug.
     #[error("a payment operation of the deal is not readable")]
     BadOperation,
-    /// A deal asks for an examination of information; this node keeps none.
-    #[error("the node keeps no information that could be examined")]
-    NoGoods,
+    /// A deal asks for an examination that cannot be read: a bug.
+    #[error("an examination of the deal is not readable")]
+    BadExamination,
+    /// Goods could not be read, written or fetched.
+    #[error(transparent)]
+    Goods(#[from] goods::GoodsError),
+    /// A payment operation cannot be begun.
+    #[error(transparent)]
+    Payment(PaymentError),
+    /// A purse does not get ready for a purchase. No money moved.
+    #[error("{0}")]
+    NotReady(String),
     /// Storage failed. Nothing was done.
     #[error(transparent)]
     Commit(CommitError),
@@ -138,7 +159,7 @@ pub enum NodeError {
 impl Node {
     /// A node over its parts. Nothing runs until [`Node::run`].
     pub fn new(parts: Parts, settings: Settings) -> Arc<Self> {
-        let Parts { certificates, name, archive, keys, verify, post, random, payments } = parts;
+        let Parts { certificates, name, archive, keys, verify, post, random, payments, goods, card } = parts;
         let book = Book::new(archive.clone(), verify.clone());
         let changed = payments.changed.clone();
         Arc::new(Self {
@@ -151,12 +172,15 @@ impl Node {
             random,
             book,
             payments,
+            goods,
+            card,
             settings,
             locks: (0..LOCKS).map(|_| Mutex::new(())).collect(),
             opening: Mutex::new(()),
             outbox: Notify::new(),
             asks: Notify::new(),
             timers: Notify::new(),
+            examinations: Notify::new(),
             changed,
         })
     }
@@ -166,6 +190,7 @@ impl Node {
         let mut loops = JoinSet::new();
         loops.spawn(self.clone().outbox_loop(stop.clone()));
         loops.spawn(self.clone().asks_loop(stop.clone()));
+        loops.spawn(self.clone().examine_loop(stop.clone()));
         loops.spawn(self.payments.clone().run(Some(self.clone()), stop.clone()));
         loops.spawn(self.clone().timers_loop(stop));
         while loops.join_next().await.is_some() {}
@@ -205,6 +230,11 @@ impl Node {
     /// Storage.
     pub async fn questions(&self) -> Result<usize, ReadError> {
         Ok(self.archive.records(entry::ASK_SPACE, None, 1000).await?.len())
+    }
+
+    /// The party's contact card, in its text form.
+    pub fn card(&self) -> &str {
+        &self.card
     }
 
     /// The contact book.

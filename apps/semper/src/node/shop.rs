@@ -24,8 +24,7 @@ use semper_core::cbor::{Decode, DecodeError, Encode, Fields, Value, record};
 use semper_core::container::Container;
 use semper_core::cose::Signed;
 use semper_core::hash::Digest;
-use semper_core::ids::{DealId, KeySetId, StatementId};
-use semper_core::signature::verify;
+use semper_core::ids::{DealId, KeySetId, Slot, StatementId};
 use semper_crypto::Encapsulator;
 use semper_exchange::arbiter::rules_hash;
 use semper_exchange::goods::{ArticleKey, DepositKey, Descriptor, Seed};
@@ -33,7 +32,7 @@ use semper_exchange::gx::Own;
 use semper_support::archive::{Commit, ReadError};
 use semper_support::crypto::Encapsulate as _;
 use semper_transfer::payment::means::{Means, System};
-use semper_transfer::payment::operation::{PurseId, Task};
+use semper_transfer::payment::operation::{Operation, OperationId, PurseId, Task};
 
 use super::{BookError, Contact, Node, NodeError, PaymentError, now};
 
@@ -120,11 +119,12 @@ impl Node {
         let offer = own.ok_or_else(|| refused("there is no such offer"))?.offer;
         let article = self.article(&offer.cipher_root).await?.ok_or_else(|| refused("the goods are sold no more"))?;
         let means = offer.means.get(usize::from(order.means)).ok_or_else(|| refused("there is no such means"))?;
-        let named = offer.arbiters.get(usize::from(order.arbiter)).ok_or_else(|| refused("there is no such arbiter"))?;
+        let named =
+            offer.arbiters.get(usize::from(order.arbiter)).ok_or_else(|| refused("there is no such arbiter"))?;
         let contact = self.book.by_key_set(named.key_set).await.map_err(NodeError::Book)?;
         let arbiter = arbiter(&contact, &means.system).ok_or_else(|| refused("the arbiter takes no deposits"))?;
         let purse = self.purse_for(means).await?.ok_or_else(|| refused("there is no purse for this means any more"))?;
-        let payee = self.ready(purse, Task::Prepare(offer.price)).await?;
+        let payee = self.ready(deal, purse, Task::Prepare(offer.price)).await?;
         let mut seed = vec![0; Encapsulator.seed_len(arbiter.deposit_key.suite)];
         self.random.fill(&mut seed).map_err(NodeError::Crypto)?;
         let random = || self.random::<32>().map_err(NodeError::Crypto);
@@ -153,32 +153,25 @@ impl Node {
     /// # Errors
     /// Storage failed.
     pub async fn purse_for(&self, means: &Means) -> Result<Option<PurseId>, NodeError> {
-        let same = |own: &Means| {
-            (&own.system, &own.issuer, own.currency) == (&means.system, &means.issuer, means.currency)
-        };
-        Ok(self.offered().await?.into_iter().find(|offered| same(&offered.means)).map(|offered| offered.purse))
+        let same =
+            |own: &Means| (&own.system, &own.issuer, own.currency) == (&means.system, &means.issuer, means.currency);
+        Ok(self.payments.offered().await?.into_iter().find(|offered| same(&offered.means)).map(|offered| offered.purse))
     }
 
-    /// Does a payment operation that needs nobody's answer, and gives what it hands over.
+    /// Makes a purse ready for a lock of a deal that is not stored yet; it need not ask anybody. Asked again, it gives the same.
     ///
     /// # Errors
     /// It failed, or its end did not come in time.
-    pub async fn ready(&self, purse: PurseId, task: Task) -> Result<Vec<u8>, NodeError> {
-        let id = self.begin_operation(purse, task).await.map_err(NodeError::Payment)?;
-        let mut changes = self.changes();
-        let ended = async {
-            loop {
-                match self.operation(id).await.map_err(NodeError::Payment)?.entry.result() {
-                    Some(Ok(outcome)) => return Ok(outcome.handover.clone()),
-                    Some(Err(failure)) => return Err(NodeError::NotReady(failure.to_string())),
-                    None => {}
-                }
-                // A change may come between looking and waiting.
-                let _ = tokio::time::timeout(Duration::from_millis(100), changes.changed()).await;
-            }
-        };
-        let late = || NodeError::NotReady("the purse does not get ready".to_owned());
-        tokio::time::timeout(READY_MAX, ended).await.map_err(|_| late())?
+    pub async fn ready(&self, deal: DealId, purse: PurseId, task: Task) -> Result<Vec<u8>, NodeError> {
+        let id = OperationId::of(deal, Slot::default(), task.verb());
+        self.payments.begin(Operation { id, purse, deal: None, task }).await.map_err(NodeError::Payment)?;
+        match self.payments.end_of(id, READY_MAX).await.map_err(NodeError::Payment)? {
+            Some(answer) => match answer.result {
+                Ok(outcome) => Ok(outcome.handover),
+                Err(failure) => Err(NodeError::NotReady(failure.to_string())),
+            },
+            None => Err(NodeError::NotReady("the purse does not get ready".to_owned())),
+        }
     }
 
     /// Says where the goods go that are bought in a deal.
@@ -213,7 +206,9 @@ enum Unsold {
 impl From<NodeError> for Unsold {
     fn from(error: NodeError) -> Self {
         match error {
-            NodeError::Book(BookError::Unknown(_)) => Unsold::Refused("the arbiter is not known here any more".to_owned()),
+            NodeError::Book(BookError::Unknown(_)) => {
+                Unsold::Refused("the arbiter is not known here any more".to_owned())
+            }
             NodeError::NotReady(reason) => Unsold::Refused(reason),
             NodeError::Payment(PaymentError::NoPurse(_)) => Unsold::Refused("the purse is gone".to_owned()),
             error => Unsold::Node(error),

@@ -12,6 +12,7 @@ mod demo;
 mod load;
 mod money;
 mod relay;
+mod sale;
 mod tls;
 mod verify;
 mod world;

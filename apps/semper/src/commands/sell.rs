@@ -1,0 +1,272 @@
+//! Selling and buying goods.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use data_encoding::BASE64;
+use semper_commerce::offer::{Offer, Pace};
+use semper_core::amount::Amount;
+use semper_core::cbor::Encode as _;
+use semper_core::container::Information;
+use semper_core::text::escape;
+use semper_crypto::SystemRandom;
+use semper_exchange::goods::{ArticleKey, Descriptor};
+use semper_support::crypto::Randomness as _;
+
+use super::{Common, approve, deals, order::media_type};
+use crate::control::client::Client;
+use crate::control::{BuyOrder, OfferOrder, OfferView};
+use crate::node::goods::GoodsStore;
+use crate::node::now;
+use crate::{party, shop};
+
+/// Where goods are kept in a data directory.
+const GOODS: &str = "goods";
+/// How often progress is shown.
+const EVERY: Duration = Duration::from_millis(200);
+
+/// Sell a file to anybody: encrypts it, signs an offer, prints a link and serves it.
+#[derive(Debug, Args)]
+#[command(after_help = "Example: semper sell data.csv --price \"12.00 EUR\" --text \"all measurements of 2025\"")]
+pub(super) struct Sell {
+    /// The file
+    file: PathBuf,
+    /// What it costs, with the currency: "12.00 EUR"
+    #[arg(long)]
+    price: String,
+    /// What it is called, if not like the file
+    #[arg(long, value_name = "NAME")]
+    title: Option<String>,
+    /// What it is, in words that a machine cannot check
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    text: String,
+    /// Terms in words, shown and signed with every sale
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    terms: String,
+    /// The law that applies, in words
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    law: String,
+    /// Accept this arbiter only; may be repeated [default: all that you accept]
+    #[arg(long = "arbiter", value_name = "CONTACT")]
+    arbiters: Vec<String>,
+    /// How long the offer stands, in days
+    #[arg(long, default_value_t = 30, value_name = "DAYS", value_parser = clap::value_parser!(u64).range(1..3650))]
+    days: u64,
+    /// How long after an order the arbiter can be asked, in seconds
+    #[arg(long, default_value_t = Pace::default().valid_for.0, value_name = "SECONDS")]
+    valid_for: u64,
+    /// How long complaints are possible after that, in seconds
+    #[arg(long, default_value_t = Pace::default().complaints.0, value_name = "SECONDS")]
+    complaints: u64,
+    /// How long a message to the arbiter takes at most, in seconds
+    #[arg(long, default_value_t = Pace::default().delta.0, value_name = "SECONDS", hide = true)]
+    delta: u64,
+    /// By how many seconds clocks may differ
+    #[arg(long, default_value_t = Pace::default().sigma.0, value_name = "SECONDS", hide = true)]
+    sigma: u64,
+    /// Do not ask here: leave the offer among the approvals, where a policy or `semper approve` answers it
+    #[arg(long)]
+    no_ask: bool,
+    /// Print the link only, for a script
+    #[arg(long)]
+    json: bool,
+}
+
+/// Buy what a link offers: shows the contract, pays, checks what comes and saves it.
+#[derive(Debug, Args)]
+#[command(after_help = "Example: semper buy https://shop.example/offers/3f5a… --save-as data.csv")]
+pub(super) struct Buy {
+    /// The link that the seller printed
+    link: String,
+    /// Where the goods go [default: a file of their name, here]
+    #[arg(long, value_name = "FILE")]
+    save_as: Option<PathBuf>,
+    /// The arbiter, as your contact book calls it [default: the first that both of you accept]
+    #[arg(long, value_name = "CONTACT", default_value = "")]
+    arbiter: String,
+    /// The language of the contract: en or de
+    #[arg(long, default_value = "en")]
+    language: String,
+    /// How long to wait for each message before the arbiter is asked, in seconds
+    #[arg(long, default_value_t = 3600, value_name = "SECONDS")]
+    patience: u64,
+    /// Do not wait for the end of the purchase
+    #[arg(long)]
+    no_wait: bool,
+    /// Do not ask here: leave the question among the approvals, where a policy or `semper approve` answers it
+    #[arg(long)]
+    no_ask: bool,
+}
+
+impl Sell {
+    pub(super) async fn run(self, common: &Common) -> Result<ExitCode> {
+        let home = common.home()?;
+        let config = home.config()?;
+        Amount::parse(&self.price).with_context(|| format!("{:?} is no price", self.price))?;
+        let name = match &self.title {
+            Some(title) => title.clone(),
+            None => file_name(&self.file)?,
+        };
+        let mut key = [0; ArticleKey::LEN];
+        SystemRandom.fill(&mut key)?;
+        let key = ArticleKey::from_array(key);
+        let store = GoodsStore::new(home.dir().join(GOODS));
+        let (source, article_key) = (self.file.clone(), key.clone());
+        let total = std::fs::metadata(&source).with_context(|| format!("cannot read {}", source.display()))?.len();
+        let mut progress = Progress::new("Encrypting", total);
+        let encoding = tokio::task::spawn_blocking(move || store.add(&source, article_key, |done| progress.show(done)));
+        let article = encoding.await.context("encrypting was stopped")??;
+        let goods = Descriptor::new(&name, media_type(&self.file), article.size, article.plain_root, &self.text)?;
+        let order = OfferOrder {
+            goods: BASE64.encode(&goods.to_bytes()),
+            key: BASE64.encode(key.as_bytes()),
+            cipher_root: article.cipher_root.to_hex(),
+            price: self.price,
+            arbiters: self.arbiters,
+            terms: self.terms,
+            law: self.law,
+            until: now().unix() + self.days * 86_400,
+            valid_for: self.valid_for,
+            complaints: self.complaints,
+            delta: self.delta,
+            sigma: self.sigma,
+        };
+        let session = party::connect(home, common.passphrase_file.as_deref(), true).await?;
+        let offered = offer(session.client(), &order, self.no_ask).await?;
+        let link = format!("{}/offers/{}", config.base_url(), offered.id);
+        if self.json {
+            println!("{}", serde_json::json!({ "offer": offered.id, "link": link, "approval": offered.approval }));
+        } else if offered.approval.is_some() {
+            println!("The offer waits for your approval (`semper approvals`). Its link will be\n{link}");
+        } else {
+            println!("{} for {}:\n{link}", escape(&offered.name, 0), offered.price);
+        }
+        if session.is_own() && !self.json {
+            println!("This command serves the offer until you press Ctrl-C; `semper up` serves all your offers.");
+            tokio::signal::ctrl_c().await?;
+        }
+        session.end().await?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Has the offer signed; asked again until the user has answered.
+async fn offer(client: &Client, order: &OfferOrder, no_ask: bool) -> Result<OfferView> {
+    let offered = client.sell(order).await?;
+    let Some(id) = offered.approval.as_ref().filter(|_| !no_ask) else { return Ok(offered) };
+    let approvals = client.approvals().await?;
+    let approval = approvals.iter().find(|approval| approval.id == *id).context("the question is gone")?;
+    approve::put(client, approval).await?;
+    client.sell(order).await
+}
+
+impl Buy {
+    pub(super) async fn run(self, common: &Common) -> Result<ExitCode> {
+        let home = common.home()?;
+        let (base, _) =
+            self.link.rsplit_once("/offers/").context("a link to an offer ends in /offers/ and its name")?;
+        let services = party::services(&home)?;
+        let answer = services.ask(&self.link, None).await?;
+        if answer.status != 200 {
+            bail!("there is no such offer (status {})", answer.status);
+        }
+        let (signed, seller, _) = shop::read(&answer.body)?;
+        if !self.link.ends_with(&signed.id().to_string()) {
+            bail!("the seller's server gives another offer than the link names");
+        }
+        let offer: &Offer = signed.statement();
+        println!("{} sells {} for {}", escape(&offer.seller, 0), escape(offer.goods.name(), 0), offer.price);
+        println!("The seller's key: {}", seller.id());
+        let store = GoodsStore::new(home.dir().join(GOODS));
+        let mut progress = Progress::new("Fetching", offer.goods.size().bytes());
+        store.fetch(&services, base, &offer.goods, offer.cipher_root, |done| progress.show(done)).await?;
+        let save_as = match &self.save_as {
+            Some(path) => std::path::absolute(path)?,
+            None => std::path::absolute(safe_name(offer.goods.name())?)?,
+        };
+        if save_as.exists() {
+            bail!("{} exists already; give another name with --save-as", save_as.display());
+        }
+        let order = BuyOrder {
+            page: BASE64.encode(&answer.body),
+            save_as: save_as.to_str().context("the file's name is not Unicode")?.to_owned(),
+            arbiter: self.arbiter,
+            locale: self.language,
+            patience: self.patience,
+        };
+        let session = party::connect(home, common.passphrase_file.as_deref(), !self.no_wait).await?;
+        let deal = session.client().buy(&order).await?.deal;
+        println!("Deal {deal}");
+        if !self.no_ask {
+            approve_when_asked(session.client(), &deal).await?;
+        }
+        let code = if self.no_wait {
+            session.remind();
+            ExitCode::SUCCESS
+        } else {
+            deals::finish(session.client(), &deal).await?
+        };
+        if code == ExitCode::SUCCESS && save_as.exists() {
+            println!("Saved as {}", save_as.display());
+        }
+        session.end().await?;
+        Ok(code)
+    }
+}
+
+/// Waits for the seller's contract, and puts it to the user.
+async fn approve_when_asked(client: &Client, deal: &str) -> Result<()> {
+    loop {
+        let view = client.wait(deal).await?;
+        let mut approvals = client.approvals().await?;
+        approvals.retain(|approval| approval.deal == deal);
+        for approval in &approvals {
+            approve::put(client, approval).await?;
+        }
+        if view.ending.is_some() || !approvals.is_empty() || view.step == "exchange" && view.waits_for != "us" {
+            return Ok(());
+        }
+    }
+}
+
+fn file_name(path: &Path) -> Result<String> {
+    let name = path.file_name().and_then(|name| name.to_str());
+    Ok(name.with_context(|| format!("{} has no usable name", path.display()))?.to_owned())
+}
+
+/// A name that came from the seller, made safe to create here.
+fn safe_name(name: &str) -> Result<String> {
+    Ok(Information::new(name, "application/octet-stream", Vec::new())?.name().to_owned())
+}
+
+/// Progress on long work, for people only.
+struct Progress {
+    what: &'static str,
+    total: u64,
+    last: Option<Instant>,
+    shown: bool,
+}
+
+impl Progress {
+    fn new(what: &'static str, total: u64) -> Self {
+        Self { what, total, last: None, shown: std::io::stderr().is_terminal() && total > 4 * 1024 * 1024 }
+    }
+
+    fn show(&mut self, done: u64) {
+        let due = done >= self.total || self.last.is_none_or(|last| last.elapsed() >= EVERY);
+        if !self.shown || !due {
+            return;
+        }
+        self.last = Some(Instant::now());
+        let percent = done.saturating_mul(100) / self.total.max(1);
+        eprint!("\r{} {percent} % of {} MiB", self.what, self.total / (1024 * 1024));
+        if done >= self.total {
+            eprintln!();
+        }
+        let _ = std::io::stderr().flush();
+    }
+}

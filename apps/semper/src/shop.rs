@@ -1,0 +1,244 @@
+//! From what the user wants to sell or buy to an offer and to a deal.
+
+use std::path::Path;
+
+use data_encoding::BASE64;
+use semper_commerce::deal::Deal;
+use semper_commerce::offer::{ArbiterOffer, Offer, Order, Pace};
+use semper_core::amount::{Amount, AmountError};
+use semper_core::cbor::{Decode as _, DecodeError};
+use semper_core::cose::{Draft, Statement as _};
+use semper_core::hash::Digest;
+use semper_core::ids::{DealId, StatementId};
+use semper_core::party::KeySet;
+use semper_core::signature::{SignatureError, Verified, verify};
+use semper_core::time::Seconds;
+use semper_crypto::Verifier;
+use semper_exchange::goods::{ArticleKey, Descriptor};
+use semper_support::approval::{Answer, ApprovalError, Exhibit, SignRequest};
+use semper_transfer::payment::means::{LockKind, Means, PayerAnonymity};
+use semper_transfer::payment::negotiation::{Demand, negotiate};
+use semper_transfer::payment::operation::Task;
+use semper_trust::card::{CardError, ContactCard};
+
+use crate::control::{BuyOrder, OfferOrder, OfferView};
+use crate::node::shop::{Article, OfferPage, OwnOffer, arbiter};
+use crate::node::{BookError, Node, NodeError, now};
+
+/// Why something cannot be sold or bought. No money moved.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ShopError {
+    /// The order's bytes are not what they should be.
+    #[error("the {0} is malformed")]
+    Malformed(&'static str),
+    /// A part of the offer is malformed.
+    #[error("the offer is malformed: {0}")]
+    Offer(#[from] DecodeError),
+    /// An amount.
+    #[error("{text:?} is no amount: {error}")]
+    Amount {
+        /// As it was given.
+        text: String,
+        /// Why.
+        error: AmountError,
+    },
+    /// There is no purse whose money can be locked.
+    #[error("there is no purse for {0} whose money can be locked for an exchange; open one with `semper wallet open`")]
+    NoPurse(String),
+    /// There is no arbiter that can be named.
+    #[error("there is no arbiter that knows these means of payment; add one with `semper contact add --arbiter`")]
+    NoArbiter,
+    /// The seller's arbiters are not accepted here.
+    #[error("the seller names {0}; none of them is an arbiter that you accept (`semper contact add --arbiter`)")]
+    OtherArbiters(String),
+    /// No means of payment fits.
+    #[error("you and the seller have no means of payment in common: {0}")]
+    NoMeans(String),
+    /// The offer is not signed by the seller that the link names.
+    #[error("the offer is not signed by its seller: {0}")]
+    Unsigned(#[from] SignatureError),
+    /// The seller's card is not usable.
+    #[error("the seller's contact card: {0}")]
+    Card(#[from] CardError),
+    /// The offer has ended.
+    #[error("the offer has ended")]
+    Ended,
+    /// The user said no.
+    #[error("you have declined the offer")]
+    Declined,
+    /// The contact book.
+    #[error(transparent)]
+    Book(#[from] BookError),
+    /// The holder of the keys.
+    #[error(transparent)]
+    Approval(#[from] ApprovalError),
+    /// The node.
+    #[error(transparent)]
+    Node(#[from] NodeError),
+}
+
+/// The purses whose money can be locked, for a currency or for all.
+async fn lockable(node: &Node, price: Amount) -> Result<Vec<Means>, ShopError> {
+    let offered = node.payments().offered().await.map_err(NodeError::Read)?;
+    let demand = Demand { amount: price, anonymity: PayerAnonymity::None, lock: Some(LockKind::Arbiter) };
+    Ok(offered.into_iter().map(|offered| offered.means).filter(|means| demand.misfit(means).is_none()).collect())
+}
+
+/// Writes an offer, and asks for the user's signature on it. Asked again with the same order, it gives what has become of it.
+///
+/// # Errors
+/// [`ShopError`]; nothing was offered.
+pub async fn sell(node: &Node, order: OfferOrder) -> Result<OfferView, ShopError> {
+    let bytes = |text: &str, what| BASE64.decode(text.as_bytes()).map_err(|_| ShopError::Malformed(what));
+    let goods = Descriptor::from_bytes(&bytes(&order.goods, "description of the goods")?)?;
+    let key = bytes(&order.key, "key")?.try_into().map_err(|_| ShopError::Malformed("key"))?;
+    let cipher_root = Digest::from_hex(&order.cipher_root).ok_or(ShopError::Malformed("root of the goods"))?;
+    let price = Amount::parse(&order.price).map_err(|error| ShopError::Amount { text: order.price.clone(), error })?;
+    let means = lockable(node, price).await?;
+    if means.is_empty() {
+        return Err(ShopError::NoPurse(price.currency().to_string()));
+    }
+    let contacts = node.book().all().await?;
+    let named = contacts.iter().filter(|contact| order.arbiters.is_empty() || order.arbiters.contains(&contact.name));
+    let usable =
+        named.filter(|contact| contact.arbiter && means.iter().any(|means| arbiter(contact, &means.system).is_some()));
+    let arbiters: Vec<_> = usable
+        .map(|contact| ArbiterOffer { name: contact.name.clone(), key_set: contact.key_set().id() })
+        .take(semper_commerce::offer::ARBITERS_MAX)
+        .collect();
+    if arbiters.is_empty() {
+        return Err(ShopError::NoArbiter);
+    }
+    let pace = Pace {
+        valid_for: Seconds(order.valid_for),
+        complaints: Seconds(order.complaints),
+        delta: Seconds(order.delta),
+        sigma: Seconds(order.sigma),
+    };
+    let until = semper_core::time::Time::from_unix(order.until);
+    let seller = node.name().to_owned();
+    let offer = Offer {
+        goods: goods.clone(),
+        cipher_root,
+        price,
+        means,
+        arbiters,
+        seller,
+        pace,
+        until,
+        terms: order.terms,
+        law: order.law,
+    };
+    let me = node.keys().key_set();
+    let draft: Draft = offer.draft(me.suite(), me.id());
+    let id = draft.id();
+    let deal = DealId::from_array(*id.as_bytes().first_chunk().ok_or(ShopError::Malformed("offer"))?);
+    let request = SignRequest { deal, draft, exhibit: Exhibit::Statement };
+    let signed = match node.keys().request(request).await? {
+        Answer::Signed(signed) => signed,
+        Answer::Declined => return Err(ShopError::Declined),
+        Answer::Waiting => {
+            return Ok(OfferView { id: id.to_string(), approval: Some(id.to_string()), ..OfferView::of(&offer) });
+        }
+    };
+    let own = OwnOffer { offer, signed, stands: true };
+    node.put_offer(&Article { goods, key: ArticleKey::from_array(key) }, &own).await?;
+    Ok(OfferView { id: id.to_string(), ..OfferView::of(&own.offer) })
+}
+
+/// Reads an offer that was fetched, and checks that its seller has signed it.
+///
+/// # Errors
+/// `Offer`, `Card`, `Unsigned`.
+pub fn read(page: &[u8]) -> Result<(Verified<Offer>, KeySet, String), ShopError> {
+    let page = OfferPage::from_bytes(page)?;
+    let card = ContactCard::verify_text(&page.card, &Verifier)?;
+    let seller = card.statement().key_set.clone();
+    Ok((verify(&Verifier, &seller, &page.offer)?, seller, page.card))
+}
+
+/// A deal that takes up an offer. Returns the deal, its title, and the seller's name.
+///
+/// # Errors
+/// [`ShopError`].
+pub async fn buy(node: &Node, order: BuyOrder) -> Result<(Deal, String, String), ShopError> {
+    let page = BASE64.decode(order.page.as_bytes()).map_err(|_| ShopError::Malformed("offer"))?;
+    let (signed, seller, card) = read(&page)?;
+    let (id, offer): (StatementId, Offer) = (signed.id(), signed.statement().clone());
+    if offer.until < now() {
+        return Err(ShopError::Ended);
+    }
+    let contact = node.book().stranger(seller.id(), &card).await?;
+    let (place, means) = choose_means(node, &offer).await?;
+    let (arbiter_place, arbiters) = choose_arbiter(node, &offer, &means, &order.arbiter).await?;
+    let purse = node.purse_for(&means).await?.ok_or_else(|| ShopError::NoPurse(means.currency.to_string()))?;
+    let deal = DealId::from_array(node.random().map_err(NodeError::Crypto)?);
+    let payer = node.ready(deal, purse, Task::Prepare(offer.price)).await?;
+    if !order.save_as.is_empty() {
+        node.save_as(deal, Path::new(&order.save_as)).await?;
+    }
+    let title = semper_core::text::escape(offer.goods.name(), 0);
+    let taken = Order {
+        offer: id,
+        means: place,
+        arbiter: arbiter_place,
+        payer,
+        buyer: node.name().to_owned(),
+        locale: order.locale,
+        card: node.card().to_owned(),
+    };
+    let (me, patience) = (node.keys().key_set(), Seconds(order.patience));
+    Ok((Deal::buy(deal, me, seller, arbiters, patience, offer, taken, purse), title, contact.name))
+}
+
+async fn choose_means(node: &Node, offer: &Offer) -> Result<(u16, Means), ShopError> {
+    let own: Vec<_> = node.payments().offered().await.map_err(NodeError::Read)?.into_iter().map(|o| o.means).collect();
+    let demand = Demand { amount: offer.price, anonymity: PayerAnonymity::None, lock: Some(LockKind::Arbiter) };
+    let found = negotiate(&demand, &own, &offer.means);
+    let same = |means: &Means, theirs: &Means| {
+        (&means.system, &means.issuer, means.currency) == (&theirs.system, &theirs.issuer, theirs.currency)
+    };
+    let best = found.fitting.first().and_then(|means| {
+        let place = offer.means.iter().position(|theirs| same(means, theirs))?;
+        Some((u16::try_from(place).ok()?, offer.means[place].clone()))
+    });
+    best.ok_or_else(|| {
+        let reasons =
+            found.left_out.iter().map(|out| format!("{} at {}: {}", out.means.system, out.means.issuer, out.reason));
+        let reasons: Vec<_> = reasons.collect();
+        ShopError::NoMeans(if reasons.is_empty() { "you have no purse".to_owned() } else { reasons.join("; ") })
+    })
+}
+
+async fn choose_arbiter(
+    node: &Node,
+    offer: &Offer,
+    means: &Means,
+    wanted: &str,
+) -> Result<(u16, Vec<KeySet>), ShopError> {
+    for (place, named) in (0_u16..).zip(&offer.arbiters) {
+        let Ok(contact) = node.book().by_key_set(named.key_set).await else { continue };
+        let fits = contact.arbiter && arbiter(&contact, &means.system).is_some();
+        if fits && (wanted.is_empty() || wanted == contact.name) {
+            return Ok((place, vec![contact.key_set().clone()]));
+        }
+    }
+    let names: Vec<_> = offer.arbiters.iter().map(|named| semper_core::text::escape(&named.name, 0)).collect();
+    Err(ShopError::OtherArbiters(names.join(", ")))
+}
+
+impl OfferView {
+    /// An offer, for the screen.
+    pub fn of(offer: &Offer) -> Self {
+        Self {
+            id: String::new(),
+            name: offer.goods.name().to_owned(),
+            size: offer.goods.size().bytes(),
+            price: offer.price.to_string(),
+            until: offer.until.unix(),
+            approval: None,
+            stands: true,
+        }
+    }
+}
