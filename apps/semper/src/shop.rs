@@ -46,6 +46,11 @@ pub enum ShopError {
     /// There is no purse whose money can be locked.
     #[error("there is no purse for {0} whose money can be locked for an exchange; open one with `semper wallet open`")]
     NoPurse(String),
+    /// No purse holds the price.
+    #[error(
+        "you have no purse that holds {0}; `semper wallet balance` shows what you have, `semper wallet open` opens a purse and `semper wallet withdraw` fetches money into it"
+    )]
+    TooLittle(Amount),
     /// There is no arbiter that can be named.
     #[error("there is no arbiter that knows these means of payment; add one with `semper contact add --arbiter`")]
     NoArbiter,
@@ -193,7 +198,10 @@ pub async fn buy(node: &Node, order: BuyOrder) -> Result<(Deal, String, String),
 }
 
 async fn choose_means(node: &Node, offer: &Offer) -> Result<(u16, Means), ShopError> {
-    let own: Vec<_> = node.payments().offered().await.map_err(NodeError::Read)?.into_iter().map(|o| o.means).collect();
+    let own = node.payments().holding(offer.price).await.map_err(NodeError::Payment)?;
+    if own.is_empty() {
+        return Err(ShopError::TooLittle(offer.price));
+    }
     let demand = Demand { amount: offer.price, anonymity: PayerAnonymity::None, lock: Some(LockKind::Arbiter) };
     let found = negotiate(&demand, &own, &offer.means);
     let same = |means: &Means, theirs: &Means| {
@@ -207,7 +215,7 @@ async fn choose_means(node: &Node, offer: &Offer) -> Result<(u16, Means), ShopEr
         let reasons =
             found.left_out.iter().map(|out| format!("{} at {}: {}", out.means.system, out.means.issuer, out.reason));
         let reasons: Vec<_> = reasons.collect();
-        ShopError::NoMeans(if reasons.is_empty() { "you have no purse".to_owned() } else { reasons.join("; ") })
+        ShopError::NoMeans(reasons.join("; "))
     })
 }
 

@@ -46,6 +46,8 @@ const WAYS: &str = "vault-way";
 const APPROVED: &str = "vault-approved";
 /// Fact space of the releases that approved contracts promise: lock tag → cid, then the release.
 const RELEASES: &str = "vault-release";
+/// Fact space of the orders that lock money: lock tag → statement. One order for each lock.
+const LOCKED: &str = "vault-locked";
 /// Fact space of the payment requests that were signed: statement. A receipt is signed for these only.
 const REQUESTED: &str = "vault-requested";
 /// Record space of what waits for the user: statement → [`Approval`].
@@ -249,6 +251,7 @@ impl Vault {
             (Kind::Resolve, Exhibit::Consequence) => self.follows(read::<Resolve>(draft)?.cid, Vec::new()).await,
             (Kind::Release, Exhibit::Consequence) => self.judge_release(draft).await,
             (Kind::PaymentOrder, Exhibit::Payment { request, salt }) => judge_payment(draft, request, salt),
+            (Kind::PaymentOrder, Exhibit::Statement | Exhibit::Consequence) => self.judge_lock(draft).await,
             // To ask for money and to say that it came binds to nothing else; but a receipt is for what was asked for here.
             (Kind::PaymentRequest, Exhibit::Consequence) => {
                 let asked =
@@ -297,15 +300,34 @@ impl Vault {
     /// A release of locked money: exactly what an approved contract promises, and no abort any more after it.
     async fn judge_release(&self, draft: &Draft) -> Result<Judgement, ApprovalError> {
         let release: Release = read(draft)?;
-        let promised = self.archive.fact(RELEASES, release.tag.as_bytes()).await.map_err(unavailable)?;
-        let cid = promised.as_deref().and_then(|promised| {
-            let (cid, promised) = promised.split_first_chunk::<32>()?;
-            (promised == release.to_bytes()).then(|| Cid::from_digest(Digest::from_array(*cid)))
-        });
-        match cid {
-            Some(cid) => self.follows(cid, vec![fact(WAYS, cid, b"final")]).await,
+        match self.promised(release.tag).await?.filter(|(_, promised)| *promised == release) {
+            Some((cid, _)) => self.follows(cid, vec![fact(WAYS, cid, b"final")]).await,
             None => Err(ApprovalError::Forbidden("it releases other money than an approved contract promises")),
         }
+    }
+
+    /// An order that locks money: exactly what an approved contract promises, and once.
+    async fn judge_lock(&self, draft: &Draft) -> Result<Judgement, ApprovalError> {
+        let order: PaymentOrder = read(draft)?;
+        let expected = |release: &Release| {
+            (release.tag, release.amount, &release.issuer) == (order.order, order.amount, &order.issuer)
+        };
+        match self.promised(order.order).await?.filter(|(_, release)| expected(release)) {
+            Some((cid, _)) => {
+                let (space, key) = (LOCKED.to_owned(), order.order.as_bytes().to_vec());
+                self.follows(cid, vec![Fact { space, key, value: draft.id().as_bytes().to_vec() }]).await
+            }
+            None => Err(ApprovalError::Forbidden("it locks other money than an approved contract promises")),
+        }
+    }
+
+    /// The approved contract that promises the money of a lock, and the release that it promises.
+    async fn promised(&self, tag: Digest) -> Result<Option<(Cid, Release)>, ApprovalError> {
+        let promised = self.archive.fact(RELEASES, tag.as_bytes()).await.map_err(unavailable)?;
+        Ok(promised.as_deref().and_then(|promised| {
+            let (cid, release) = promised.split_first_chunk::<32>()?;
+            Some((Cid::from_digest(Digest::from_array(*cid)), Release::from_bytes(release).ok()?))
+        }))
     }
 
     /// What the first payment system that knows the statement says of it.

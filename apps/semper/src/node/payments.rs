@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex as Lock, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use semper_core::amount::Currency;
+use semper_core::amount::{Amount, Currency};
 use semper_core::cbor::Encode;
 use semper_core::cose::{Draft, Kind};
 use semper_core::ids::DealId;
@@ -23,7 +23,7 @@ use semper_transfer::payment::Module;
 use semper_transfer::payment::journal::{
     Advance, Entry, HISTORY_SPACE, OPEN_SPACE, Versions, load_entry, load_purse, purse_key, purse_prefix,
 };
-use semper_transfer::payment::means::System;
+use semper_transfer::payment::means::{Means, System};
 use semper_transfer::payment::module::{Context, Event as Happening, Funding, Next, Purse, StepError};
 use semper_transfer::payment::operation::{Answer, Operation, OperationId, Outcome, PurseId, Task};
 use semper_transfer::payment::pay::Offered;
@@ -49,6 +49,8 @@ const PAGE: usize = 256;
 pub const PURSES_MAX: usize = 32;
 /// The pauses between requests that an issuer does not answer.
 const PAUSES: [u64; 6] = [1, 2, 4, 8, 16, 30];
+/// How long a look at a purse may take while its user waits for something else.
+const REFRESH_MAX: Duration = Duration::from_secs(5);
 /// Steps that one operation takes without a pause: an issuer that answers at once for ever does not keep us busy.
 const STEPS_AT_ONCE: usize = 32;
 /// How often a step is computed again when another one on the same purse was stored meanwhile.
@@ -271,6 +273,15 @@ impl Payments {
         Ok(self.parts.archive.records(OPEN_SPACE, None, most).await?.len())
     }
 
+    /// Whether an operation could take a step now: it waits neither for its user nor for an issuer that does not answer.
+    ///
+    /// # Errors
+    /// Storage failed.
+    pub async fn could_go_on(&self) -> Result<bool, ReadError> {
+        let rests = |id| self.rest(id).is_some_and(|rest| rest.until > Instant::now());
+        Ok(self.open_operations().await?.into_iter().any(|id| !rests(id)))
+    }
+
     async fn open_operations(&self) -> Result<Vec<OperationId>, ReadError> {
         let mut open = Vec::new();
         let mut after: Option<Vec<u8>> = None;
@@ -413,7 +424,7 @@ impl Payments {
             let shown = (ADDRESS_SPACE.to_owned(), entry.operation.id.as_bytes().to_vec(), Some(address));
             let commit = Commit { records: vec![shown], ..Commit::default() };
             self.parts.archive.commit(commit).await.map_err(PaymentError::Commit)?;
-            let zero = semper_core::amount::Amount::new(0, funding.amount.currency()).expect("zero is an amount");
+            let zero = Amount::new(0, funding.amount.currency()).expect("zero is an amount");
             return Ok(Ok(Happening::Funded(Outcome { moved: zero, fee: zero, handover: Vec::new() })));
         };
         let task = Task::Transfer { amount: funding.amount, address: funding.address.clone() };
@@ -584,7 +595,10 @@ impl Payments {
         let id = PurseId::from_array(self.fresh()?);
         let purse = Purse { id, system, issuer, currency, records: BTreeMap::new() };
         let state = PutState { key: purse_key(&id), replaces: 0, bytes: purse.to_bytes() };
-        let rank = (RANK_SPACE.to_owned(), id.as_bytes().to_vec(), Some(now().unix().to_be_bytes().to_vec()));
+        // Behind all others, also those of the same second.
+        let last = self.ranks().await?.into_values().max().map_or(0, |last| last.saturating_add(1));
+        let rank = now().unix().max(last).to_be_bytes();
+        let rank = (RANK_SPACE.to_owned(), id.as_bytes().to_vec(), Some(rank.to_vec()));
         self.parts.archive.commit(Commit { states: vec![state], records: vec![rank], ..Commit::default() }).await?;
         Ok(id)
     }
@@ -594,8 +608,7 @@ impl Payments {
     /// # Errors
     /// Storage failed.
     pub async fn prefer_purse(&self, id: PurseId) -> Result<(), PaymentError> {
-        let least = self.parts.archive.records(RANK_SPACE, None, PURSES_MAX).await?.into_iter();
-        let least = least.filter_map(|(_, rank)| Some(u64::from_be_bytes(rank.try_into().ok()?))).min().unwrap_or(1);
+        let least = self.ranks().await?.into_values().min().unwrap_or(1);
         let rank =
             (RANK_SPACE.to_owned(), id.as_bytes().to_vec(), Some(least.saturating_sub(1).to_be_bytes().to_vec()));
         Ok(self.parts.archive.commit(Commit { records: vec![rank], ..Commit::default() }).await?)
@@ -606,8 +619,7 @@ impl Payments {
     /// # Errors
     /// Storage failed.
     pub async fn purses(&self) -> Result<Vec<Purse>, ReadError> {
-        let ranks: BTreeMap<_, _> =
-            self.parts.archive.records(RANK_SPACE, None, PURSES_MAX).await?.into_iter().collect();
+        let ranks = self.ranks().await?;
         let mut purses = Vec::new();
         for stored in self.parts.archive.states(purse_prefix(), None, PURSES_MAX).await? {
             let id =
@@ -618,8 +630,14 @@ impl Payments {
                 purses.push(purse);
             }
         }
-        purses.sort_by_key(|purse| ranks.get(purse.id.as_bytes().as_slice()).cloned().unwrap_or_default());
+        purses.sort_by_key(|purse| ranks.get(purse.id.as_bytes().as_slice()).copied().unwrap_or_default());
         Ok(purses)
+    }
+
+    /// The place of each purse, by its identifier: the least is liked best.
+    async fn ranks(&self) -> Result<BTreeMap<Vec<u8>, u64>, ReadError> {
+        let ranks = self.parts.archive.records(RANK_SPACE, None, PURSES_MAX).await?.into_iter();
+        Ok(ranks.filter_map(|(id, rank)| Some((id, u64::from_be_bytes(rank.try_into().ok()?)))).collect())
     }
 
     /// The purses as they are offered in a payment, the one that is liked best first.
@@ -632,6 +650,31 @@ impl Payments {
             .iter()
             .filter_map(|purse| Some(Offered { purse: purse.id, means: self.module(&purse.system)?.means(purse)? }));
         Ok(offered.collect())
+    }
+
+    /// The means of the purses that hold at least `amount`, the one that is liked best first. One that is liked better than these and
+    /// seems to hold too little is looked at anew: an account may have been paid into.
+    ///
+    /// # Errors
+    /// Storage failed.
+    pub async fn holding(&self, amount: Amount) -> Result<Vec<Means>, PaymentError> {
+        let mut looks = Vec::new();
+        for purse in self.purses().await?.into_iter().filter(|purse| purse.currency == amount.currency()) {
+            if self.holds(&purse, amount) {
+                break;
+            }
+            looks.push(self.begin_operation(purse.id, Task::Refresh).await?);
+        }
+        for look in looks {
+            self.end_of(look, REFRESH_MAX).await?;
+        }
+        let purses = self.purses().await?;
+        let holding = purses.iter().filter(|purse| self.holds(purse, amount));
+        Ok(holding.filter_map(|purse| self.module(&purse.system)?.means(purse)).collect())
+    }
+
+    fn holds(&self, purse: &Purse, amount: Amount) -> bool {
+        self.module(&purse.system).is_some_and(|module| module.balance(purse).available.minus(amount).is_ok())
     }
 
     /// An operation, for the screen.

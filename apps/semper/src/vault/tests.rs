@@ -95,6 +95,34 @@ async fn a_party_releases_what_an_approved_contract_promises() {
     assert!(!signs(&vault, &abort).await);
 }
 
+// Money is locked for an approved contract only: its lock, its amount, its bank, and once.
+#[tokio::test]
+async fn a_party_locks_what_an_approved_contract_promises() {
+    let promised = release(7, Side::Payee, "3.00 EUR");
+    let (vault, archive) = vault(Purpose::Party);
+    let order = |tag: u8, amount: &str, issuer: &str, time| PaymentOrder {
+        order: digest(tag),
+        amount: Amount::parse(amount).unwrap(),
+        system: semper_transfer::payment::means::System::parse("account").unwrap(),
+        issuer: issuer.to_owned(),
+        instruction: digest(9),
+        time: Time::from_unix(time),
+    };
+    let right = order(7, "3.00 EUR", "https://bank.example", 1);
+    assert!(!signs(&vault, &right).await, "nothing was approved");
+    archive.commit(Commit { facts: approved(cid(), Some(&promised)), ..Commit::default() }).await.unwrap();
+    for other in [
+        order(8, "3.00 EUR", "https://bank.example", 1),
+        order(7, "3.01 EUR", "https://bank.example", 1),
+        order(7, "3.00 EUR", "https://other.example", 1),
+    ] {
+        assert!(!signs(&vault, &other).await, "{other:?}");
+    }
+    assert!(signs(&vault, &right).await);
+    assert!(signs(&vault, &right).await);
+    assert!(!signs(&vault, &order(7, "3.00 EUR", "https://bank.example", 2)).await, "a second lock of the same money");
+}
+
 #[tokio::test]
 async fn a_party_that_has_aborted_releases_nothing() {
     let promised = release(7, Side::Payee, "3.00 EUR");

@@ -34,9 +34,35 @@ impl Market {
         Self { world, running }
     }
 
+    /// A bank at which both have an account, which they like best; Alice has 30 euros in hers.
+    fn open_bank(&mut self) {
+        let world = &self.world;
+        world.init("bank", &["--role", "bank"]);
+        world.configure("bank", |config| {
+            config["bank"].as_table_mut().unwrap().insert("anyone".to_owned(), true.into());
+        });
+        self.running.push(world.serve("bank"));
+        for party in ["alice", "bob"] {
+            world.run(party, &["wallet", "add", &world.url("bank"), "--system", "account"]).good();
+            let purse = self.purse(party, "account");
+            world.run(party, &["wallet", "prefer", purse["id"].as_str().unwrap()]).good();
+        }
+        let address = self.purse("alice", "account")["address"].as_str().unwrap().to_owned();
+        let number = address.strip_prefix("account:").unwrap().split('@').next().unwrap();
+        world.run("bank", &["bank", "credit", number, "30.00 EUR"]).good();
+    }
+
+    fn purse(&self, party: &str, system: &str) -> Value {
+        let purses = self.world.json(party, &["wallet", "balance", "--refresh", "--json"]);
+        purses.as_array().unwrap().iter().find(|purse| purse["system"] == system).unwrap().clone()
+    }
+
     fn coins(&self, party: &str) -> String {
-        let purses: Value = self.world.json(party, &["wallet", "balance", "--refresh", "--json"]);
-        purses[0]["available"].as_str().unwrap().to_owned()
+        self.purse(party, "ecash")["available"].as_str().unwrap().to_owned()
+    }
+
+    fn account(&self, party: &str) -> String {
+        self.purse(party, "account")["available"].as_str().unwrap().to_owned()
     }
 
     /// Bob offers a file; the link.
@@ -74,6 +100,29 @@ fn a_file_is_sold_to_a_stranger() {
         let report = world.report(&world.export(party, &deal));
         assert_eq!(report["sound"], true, "{party}: {report:#}");
     }
+}
+
+// Money in an account is locked by a hold that the bank keeps for the arbiter's ruling. The buyer approves the contract, nothing more.
+#[test]
+fn a_file_is_sold_for_money_in_an_account() {
+    let mut market = Market::new();
+    market.open_bank();
+    let world = &market.world;
+    let bytes = vec![5; 40_000];
+    let file = world.file("data.bin", &bytes);
+    let bought = world.path("bought.bin");
+    let deal = market.buy(&market.sell(&file), &bought.display().to_string());
+    assert_eq!(world.ending("alice", &deal), "success");
+    assert_eq!(std::fs::read(&bought).unwrap(), bytes);
+    assert_eq!(world.ending("bob", &deal), "success");
+    assert_eq!(market.account("alice"), "18.00 EUR");
+    assert_eq!(market.account("bob"), "12.00 EUR");
+    let report = world.report(&world.export("bob", &deal));
+    assert_eq!(
+        (&report["sound"], &report["contracts"][0]["standing"]),
+        (&true.into(), &"complete".into()),
+        "{report:#}"
+    );
 }
 
 // The seller's machine goes down when it has promised. The buyer gets what it pays for from the arbiter, and the seller its money later.
