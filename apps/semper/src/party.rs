@@ -118,7 +118,8 @@ impl Running {
         let Some((node, vault)) = &self.party else {
             return Ok(false);
         };
-        Ok(node.has_mail_due().await? || node.questions().await? > vault.waiting().await?.len())
+        let asks = node.questions().await? > vault.waiting().await?.len();
+        Ok(asks || node.has_mail_due().await? || node.payments().could_go_on().await?)
     }
 }
 

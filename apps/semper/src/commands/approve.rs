@@ -10,6 +10,14 @@ use crate::control::client::Client;
 use crate::control::{AnswerOrder, ApprovalView};
 use crate::party;
 
+/// List what waits for your answer.
+#[derive(Debug, Args)]
+pub(super) struct Approvals {
+    /// As JSON, with the texts
+    #[arg(long)]
+    json: bool,
+}
+
 /// Read something that waits for your answer, and answer.
 #[derive(Debug, Args)]
 pub(super) struct Approve {
@@ -45,17 +53,21 @@ impl Decline {
     }
 }
 
-/// Lists what waits.
-pub(super) async fn list(common: &Common) -> Result<()> {
-    let session = party::connect(common.home()?, common.passphrase_file.as_deref(), false).await?;
-    let approvals = session.client().approvals().await?;
-    if approvals.is_empty() {
-        println!("Nothing waits for your answer.");
+impl Approvals {
+    pub(super) async fn run(self, common: &Common) -> Result<()> {
+        let session = party::connect(common.home()?, common.passphrase_file.as_deref(), false).await?;
+        let approvals = session.client().approvals().await?;
+        if self.json {
+            println!("{:#}", serde_json::to_value(&approvals)?);
+        } else if approvals.is_empty() {
+            println!("Nothing waits for your answer.");
+        } else {
+            for approval in approvals {
+                println!("{}  {}  (deal {})", &approval.id[..12], approval.title, &approval.deal[..12]);
+            }
+        }
+        session.end().await
     }
-    for approval in approvals {
-        println!("{}  {}  (deal {})", &approval.id[..12], approval.title, &approval.deal[..12]);
-    }
-    session.end().await
 }
 
 /// Shows the text and takes a typed answer.

@@ -93,7 +93,7 @@ enum Command {
     #[command(subcommand)]
     Wallet(wallet::Wallet),
     /// What waits for your answer
-    Approvals,
+    Approvals(approve::Approvals),
     /// Read something that waits for your answer, and answer
     Approve(approve::Approve),
     /// Say no to something that waits for your answer
@@ -169,7 +169,7 @@ async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Sell(sell) => return sell.run(&common).await,
         Command::Buy(buy) => return buy.run(&common).await,
         Command::Wallet(wallet) => return wallet.run(&common).await,
-        Command::Approvals => approve::list(&common).await?,
+        Command::Approvals(approvals) => approvals.run(&common).await?,
         Command::Approve(approve) => approve.run(&common).await?,
         Command::Decline(decline) => decline.run(&common).await?,
         Command::Deals(deals) => return deals.run(&common).await,

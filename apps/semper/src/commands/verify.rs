@@ -192,6 +192,7 @@ fn contract_json(contract: &Contract) -> Value {
     json!({
         "cid": contract.cid.to_string(),
         "standing": standing,
+        "standing_text": contract.standing.to_string(),
         "binding": matches!(contract.standing, Standing::Complete | Standing::Resolved { .. }),
         "verdict_time": time,
         "verdict_log_place": contract.logged,
