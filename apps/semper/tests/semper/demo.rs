@@ -11,7 +11,20 @@ fn it_runs_once_into_one_directory() {
     let stage = dir.display().to_string();
     let text = world.run("nobody", &["demo", "--dir", &stage]).good();
     assert!(text.contains("Done in"), "{text}");
-    for name in ["1-honest", "2-silent", "3-aborted", "4-killed", "5-mail"] {
+    for name in [
+        "1-purchase",
+        "2-garbage",
+        "3-silent-seller",
+        "4-silent-buyer",
+        "5-power-cut",
+        "6-ecash",
+        "7-account",
+        "8-contract",
+        "9-contract-silent",
+        "10-contract-aborted",
+        "11-contract-killed",
+        "12-mail",
+    ] {
         let folder = dir.join(format!("folders/{name}.semper"));
         assert_eq!(world.report(&folder)["sound"], true, "{name}");
     }
