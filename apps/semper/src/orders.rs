@@ -7,7 +7,7 @@ use semper_core::cbor::{Decode, DecodeError};
 use semper_core::container::{AckWanted, Attributes, Container, Information, Leaf, Node as Part, information_hash};
 use semper_core::document::Document;
 use semper_core::ids::DealId;
-use semper_core::time::Seconds;
+use semper_core::time::{Seconds, Time};
 use semper_exchange::arbiter::rules_hash;
 use semper_exchange::evidence::Folder;
 use semper_support::engine::{Ending, EvidenceKind};
@@ -153,6 +153,7 @@ pub fn view(entry: &Entry) -> DealView {
         step: step.to_owned(),
         state: state.to_owned(),
         waits_for: waits_for.to_owned(),
+        until: deal.waits_until().map(Time::unix),
         ending: deal.ending().map(Ending::name).map(str::to_owned),
         opened: entry.opened.unix(),
         cid: deal.agreement().map(|agreement| agreement.core.cid().to_string()),

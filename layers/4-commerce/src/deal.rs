@@ -11,7 +11,7 @@ use semper_core::cose::{Draft, Kind, Signed};
 use semper_core::ids::{DealId, KeySetId};
 use semper_core::machine::{Blame, Env, Fault, Machine, Step};
 use semper_core::party::{KeySet, Role};
-use semper_core::time::Seconds;
+use semper_core::time::{Seconds, Time};
 use semper_exchange::gx::{self, DEADLINE, Gx, GxError, Own, Run, RunError, State};
 use semper_support::approval::Exhibit;
 use semper_support::channel::MESSAGE_BYTES_MAX;
@@ -439,6 +439,14 @@ impl Deal {
                 Ordering::ToOrder { .. } => WaitsFor::Us,
                 Ordering::AwaitContract { .. } | Ordering::ToAnswer { .. } | Ordering::Ended { .. } => WaitsFor::Peer,
             },
+        }
+    }
+
+    /// The date on which this party's money comes, if the arbiter has decided for it and only the time for complaints must pass.
+    pub fn waits_until(&self) -> Option<Time> {
+        match self.running() {
+            Engine::Gx(gx) => gx.waits_until(),
+            Engine::Tx(_) | Engine::Pay(_) | Engine::Order(_) => None,
         }
     }
 

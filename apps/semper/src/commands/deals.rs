@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::Subcommand;
+use semper_core::time::Time;
 
 use super::Common;
 use crate::control::DealView;
@@ -53,6 +54,9 @@ pub(super) enum Deals {
     GiveUp {
         /// The beginning of its identifier
         id: String,
+        /// Do not wait for its end; your node goes on
+        #[arg(long)]
+        no_wait: bool,
     },
 }
 
@@ -69,10 +73,12 @@ impl Deals {
             Deals::Export { id, out } => export(client, &id, out).await?,
             Deals::Files { id, out } => files(client, &id, &out).await?,
             Deals::Wait { id } => code = finish(client, &client.deal_id(&id).await?).await?,
-            Deals::GiveUp { id } => {
+            Deals::GiveUp { id, no_wait } => {
                 let id = client.deal_id(&id).await?;
                 client.give_up(&id).await?;
-                code = finish(client, &id).await?;
+                if !no_wait {
+                    code = finish(client, &id).await?;
+                }
             }
         }
         session.end().await?;
@@ -120,7 +126,15 @@ pub(super) fn sentence(deal: &DealView) -> String {
         (None, "us") => "waits for your answer (see `semper approvals`)".to_owned(),
         (None, "peer") => format!("waits for {}", deal.peer),
         (None, "payment") => "the money is on its way (see `semper approvals` if you are asked)".to_owned(),
-        (None, _) => "waits for the arbiter".to_owned(),
+        (None, _) => match deal.until {
+            Some(until) => {
+                let date = Time::from_unix(until);
+                format!(
+                    "the arbiter has decided for you; your money comes when the time for complaints is over, on {date}"
+                )
+            }
+            None => "waits for the arbiter".to_owned(),
+        },
     };
     let trouble = deal.trouble.as_ref().map(|trouble| format!(" [{trouble}]"));
     format!("{}: {what}{}", deal.title, trouble.unwrap_or_default())
@@ -149,7 +163,7 @@ fn show(deal: &DealView, json: bool) -> Result<()> {
     println!("{}", sentence(deal));
     println!("  deal      {}", deal.id);
     println!("  with      {} (we are the {})", deal.peer, deal.role);
-    println!("  opened    {}", semper_core::time::Time::from_unix(deal.opened));
+    println!("  opened    {}", Time::from_unix(deal.opened));
     println!("  step      {} ({})", deal.step, deal.state);
     if let Some(cid) = &deal.cid {
         println!("  contract  {cid}");

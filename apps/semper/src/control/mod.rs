@@ -38,6 +38,8 @@ pub struct DealView {
     pub state: String,
     /// Who is waited for: `us`, `peer`, `arbiter`, `payment`, `nothing`.
     pub waits_for: String,
+    /// When the money comes that the arbiter has found to be due to us, in seconds since 1970.
+    pub until: Option<u64>,
     /// How it ended: `success`, `aborted`, `lapsed`, `unconfirmed`.
     pub ending: Option<String>,
     /// When it was opened here, in seconds since 1970.

@@ -158,6 +158,10 @@ fn a_silent_seller_does_not_keep_the_goods() {
     assert_eq!(market.coins("alice"), "28.00 EUR");
     market.running.push(market.world.up("bob"));
     let world = &market.world;
+    until(|| {
+        let shown = world.run("bob", &["deals", "show", &deal]).good();
+        shown.contains("your money comes when the time for complaints is over").then_some(())
+    });
     assert_eq!(world.ending("bob", &deal), "success");
     assert_eq!(market.coins("bob"), "12.00 EUR");
     for party in ["alice", "bob"] {

@@ -9,7 +9,7 @@ use semper_core::ids::{Slot, StatementId};
 use semper_core::machine::{Env, Machine, Step};
 use semper_core::party::Role;
 use semper_core::signature::{Verified, answers, verify};
-use semper_core::time::{Seconds, Time};
+use semper_core::time::Seconds;
 use semper_support::archive::Fact;
 use semper_support::engine::{Consent, Effect, Ending, EvidenceKind, Input};
 use semper_support::flaws::{self, Flaw};
@@ -364,7 +364,7 @@ impl Gx {
             promises.extend(missing.inspect(|promised| kept.push(Effect::keep(&promised.promise))));
         }
         if let (Question::Complain { .. }, Decision::Resolved { .. }, None) = (&question, &decision, &answer.closing)
-            && complaints_end(&run).is_some_and(|end| env.now <= end)
+            && run.complaints_end().is_some_and(|end| env.now <= end)
         {
             // The answer to an earlier question, once more: nobody has ruled on the complaint.
             return Err(bad(&"it says nothing about the complaint"));
@@ -413,7 +413,7 @@ fn ruled(
                 let examine = Effect::Examine(examination.to_bytes());
                 Some(to(run, State::Examining { promises, release }).with(examine))
             }
-            Leg::Money(_) => match complaints_end(&run).filter(|_| matches!(run.gives(), Leg::Information(_))) {
+            Leg::Money(_) => match run.complaints_end().filter(|_| matches!(run.gives(), Leg::Information(_))) {
                 Some(due) => {
                     let timer = Effect::SetTimer { name: WINDOW, due };
                     Some(to(run, State::AwaitWindow { promises }).with(timer))
@@ -446,12 +446,6 @@ fn settled(
         }
         _ => None,
     }
-}
-
-/// When no party can complain any more, by any honest clock, where one can.
-fn complaints_end(run: &Run) -> Option<Time> {
-    let sigma = run.core().terms.deadlines.sigma.0;
-    run.complaints_until().map(|until| until.after(Seconds(2 * sigma)))
 }
 
 /// Ends a run that gives this party nothing, after its own money is back.

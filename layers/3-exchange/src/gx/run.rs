@@ -148,6 +148,12 @@ impl Run {
         complaints_until(&self.core, &self.legs)
     }
 
+    /// When no party can complain any more, by any honest clock, where one can.
+    pub(super) fn complaints_end(&self) -> Option<Time> {
+        let sigma = self.core.terms.deadlines.sigma.0;
+        self.complaints_until().map(|until| until.after(Seconds(2 * sigma)))
+    }
+
     /// What opens the information that this party gives: to be signed when it is given.
     pub(super) fn disclosure(&self) -> Option<Draft> {
         let Leg::Information(slot) = *self.gives() else { return None };

@@ -5,6 +5,7 @@ use semper_core::cose::Signed;
 use semper_core::ids::StatementId;
 use semper_core::machine::{Blame, Fault};
 use semper_core::signature::SignatureError;
+use semper_core::time::Time;
 use semper_support::engine::Ending;
 use semper_transfer::payment::operation::HANDOVER_MAX;
 
@@ -234,6 +235,12 @@ impl Gx {
     /// Where it stands.
     pub fn state(&self) -> &State {
         &self.state
+    }
+
+    /// The date on which this party asks for money that the arbiter has found to be due to it, while it waits for that date: the end of
+    /// the time for complaints, and twice the tolerance of clocks.
+    pub fn waits_until(&self) -> Option<Time> {
+        matches!(self.state, State::AwaitWindow { .. }).then(|| self.run.complaints_end()).flatten()
     }
 
     /// How the run ended, if it has.
