@@ -149,7 +149,7 @@ pub async fn sell(node: &Node, order: OfferOrder) -> Result<OfferView, ShopError
     };
     let own = OwnOffer { offer, signed, stands: true };
     node.put_offer(&Article { goods, key: ArticleKey::from_array(key) }, &own).await?;
-    Ok(OfferView { id: id.to_string(), ..OfferView::of(&own.offer) })
+    Ok(OfferView::own(&own))
 }
 
 /// Reads an offer that was fetched, and checks that its seller has signed it.
@@ -237,6 +237,11 @@ async fn choose_arbiter(
 }
 
 impl OfferView {
+    /// An offer of this party, for the screen.
+    pub fn own(own: &OwnOffer) -> Self {
+        Self { id: own.signed.id().to_string(), stands: own.stands, ..Self::of(&own.offer) }
+    }
+
     /// An offer, for the screen.
     pub fn of(offer: &Offer) -> Self {
         Self {

@@ -1,5 +1,6 @@
 //! Looking at deals.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -10,6 +11,7 @@ use semper_core::time::Time;
 use super::Common;
 use crate::control::DealView;
 use crate::control::client::Client;
+use crate::node::now;
 use crate::party;
 
 /// Your deals.
@@ -45,6 +47,12 @@ pub(super) enum Deals {
         #[arg(long, value_name = "DIR", default_value = ".")]
         out: PathBuf,
     },
+    /// Tell of every change of a deal, until Ctrl-C
+    Watch {
+        /// One JSON object per line
+        #[arg(long)]
+        json: bool,
+    },
     /// Wait until a deal has ended
     Wait {
         /// The beginning of its identifier
@@ -63,7 +71,7 @@ pub(super) enum Deals {
 impl Deals {
     pub(super) async fn run(self, common: &Common) -> Result<ExitCode> {
         // Whoever waits for the other party has to hear it.
-        let listen = matches!(self, Deals::Wait { .. });
+        let listen = matches!(self, Deals::Wait { .. } | Deals::Watch { .. });
         let session = party::connect(common.home()?, common.passphrase_file.as_deref(), listen).await?;
         let client = session.client();
         let mut code = ExitCode::SUCCESS;
@@ -72,6 +80,10 @@ impl Deals {
             Deals::Show { id, json } => show(&client.deal(&id).await?, json)?,
             Deals::Export { id, out } => export(client, &id, out).await?,
             Deals::Files { id, out } => files(client, &id, &out).await?,
+            Deals::Watch { json } => tokio::select! {
+                watched = watch(client, json) => watched?,
+                interrupted = tokio::signal::ctrl_c() => interrupted?,
+            },
             Deals::Wait { id } => code = finish(client, &client.deal_id(&id).await?).await?,
             Deals::GiveUp { id, no_wait } => {
                 let id = client.deal_id(&id).await?;
@@ -83,6 +95,31 @@ impl Deals {
         }
         session.end().await?;
         Ok(code)
+    }
+}
+
+/// Prints the deals that have not ended, and then every deal that changes.
+async fn watch(client: &Client, json: bool) -> Result<()> {
+    let mut known = HashMap::new();
+    let mut count = client.changes(None).await?;
+    let mut first = true;
+    loop {
+        let mut deals = client.deals().await?;
+        deals.reverse();
+        for deal in deals {
+            let line = sentence(&deal);
+            let news = known.insert(deal.id.clone(), line.clone()).as_ref() != Some(&line);
+            if !news || first && deal.ending.is_some() {
+                continue;
+            }
+            if json {
+                println!("{}", serde_json::to_string(&deal)?);
+            } else {
+                println!("{}  {}  {:<20}  {line}", now(), &deal.id[..12], deal.peer);
+            }
+        }
+        first = false;
+        count = client.changes(Some(count)).await?;
     }
 }
 

@@ -6,6 +6,7 @@ mod contact;
 mod deals;
 mod demo;
 mod init;
+mod offers;
 mod order;
 mod pay;
 mod sell;
@@ -87,6 +88,9 @@ enum Command {
     Pay(pay::Pay),
     /// Sell a file to anybody: prints a link, and serves it
     Sell(sell::Sell),
+    /// What you offer: links, and whether orders are taken
+    #[command(subcommand)]
+    Offers(offers::Offers),
     /// Buy what a link offers: pays, checks what comes and saves it
     Buy(sell::Buy),
     /// Your money: purses at mints (e-cash) and banks (accounts)
@@ -167,6 +171,7 @@ async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Mail(mail) => return mail.run(&common).await,
         Command::Pay(pay) => return pay.run(&common).await,
         Command::Sell(sell) => return sell.run(&common).await,
+        Command::Offers(offers) => offers.run(&common).await?,
         Command::Buy(buy) => return buy.run(&common).await,
         Command::Wallet(wallet) => return wallet.run(&common).await,
         Command::Approvals(approvals) => approvals.run(&common).await?,

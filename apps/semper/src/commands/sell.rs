@@ -17,6 +17,7 @@ use semper_crypto::SystemRandom;
 use semper_exchange::goods::{ArticleKey, Descriptor};
 use semper_support::crypto::Randomness as _;
 
+use super::offers::{link, show_qr_code};
 use super::{Common, approve, deals, order::media_type};
 use crate::control::client::Client;
 use crate::control::{BuyOrder, OfferOrder, OfferView};
@@ -137,13 +138,14 @@ impl Sell {
         };
         let session = party::connect(home, common.passphrase_file.as_deref(), true).await?;
         let offered = offer(session.client(), &order, self.no_ask).await?;
-        let link = format!("{}/offers/{}", config.base_url(), offered.id);
+        let link = link(&config.base_url(), &offered.id);
         if self.json {
             println!("{}", serde_json::json!({ "offer": offered.id, "link": link, "approval": offered.approval }));
         } else if offered.approval.is_some() {
             println!("The offer waits for your approval (`semper approvals`). Its link will be\n{link}");
         } else {
             println!("{} for {}:\n{link}", escape(&offered.name, 0), offered.price);
+            show_qr_code(&link)?;
         }
         if session.is_own() && !self.json {
             println!("This command serves the offer until you press Ctrl-C; `semper up` serves all your offers.");

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 
 use super::{
     AnswerOrder, ApprovalView, Begun, BuyOrder, ContactOrder, ContactView, DealView, Endpoint, MailOrder, OfferOrder,
-    OfferView, Opened, OperationView, PayOrder, Problem, PurseOrder, PurseView, SignOrder, TaskOrder,
+    OfferView, Opened, OperationView, PayOrder, Problem, PurseOrder, PurseView, SignOrder, StandsOrder, TaskOrder,
 };
 
 /// A connection to a running node.
@@ -59,6 +59,12 @@ impl Client {
     /// What a route of the control interface answers to `body`.
     pub async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T> {
         self.call(Method::POST, path, Some(body)).await?.json().await.context("the node's answer is not readable")
+    }
+
+    /// A number that grows with every change of a deal or of an operation, as soon as it is another than `since`; after some seconds in
+    /// any case.
+    pub async fn changes(&self, since: Option<u64>) -> Result<u64> {
+        self.get(&since.map_or("/changes".to_owned(), |since| format!("/changes?since={since}"))).await
     }
 
     /// All deals, the youngest first.
@@ -160,6 +166,16 @@ impl Client {
     /// Offers goods; asked again, what has become of it.
     pub async fn sell(&self, order: &OfferOrder) -> Result<OfferView> {
         self.post("/offers", order).await
+    }
+
+    /// What this party offers.
+    pub async fn offers(&self) -> Result<Vec<OfferView>> {
+        self.get("/offers").await
+    }
+
+    /// Takes orders for an offer no more, or again.
+    pub async fn set_offer(&self, id: &str, order: &StandsOrder) -> Result<OfferView> {
+        self.post(&format!("/offers/{id}"), order).await
     }
 
     /// Takes up an offer.

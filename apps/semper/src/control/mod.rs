@@ -235,6 +235,13 @@ pub struct OfferView {
     pub stands: bool,
 }
 
+/// Whether an offer is to be taken up.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct StandsOrder {
+    /// Whether orders are taken from now on.
+    pub stands: bool,
+}
+
 /// Something to be bought. Its ciphertext is in the node's goods directory already.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct BuyOrder {

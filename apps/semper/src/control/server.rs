@@ -20,7 +20,7 @@ use tokio::sync::Notify;
 
 use super::{
     AnswerOrder, ApprovalView, Begun, BuyOrder, ContactOrder, ContactView, DealView, MailOrder, OfferOrder, OfferView,
-    Opened, OperationView, PayOrder, Problem, PurseOrder, PurseView, SignOrder, TaskOrder,
+    Opened, OperationView, PayOrder, Problem, PurseOrder, PurseView, SignOrder, StandsOrder, TaskOrder,
 };
 use crate::node::{Node, NodeError};
 use crate::orders;
@@ -54,6 +54,7 @@ pub fn guarded(routes: Router, token: String, stop: Arc<Notify>) -> Router {
 /// The routes of a party's node.
 pub fn party_routes(controlled: Controlled) -> Router {
     Router::new()
+        .route("/changes", get(changes))
         .route("/deals", get(deals))
         .route("/deals/{id}", get(deal))
         .route("/deals/{id}/wait", get(wait))
@@ -68,6 +69,7 @@ pub fn party_routes(controlled: Controlled) -> Router {
         .route("/mail", post(mail))
         .route("/pay", post(pay))
         .route("/offers", get(offers).post(sell))
+        .route("/offers/{id}", post(set_offer))
         .route("/buy", post(buy))
         .route("/purses", get(purses).post(open_purse))
         .route("/purses/{id}/prefer", post(prefer_purse))
@@ -190,6 +192,23 @@ async fn wait(State(on): State<Controlled>, Path(id): Path<String>) -> Reply<Dea
     }
 }
 
+/// What [`changes`] is asked.
+#[derive(Deserialize)]
+struct Since {
+    /// The last answer, if there was one.
+    since: Option<u64>,
+}
+
+/// A number that grows with every change of a deal or of an operation. Answers when it is another than the caller knows, at the latest
+/// after [`LONG_POLL`].
+async fn changes(State(on): State<Controlled>, Query(asked): Query<Since>) -> Json<u64> {
+    let mut changes = on.node.changes();
+    let news = changes.wait_for(|count| asked.since != Some(*count));
+    // After the time without a change the caller gets the number that it knows.
+    let _ = tokio::time::timeout(LONG_POLL, news).await;
+    Json(*changes.borrow())
+}
+
 async fn folder(State(on): State<Controlled>, Path(id): Path<String>) -> Result<Bytes, Failure> {
     Ok(on.node.folder(deal_id(&id)?).await?.to_bytes().into())
 }
@@ -259,11 +278,17 @@ async fn sell(State(on): State<Controlled>, Json(order): Json<OfferOrder>) -> Re
 }
 
 async fn offers(State(on): State<Controlled>) -> Reply<Vec<OfferView>> {
-    let views = on.node.offers().await?.into_iter().map(|own| {
-        let (id, stands) = (own.signed.id().to_string(), own.stands);
-        OfferView { id, stands, ..OfferView::of(&own.offer) }
-    });
-    Ok(Json(views.collect()))
+    Ok(Json(on.node.offers().await?.iter().map(OfferView::own).collect()))
+}
+
+async fn set_offer(
+    State(on): State<Controlled>,
+    Path(id): Path<String>,
+    Json(order): Json<StandsOrder>,
+) -> Reply<OfferView> {
+    let bad = || Failure::new(StatusCode::BAD_REQUEST, "not an offer", "its name has 64 hexadecimal digits");
+    let own = on.node.set_offer(StatementId::parse(&id).ok_or_else(bad)?, order.stands).await?;
+    Ok(Json(OfferView::own(&own)))
 }
 
 async fn buy(State(on): State<Controlled>, Json(order): Json<BuyOrder>) -> Reply<Opened> {

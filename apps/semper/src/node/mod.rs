@@ -24,7 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use semper_commerce::deal::DealError;
-use semper_core::ids::DealId;
+use semper_core::ids::{DealId, StatementId};
 use semper_core::signature::Verify;
 use semper_core::time::{Seconds, Time};
 use semper_support::approval::KeyHolder;
@@ -112,6 +112,9 @@ pub enum NodeError {
     /// There is no such deal.
     #[error("there is no deal {0}")]
     NoSuchDeal(DealId),
+    /// There is no such offer.
+    #[error("there is no offer {0}")]
+    NoSuchOffer(StatementId),
     /// The deal's machine does not accept the input. Its state stands.
     #[error(transparent)]
     Deal(#[from] DealError),

@@ -95,6 +95,18 @@ impl Node {
         record.map(|bytes| OwnOffer::from_bytes(&bytes).map_err(|e| damaged("offer", &e))).transpose()
     }
 
+    /// Takes orders for an offer no more, or again. Deals that have begun go on.
+    ///
+    /// # Errors
+    /// `NoSuchOffer`. Storage failed; nothing has changed.
+    pub async fn set_offer(&self, id: StatementId, stands: bool) -> Result<OwnOffer, NodeError> {
+        let offer = self.offer(id).await?.ok_or(NodeError::NoSuchOffer(id))?;
+        let offer = OwnOffer { stands, ..offer };
+        let records = vec![(OFFERS.to_owned(), id.as_bytes().to_vec(), Some(offer.to_bytes()))];
+        self.archive.commit(Commit { records, ..Commit::default() }).await.map_err(NodeError::Commit)?;
+        Ok(offer)
+    }
+
     async fn article(&self, cipher_root: &Digest) -> Result<Option<Article>, NodeError> {
         let record = self.archive.record(ARTICLES, cipher_root.as_bytes()).await?;
         record.map(|bytes| Article::from_bytes(&bytes).map_err(|e| damaged("article", &e))).transpose()
