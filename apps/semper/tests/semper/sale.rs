@@ -1,96 +1,18 @@
 //! Files sold to strangers by real processes. What could go wrong: a seller is asked for each sale, a buyer pays and has nothing, goods
 //! are saved that are not what was promised.
 
-use serde_json::Value;
-
-use crate::world::{Process, World, deal_in, until};
-
-const SELLER: &str = "[[allow]]\nwhat = \"offer\"\n";
-const BUYER: &str = "[[allow]]\nwhat = \"contract\"\n";
-
-/// Bob sells, Alice buys; they do not know each other. Both accept the arbiter and have a purse at the mint, Alice with 40 euros.
-struct Market {
-    world: World,
-    running: Vec<Process>,
-}
-
-impl Market {
-    fn new() -> Self {
-        let world = World::new();
-        world.init("mint", &["--role", "mint"]);
-        world.configure("mint", |config| {
-            config["mint"].as_table_mut().unwrap().insert("test_money".to_owned(), true.into());
-        });
-        world.init("arbiter", &["--role", "arbiter"]);
-        let mut running = vec![world.serve("mint"), world.serve("arbiter")];
-        for (party, policy) in [("alice", BUYER), ("bob", SELLER)] {
-            world.init(party, &[]);
-            std::fs::write(world.path(party).join("policy.toml"), policy).unwrap();
-            world.run(party, &["contact", "add", &world.card("arbiter"), "--arbiter"]).good();
-            running.push(world.up(party));
-            world.run(party, &["wallet", "add", &world.url("mint"), "--system", "ecash"]).good();
-        }
-        world.run("alice", &["wallet", "withdraw", "40.00 EUR", "--method", "bolt11"]).good();
-        Self { world, running }
-    }
-
-    /// A bank at which both have an account, which they like best; Alice has 30 euros in hers.
-    fn open_bank(&mut self) {
-        let world = &self.world;
-        world.init("bank", &["--role", "bank"]);
-        world.configure("bank", |config| {
-            config["bank"].as_table_mut().unwrap().insert("anyone".to_owned(), true.into());
-        });
-        self.running.push(world.serve("bank"));
-        for party in ["alice", "bob"] {
-            world.run(party, &["wallet", "add", &world.url("bank"), "--system", "account"]).good();
-            let purse = self.purse(party, "account");
-            world.run(party, &["wallet", "prefer", purse["id"].as_str().unwrap()]).good();
-        }
-        let address = self.purse("alice", "account")["address"].as_str().unwrap().to_owned();
-        let number = address.strip_prefix("account:").unwrap().split('@').next().unwrap();
-        world.run("bank", &["bank", "credit", number, "30.00 EUR"]).good();
-    }
-
-    fn purse(&self, party: &str, system: &str) -> Value {
-        let purses = self.world.json(party, &["wallet", "balance", "--refresh", "--json"]);
-        purses.as_array().unwrap().iter().find(|purse| purse["system"] == system).unwrap().clone()
-    }
-
-    fn coins(&self, party: &str) -> String {
-        self.purse(party, "ecash")["available"].as_str().unwrap().to_owned()
-    }
-
-    fn account(&self, party: &str) -> String {
-        self.purse(party, "account")["available"].as_str().unwrap().to_owned()
-    }
-
-    /// Bob offers a file; the link.
-    fn sell(&self, file: &str) -> String {
-        let args = ["sell", file, "--price", "12.00 EUR", "--text", "all measurements", "--json", "--no-ask"];
-        let sold = self.world.json("bob", &args);
-        assert!(sold["approval"].is_null(), "{sold}");
-        sold["link"].as_str().unwrap().to_owned()
-    }
-
-    fn buy(&self, link: &str, save_as: &str) -> String {
-        let args = ["buy", link, "--save-as", save_as, "--no-ask", "--no-wait"];
-        deal_in(&self.world.run("alice", &args).good())
-    }
-}
+use crate::market::Market;
+use crate::world::{deal_in, until};
 
 #[test]
 fn a_file_is_sold_to_a_stranger() {
-    let market = Market::new();
+    let market = Market::new("40.00 EUR");
     let world = &market.world;
     let bytes: Vec<u8> = (0..100_000_u32).flat_map(u32::to_le_bytes).collect();
     let file = world.file("data.bin", &bytes);
     let bought = world.path("bought.bin");
     let deal = market.buy(&market.sell(&file), &bought.display().to_string());
     let ending = world.ending("alice", &deal);
-    for party in ["alice", "bob"] {
-        println!("{:#}", world.json(party, &["deals", "show", &deal, "--json"]));
-    }
     assert_eq!(ending, "success");
     assert_eq!(std::fs::read(&bought).unwrap(), bytes);
     assert_eq!(world.ending("bob", &deal), "success");
@@ -105,7 +27,7 @@ fn a_file_is_sold_to_a_stranger() {
 // Money in an account is locked by a hold that the bank keeps for the arbiter's ruling. The buyer approves the contract, nothing more.
 #[test]
 fn a_file_is_sold_for_money_in_an_account() {
-    let mut market = Market::new();
+    let mut market = Market::new("40.00 EUR");
     market.open_bank();
     let world = &market.world;
     let bytes = vec![5; 40_000];
@@ -128,7 +50,7 @@ fn a_file_is_sold_for_money_in_an_account() {
 // The seller's machine goes down when it has promised. The buyer gets what it pays for from the arbiter, and the seller its money later.
 #[test]
 fn a_silent_seller_does_not_keep_the_goods() {
-    let mut market = Market::new();
+    let mut market = Market::new("40.00 EUR");
     let world = &market.world;
     let bytes = vec![7; 70_000];
     let file = world.file("data.bin", &bytes);
@@ -169,4 +91,31 @@ fn a_silent_seller_does_not_keep_the_goods() {
         assert_eq!(report["sound"], true, "{party}: {report:#}");
         assert_eq!(report["contracts"][0]["standing"], "resolved", "{party}: {report:#}");
     }
+}
+
+// A link is all that a stranger needs, so it must be possible to take it back; and whoever sells wants to see what happens.
+#[test]
+fn an_offer_is_withdrawn_and_renewed() {
+    let market = Market::new("40.00 EUR");
+    let world = &market.world;
+    let file = world.file("data.bin", b"what was measured");
+    let link = market.sell(&file);
+    let id = link.rsplit('/').next().unwrap();
+    let listed = world.run("bob", &["offers", "list"]).good();
+    assert!(listed.contains(&link) && listed.contains("12.00 EUR") && listed.contains("data.bin"), "{listed}");
+    world.run("bob", &["offers", "withdraw", &id[..8]]).good();
+    let to = world.path("bought.bin").display().to_string();
+    world.run("alice", &["buy", &link, "--save-as", &to, "--no-ask"]).failed_with(&["there is no such offer"]);
+    assert_eq!(world.json("bob", &["offers", "list", "--json"])[0]["stands"], false);
+    world.run("bob", &["offers", "withdraw", "ffff"]).failed_with(&["there is no offer that begins with \"ffff\""]);
+    world.run("bob", &["offers", "renew", &id[..8]]).good();
+    let shown = world.run("bob", &["offers", "show", &id[..8]]).good();
+    assert!(shown.contains(&link) && shown.contains('█'), "{shown}");
+    let mut watching = world.watch("bob");
+    let deal = market.buy(&link, &to);
+    let line = watching.line_with("waits for");
+    assert!(line.contains(&deal[..12]), "{line}");
+    let line = watching.line_with("done");
+    assert!(line.contains(&deal[..12]), "{line}");
+    assert_eq!(world.ending("alice", &deal), "success");
 }

@@ -1,7 +1,7 @@
 //! A world of parties for one test: a directory each, a loopback address that no other test uses, processes that end with it.
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{BufRead as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -66,6 +66,19 @@ impl Drop for Process {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
+    }
+}
+
+/// A command that prints what happens until it is dropped.
+pub struct Watching {
+    _process: Process,
+    lines: std::io::Lines<std::io::BufReader<std::process::ChildStdout>>,
+}
+
+impl Watching {
+    /// The next line that holds `part`.
+    pub fn line_with(&mut self, part: &str) -> String {
+        self.lines.by_ref().map(|line| line.unwrap()).find(|line| line.contains(part)).unwrap()
     }
 }
 
@@ -196,6 +209,14 @@ impl World {
         });
         assert!(ready.is_some(), "{party} does not start: {}", fs::read_to_string(&path).unwrap());
         process
+    }
+
+    /// Starts to watch a party's deals.
+    pub fn watch(&self, party: &str) -> Watching {
+        let mut command = self.command(party, &["deals", "watch"]);
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let lines = std::io::BufReader::new(child.stdout.take().unwrap()).lines();
+        Watching { _process: Process(child), lines }
     }
 
     /// What `run/control.json` says.

@@ -1,0 +1,133 @@
+//! Purchases in which processes are killed with SIGKILL at random moments, and come back at once or late. What could go wrong: money
+//! without goods, goods without money, money that nobody has, proof that is lost, a deal that stands still.
+//!
+//! `SEMPER_KILLS=200 cargo test -p semper --test semper sale_crash` makes 200 of them.
+
+use std::collections::BTreeMap;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use rand::RngExt as _;
+use serde_json::Value;
+
+use crate::market::Market;
+use crate::world::{World, random};
+
+/// How many purchases are disturbed, if nobody says otherwise.
+const KILLS: usize = 12;
+/// How long the last deal may take to end: an arbiter's ruling, the time for complaints, a busy machine.
+const END: Duration = Duration::from_secs(240);
+/// The processes by their places in [`Market::running`].
+const VICTIMS: [&str; 4] = ["mint", "arbiter", "alice", "bob"];
+
+/// A purchase that was begun.
+struct Begun {
+    command: Child,
+    to: std::path::PathBuf,
+    story: String,
+}
+
+#[test]
+fn nobody_loses_by_a_crash() {
+    let kills = std::env::var("SEMPER_KILLS").map_or(KILLS, |kills| kills.parse().unwrap());
+    let mut random = random();
+    let mut market = Market::new(&format!("{kills}.00 EUR"));
+    for party in ["alice", "bob"] {
+        market.world.configure(party, |config| {
+            config.insert("retry_max".to_owned(), 1.into());
+        });
+    }
+    for place in [2, 3] {
+        restart(&mut market, place, Duration::ZERO);
+    }
+    let bytes: Vec<u8> = (0..30_000_u32).flat_map(u32::to_le_bytes).collect();
+    let file = market.world.file("data.bin", &bytes);
+    let pace = ["--valid-for", "40", "--complaints", "6", "--delta", "1", "--sigma", "1"];
+    let sell = ["sell", &file, "--price", "1.00 EUR", "--json", "--no-ask"];
+    let sold = market.world.json("bob", &[sell.as_slice(), &pace].concat());
+    let link = sold["link"].as_str().unwrap().to_owned();
+
+    let mut purchases = Vec::new();
+    for round in 0..kills {
+        let to = market.world.path(&format!("bought-{round}"));
+        // An impatient buyer asks the arbiter if somebody stays away.
+        let patience = if random.random_bool(0.5) { "2" } else { "600" };
+        let mut command =
+            market.world.command("alice", &["buy", &link, "--no-ask", "--no-wait", "--patience", patience]);
+        command.arg("--save-as").arg(&to).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let command = command.spawn().unwrap();
+        let (moment, away) = (random.random_range(0..1200), [0, 0, 4][random.random_range(0..3_usize)]);
+        let victim = random.random_range(0..VICTIMS.len());
+        std::thread::sleep(Duration::from_millis(moment));
+        restart(&mut market, victim, Duration::from_secs(away));
+        let story =
+            format!("{round}: {} killed after {moment} ms, away for {away} s, patience {patience} s", VICTIMS[victim]);
+        purchases.push(Begun { command, to, story });
+    }
+    let mut endings = BTreeMap::new();
+    for purchase in purchases {
+        let ending = check(&market.world, purchase, &bytes);
+        *endings.entry(ending).or_insert(0_usize) += 1;
+    }
+    println!("{endings:?}");
+    let bought = endings.get("success").copied().unwrap_or_default();
+    assert!(bought > 0, "nothing was bought: {endings:?}");
+    assert_eq!(market.coins("alice"), format!("{}.00 EUR", kills - bought), "{endings:?}");
+    assert_eq!(market.coins("bob"), format!("{bought}.00 EUR"), "{endings:?}");
+    let audit = market.world.json("mint", &["mint", "audit", "--json"]);
+    let outstanding =
+        audit.as_array().unwrap().iter().map(|keyset| keyset["outstanding"].as_u64().unwrap()).sum::<u64>();
+    assert_eq!(outstanding, 100 * kills as u64, "{audit:#}");
+}
+
+/// Kills a process and starts it again after a while.
+fn restart(market: &mut Market, place: usize, away: Duration) {
+    drop(market.running.remove(place));
+    std::thread::sleep(away);
+    let name = VICTIMS[place];
+    let process = if place < 2 { market.world.serve(name) } else { market.world.up(name) };
+    market.running.insert(place, process);
+}
+
+/// Both sides of a purchase, and what they can show. Returns how it ended for the buyer.
+fn check(world: &World, purchase: Begun, bytes: &[u8]) -> String {
+    let Begun { command, to, story } = purchase;
+    let output = command.wait_with_output().unwrap();
+    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let Some(deal) = text.lines().find_map(|line| line.strip_prefix("Deal ")) else {
+        // The node or the seller was not there: the command says so, and nothing was begun.
+        assert_eq!(output.status.code(), Some(1), "{story}: {text}");
+        println!("{story}: nothing was begun");
+        return "nothing".to_owned();
+    };
+    let ending = ending(world, "alice", deal, &story);
+    println!("{story}: {ending}");
+    let has_goods = std::fs::read(&to).is_ok_and(|bought| bought == bytes);
+    assert_eq!(ending == "success", has_goods, "{story}: {ending}, goods: {has_goods}");
+    assert!(["success", "aborted", "lapsed", "refunded"].contains(&ending.as_str()), "{story}: {ending}");
+    let mut parties = vec!["alice"];
+    if !world.deal("bob", deal).is_null() {
+        let his = self::ending(world, "bob", deal, &story);
+        assert_eq!(his == "success", ending == "success", "{story}: he {his}, she {ending}");
+        parties.push("bob");
+    }
+    for party in parties {
+        let report = world.report(&world.export(party, deal));
+        assert_eq!(report["sound"], true, "{story}, {party}: {report:#}");
+        let binding = report["contracts"][0]["binding"] == true;
+        assert_eq!(binding, ending == "success", "{story}, {party}: {report:#}");
+    }
+    ending
+}
+
+fn ending(world: &World, party: &str, deal: &str, story: &str) -> String {
+    let begun = Instant::now();
+    loop {
+        let view: Value = world.deal(party, deal);
+        if let Some(ending) = view["ending"].as_str() {
+            return ending.to_owned();
+        }
+        assert!(begun.elapsed() < END, "{story}: {party} never got to an end: {view:#}");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
