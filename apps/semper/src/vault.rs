@@ -378,7 +378,7 @@ impl Vault {
         };
         let offer = offer.map_err(|e| mismatch(&e))?;
         let seller = agreement.core.party(Role::ORIGINATOR) == Some(self.signer.key_set().id());
-        let follows = seller && offer.until >= now() && purchase::answers(&agreement, &offer, &order, now()).is_ok();
+        let follows = seller && offer.until >= now() && purchase::follows(&agreement, &offer, &order, now()).is_ok();
         match asked {
             Judgement::Ask { contract: Some(contract), .. } if follows => {
                 Ok(Judgement::Sign(approved(contract.0, contract.1.as_ref())))

@@ -216,6 +216,10 @@ impl Machine for Deal {
         let (index, input) = match input {
             Input::Message(bytes) => {
                 let message = Message::from_bytes(&bytes).map_err(DealError::Malformed)?;
+                if self.ending.is_some() && message.step > running as u64 {
+                    // The peer has gone on where this party has ended. It will not be answered, and need not come again.
+                    return Ok(Step::to(self).with(Effect::Keep { kind: EvidenceKind::Late, bytes: message.body }));
+                }
                 let too_early = DealError::TooEarly { found: message.step, now: running };
                 let index = usize::try_from(message.step).ok().filter(|i| *i <= running).ok_or(too_early)?;
                 (index, Input::Message(message.body))

@@ -277,6 +277,16 @@ pub fn sold(core: &Core) -> Result<(Descriptor, Price), DecodeError> {
     Ok((Descriptor::from_bytes(descriptor(ItemKind::Information))?, Price::from_bytes(descriptor(ItemKind::Money))?))
 }
 
+/// Whether a contract is what an offer promises to whoever orders so. What [`answers`] looks at, at the moment when the contract was made:
+/// its seller may come to sign it later, after a crash or a question.
+///
+/// # Errors
+/// What is not as offered.
+pub fn follows(agreement: &Agreement, offer: &Offer, order: &Order, now: Time) -> Result<(), &'static str> {
+    let made = agreement.core.terms.deadlines.not_after.before(offer.pace.valid_for);
+    answers(agreement, offer, order, made.min(now))
+}
+
 /// Whether a contract is what was ordered. `now` is when it came.
 ///
 /// # Errors

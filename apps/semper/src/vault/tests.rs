@@ -1,13 +1,19 @@
 //! Releases of locked money. What could go wrong: keys that sign by rule let money go that nobody promised, or let it go twice.
 #![allow(clippy::unwrap_used)]
 
-use semper_core::amount::Amount;
+use semper_commerce::offer::{ArbiterOffer, Pace};
+use semper_commerce::purchase::{Arbiter, Sale};
+use semper_core::amount::{Amount, Currency};
 use semper_core::cose::Statement;
-use semper_core::ids::Slot;
+use semper_core::ids::{KeySetId, Slot};
 use semper_core::party::Suite;
-use semper_crypto::SecretKeys;
+use semper_core::time::Seconds;
+use semper_crypto::{DecapsulationKey, Encapsulator, SecretKeys};
 use semper_exchange::arbiter::verdict::{ClosedUnused, Closing, ClosingOutcome};
+use semper_exchange::goods::{ArticleKey, DepositKey, Descriptor, Seed, Size};
 use semper_store::MemoryArchive;
+use semper_support::crypto::{Decapsulate as _, Encapsulate as _, KemSuite};
+use semper_transfer::payment::means::{Fees, Limits, LockKind, Means, PayerAnonymity, ReceiptKind, Reversal, System};
 
 use super::*;
 
@@ -103,7 +109,7 @@ async fn a_party_locks_what_an_approved_contract_promises() {
     let order = |tag: u8, amount: &str, issuer: &str, time| PaymentOrder {
         order: digest(tag),
         amount: Amount::parse(amount).unwrap(),
-        system: semper_transfer::payment::means::System::parse("account").unwrap(),
+        system: System::parse("account").unwrap(),
         issuer: issuer.to_owned(),
         instruction: digest(9),
         time: Time::from_unix(time),
@@ -121,6 +127,90 @@ async fn a_party_locks_what_an_approved_contract_promises() {
     assert!(signs(&vault, &right).await);
     assert!(signs(&vault, &right).await);
     assert!(!signs(&vault, &order(7, "3.00 EUR", "https://bank.example", 2)).await, "a second lock of the same money");
+}
+
+fn offer() -> Offer {
+    let means = Means {
+        system: System::parse("ecash").unwrap(),
+        issuer: "https://mint.example".to_owned(),
+        currency: Currency::parse("EUR").unwrap(),
+        anonymity: PayerAnonymity::None,
+        reversal: Reversal::Final,
+        locks: [LockKind::Arbiter].into(),
+        receipt: ReceiptKind::Payee,
+        fees: Fees { fixed: 0, per_million: 0 },
+        limits: Limits { least: 1, most: 1_000_000 },
+        latency: Seconds(1),
+    };
+    Offer {
+        goods: Descriptor::new("data.csv", "text/csv", Size::new(1000).unwrap(), digest(3), "measurements").unwrap(),
+        cipher_root: digest(4),
+        price: Amount::parse("12.00 EUR").unwrap(),
+        means: vec![means],
+        arbiters: vec![ArbiterOffer { name: "Carol".to_owned(), key_set: KeySetId::from_digest(digest(5)) }],
+        seller: "Bob".to_owned(),
+        pace: Pace::default(),
+        until: now().after(Seconds(86_400)),
+        terms: String::new(),
+        law: String::new(),
+    }
+}
+
+// A seller signs what its offer promises without being asked, also when its process was away since the contract was made; but not what
+// it never offered, and not for longer than it offered.
+#[tokio::test]
+async fn a_seller_signs_what_follows_from_its_offer() {
+    let (vault, _) = vault(Purpose::Party);
+    let me = vault.key_set().clone();
+    let deal = DealId::from_array([1; 16]);
+    let offer = offer();
+    let draft = offer.draft(me.suite(), me.id());
+    let request = SignRequest { deal, draft: draft.clone(), exhibit: Exhibit::Statement };
+    assert!(matches!(vault.request(request).await.unwrap(), Answer::Waiting));
+    let seen = Digest::of(domain::RENDER, offer.describe().as_bytes()).to_hex();
+    vault.answer(draft.id(), &AnswerOrder { approve: true, seen }).await.unwrap();
+    let order = Order {
+        offer: draft.id(),
+        means: 0,
+        arbiter: 0,
+        payer: vec![1],
+        buyer: "Alice".to_owned(),
+        locale: "en".to_owned(),
+        card: String::new(),
+    };
+    let deposits = DecapsulationKey::generate(KemSuite::XWing).unwrap();
+    let sale = |offer: &Offer, made: Time| {
+        let seed = Seed::new(vec![7; Encapsulator.seed_len(KemSuite::XWing)]);
+        let sale = Sale {
+            offer,
+            order: &order,
+            seller: me.id(),
+            buyer: KeySetId::from_digest(digest(6)),
+            arbiter: Arbiter {
+                key_set: KeySetId::from_digest(digest(5)),
+                log: KeySetId::from_digest(digest(5)),
+                rules: digest(8),
+                deposit_key: DepositKey { suite: KemSuite::XWing, public_key: deposits.public_key().to_vec() },
+                lock_key: vec![2],
+            },
+            payee: vec![3],
+            article: &ArticleKey::from_array([9; 32]),
+            seed: &seed,
+            salt: [1; 32],
+            nonce: [2; 32],
+            now: made,
+        };
+        let agreement = sale.propose(&Encapsulator, [0; 16]).unwrap().agreement;
+        let promise = Promise { cid: agreement.core.cid(), role: Role::ORIGINATOR, answers: None };
+        SignRequest { deal, draft: promise.draft(me.suite(), me.id()), exhibit: agreement.sale(&order) }
+    };
+    let signs = async |request| matches!(vault.request(request).await.unwrap(), Answer::Signed(_));
+    assert!(signs(sale(&offer, now())).await);
+    assert!(signs(sale(&offer, now().before(Seconds(3600)))).await, "made before a crash");
+    let slack = offer.pace.delta.0 + 2 * offer.pace.sigma.0;
+    assert!(!signs(sale(&offer, now().after(Seconds(slack + 60)))).await, "bound for longer than it offered");
+    let cheaper = Offer { price: Amount::parse("11.99 EUR").unwrap(), ..offer.clone() };
+    assert!(!signs(sale(&cheaper, now())).await);
 }
 
 #[tokio::test]

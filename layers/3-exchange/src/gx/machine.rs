@@ -81,9 +81,10 @@ impl Gx {
         match state {
             State::Ready if run.role() == Role::ORIGINATOR => {
                 in_time(env, &run)?;
-                let once = once(&run);
-                let step = agree(run, None, Vec::new());
-                Ok(Step { state: step.state, effects: once.into_iter().chain(step.effects).collect() })
+                // A question that nobody answers in time is not asked for ever.
+                let deadline = Effect::SetTimer { name: DEADLINE, due: run.core().terms.deadlines.last_step() };
+                let first = once(&run).into_iter().chain([deadline]).collect();
+                Ok(before(first, agree(run, None, Vec::new())))
             }
             other => Err(GxError::OutOfPlace { state: other.name(), input: "begin" }),
         }

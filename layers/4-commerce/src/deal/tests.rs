@@ -122,6 +122,29 @@ fn a_message_ahead_of_its_step_is_too_early() {
     assert_eq!(error.fault(), Fault::Environment);
 }
 
+// Whoever has ended a deal takes what the peer still sends for it; else it would come again for ever.
+#[test]
+fn a_message_ahead_of_a_deal_that_has_ended_is_taken() {
+    let (alice, effects) = handle(originator(), Input::Begin).unwrap();
+    let (_, effects) = handle(alice, Input::Signed(sign(asked(&effects), 1))).unwrap();
+    let (bob, _) = handle(responder(vec![keys(3)]), Input::GiveUp).unwrap();
+    assert_eq!(bob.ending(), Some(Ending::Lapsed));
+    let (bob, effects) = handle(bob, sent(&effects)[0].clone()).unwrap();
+    assert!(matches!(effects.as_slice(), [Effect::Keep { kind: EvidenceKind::Late, .. }]), "{effects:?}");
+    assert_eq!(bob.ending(), Some(Ending::Lapsed));
+}
+
+// A question that its user never answers would keep the deal open for ever, with its time long over.
+#[test]
+fn a_question_to_the_originator_lapses_with_the_contract() {
+    let (alice, effects) = handle(originator(), Input::Begin).unwrap();
+    let last_step = proposal().agreement.core.terms.deadlines.last_step();
+    assert!(timers(&effects).contains(&(DEADLINE, last_step)), "{effects:?}");
+    let (alice, effects) = handle(alice, Input::Timer(DEADLINE)).unwrap();
+    assert_eq!(alice.ending(), Some(Ending::Lapsed));
+    assert!(sent(&effects).is_empty(), "nothing was promised: {effects:?}");
+}
+
 // An arbiter that the responder has not chosen could be the originator's friend.
 #[test]
 fn a_proposal_under_another_arbiter_is_refused() {
