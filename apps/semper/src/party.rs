@@ -14,6 +14,7 @@ use semper_channel::{
     ClientOptions, Clock, HttpPost, InboxIdentity, Limits, Quota, Relay, RelayInbox, ReplySecret, Server,
     ServerOptions, ServiceClient, Transport, inbox,
 };
+use semper_core::ids::KeySetId;
 use semper_core::time::Seconds;
 use semper_crypto::{DecapsulationKey, Encapsulator, OpenKey, Sealer, SecretKeys, SystemRandom, Verifier};
 use semper_payment::account::payment::Level;
@@ -25,9 +26,7 @@ use semper_transfer::payment::module::BODY_MAX;
 use semper_trust::card::ContactCard;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
-use zeroize::Zeroizing;
 
-use crate::commands::ask;
 use crate::control::Endpoint;
 use crate::control::client::Client;
 use crate::control::server::{Controlled, guarded, party_routes};
@@ -41,14 +40,32 @@ use crate::roles::ca::CaService;
 use crate::secrets::Secrets;
 use crate::vault::{Purpose, Vault};
 
+/// Shortest passphrase, in bytes.
+pub const PASSPHRASE_MIN: usize = 8;
 /// How long a graceful stop may take.
 const STOP_MAX: Duration = Duration::from_secs(5);
-/// How long a command waits until what it began is on its way.
-const SETTLE_MAX: Duration = Duration::from_secs(15);
 /// How often a relay removes what is too old.
 const SWEEP: Duration = Duration::from_secs(3600);
 /// Where Debian keeps the certification authorities that `https` addresses are checked against.
 const SYSTEM_ANCHORS: &str = "/etc/ssl/certs/ca-certificates.crt";
+
+/// Makes a data directory with fresh keys and a contact card. Port 0 of the configuration becomes a free one, which stays the directory's own.
+///
+/// # Errors
+/// The directory is in use already, the passphrase is shorter than [`PASSPHRASE_MIN`], there is no such address here. Nothing was made.
+pub fn create(home: &Home, mut config: Config, passphrase: &[u8]) -> Result<KeySetId> {
+    anyhow::ensure!(
+        passphrase.len() >= PASSPHRASE_MIN,
+        "a passphrase has at least {PASSPHRASE_MIN} bytes; nothing was made"
+    );
+    // Bound until the directory is made, so that two directories made at once get two ports.
+    let listener = TcpListener::bind(config.listen).with_context(|| format!("cannot listen on {}", config.listen))?;
+    config.listen = listener.local_addr()?;
+    let secrets = Secrets::generate()?;
+    let card = secrets.card(&config, &[])?;
+    home.create(&config, &secrets.protect(passphrase)?, &card)?;
+    Ok(secrets.key_set().id())
+}
 
 /// A running party or third party.
 pub struct Running {
@@ -91,6 +108,14 @@ impl Running {
         Ok(Self { store, stop, asked, tasks: starting.tasks, servers, endpoint, party: made.party, announced })
     }
 
+    /// A connection to what has been started, as other processes of the same user have it.
+    ///
+    /// # Errors
+    /// The HTTP client cannot be made.
+    pub fn client(&self) -> Result<Client> {
+        Ok(Client::new(self.endpoint.clone())?)
+    }
+
     /// Returns when somebody asks for a stop through the control interface.
     pub async fn asked_to_stop(&self) {
         self.asked.notified().await;
@@ -113,8 +138,11 @@ impl Running {
         self.store.close().await;
     }
 
-    /// Whether something could be done now that is not done yet.
-    async fn is_busy(&self) -> Result<bool> {
+    /// Whether something could be done now that is not done yet. Whoever stops waits with profit until nothing is.
+    ///
+    /// # Errors
+    /// The archive cannot be read.
+    pub async fn is_busy(&self) -> Result<bool> {
         let Some((node, vault)) = &self.party else {
             return Ok(false);
         };
@@ -394,47 +422,6 @@ pub fn unlock(home: &Home, passphrase: &[u8]) -> Result<Secrets> {
     Secrets::reveal(passphrase, &home.keys()?)
 }
 
-/// A command's way to the node: the one that runs, or one of its own for as long as the command lasts.
-pub struct Session {
-    client: Client,
-    own: Option<Running>,
-}
-
-impl Session {
-    /// The connection.
-    pub fn client(&self) -> &Client {
-        &self.client
-    }
-
-    /// Whether the node is the command's own.
-    pub fn is_own(&self) -> bool {
-        self.own.is_some()
-    }
-
-    /// Ends the command's own node, if it has one, as soon as what it began is on its way.
-    ///
-    /// # Errors
-    /// The archive cannot be read.
-    pub async fn end(self) -> Result<()> {
-        let Some(running) = self.own else {
-            return Ok(());
-        };
-        let until = tokio::time::Instant::now() + SETTLE_MAX;
-        while running.is_busy().await? && tokio::time::Instant::now() < until {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        running.stop().await;
-        Ok(())
-    }
-
-    /// Tells the user, before the end, that nothing more comes in if the node is the command's own.
-    pub fn remind(&self) {
-        if self.own.is_some() {
-            println!("No node runs here: what others send waits until you start one with `semper up`.");
-        }
-    }
-}
-
 /// The connection to the node that runs on a data directory, if one does.
 ///
 /// # Errors
@@ -445,25 +432,4 @@ pub async fn running_client(home: &Home) -> Result<Option<Client>> {
     };
     let client = Client::new(endpoint)?;
     Ok(if client.is_alive().await { Some(client) } else { None })
-}
-
-/// Connects a command to the node of its data directory; starts one for the command if none runs. With `listen` that one takes
-/// messages from others.
-///
-/// # Errors
-/// The data directory is not usable, or the passphrase is wrong.
-pub async fn connect(home: Home, passphrase_file: Option<&Path>, listen: bool) -> Result<Session> {
-    if let Some(client) = running_client(&home).await? {
-        return Ok(Session { client, own: None });
-    }
-    let config = home.config()?;
-    anyhow::ensure!(
-        config.role == Role::Party,
-        "this directory belongs to the role {}; it makes no deals",
-        config.role.name()
-    );
-    let passphrase: Zeroizing<Vec<u8>> = ask::passphrase(passphrase_file, false)?;
-    let running = Running::start(&home, &passphrase, None, listen).await?;
-    let client = Client::new(running.endpoint.clone())?;
-    Ok(Session { client, own: Some(running) })
 }

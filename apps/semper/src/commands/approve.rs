@@ -5,10 +5,9 @@ use clap::Args;
 use semper_core::domain;
 use semper_core::hash::Digest;
 
-use super::{Common, ask};
+use super::{Common, ask, session};
 use crate::control::client::Client;
 use crate::control::{AnswerOrder, ApprovalView};
-use crate::party;
 
 /// List what waits for your answer.
 #[derive(Debug, Args)]
@@ -34,7 +33,7 @@ pub(super) struct Decline {
 
 impl Approve {
     pub(super) async fn run(self, common: &Common) -> Result<()> {
-        let session = party::connect(common.home()?, common.passphrase_file.as_deref(), false).await?;
+        let session = session::connect(common.home()?, common.passphrase_file.as_deref(), false).await?;
         let approval = find(session.client(), self.id.as_deref()).await?;
         put(session.client(), &approval).await?;
         session.remind();
@@ -44,7 +43,7 @@ impl Approve {
 
 impl Decline {
     pub(super) async fn run(self, common: &Common) -> Result<()> {
-        let session = party::connect(common.home()?, common.passphrase_file.as_deref(), false).await?;
+        let session = session::connect(common.home()?, common.passphrase_file.as_deref(), false).await?;
         let approval = find(session.client(), Some(&self.id)).await?;
         let order = AnswerOrder { approve: false, seen: String::new() };
         session.client().answer(&approval.id, &order).await?;
@@ -55,7 +54,7 @@ impl Decline {
 
 impl Approvals {
     pub(super) async fn run(self, common: &Common) -> Result<()> {
-        let session = party::connect(common.home()?, common.passphrase_file.as_deref(), false).await?;
+        let session = session::connect(common.home()?, common.passphrase_file.as_deref(), false).await?;
         let approvals = session.client().approvals().await?;
         if self.json {
             println!("{:#}", serde_json::to_value(&approvals)?);
@@ -77,8 +76,7 @@ pub(super) async fn put(client: &Client, approval: &ApprovalView) -> Result<()> 
     let seen = Digest::of(domain::RENDER, approval.text.as_bytes());
     println!("Check words of this text: {}", ask::check_words(&seen));
     let approve = ask::typed("Type `sign` to sign it, `no` to decline: ", "sign")?;
-    let order = AnswerOrder { approve, seen: seen.to_hex() };
-    client.answer(&approval.id, &order).await?;
+    client.answer(&approval.id, &approval.answered(approve)).await?;
     println!("{}", if approve { "Signed." } else { "Declined. Nothing was signed." });
     Ok(())
 }

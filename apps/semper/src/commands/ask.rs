@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 ///
 /// # Errors
 /// The input ended: nothing was decided.
-pub(crate) fn typed(question: &str, yes: &str) -> Result<bool> {
+pub(super) fn typed(question: &str, yes: &str) -> Result<bool> {
     let mut lines = std::io::stdin().lock().lines();
     loop {
         print!("{question}");
@@ -31,7 +31,7 @@ pub(crate) fn typed(question: &str, yes: &str) -> Result<bool> {
 ///
 /// # Errors
 /// The file cannot be read, there is no terminal, or the two do not agree.
-pub(crate) fn passphrase(file: Option<&Path>, fresh: bool) -> Result<Zeroizing<Vec<u8>>> {
+pub(super) fn passphrase(file: Option<&Path>, fresh: bool) -> Result<Zeroizing<Vec<u8>>> {
     if let Some(file) = file {
         let mut text = Zeroizing::new(std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?);
         while text.last().is_some_and(|byte| matches!(byte, b'\n' | b'\r')) {
@@ -53,7 +53,7 @@ pub(crate) fn passphrase(file: Option<&Path>, fresh: bool) -> Result<Zeroizing<V
 }
 
 /// Four groups of five digits from a hash, for comparing over the telephone: about 66 bits.
-pub(crate) fn check_words(hash: &Digest) -> String {
+pub(super) fn check_words(hash: &Digest) -> String {
     let groups = hash.as_bytes().chunks_exact(8).take(4).map(|chunk| {
         let number = chunk.iter().fold(0_u64, |number, byte| (number << 8) | u64::from(*byte));
         format!("{:05}", number % 100_000)

@@ -9,11 +9,10 @@ use clap::Subcommand;
 use semper_crypto::Verifier;
 use semper_trust::card::ContactCard;
 
-use super::Common;
 use super::trust::Trusted;
+use super::{Common, session};
 use crate::control::{ContactOrder, ContactView};
-use crate::node::now;
-use crate::party;
+use crate::now;
 
 /// The contact book.
 #[derive(Debug, Subcommand)]
@@ -53,7 +52,7 @@ impl Contact {
             print!("{}", home.card()?);
             return Ok(());
         }
-        let session = party::connect(home, common.passphrase_file.as_deref(), false).await?;
+        let session = session::connect(home, common.passphrase_file.as_deref(), false).await?;
         let client = session.client();
         match self {
             Contact::Add { card, name, arbiter, trusted } => {

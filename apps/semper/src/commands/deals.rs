@@ -8,11 +8,10 @@ use anyhow::{Context, Result};
 use clap::Subcommand;
 use semper_core::time::Time;
 
-use super::Common;
+use super::{Common, session};
 use crate::control::DealView;
 use crate::control::client::Client;
-use crate::node::now;
-use crate::party;
+use crate::now;
 
 /// Your deals.
 #[derive(Debug, Subcommand)]
@@ -72,7 +71,7 @@ impl Deals {
     pub(super) async fn run(self, common: &Common) -> Result<ExitCode> {
         // Whoever waits for the other party has to hear it.
         let listen = matches!(self, Deals::Wait { .. } | Deals::Watch { .. });
-        let session = party::connect(common.home()?, common.passphrase_file.as_deref(), listen).await?;
+        let session = session::connect(common.home()?, common.passphrase_file.as_deref(), listen).await?;
         let client = session.client();
         let mut code = ExitCode::SUCCESS;
         match self {

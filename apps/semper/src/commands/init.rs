@@ -1,13 +1,13 @@
 //! Making a data directory.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::Args;
 
 use super::{Common, ask};
 use crate::home::{Config, Home, Role};
-use crate::secrets::Secrets;
+use crate::party;
 
 /// Make a data directory with fresh keys.
 #[derive(Debug, Args)]
@@ -41,9 +41,6 @@ impl Init {
             }
         }
         let passphrase = ask::passphrase(common.passphrase_file.as_deref(), true)?;
-        if passphrase.len() < 8 {
-            bail!("a passphrase has at least 8 bytes; nothing was made");
-        }
         for (role, home) in self.role.iter().zip(&homes) {
             self.make(*role, home, &passphrase)?;
         }
@@ -52,20 +49,11 @@ impl Init {
     }
 
     fn make(&self, role: Role, home: &Home, passphrase: &[u8]) -> Result<()> {
-        let listen = free_port(self.listen)?;
-        let config = Config::new(self.name.clone(), role, listen, self.address.clone(), self.relay.clone());
-        let secrets = Secrets::generate()?;
-        let card = secrets.card(&config, &[])?;
-        home.create(&config, &secrets.protect(passphrase)?, &card)?;
-        println!("Made {} for {} ({}).", home.dir().display(), config.name, config.role.name());
-        println!("Your key: {}", secrets.key_set().id());
+        let config = Config::new(self.name.clone(), role, self.listen, self.address.clone(), self.relay.clone());
+        let key_set = party::create(home, config, passphrase)?;
+        println!("Made {} for {} ({}).", home.dir().display(), self.name, role.name());
+        println!("Your key: {key_set}");
         println!("Your card: {}. Give it to those you deal with.", home.card_path().display());
         Ok(())
     }
-}
-
-/// The address, with a free port in the place of port 0.
-fn free_port(listen: SocketAddr) -> Result<SocketAddr> {
-    let listener = TcpListener::bind(listen).with_context(|| format!("cannot listen on {listen}"))?;
-    Ok(listener.local_addr()?)
 }

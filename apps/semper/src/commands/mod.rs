@@ -1,7 +1,7 @@
-//! The command line.
+//! The command line: each command a file.
 
 mod approve;
-pub(crate) mod ask;
+mod ask;
 mod contact;
 mod deals;
 mod demo;
@@ -11,6 +11,7 @@ mod order;
 mod pay;
 mod sell;
 mod serve;
+mod session;
 mod trust;
 mod verify;
 mod wallet;

@@ -9,11 +9,10 @@ use qrcode::render::unicode::Dense1x2;
 use semper_core::text::escape;
 use semper_core::time::Time;
 
-use super::Common;
+use super::{Common, session};
 use crate::control::client::Client;
 use crate::control::{OfferView, StandsOrder};
-use crate::node::now;
-use crate::party;
+use crate::now;
 
 /// What you offer.
 #[derive(Debug, Subcommand)]
@@ -45,7 +44,7 @@ impl Offers {
     pub(super) async fn run(self, common: &Common) -> Result<()> {
         let home = common.home()?;
         let base = home.config()?.base_url();
-        let session = party::connect(home, common.passphrase_file.as_deref(), false).await?;
+        let session = session::connect(home, common.passphrase_file.as_deref(), false).await?;
         let client = session.client();
         match self {
             Offers::List { json } => list(client, &base, json).await?,
@@ -87,7 +86,7 @@ async fn set(client: &Client, start: &str, stands: bool) -> Result<OfferView> {
     if stands && Time::from_unix(offer.until) < now() {
         bail!("this offer has ended on {}; offer the file again with `semper sell`", Time::from_unix(offer.until));
     }
-    client.set_offer(&offer.id, &StandsOrder { stands }).await
+    Ok(client.set_offer(&offer.id, &StandsOrder { stands }).await?)
 }
 
 async fn find(client: &Client, start: &str) -> Result<OfferView> {

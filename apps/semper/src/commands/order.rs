@@ -8,10 +8,9 @@ use clap::Args;
 use data_encoding::BASE64;
 use semper_core::container::CONTENT_MAX;
 
-use super::{Common, approve, deals};
+use super::{Common, approve, deals, session};
 use crate::control::client::Client;
 use crate::control::{FileOrder, MailOrder, SignOrder};
-use crate::party;
 
 /// Propose a contract over files, and sign it together with the other party.
 #[derive(Debug, Args)]
@@ -99,7 +98,7 @@ impl Sign {
             patience: self.patience,
             valid_for: self.valid_for * 24 * 3600,
         };
-        let session = party::connect(common.home()?, common.passphrase_file.as_deref(), !self.manner.no_wait).await?;
+        let session = session::connect(common.home()?, common.passphrase_file.as_deref(), !self.manner.no_wait).await?;
         let deal = session.client().sign(&order).await?.deal;
         follow(session, &deal, &self.manner).await
     }
@@ -116,14 +115,14 @@ impl Mail {
             bail!("there is nothing to send: give a file or --message");
         }
         let order = MailOrder { to: self.to, files, signed: self.signed, acknowledged: self.ack };
-        let session = party::connect(common.home()?, common.passphrase_file.as_deref(), !self.manner.no_wait).await?;
+        let session = session::connect(common.home()?, common.passphrase_file.as_deref(), !self.manner.no_wait).await?;
         let deal = session.client().mail(&order).await?.deal;
         follow(session, &deal, &self.manner).await
     }
 }
 
 /// Puts the deal's questions to the user and waits for its end, as far as the user wants that.
-async fn follow(session: party::Session, deal: &str, manner: &Manner) -> Result<ExitCode> {
+async fn follow(session: session::Session, deal: &str, manner: &Manner) -> Result<ExitCode> {
     println!("Deal {deal}");
     if !manner.no_ask {
         answer(session.client(), deal).await?;

@@ -5,10 +5,9 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Args;
 
-use super::{Common, approve, deals};
+use super::{Common, approve, deals, session};
 use crate::control::PayOrder;
 use crate::control::client::Client;
-use crate::party;
 
 /// Pay somebody, by the means that both of you have and like best.
 #[derive(Debug, Args)]
@@ -40,7 +39,7 @@ impl Pay {
     pub(super) async fn run(self, common: &Common) -> Result<ExitCode> {
         let Self { to, amount, purpose, anonymous, patience, no_wait, no_ask } = self;
         let order = PayOrder { to, amount, purpose, anonymous, patience };
-        let session = party::connect(common.home()?, common.passphrase_file.as_deref(), !no_wait).await?;
+        let session = session::connect(common.home()?, common.passphrase_file.as_deref(), !no_wait).await?;
         let deal = session.client().pay(&order).await?.deal;
         println!("Deal {deal}");
         if !no_ask {

@@ -18,11 +18,11 @@ use semper_exchange::goods::{ArticleKey, Descriptor};
 use semper_support::crypto::Randomness as _;
 
 use super::offers::{link, show_qr_code};
-use super::{Common, approve, deals, order::media_type};
+use super::{Common, approve, deals, order::media_type, session};
 use crate::control::client::Client;
 use crate::control::{BuyOrder, OfferOrder, OfferView};
-use crate::node::goods::GoodsStore;
-use crate::node::now;
+use crate::goods::GoodsStore;
+use crate::now;
 use crate::{party, shop};
 
 /// Where goods are kept in a data directory.
@@ -136,7 +136,7 @@ impl Sell {
             delta: self.delta,
             sigma: self.sigma,
         };
-        let session = party::connect(home, common.passphrase_file.as_deref(), true).await?;
+        let session = session::connect(home, common.passphrase_file.as_deref(), true).await?;
         let offered = offer(session.client(), &order, self.no_ask).await?;
         let link = link(&config.base_url(), &offered.id);
         if self.json {
@@ -163,7 +163,7 @@ async fn offer(client: &Client, order: &OfferOrder, no_ask: bool) -> Result<Offe
     let approvals = client.approvals().await?;
     let approval = approvals.iter().find(|approval| approval.id == *id).context("the question is gone")?;
     approve::put(client, approval).await?;
-    client.sell(order).await
+    Ok(client.sell(order).await?)
 }
 
 impl Buy {
@@ -200,7 +200,7 @@ impl Buy {
             locale: self.language,
             patience: self.patience,
         };
-        let session = party::connect(home, common.passphrase_file.as_deref(), !self.no_wait).await?;
+        let session = session::connect(home, common.passphrase_file.as_deref(), !self.no_wait).await?;
         let deal = session.client().buy(&order).await?.deal;
         println!("Deal {deal}");
         if !self.no_ask {

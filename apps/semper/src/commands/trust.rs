@@ -7,7 +7,7 @@ use clap::Args;
 use semper_core::ids::KeySetId;
 use semper_trust::path::{Certified, StaleCrl, Trust};
 
-use crate::node::now;
+use crate::now;
 
 /// Which certification authority to believe.
 #[derive(Debug, Args)]

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use clap::Subcommand;
 use serde::{Deserialize, Serialize};
 
-use super::{Common, approve, ask};
+use super::{Common, approve, ask, session};
 use crate::control::client::Client;
 use crate::control::{OperationView, PurseOrder, PurseView, TaskOrder};
 use crate::party;
@@ -132,7 +132,7 @@ impl Wallet {
         if let Wallet::Restore { file } = &self {
             return restore(common, file).await;
         }
-        let session = party::connect(common.home()?, common.passphrase_file.as_deref(), false).await?;
+        let session = session::connect(common.home()?, common.passphrase_file.as_deref(), false).await?;
         let client = session.client();
         let mut code = ExitCode::SUCCESS;
         match self {
@@ -294,7 +294,7 @@ async fn restore(common: &Common, file: &std::path::Path) -> Result<ExitCode> {
     let passphrase = ask::passphrase(common.passphrase_file.as_deref(), false)?;
     let mut secrets: Secrets = party::unlock(&home, &passphrase)?;
     if *secrets.seed != *seed {
-        let session = party::connect(common.home()?, common.passphrase_file.as_deref(), false).await?;
+        let session = session::connect(common.home()?, common.passphrase_file.as_deref(), false).await?;
         let purses = session.client().purses().await?;
         session.end().await?;
         if !purses.is_empty() {
@@ -303,7 +303,7 @@ async fn restore(common: &Common, file: &std::path::Path) -> Result<ExitCode> {
         secrets.seed = seed;
         home.set_keys(&secrets.protect(&passphrase)?)?;
     }
-    let session = party::connect(common.home()?, common.passphrase_file.as_deref(), false).await?;
+    let session = session::connect(common.home()?, common.passphrase_file.as_deref(), false).await?;
     let client = session.client();
     let mut code = ExitCode::SUCCESS;
     for BackedUp { system, issuer, currency } in backup.purses {

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
 use reqwest::{Method, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -12,6 +11,30 @@ use super::{
     OfferView, Opened, OperationView, PayOrder, Problem, PurseOrder, PurseView, SignOrder, StandsOrder, TaskOrder,
 };
 
+/// Why a call has no answer. Whatever the node has begun it goes on with.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClientError {
+    /// The node says why not. What was asked for was not done.
+    #[error("{0}")]
+    Refused(Problem),
+    /// The node does not answer: it does not run, or it was stopped in the middle. What was asked for may have been done.
+    #[error("the node does not answer")]
+    Silent(#[source] reqwest::Error),
+    /// The answer is not what this version understands: another program, or another version. What was asked for may have been done.
+    #[error("the node's answer is not readable")]
+    Unreadable(#[source] reqwest::Error),
+    /// Nothing begins with these characters.
+    #[error("there is no deal that begins with {0:?}; see `semper deals list`")]
+    NoSuchDeal(String),
+    /// More than one deal begins with these characters.
+    #[error("more than one deal begins with {0:?}; give more of its identifier")]
+    Ambiguous(String),
+}
+
+/// What a call gives.
+pub type Result<T> = std::result::Result<T, ClientError>;
+
 /// A connection to a running node.
 #[derive(Clone, Debug)]
 pub struct Client {
@@ -19,14 +42,12 @@ pub struct Client {
     endpoint: Endpoint,
 }
 
+#[expect(clippy::missing_errors_doc, reason = "what an error means stands at `ClientError`")]
 impl Client {
     /// A client for the node that `endpoint` describes.
-    ///
-    /// # Errors
-    /// The HTTP client cannot be made.
     pub fn new(endpoint: Endpoint) -> Result<Self> {
-        let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(60)).build()?;
-        Ok(Self { http, endpoint })
+        let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(60)).build();
+        Ok(Self { http: http.map_err(ClientError::Silent)?, endpoint })
     }
 
     /// Whether the node answers.
@@ -40,25 +61,26 @@ impl Client {
         if let Some(body) = body {
             request = request.json(body);
         }
-        let response = request.send().await.context("the node does not answer")?;
+        let response = request.send().await.map_err(ClientError::Silent)?;
         if response.status().is_success() {
             return Ok(response);
         }
         let status = response.status();
-        match response.json::<Problem>().await {
-            Ok(problem) => bail!("{}: {}", problem.title, problem.detail),
-            Err(_) => bail!("the node answered {status}"),
-        }
+        Err(ClientError::Refused(response.json().await.unwrap_or_else(|_| Problem {
+            title: "refused".to_owned(),
+            status: status.as_u16(),
+            detail: format!("the node answered {status}"),
+        })))
     }
 
     /// What a route of the control interface says.
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
-        self.call(Method::GET, path, None::<&()>).await?.json().await.context("the node's answer is not readable")
+        self.call(Method::GET, path, None::<&()>).await?.json().await.map_err(ClientError::Unreadable)
     }
 
     /// What a route of the control interface answers to `body`.
     pub async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T> {
-        self.call(Method::POST, path, Some(body)).await?.json().await.context("the node's answer is not readable")
+        self.call(Method::POST, path, Some(body)).await?.json().await.map_err(ClientError::Unreadable)
     }
 
     /// A number that grows with every change of a deal or of an operation, as soon as it is another than `since`; after some seconds in
@@ -97,8 +119,8 @@ impl Client {
         let mut fitting = deals.into_iter().filter(|deal| deal.id.starts_with(start));
         match (fitting.next(), fitting.next()) {
             (Some(deal), None) => Ok(deal.id),
-            (None, _) => bail!("there is no deal that begins with {start:?}; see `semper deals list`"),
-            (Some(_), Some(_)) => bail!("more than one deal begins with {start:?}; give more of its identifier"),
+            (None, _) => Err(ClientError::NoSuchDeal(start.to_owned())),
+            (Some(_), Some(_)) => Err(ClientError::Ambiguous(start.to_owned())),
         }
     }
 
@@ -107,15 +129,33 @@ impl Client {
         self.get(&format!("/deals/{id}/wait")).await
     }
 
+    /// The deal, when it has ended. Whoever has to answer a question meanwhile is not asked here: see [`Client::approvals`].
+    pub async fn ended(&self, id: &str) -> Result<DealView> {
+        loop {
+            let deal = self.wait(id).await?;
+            if deal.ending.is_some() {
+                return Ok(deal);
+            }
+            // The node answers at once while a question waits.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     /// The deal's folder, as its file holds it.
     pub async fn folder(&self, id: &str) -> Result<Vec<u8>> {
-        Ok(self.call(Method::GET, &format!("/deals/{id}/folder"), None::<&()>).await?.bytes().await?.to_vec())
+        Ok(self
+            .call(Method::GET, &format!("/deals/{id}/folder"), None::<&()>)
+            .await?
+            .bytes()
+            .await
+            .map_err(ClientError::Unreadable)?
+            .to_vec())
     }
 
     /// A file of a deal.
     pub async fn file(&self, id: &str, hash: &str) -> Result<Vec<u8>> {
         let path = format!("/deals/{id}/files/{hash}");
-        Ok(self.call(Method::GET, &path, None::<&()>).await?.bytes().await?.to_vec())
+        Ok(self.call(Method::GET, &path, None::<&()>).await?.bytes().await.map_err(ClientError::Unreadable)?.to_vec())
     }
 
     /// Ends a deal with what this party can do alone.

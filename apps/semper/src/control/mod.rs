@@ -4,8 +4,12 @@
 //! request carries the token. The command line has no other way to a node: where none runs, it starts one for itself.
 
 pub mod client;
-pub mod server;
+pub(crate) mod server;
 
+use std::fmt;
+
+use semper_core::domain;
+use semper_core::hash::Digest;
 use serde::{Deserialize, Serialize};
 
 /// What `run/control.json` says.
@@ -78,6 +82,13 @@ pub struct ApprovalView {
     pub text: String,
     /// Since when it waits, in seconds since 1970.
     pub since: u64,
+}
+
+impl ApprovalView {
+    /// The answer of a user who has read the text.
+    pub fn answered(&self, approve: bool) -> AnswerOrder {
+        AnswerOrder { approve, seen: Digest::of(domain::RENDER, self.text.as_bytes()).to_hex() }
+    }
 }
 
 /// The user's answer.
@@ -425,4 +436,10 @@ pub struct Problem {
     pub status: u16,
     /// What happened.
     pub detail: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.title, self.detail)
+    }
 }

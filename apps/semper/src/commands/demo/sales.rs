@@ -13,7 +13,7 @@ use super::stage::{Stage, moment, shown};
 use super::{Exhibit, Proves, say, title};
 use crate::control::OfferOrder;
 use crate::control::client::Client;
-use crate::node::now;
+use crate::now;
 
 /// What is sold, as what, and for how much.
 pub(super) struct Article {
