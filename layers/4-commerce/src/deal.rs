@@ -217,8 +217,9 @@ impl Machine for Deal {
             Input::Message(bytes) => {
                 let message = Message::from_bytes(&bytes).map_err(DealError::Malformed)?;
                 if self.ending.is_some() && message.step > running as u64 {
-                    // The peer has gone on where this party has ended. It will not be answered, and need not come again.
-                    return Ok(Step::to(self).with(Effect::Keep { kind: EvidenceKind::Late, bytes: message.body }));
+                    // The peer has gone on where this party has ended. It need not come again, and proves nothing: what it is about was
+                    // never taken in here.
+                    return Ok(Step::to(self));
                 }
                 let too_early = DealError::TooEarly { found: message.step, now: running };
                 let index = usize::try_from(message.step).ok().filter(|i| *i <= running).ok_or(too_early)?;
