@@ -283,6 +283,11 @@ impl Home {
         self.dir.join("archive")
     }
 
+    /// Where goods are kept that are sold and bought.
+    pub fn goods(&self) -> PathBuf {
+        self.dir.join("goods")
+    }
+
     fn config_path(&self) -> PathBuf {
         self.dir.join("semper.toml")
     }

@@ -9,12 +9,13 @@ mod orders;
 pub mod party;
 pub mod policy;
 pub mod roles;
+pub mod sale;
 pub mod secrets;
-pub mod shop;
+mod shop;
 mod vault;
 mod wallet;
 
-pub use node::{goods, now};
+pub use node::now;
 
 // The seeded mistakes of the model checks must never be in a binary.
 const _: () = assert!(!semper_support::flaws::COMPILED_IN, "build semper without the feature `flaws`");

@@ -6,7 +6,7 @@ mod commands;
 
 use std::process::ExitCode;
 
-use semper::{control, goods, home, now, party, policy, roles, secrets, shop};
+use semper::{control, home, now, party, policy, roles, sale, secrets};
 
 fn main() -> ExitCode {
     commands::main()

@@ -92,7 +92,7 @@ impl Running {
         let archive = store.archive();
         let (stop, stopped) = watch::channel(false);
         let asked = Arc::new(Notify::new());
-        let goods = home.dir().join("goods");
+        let goods = home.goods();
         let mut starting = Starting { config, archive, goods, stopped, tasks: JoinSet::new() };
         let made = starting.role(secrets, policy, &home.card()?, listen).await?;
         let mut servers = Vec::new();

@@ -75,7 +75,11 @@ impl Policy {
         Self::parse(&text).with_context(|| format!("the policy {} is not usable", path.display()))
     }
 
-    fn parse(text: &str) -> Result<Self> {
+    /// Reads the text of a policy.
+    ///
+    /// # Errors
+    /// A rule in it is not one.
+    pub fn parse(text: &str) -> Result<Self> {
         let file: File = toml::from_str(text)?;
         let key_set = |text: Option<String>| -> Result<Option<KeySetId>> {
             let parse = |text: String| KeySetId::parse(&text).with_context(|| format!("{text:?} is not a key set"));

@@ -13,6 +13,7 @@ use super::{Common, session};
 use crate::control::client::Client;
 use crate::control::{OfferView, StandsOrder};
 use crate::now;
+use crate::sale::link;
 
 /// What you offer.
 #[derive(Debug, Subcommand)]
@@ -106,11 +107,6 @@ fn line(offer: &OfferView) -> String {
         (true, false) => format!("until {until}"),
     };
     format!("{}  {:>14}  {}, {} bytes, {state}", &offer.id[..12], offer.price, escape(&offer.name, 0), offer.size)
-}
-
-/// The link of an offer.
-pub(super) fn link(base: &str, id: &str) -> String {
-    format!("{base}/offers/{id}")
 }
 
 /// A link as a QR code of characters, for a terminal with a dark background.

@@ -10,7 +10,7 @@ use semper_core::container::CONTENT_MAX;
 
 use super::{Common, approve, deals, session};
 use crate::control::client::Client;
-use crate::control::{FileOrder, MailOrder, SignOrder};
+use crate::control::{FileOrder, MailOrder, SignOrder, media_type};
 
 /// Propose a contract over files, and sign it together with the other party.
 #[derive(Debug, Args)]
@@ -164,22 +164,4 @@ fn read(path: &Path) -> Result<FileOrder> {
         .and_then(|name| name.to_str())
         .with_context(|| format!("{} has no usable name", path.display()))?;
     Ok(FileOrder { name: name.to_owned(), media_type: media_type(path).to_owned(), base64: BASE64.encode(&bytes) })
-}
-
-/// The media type that a file's name suggests. It is shown and signed, but nothing depends on it.
-pub(super) fn media_type(path: &Path) -> &'static str {
-    match path.extension().and_then(|extension| extension.to_str()).unwrap_or_default().to_ascii_lowercase().as_str() {
-        "txt" | "md" => "text/plain",
-        "html" | "htm" => "text/html",
-        "csv" => "text/csv",
-        "json" => "application/json",
-        "xml" => "application/xml",
-        "pdf" => "application/pdf",
-        "zip" => "application/zip",
-        "png" => "image/png",
-        "jpg" | "jpeg" => "image/jpeg",
-        "odt" => "application/vnd.oasis.opendocument.text",
-        "docx" => "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
-        _ => "application/octet-stream",
-    }
 }

@@ -7,26 +7,17 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use data_encoding::BASE64;
-use semper_commerce::offer::{Offer, Pace};
+use semper_commerce::offer::Pace;
 use semper_core::amount::Amount;
-use semper_core::cbor::Encode as _;
-use semper_core::container::Information;
 use semper_core::text::escape;
-use semper_crypto::SystemRandom;
-use semper_exchange::goods::{ArticleKey, Descriptor};
-use semper_support::crypto::Randomness as _;
 
-use super::offers::{link, show_qr_code};
-use super::{Common, approve, deals, order::media_type, session};
+use super::offers::show_qr_code;
+use super::{Common, approve, deals, session};
 use crate::control::client::Client;
 use crate::control::{BuyOrder, OfferOrder, OfferView};
-use crate::goods::GoodsStore;
 use crate::now;
-use crate::{party, shop};
+use crate::sale::{self, Found, STANDS, link};
 
-/// Where goods are kept in a data directory.
-const GOODS: &str = "goods";
 /// How often progress is shown.
 const EVERY: Duration = Duration::from_millis(200);
 
@@ -55,7 +46,7 @@ pub(super) struct Sell {
     #[arg(long = "arbiter", value_name = "CONTACT")]
     arbiters: Vec<String>,
     /// How long the offer stands, in days
-    #[arg(long, default_value_t = 30, value_name = "DAYS", value_parser = clap::value_parser!(u64).range(1..3650))]
+    #[arg(long, default_value_t = STANDS / 86_400, value_name = "DAYS", value_parser = clap::value_parser!(u64).range(1..3650))]
     days: u64,
     /// How long after an order the arbiter can be asked, in seconds
     #[arg(long, default_value_t = Pace::default().valid_for.0, value_name = "SECONDS")]
@@ -93,7 +84,7 @@ pub(super) struct Buy {
     #[arg(long, default_value = "en")]
     language: String,
     /// How long to wait for each message before the arbiter is asked, in seconds
-    #[arg(long, default_value_t = 3600, value_name = "SECONDS")]
+    #[arg(long, default_value_t = sale::PATIENCE, value_name = "SECONDS")]
     patience: u64,
     /// Do not wait for the end of the purchase
     #[arg(long)]
@@ -112,20 +103,11 @@ impl Sell {
             Some(title) => title.clone(),
             None => file_name(&self.file)?,
         };
-        let mut key = [0; ArticleKey::LEN];
-        SystemRandom.fill(&mut key)?;
-        let key = ArticleKey::from_array(key);
-        let store = GoodsStore::new(home.dir().join(GOODS));
-        let (source, article_key) = (self.file.clone(), key.clone());
-        let total = std::fs::metadata(&source).with_context(|| format!("cannot read {}", source.display()))?.len();
+        let total =
+            std::fs::metadata(&self.file).with_context(|| format!("cannot read {}", self.file.display()))?.len();
         let mut progress = Progress::new("Encrypting", total);
-        let encoding = tokio::task::spawn_blocking(move || store.add(&source, article_key, |done| progress.show(done)));
-        let article = encoding.await.context("encrypting was stopped")??;
-        let goods = Descriptor::new(&name, media_type(&self.file), article.size, article.plain_root, &self.text)?;
+        let prepared = sale::prepare(&home, &self.file, &name, &self.text, move |done| progress.show(done)).await?;
         let order = OfferOrder {
-            goods: BASE64.encode(&goods.to_bytes()),
-            key: BASE64.encode(key.as_bytes()),
-            cipher_root: article.cipher_root.to_hex(),
             price: self.price,
             arbiters: self.arbiters,
             terms: self.terms,
@@ -135,6 +117,7 @@ impl Sell {
             complaints: self.complaints,
             delta: self.delta,
             sigma: self.sigma,
+            ..prepared
         };
         let session = session::connect(home, common.passphrase_file.as_deref(), true).await?;
         let offered = offer(session.client(), &order, self.no_ask).await?;
@@ -169,37 +152,21 @@ async fn offer(client: &Client, order: &OfferOrder, no_ask: bool) -> Result<Offe
 impl Buy {
     pub(super) async fn run(self, common: &Common) -> Result<ExitCode> {
         let home = common.home()?;
-        let (base, _) =
-            self.link.rsplit_once("/offers/").context("a link to an offer ends in /offers/ and its name")?;
-        let services = party::services(&home)?;
-        let answer = services.ask(&self.link, None).await?;
-        if answer.status != 200 {
-            bail!("there is no such offer (status {})", answer.status);
-        }
-        let (signed, seller, _) = shop::read(&answer.body)?;
-        if !self.link.ends_with(&signed.id().to_string()) {
-            bail!("the seller's server gives another offer than the link names");
-        }
-        let offer: &Offer = signed.statement();
+        let found = Found::at(&home, &self.link).await?;
+        let offer = found.offer.statement();
         println!("{} sells {} for {}", escape(&offer.seller, 0), escape(offer.goods.name(), 0), offer.price);
-        println!("The seller's key: {}", seller.id());
-        let store = GoodsStore::new(home.dir().join(GOODS));
-        let mut progress = Progress::new("Fetching", offer.goods.size().bytes());
-        store.fetch(&services, base, &offer.goods, offer.cipher_root, |done| progress.show(done)).await?;
+        println!("The seller's key: {}", found.seller.id());
         let save_as = match &self.save_as {
             Some(path) => std::path::absolute(path)?,
-            None => std::path::absolute(safe_name(offer.goods.name())?)?,
+            None => std::path::absolute(found.file_name()?)?,
         };
         if save_as.exists() {
             bail!("{} exists already; give another name with --save-as", save_as.display());
         }
-        let order = BuyOrder {
-            page: BASE64.encode(&answer.body),
-            save_as: save_as.to_str().context("the file's name is not Unicode")?.to_owned(),
-            arbiter: self.arbiter,
-            locale: self.language,
-            patience: self.patience,
-        };
+        let mut progress = Progress::new("Fetching", offer.goods.size().bytes());
+        found.fetch(|done| progress.show(done)).await?;
+        let order = found.order(&save_as)?;
+        let order = BuyOrder { arbiter: self.arbiter, locale: self.language, patience: self.patience, ..order };
         let session = session::connect(home, common.passphrase_file.as_deref(), !self.no_wait).await?;
         let deal = session.client().buy(&order).await?.deal;
         println!("Deal {deal}");
@@ -238,11 +205,6 @@ async fn approve_when_asked(client: &Client, deal: &str) -> Result<()> {
 fn file_name(path: &Path) -> Result<String> {
     let name = path.file_name().and_then(|name| name.to_str());
     Ok(name.with_context(|| format!("{} has no usable name", path.display()))?.to_owned())
-}
-
-/// A name that came from the seller, made safe to create here.
-fn safe_name(name: &str) -> Result<String> {
-    Ok(Information::new(name, "application/octet-stream", Vec::new())?.name().to_owned())
 }
 
 /// Progress on long work, for people only.

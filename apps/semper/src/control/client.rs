@@ -141,6 +141,17 @@ impl Client {
         }
     }
 
+    /// What a deal asks its user next; `None` if it ends without a question.
+    pub async fn question(&self, id: &str) -> Result<Option<ApprovalView>> {
+        loop {
+            let deal = self.wait(id).await?;
+            let asked = self.approvals().await?.into_iter().find(|approval| approval.deal == deal.id);
+            if asked.is_some() || deal.ending.is_some() {
+                return Ok(asked);
+            }
+        }
+    }
+
     /// The deal's folder, as its file holds it.
     pub async fn folder(&self, id: &str) -> Result<Vec<u8>> {
         Ok(self
@@ -251,6 +262,17 @@ impl Client {
     /// The operation, as soon as it has ended or needs the user, or after some seconds.
     pub async fn wait_operation(&self, id: &str) -> Result<OperationView> {
         self.get(&format!("/operations/{id}/wait")).await
+    }
+
+    /// A payment operation, when it has ended, well or not.
+    pub async fn operation_ended(&self, id: &str) -> Result<OperationView> {
+        loop {
+            let operation = self.wait_operation(id).await?;
+            if operation.ended {
+                return Ok(operation);
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
     /// Tells an operation that it is no longer wanted.

@@ -7,6 +7,7 @@ pub mod client;
 pub(crate) mod server;
 
 use std::fmt;
+use std::path::Path;
 
 use semper_core::domain;
 use semper_core::hash::Digest;
@@ -436,6 +437,24 @@ pub struct Problem {
     pub status: u16,
     /// What happened.
     pub detail: String,
+}
+
+/// The media type that a file's name suggests. It is shown and signed, but nothing depends on it.
+pub fn media_type(path: &Path) -> &'static str {
+    match path.extension().and_then(|extension| extension.to_str()).unwrap_or_default().to_ascii_lowercase().as_str() {
+        "txt" | "md" => "text/plain",
+        "html" | "htm" => "text/html",
+        "csv" => "text/csv",
+        "json" => "application/json",
+        "xml" => "application/xml",
+        "pdf" => "application/pdf",
+        "zip" => "application/zip",
+        "png" => "image/png",
+        "jpg" | "jpeg" => "image/jpeg",
+        "odt" => "application/vnd.oasis.opendocument.text",
+        "docx" => "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+        _ => "application/octet-stream",
+    }
 }
 
 impl fmt::Display for Problem {

@@ -9,6 +9,7 @@ mod cheats;
 mod commands;
 mod crash;
 mod demo;
+mod examples;
 mod load;
 mod market;
 mod money;

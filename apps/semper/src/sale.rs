@@ -1,0 +1,134 @@
+//! What a seller and a buyer do before anything goes to their node: goods are encrypted, offers are looked at, ciphertext is fetched.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use data_encoding::BASE64;
+use semper_channel::ServiceClient;
+use semper_commerce::offer::{Offer, Pace};
+use semper_core::cbor::Encode as _;
+use semper_core::container::Information;
+use semper_core::party::KeySet;
+use semper_core::signature::Verified;
+use semper_crypto::SystemRandom;
+use semper_exchange::goods::{ArticleKey, Descriptor};
+use semper_support::crypto::Randomness as _;
+
+use crate::control::{BuyOrder, OfferOrder, media_type};
+use crate::home::Home;
+use crate::node::goods::GoodsStore;
+use crate::{now, party, shop};
+
+/// How long an offer stands if nobody says otherwise, in seconds: thirty days.
+pub const STANDS: u64 = 30 * 86_400;
+/// How long each message is waited for if nobody says otherwise, in seconds.
+pub const PATIENCE: u64 = 3600;
+
+/// Encrypts a file into a data directory, in constant memory; `progress` hears how many bytes are done. The answer is the order for an
+/// offer of it, in which only the price is missing; its dates can be changed.
+///
+/// # Errors
+/// The file cannot be read, is empty or too large, or has a name that no receiver could use; the disk is full. What was written then
+/// stays as a file that nobody needs.
+pub async fn prepare(
+    home: &Home,
+    file: &Path,
+    name: &str,
+    text: &str,
+    mut progress: impl FnMut(u64) + Send + 'static,
+) -> Result<OfferOrder> {
+    let mut key = [0; ArticleKey::LEN];
+    SystemRandom.fill(&mut key)?;
+    let key = ArticleKey::from_array(key);
+    let store = GoodsStore::new(home.goods());
+    let (source, article_key) = (file.to_owned(), key.clone());
+    let encoding = tokio::task::spawn_blocking(move || store.add(&source, article_key, &mut progress));
+    let article = encoding.await.context("encrypting was stopped")??;
+    let goods = Descriptor::new(name, media_type(file), article.size, article.plain_root, text)?;
+    let pace = Pace::default();
+    Ok(OfferOrder {
+        goods: BASE64.encode(&goods.to_bytes()),
+        key: BASE64.encode(key.as_bytes()),
+        cipher_root: article.cipher_root.to_hex(),
+        price: String::new(),
+        arbiters: Vec::new(),
+        terms: String::new(),
+        law: String::new(),
+        until: now().unix() + STANDS,
+        valid_for: pace.valid_for.0,
+        complaints: pace.complaints.0,
+        delta: pace.delta.0,
+        sigma: pace.sigma.0,
+    })
+}
+
+/// The link of an offer of a party with this base address.
+pub fn link(base_url: &str, offer: &str) -> String {
+    format!("{base_url}/offers/{offer}")
+}
+
+/// An offer that was fetched, and that its seller has signed.
+pub struct Found {
+    /// The offer.
+    pub offer: Verified<Offer>,
+    /// Who offers it.
+    pub seller: KeySet,
+    page: Vec<u8>,
+    base: String,
+    services: ServiceClient,
+    goods: PathBuf,
+}
+
+impl Found {
+    /// Looks at what a link offers, for the party of a data directory.
+    ///
+    /// # Errors
+    /// It is no link, nobody answers there, or what comes is not the offer that the link names.
+    pub async fn at(home: &Home, link: &str) -> Result<Self> {
+        let (base, _) = link.rsplit_once("/offers/").context("a link to an offer ends in /offers/ and its name")?;
+        let services = party::services(home)?;
+        let answer = services.ask(link, None).await?;
+        if answer.status != 200 {
+            bail!("there is no such offer (status {})", answer.status);
+        }
+        let (offer, seller, _) = shop::read(&answer.body)?;
+        if !link.ends_with(&offer.id().to_string()) {
+            bail!("the seller's server gives another offer than the link names");
+        }
+        Ok(Self { offer, seller, page: answer.body, base: base.to_owned(), services, goods: home.goods() })
+    }
+
+    /// Fetches the ciphertext, as far as it is not here yet; `progress` hears how many bytes are here. It opens nothing without the key
+    /// that is paid for.
+    ///
+    /// # Errors
+    /// The seller's server does not answer, or gives something else; the disk is full. What has come stays, and the next call goes on.
+    pub async fn fetch(&self, progress: impl FnMut(u64)) -> Result<()> {
+        let offer = self.offer.statement();
+        let store = GoodsStore::new(self.goods.clone());
+        Ok(store.fetch(&self.services, &self.base, &offer.goods, offer.cipher_root, progress).await?)
+    }
+
+    /// The goods' name, made safe to create a file with.
+    ///
+    /// # Errors
+    /// There is no such file name.
+    pub fn file_name(&self) -> Result<String> {
+        let name = self.offer.statement().goods.name();
+        Ok(Information::new(name, "application/octet-stream", Vec::new())?.name().to_owned())
+    }
+
+    /// An order of it, to be saved as a file of this absolute path.
+    ///
+    /// # Errors
+    /// The path is not Unicode.
+    pub fn order(&self, save_as: &Path) -> Result<BuyOrder> {
+        Ok(BuyOrder {
+            page: BASE64.encode(&self.page),
+            save_as: save_as.to_str().context("the file's name is not Unicode")?.to_owned(),
+            arbiter: String::new(),
+            locale: "en".to_owned(),
+            patience: PATIENCE,
+        })
+    }
+}
