@@ -17,5 +17,6 @@ mod relay;
 mod sale;
 mod sale_crash;
 mod tls;
+mod tutorial;
 mod verify;
 mod world;
