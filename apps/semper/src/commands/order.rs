@@ -5,7 +5,6 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use data_encoding::BASE64;
 use semper_core::container::CONTENT_MAX;
 
 use super::{Common, approve, deals, session};
@@ -108,8 +107,7 @@ impl Mail {
     pub(super) async fn run(self, common: &Common) -> Result<ExitCode> {
         let mut files = read_all(&self.files)?;
         if let Some(message) = self.message {
-            let base64 = BASE64.encode(message.as_bytes());
-            files.push(FileOrder { name: "message.txt".to_owned(), media_type: "text/plain".to_owned(), base64 });
+            files.push(FileOrder::new("message.txt", "text/plain", message.as_bytes()));
         }
         if files.is_empty() {
             bail!("there is nothing to send: give a file or --message");
@@ -163,5 +161,5 @@ fn read(path: &Path) -> Result<FileOrder> {
         .file_name()
         .and_then(|name| name.to_str())
         .with_context(|| format!("{} has no usable name", path.display()))?;
-    Ok(FileOrder { name: name.to_owned(), media_type: media_type(path).to_owned(), base64: BASE64.encode(&bytes) })
+    Ok(FileOrder::new(name, media_type(path), &bytes))
 }

@@ -9,6 +9,7 @@ pub(crate) mod server;
 use std::fmt;
 use std::path::Path;
 
+use data_encoding::BASE64;
 use semper_core::domain;
 use semper_core::hash::Digest;
 use serde::{Deserialize, Serialize};
@@ -142,6 +143,13 @@ pub struct FileOrder {
     pub base64: String,
 }
 
+impl FileOrder {
+    /// A file of these bytes.
+    pub fn new(name: &str, media_type: &str, bytes: &[u8]) -> Self {
+        Self { name: name.to_owned(), media_type: media_type.to_owned(), base64: BASE64.encode(bytes) }
+    }
+}
+
 /// A contract to be proposed and signed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SignOrder {
@@ -164,6 +172,23 @@ pub struct SignOrder {
     pub patience: u64,
     /// How long from now the arbiter can be asked, in seconds.
     pub valid_for: u64,
+}
+
+impl SignOrder {
+    /// A contract with somebody over files, in English, under the only arbiter that is accepted, with a day to answer and two weeks to
+    /// ask the arbiter.
+    pub fn new(with: &str, files: Vec<FileOrder>) -> Self {
+        Self {
+            with: with.to_owned(),
+            arbiter: String::new(),
+            files,
+            terms: String::new(),
+            law: String::new(),
+            locale: "en".to_owned(),
+            patience: 86_400,
+            valid_for: 14 * 86_400,
+        }
+    }
 }
 
 /// A container to be sent.

@@ -12,6 +12,13 @@ fn run(name: &str) -> String {
 }
 
 #[test]
+fn a_contract_is_signed() {
+    let text = run("contract");
+    assert!(text.contains("one bicycle") || text.contains("bicycle.txt"), "{text}");
+    assert!(text.contains("Signed. Alice's proof has"), "{text}");
+}
+
+#[test]
 fn a_file_is_sold() {
     let text = run("purchase");
     assert!(text.contains("Bob has 12.00 EUR."), "{text}");
