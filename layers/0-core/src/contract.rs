@@ -7,7 +7,7 @@
 //!
 //! ```text
 //! core    = { 0: terms, 1: { * slot => deposit } }        ; a deposit for each item that is not a signature, and no other
-//! terms   = { 0: "semper-core", 1: 1, 2: profile, 3: [2* party], 4: arbiter, 5: [+ item], 6: deadlines, 7: text,
+//! terms   = { 0: "semper-core", 1: 1, 2: profile, 3: [2* party], 4: arbiter, 5: [* item], 6: deadlines, 7: text,
 //!             8: [* link], 9: nonce (32 bytes) }
 //! party   = { 0: role, 1: key set id }
 //! arbiter = { 0: key set id (verdicts), ? 1: hash of the key for deposits, 3: key set id (log), 4: rules hash }
@@ -77,17 +77,20 @@ pub enum Profile {
     C2,
     /// Exchange of two items (`design/exchange.md` §3.4).
     Gx,
+    /// Contract signing among three parties or more (`design/exchange.md` §3.3). Each gives its signature to all others: there are no items.
+    Cn,
 }
 
 impl Profile {
     /// Every profile.
-    pub const ALL: [Profile; 2] = [Profile::C2, Profile::Gx];
+    pub const ALL: [Profile; 3] = [Profile::C2, Profile::Gx, Profile::Cn];
 
     /// The name on the wire.
     pub const fn name(self) -> &'static str {
         match self {
             Profile::C2 => "c2/1",
             Profile::Gx => "gx/1",
+            Profile::Cn => "cn/1",
         }
     }
 }

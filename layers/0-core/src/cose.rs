@@ -59,6 +59,10 @@ kinds! {
     Abort = "abort";
     /// A request to the arbiter to complete a contract from its promises.
     Resolve = "resolve";
+    /// One round of a contract that three parties or more sign.
+    Round = "round";
+    /// A request to the arbiter by a party of such a contract that waits in vain.
+    Ask = "ask";
     /// A request to the arbiter to find that an item is not what was promised.
     Complaint = "complaint";
     /// A request to the arbiter to let go of locked money, as its verdict says.

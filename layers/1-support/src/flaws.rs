@@ -31,11 +31,19 @@ pub enum Flaw {
     EarlyRefund = 12,
     /// P4: the arbiter believes complaints.
     UnprovenComplaint = 13,
+    /// N1: N parties sign in N rounds instead of N + 1.
+    TooFewRounds = 14,
+    /// N2: the arbiter overturns an abort though its asker has sent what is shown.
+    OverturnOffByOne = 15,
+    /// N3: the arbiter completes a contract though somebody has been refused.
+    IgnoreEarlierAsks = 16,
+    /// N4: the arbiter hears a party again that has asked before.
+    DoubleAsk = 17,
 }
 
 impl Flaw {
     /// Every seeded mistake.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 17] = [
         Self::ResolveAfterAbort,
         Self::ContinueAfterAbort,
         Self::AbortAfterFinal,
@@ -49,6 +57,10 @@ impl Flaw {
         Self::NoComplaints,
         Self::EarlyRefund,
         Self::UnprovenComplaint,
+        Self::TooFewRounds,
+        Self::OverturnOffByOne,
+        Self::IgnoreEarlierAsks,
+        Self::DoubleAsk,
     ];
 }
 

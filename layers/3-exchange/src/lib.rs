@@ -9,11 +9,12 @@
 //!    0 core      parties, amounts, ids, documents, containers, encoding, the Machine contract
 //! ```
 //!
-//! Engines are pure [`Machine`](semper_core::machine::Machine)s: [`gx`] exchanges two items between two parties, or signs a contract. [`arbiter`] decides
-//! where they disagree, once per contract and for ever. [`evidence`] is what a stranger concludes from what a party kept. [`goods`] is
+//! Engines are pure [`Machine`](semper_core::machine::Machine)s: [`gx`] exchanges two items between two parties, or signs a contract; [`cn`] signs one among
+//! three parties or more. [`arbiter`] decides where they disagree, once per contract and for ever. [`evidence`] is what a stranger concludes from what a party kept. [`goods`] is
 //! information as an item of a contract: what the buyer gets is what was described, or the seller is provably at fault.
 
 pub mod arbiter;
+pub mod cn;
 pub mod evidence;
 pub mod goods;
 pub mod gx;

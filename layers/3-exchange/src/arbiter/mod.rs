@@ -4,12 +4,15 @@
 //! [`rule`] is the whole decision: pure, public, and named by its hash in every contract, so that a verdict that does not follow
 //! from its basis is provably wrong. The arbiter is asked only when something went wrong; on the happy path it hears nothing.
 //!
+//! A contract that many parties sign has a record instead: [`many`].
+//!
 //! Who may ask, and with what: [`request`]. What is answered: [`verdict`]. How a service processes one request (verify, read the
 //! cell, rule, sign, store, only then answer) is in [`service`]; how everybody can watch it is in [`log`].
 //!
 //! Source: `spec/arbiter.md` (design/exchange.md §6).
 
 pub mod log;
+pub mod many;
 pub mod request;
 pub mod service;
 pub mod verdict;
@@ -24,7 +27,7 @@ use semper_transfer::payment::statement::Side;
 use verdict::{ClosingOutcome, Outcome};
 
 /// The rules, word for word as they are hashed. Contracts name the hash, so that rules cannot change under a running contract.
-pub const RULES: &str = "semper arbiter rules 2\n\
+pub const RULES: &str = "semper arbiter rules 3\n\
     cell: one per contract and slot; empty, aborted, resolved or fault; written once\n\
     closing: one per resolved cell of a contract with complaints; empty, completed or fault; written once\n\
     abort: by the originator, with its promise; empty -> aborted\n\
@@ -36,7 +39,13 @@ pub const RULES: &str = "semper arbiter rules 2\n\
     settlement: aborted, fault, or empty after not-after: to the payer; \
     resolved, after the time for complaints -> closing completed: to the payee\n\
     decided cell: every valid request gets what stands, byte for byte\n\
-    first request after not-after: refused, the cell stays empty for ever\n";
+    first request after not-after: refused, the cell stays empty for ever\n\
+    contract of many parties: one cell per party and one record of who has asked in which round and was refused; \
+    no abort, resolve, complaint or settlement\n\
+    ask: by a party in round 1, or in a later round with all signatures of the round before\n\
+    asked before: the same verdict; resolved before: that verdict\n\
+    round 2 or later, and everybody who was refused has asked in an earlier round than the one of the signatures: resolved\n\
+    otherwise: aborted\n";
 
 /// The hash of [`RULES`].
 pub fn rules_hash() -> Digest {

@@ -18,6 +18,7 @@ use semper_transfer::payment::operation::HANDOVER_MAX;
 use semper_transfer::payment::statement::Side;
 
 use super::rules_hash;
+use crate::cn::CircleError;
 use crate::goods::{DepositKey, Good, GoodError, Judge, Pom};
 use crate::gx::{ItemsError, Leg, Message, PROOF_MAX, Price, Promised, complaints_until};
 
@@ -324,6 +325,9 @@ pub enum RequestError {
     /// The items of the contract cannot be exchanged.
     #[error("{0}")]
     Items(ItemsError),
+    /// The contract cannot be signed by these parties.
+    #[error("{0}")]
+    Circle(CircleError),
     /// A key set is not that of the party in its place, or both parties share a key.
     #[error("the key set of the {0} is not the one in the contract")]
     WrongKeySet(Role),

@@ -10,6 +10,8 @@ use semper_support::engine::{Effect, EvidenceKind};
 use semper_transfer::payment::operation::HANDOVER_MAX;
 
 use super::log::LogReceipt;
+use super::many::Asker;
+use crate::cn::SIGNERS_MAX;
 use crate::gx::{Message, Promised};
 
 /// How a contract was decided.
@@ -35,9 +37,11 @@ pub enum ClosingOutcome {
 /// The arbiter's decision about one cell.
 ///
 /// ```text
-/// verdict = { 0: 1, 1: cid, 2: slot, 3: "aborted" / "resolved" / "fault", 4: [+ statement id], 5: [], 6: time, 7: log index, ? 8: role }
+/// verdict = { 0: 1, 1: cid, 2: slot, 3: "aborted" / "resolved" / "fault", 4: [+ statement id], 5: [* asker], 6: time, 7: log index, ? 8: role }
+/// asker   = [role, round]
 /// ```
-/// 4 is the basis: the request and the promises it rests on. 5 is what the cell held before; a cell of this kind was empty. 8 is whose fault.
+/// 4 is the basis: the request and the promises or signatures it rests on. 5 is what stood before: who had asked and was refused, where many
+/// parties sign; a cell of two parties was empty. 8 is whose fault.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Verdict {
     /// The contract.
@@ -48,6 +52,8 @@ pub struct Verdict {
     pub outcome: Outcome,
     /// The statements that the decision rests on.
     pub basis: Vec<StatementId>,
+    /// Who had asked before and was refused, where many parties sign; in the order of the roles.
+    pub prior: Vec<Asker>,
     /// When it was decided, by the arbiter's clock.
     pub time: Time,
     /// The place of the verdict in the arbiter's log, from 0.
@@ -99,7 +105,7 @@ impl Encode for Verdict {
             .put_item(2, &self.slot)
             .put(3, name)
             .put_list(4, &self.basis)
-            .put(5, Vec::new())
+            .put_list(5, &self.prior)
             .put_item(6, &self.time)
             .put(7, self.log_index)
             .put_some(8, fault)
@@ -121,12 +127,10 @@ impl Decode for Verdict {
             "fault" => Outcome::Fault(fields.item(8, "whose fault")?),
             _ => return Err(DecodeError::field("outcome", Problem::Unknown { what: "outcome", found: name })),
         };
-        let basis = fields.list(4, "basis", 8)?;
-        fields.array(5, "prior", 0)?;
-        let verdict =
-            Self { cid, slot, outcome, basis, time: fields.item(6, "time")?, log_index: fields.uint(7, "log index")? };
+        let (basis, prior) = (fields.list(4, "basis", 1 + SIGNERS_MAX)?, fields.list(5, "prior", SIGNERS_MAX - 1)?);
+        let (time, log_index) = (fields.item(6, "time")?, fields.uint(7, "log index")?);
         fields.close()?;
-        Ok(verdict)
+        Ok(Self { cid, slot, outcome, basis, prior, time, log_index })
     }
 }
 

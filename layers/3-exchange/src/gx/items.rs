@@ -61,6 +61,9 @@ pub struct LockDeposit {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ItemsError {
+    /// Many parties sign the contract: it is no exchange of two items.
+    #[error("a contract that many parties sign is no exchange between two")]
+    Many,
     /// Not one item from each party to the other.
     #[error("an exchange is of one item for one item")]
     Pair,
@@ -101,6 +104,9 @@ impl Leg {
     /// [`ItemsError`]: the contract must not be signed.
     pub fn of(core: &Core) -> Result<[Self; 2], ItemsError> {
         let items = core.terms.items.as_slice();
+        if core.terms.profile == Profile::Cn {
+            return Err(ItemsError::Many);
+        }
         if core.terms.profile == Profile::C2 {
             let only = core.deposits.is_empty() && items.iter().all(|item| item.kind == ItemKind::Signature);
             return if only { Ok([Leg::Signature, Leg::Signature]) } else { Err(ItemsError::OnlySignatures) };
