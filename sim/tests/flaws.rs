@@ -5,7 +5,7 @@
 
 use semper_core::party::Role;
 use semper_sim::deal::{NOT_AFTER, PURCHASE, SIGNING, Thing, Things};
-use semper_sim::model::{Setup, World};
+use semper_sim::model::{Setup, World, cn};
 use semper_support::flaws::{self, Flaw};
 use stateright::{Checker, HasDiscoveries, Model};
 
@@ -27,7 +27,38 @@ const PLAIN: Setup = Setup {
 const BOUND: usize = 60_000;
 const BAD_GOODS: Things = [Thing::BadInformation, Thing::Money];
 
-/// The world in which a mistake shows, and a property that it violates there.
+/// A world of two parties, or of many.
+#[derive(Clone, Copy)]
+enum Lair {
+    Two(Setup),
+    Many(cn::Setup),
+}
+
+/// Worlds of many signers: the chain of refusals needs a malicious party for each round but one.
+fn signers(parties: u8, honest: &'static [u8]) -> cn::Setup {
+    cn::Setup { parties, honest, grain: cn::Grain::Coarse, deadlines: false, reaches: &[] }
+}
+
+/// The worlds in which a mistake shows, and properties that it violates there.
+fn lairs(flaw: Flaw) -> Vec<(Lair, &'static [&'static str])> {
+    let many = |parties, honest, properties| (Lair::Many(signers(parties, honest)), properties);
+    match flaw {
+        Flaw::TooFewRounds => vec![
+            many(3, &[0], ["S2", "S13"].as_slice()),
+            many(3, &[1, 2], &["S2", "S13"]),
+            many(4, &[0, 1], &["S2", "S13"]),
+        ],
+        Flaw::OverturnOffByOne => vec![many(3, &[0, 1], ["S2", "S3"].as_slice()), many(4, &[1, 2, 3], &["S2", "S3"])],
+        Flaw::IgnoreEarlierAsks => vec![many(3, &[0, 1], ["S2", "S3"].as_slice()), many(4, &[0, 1], &["S2", "S3"])],
+        Flaw::DoubleAsk => vec![many(3, &[0], ["S1", "S2", "S13"].as_slice()), many(3, &[1, 2], &["S1", "S2"])],
+        flaw => {
+            let (setup, properties) = lair(flaw);
+            vec![(Lair::Two(setup), properties)]
+        }
+    }
+}
+
+/// The world in which a mistake between two shows, and a property that it violates there.
 fn lair(flaw: Flaw) -> (Setup, &'static [&'static str]) {
     let hostile = |malicious| Setup { malicious: Some(malicious), ..PLAIN };
     let second_run = Setup { sessions: [1, 2], ..hostile(Role::ORIGINATOR) };
@@ -46,6 +77,9 @@ fn lair(flaw: Flaw) -> (Setup, &'static [&'static str]) {
             (Setup { things: PURCHASE, refund: Some(NOT_AFTER + 2), ..hostile(Role::RESPONDER) }, &["S12"])
         }
         Flaw::UnprovenComplaint => (Setup { things: PURCHASE, ..hostile(Role::RESPONDER) }, &["S12"]),
+        Flaw::TooFewRounds | Flaw::OverturnOffByOne | Flaw::IgnoreEarlierAsks | Flaw::DoubleAsk => {
+            unreachable!("{flaw:?} needs many signers")
+        }
     }
 }
 
@@ -68,18 +102,39 @@ fn violations(setup: Setup) -> Vec<(&'static str, String)> {
     found
 }
 
+/// The same, where many sign.
+fn violations_of_many(setup: cn::Setup) -> Vec<(&'static str, String)> {
+    let checker = cn::World::new(setup).checker().threads(2).finish_when(HasDiscoveries::All).spawn_bfs().join();
+    let world = checker.model();
+    let words =
+        |actions: Vec<_>| actions.iter().map(|action| world.describe(action)).collect::<Vec<_>>().join("\n    ");
+    let mut found: Vec<_> =
+        checker.discoveries().into_iter().map(|(name, path)| (name, words(path.into_actions()))).collect();
+    found.sort_unstable();
+    found
+}
+
 #[test]
 fn every_seeded_mistake_is_found() {
+    let only = std::env::var("SEMPER_FLAW").ok();
     for flaw in Flaw::ALL {
-        let (setup, expected) = lair(flaw);
-        let clean = flaws::with(None, || violations(setup));
-        assert!(clean.is_empty(), "without a mistake: {clean:?}");
-        let found = flaws::with(Some(flaw), || violations(setup));
-        println!("{flaw:?}: {:?}", found.iter().map(|(name, _)| *name).collect::<Vec<_>>());
-        for property in expected {
-            let hit = found.iter().find(|(name, _)| name.split(' ').next() == Some(*property));
-            let Some((name, trace)) = hit else { panic!("{flaw:?} does not violate {property}: {found:?}") };
-            println!("  {name}:\n    {trace}");
+        if only.as_ref().is_some_and(|only| *only != format!("{flaw:?}")) {
+            continue;
+        }
+        for (lair, expected) in lairs(flaw) {
+            let look = || match lair {
+                Lair::Two(setup) => violations(setup),
+                Lair::Many(setup) => violations_of_many(setup),
+            };
+            let clean = flaws::with(None, look);
+            assert!(clean.is_empty(), "without a mistake: {clean:?}");
+            let found = flaws::with(Some(flaw), look);
+            println!("{flaw:?}: {:?}", found.iter().map(|(name, _)| *name).collect::<Vec<_>>());
+            for property in expected {
+                let hit = found.iter().find(|(name, _)| name.split(' ').next() == Some(*property));
+                let Some((name, trace)) = hit else { panic!("{flaw:?} does not violate {property}: {found:?}") };
+                println!("  {name}:\n    {trace}");
+            }
         }
     }
 }

@@ -10,6 +10,7 @@
 //!
 //! Source: design/exchange.md §14.
 
+pub mod cn;
 mod hostile;
 mod money;
 mod properties;
