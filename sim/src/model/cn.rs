@@ -258,7 +258,10 @@ impl Model for World {
             Property::always("S13 whoever was refused has not signed the last round", refused_in_time),
         ];
         for name in self.setup.reaches {
-            all.push(Property::sometimes(name, *SOMETIMES.iter().find(|(n, _)| n == name).map(|(_, f)| f).expect(name)));
+            all.push(Property::sometimes(
+                name,
+                *SOMETIMES.iter().find(|(n, _)| n == name).map(|(_, f)| f).expect(name),
+            ));
         }
         all
     }
@@ -337,7 +340,9 @@ impl World {
             Action::Declined { party } => format!("P{party} hears that somebody declines"),
             Action::GiveUp { party } => format!("P{party} gives up"),
             Action::Take { party } => format!("the arbiter takes the request of P{party}"),
-            Action::Lie { party, round } => format!("the arbiter takes a request of malicious P{party} in round {round}"),
+            Action::Lie { party, round } => {
+                format!("the arbiter takes a request of malicious P{party} in round {round}")
+            }
             Action::Hear { party } => format!("P{party} hears the arbiter"),
             Action::Late { party } => format!("P{party}'s clock passes the last step"),
             Action::Close => "the arbiter's clock passes not-after".to_owned(),
@@ -680,12 +685,7 @@ fn core(key_sets: &[KeySet], arbiter: &KeySet) -> Core {
         terms: Terms {
             profile: Profile::Cn,
             parties: parties.collect(),
-            arbiter: ArbiterRef {
-                key_set: arbiter.id(),
-                deposit_key: None,
-                log: arbiter.id(),
-                rules: rules_hash(),
-            },
+            arbiter: ArbiterRef { key_set: arbiter.id(), deposit_key: None, log: arbiter.id(), rules: rules_hash() },
             items: Vec::new(),
             deadlines: Deadlines {
                 not_after: NOT_AFTER,
