@@ -18,10 +18,12 @@ use semper_core::signature::{SignatureError, verify};
 use semper_core::template::{FieldDef, FieldKind, Template};
 use semper_core::time::{Seconds, Time};
 use semper_exchange::arbiter::log::{self, LogError, LogHead, LogReceipt};
+use semper_exchange::arbiter::many::{Ask, Asker};
 use semper_exchange::arbiter::request::{Case, Complaint, Request, RequestError, Resolve};
 use semper_exchange::arbiter::service::{Next, decide};
 use semper_exchange::arbiter::verdict::{ArbiterAnswer, ClosedUnused, ClosingOutcome, Outcome, Verdict};
 use semper_exchange::arbiter::{Cell, Ruling, rule};
+use semper_exchange::cn::Round;
 use semper_exchange::evidence::{self, Finding, Folder, Item, Standing};
 use semper_exchange::goods::{Claim, Pom};
 use semper_exchange::gx::{
@@ -29,12 +31,12 @@ use semper_exchange::gx::{
 };
 use semper_sim::deal::{COMPLAINTS, Deal, MAIL, NOT_AFTER as NOT_AFTER_TICK, PURCHASE, SIGNING, Thing, Things, moment};
 use semper_sim::mint;
-use semper_sim::model::{Action, Setup, World};
+use semper_sim::model::{Action, Setup, World, cn};
 use semper_sim::scenario::{Cast, NOT_AFTER, PATIENCE};
 use semper_sim::symbolic::Hand;
 use semper_support::crypto::Signer;
 use semper_support::engine::{Effect, Ending, EvidenceKind, Input};
-use stateright::Model;
+use stateright::{Expectation, Model};
 
 const O: Role = Role::ORIGINATOR;
 const R: Role = Role::RESPONDER;
@@ -609,4 +611,185 @@ fn complaint_after_window() {
     // 24. A proof that proves nothing.
     let made_up = Pom { cid: deal.core.cid(), slot: Slot(1), claim: Claim::NoKey }.to_bytes();
     assert!(matches!(complain(made_up), Err(RequestError::Unproven(_))));
+}
+
+/// A world in which some of many signers are honest.
+fn signing(parties: u8, honest: &'static [u8]) -> cn::World {
+    cn::World::new(cn::Setup { parties, honest, grain: cn::Grain::Coarse, deadlines: false, reaches: &[] })
+}
+
+/// What comes of these events, after each of which every property must hold.
+fn play(world: &cn::World, events: impl IntoIterator<Item = cn::Action>) -> cn::State {
+    events.into_iter().fold(world.init_states().remove(0), |state, event| {
+        let next = world.next_state(&state, event);
+        let next = next.unwrap_or_else(|| panic!("{} cannot happen", world.describe(&event)));
+        for property in world.properties() {
+            if property.expectation == Expectation::Always {
+                let words = world.describe_state(&next);
+                assert!(
+                    (property.condition)(world, &next),
+                    "{} after: {}: {words}",
+                    property.name,
+                    world.describe(&event)
+                );
+            }
+        }
+        next
+    })
+}
+
+/// One honest signer is in round N when it gives up. `liars` have asked the arbiter before, each in the next round.
+fn chain_of_refusals(parties: u8, liars: u8) -> Option<Ending> {
+    let world = signing(parties, &[0]);
+    let begin = [cn::Action::Begin, cn::Action::Sign { party: 0 }];
+    let rounds = (1..parties).map(|_| cn::Action::Fill { party: 0 });
+    let lies = (1..=liars).map(|round| cn::Action::Lie { party: usize::from(parties - round), round });
+    let asks = [cn::Action::GiveUp { party: 0 }, cn::Action::Take { party: 0 }];
+    let end = play(&world, begin.into_iter().chain(rounds).chain(lies).chain(asks));
+    world.ending(&end, 0)
+}
+
+// 7. Each malicious signer has itself refused in the next round, so that the honest one is refused too. It has not signed the last round, so
+// nobody holds the contract. With a liar less the chain is broken, and the contract complete.
+#[test]
+fn abort_chaining_n3() {
+    assert_eq!(chain_of_refusals(3, 2), Some(Ending::Aborted));
+    assert_eq!(chain_of_refusals(3, 1), Some(Ending::Success));
+}
+
+#[test]
+fn abort_chaining_n4() {
+    assert_eq!(chain_of_refusals(4, 3), Some(Ending::Aborted));
+    assert_eq!(chain_of_refusals(4, 2), Some(Ending::Success));
+}
+
+#[test]
+fn abort_chaining_n5() {
+    assert_eq!(chain_of_refusals(5, 4), Some(Ending::Aborted));
+    assert_eq!(chain_of_refusals(5, 3), Some(Ending::Success));
+}
+
+/// Three who sign, their arbiter, and what they say.
+struct Three {
+    cast: Cast,
+    hands: Vec<Hand>,
+    core: Core,
+}
+
+impl Three {
+    fn new() -> Self {
+        let cast = Cast::default();
+        let hands: Vec<_> = (1..=3).map(|number| cast.oracle.hand(Suite::Ed25519, number)).collect();
+        let key_sets: Vec<_> = hands.iter().map(|hand| hand.key_set().clone()).collect();
+        let core = cn::contract(&key_sets, cast.arbiter.key_set());
+        Self { cast, hands, core }
+    }
+
+    fn say(by: &Hand, statement: &impl Statement) -> Signed {
+        by.sign(statement.draft(by.key_set().suite(), by.key_set().id())).unwrap()
+    }
+
+    fn round(&self, party: u8, round: u8) -> Signed {
+        let said = Round { cid: self.core.cid(), role: Role::numbered(party), round };
+        Self::say(&self.hands[usize::from(party)], &said)
+    }
+
+    fn ask(&self, party: u8, round: u8) -> Signed {
+        let said = Ask { cid: self.core.cid(), role: Role::numbered(party), round };
+        Self::say(&self.hands[usize::from(party)], &said)
+    }
+
+    fn sheet(&self, round: u8) -> Vec<Signed> {
+        (0..3).map(|party| self.round(party, round)).collect()
+    }
+
+    /// A verdict for a party that asked in a round, with the sheet of the round before.
+    fn verdict(&self, (party, round): (u8, u8), outcome: Outcome, refused: &[(u8, u8)], log_index: u64) -> Signed {
+        let sheet = if round == 1 { Vec::new() } else { self.sheet(round - 1) };
+        let basis = [self.ask(party, round)].iter().chain(&sheet).map(Signed::id).collect();
+        let prior =
+            refused.iter().map(|(party, round)| Asker { role: Role::numbered(*party), round: *round }).collect();
+        let (cid, slot) = (self.core.cid(), Slot(u16::from(party)));
+        let verdict = Verdict { cid, slot, outcome, basis, prior, time: NOW, log_index };
+        Self::say(&self.cast.arbiter, &verdict)
+    }
+
+    fn report(&self, statements: impl IntoIterator<Item = Signed>) -> evidence::Report {
+        let item = |kind, bytes| Item { kind, time: NOW, bytes };
+        let keys = self.hands.iter().map(Hand::key_set).chain([self.cast.arbiter.key_set()]);
+        let mut items = vec![item(EvidenceKind::Core, self.core.to_bytes())];
+        items.extend(keys.map(|keys| item(EvidenceKind::KeySet, keys.to_bytes())));
+        items.extend(statements.into_iter().map(|signed| item(EvidenceKind::Statement, signed.bytes().to_vec())));
+        evidence::verify(&self.cast.oracle, &[], &Folder { deal: DealId::from_array([0; 16]), items })
+    }
+
+    fn misconduct(&self, statements: impl IntoIterator<Item = Signed>) -> Vec<Finding> {
+        self.report(statements).findings.into_iter().filter(|finding| !finding.is_fault()).collect()
+    }
+}
+
+// 8. With as many rounds as parties an honest one could be refused and the others hold the contract: N rounds are no contract, N + 1 are.
+#[test]
+fn mpcs_round_too_few() {
+    let three = Three::new();
+    let standing = |round| three.report((1..=round).flat_map(|round| three.sheet(round))).contracts[0].standing;
+    assert_eq!(standing(3), Standing::Rounds { complete: 3, of: 4 });
+    assert_eq!(standing(4), Standing::Signed { parties: 3 });
+    assert_eq!(three.report(three.sheet(4)).contracts[0].standing, Standing::Signed { parties: 3 });
+    let short = three.sheet(4).into_iter().skip(1);
+    assert_eq!(three.report(short).contracts[0].standing, Standing::Rounds { complete: 0, of: 4 });
+}
+
+// 9. A refusal in round 1 is not overturned by the signatures of round 1: whoever was refused there has sent them honestly. An arbiter
+// that does so shows it by its own verdict.
+#[test]
+fn mpcs_overturn_off_by_one() {
+    use cn::Action::{Begin, Deliver, Fill, GiveUp, Lie, Sign, Take};
+    let world = signing(3, &[0, 1]);
+    let first = Deliver { party: 1, from: 0, round: 1 };
+    let begun = [Begin, Sign { party: 0 }, first, Sign { party: 1 }, Fill { party: 0 }, GiveUp { party: 0 }];
+    let refused = [GiveUp { party: 1 }, Lie { party: 2, round: 1 }, Take { party: 1 }, Take { party: 0 }];
+    let end = play(&world, begun.into_iter().chain(refused));
+    assert_eq!([0, 1].map(|party| world.ending(&end, party)), [Some(Ending::Aborted); 2]);
+
+    let three = Three::new();
+    let because = |outcome| {
+        let said = [three.ask(1, 1), three.ask(0, 2), three.verdict((0, 2), outcome, &[(1, 1)], 1)];
+        three.misconduct(said.into_iter().chain(three.sheet(1)))
+    };
+    let (cid, role) = (three.core.cid(), Some(O));
+    assert_eq!(because(Outcome::Resolved), [Finding::WrongVerdict { cid, role }]);
+    assert_eq!(because(Outcome::Aborted), []);
+    // One that leaves out a refusal that stands before it in the log shows it as well, by both verdicts.
+    let earlier = three.verdict((1, 1), Outcome::Aborted, &[], 0);
+    let overturns = |refused: &[(u8, u8)], outcome| {
+        let said = [three.ask(1, 1), three.ask(0, 2), earlier.clone(), three.verdict((0, 2), outcome, refused, 1)];
+        three.misconduct(said.into_iter().chain(three.sheet(1)))
+    };
+    assert_eq!(overturns(&[], Outcome::Resolved), [Finding::WrongVerdict { cid, role }]);
+    assert_eq!(overturns(&[(1, 1)], Outcome::Aborted), []);
+}
+
+// 10. Who was refused asks again in a later round, to be refused there again or to have the contract completed after it was let off.
+#[test]
+fn mpcs_double_ask() {
+    use cn::Action::{Begin, Fill, GiveUp, Lie, Sign, Take};
+    let world = signing(3, &[0]);
+    let begun = [Begin, Sign { party: 0 }, Fill { party: 0 }, Fill { party: 0 }, Lie { party: 1, round: 1 }];
+    let state = play(&world, begun);
+    assert_eq!(world.next_state(&state, Lie { party: 1, round: 3 }), None, "the arbiter gives its first answer again");
+    assert!(world.next_state(&state, Lie { party: 2, round: 3 }).is_some());
+    let asks = [Lie { party: 2, round: 3 }, GiveUp { party: 0 }, Take { party: 0 }];
+    let end = play(&world, begun.into_iter().chain(asks));
+    assert_eq!(world.ending(&end, 0), Some(Ending::Success));
+
+    let three = Three::new();
+    let (cid, role) = (three.core.cid(), R);
+    let twice = [three.ask(1, 1), three.ask(1, 3)].into_iter().chain((1..=2).flat_map(|round| three.sheet(round)));
+    let twice = three.misconduct(twice);
+    assert_eq!(twice, [Finding::SignedAfterAsking { cid, role }, Finding::AskedTwice { cid, role }]);
+    assert_eq!(three.misconduct([three.ask(1, 2)].into_iter().chain(three.sheet(2))), []);
+    let verdicts = [Outcome::Aborted, Outcome::Resolved].map(|outcome| three.verdict((1, 3), outcome, &[], 0));
+    let both = three.misconduct(verdicts.into_iter().chain([three.ask(1, 3)]).chain(three.sheet(2)));
+    assert!(both.contains(&Finding::ArbiterEquivocated { cid }), "{both:?}");
 }

@@ -296,7 +296,7 @@ impl World {
         let hands: Vec<_> = (0..setup.parties).map(|number| oracle.hand(Suite::Ed25519, number + 1)).collect();
         let arbiter = oracle.hand(Suite::Ed25519, 100);
         let key_sets: Vec<_> = hands.iter().map(|hand| hand.key_set().clone()).collect();
-        let core = core(&key_sets, arbiter.key_set());
+        let core = contract(&key_sets, arbiter.key_set());
         let mut world = Self {
             setup,
             oracle,
@@ -409,7 +409,8 @@ impl World {
         self.machines.thing(state.machines[party])
     }
 
-    fn ending(&self, state: &State, party: usize) -> Option<Ending> {
+    /// How the run of an honest party has ended, if it has.
+    pub fn ending(&self, state: &State, party: usize) -> Option<Ending> {
         self.machine(state, party).ending()
     }
 
@@ -678,7 +679,8 @@ fn refused_in_time(world: &World, state: &State) -> bool {
     world.honest().filter(aborted).all(|party| state.sent[party] < world.rounds())
 }
 
-fn core(key_sets: &[KeySet], arbiter: &KeySet) -> Core {
+/// A contract between these parties, in the order of their roles.
+pub fn contract(key_sets: &[KeySet], arbiter: &KeySet) -> Core {
     let parties = key_sets.iter().enumerate();
     let parties = parties.map(|(number, key_set)| PartyRef { role: World::role(number), key_set: key_set.id() });
     Core {

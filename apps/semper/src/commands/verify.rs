@@ -99,10 +99,8 @@ fn print(report: &Report, names: &Names) {
         if let Some(place) = contract.logged {
             println!("  the verdict stands in the arbiter's log, place {place}");
         }
-        for role in [Role::ORIGINATOR, Role::RESPONDER] {
-            if let Some(key_set) = contract.core.party(role) {
-                println!("  {:<10}  {}", role.to_string(), names.show(key_set));
-            }
+        for party in &contract.core.terms.parties {
+            println!("  {:<10}  {}", party.role.to_string(), names.show(party.key_set));
         }
         println!("  arbiter     {}", names.show(contract.core.terms.arbiter.key_set));
         for (hash, size) in &contract.files {
@@ -183,21 +181,23 @@ fn to_json(report: &Report, names: &Names) -> Value {
 fn contract_json(contract: &Contract) -> Value {
     let party = |role| contract.core.party(role).as_ref().map(KeySetId::to_string);
     let (standing, time) = match contract.standing {
-        Standing::Complete => ("complete", None),
+        Standing::Complete | Standing::Signed { .. } => ("complete", None),
         Standing::Resolved { time } => ("resolved", Some(time.unix())),
         Standing::Fault { time, .. } => ("fault", Some(time.unix())),
         Standing::Aborted { time } => ("aborted", Some(time.unix())),
-        Standing::Open { .. } => ("open", None),
+        Standing::LetOff { time, .. } => ("let-off", Some(time.unix())),
+        Standing::Open { .. } | Standing::Rounds { .. } => ("open", None),
     };
     json!({
         "cid": contract.cid.to_string(),
         "standing": standing,
         "standing_text": contract.standing.to_string(),
-        "binding": matches!(contract.standing, Standing::Complete | Standing::Resolved { .. }),
+        "binding": contract.standing.is_binding(),
         "verdict_time": time,
         "verdict_log_place": contract.logged,
         "originator": party(Role::ORIGINATOR),
         "responder": party(Role::RESPONDER),
+        "parties": contract.core.terms.parties.iter().map(|party| party.key_set.to_string()).collect::<Vec<_>>(),
         "arbiter": contract.core.terms.arbiter.key_set.to_string(),
         "text": contract.text,
         "files": contract.files.iter().map(|(hash, size)| json!({ "hash": hash.to_string(), "bytes": size })).collect::<Vec<_>>(),

@@ -11,9 +11,9 @@ use semper_support::flaws::{self, Flaw};
 /// Fewest signers; two sign by [`crate::gx`].
 pub const SIGNERS_MIN: usize = 3;
 /// Most signers: what they send grows with the cube of their number.
-pub const SIGNERS_MAX: usize = 8;
-/// Most rounds.
-pub const ROUNDS_MAX: u8 = SIGNERS_MAX as u8 + 1;
+pub const SIGNERS_MAX: usize = ROUNDS_MAX as usize - 1;
+/// Most rounds: one more than there can be parties.
+pub const ROUNDS_MAX: u8 = 9;
 
 /// How many rounds so many parties sign: one more than there are parties.
 pub fn rounds(parties: usize) -> u8 {

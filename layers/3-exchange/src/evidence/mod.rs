@@ -7,6 +7,7 @@
 //! Source: `spec/evidence.md` (design/exchange.md §2).
 
 mod folder;
+mod many;
 mod report;
 mod verify;
 

@@ -50,7 +50,12 @@ pub struct Contract {
 pub enum Standing {
     /// Signed by both parties.
     Complete,
-    /// Completed by the arbiter from both promises. It binds as if both had signed.
+    /// Signed by all of more than two parties.
+    Signed {
+        /// How many.
+        parties: usize,
+    },
+    /// Completed by the arbiter, from both promises or from a round that all have signed. It binds as if both had signed.
     Resolved {
         /// When, by the arbiter's clock.
         time: Time,
@@ -66,6 +71,20 @@ pub enum Standing {
         role: Role,
         /// When, by the arbiter's clock.
         time: Time,
+    },
+    /// The arbiter has let off one of many parties. It is not bound unless it went on signing; whether others are, other folders show.
+    LetOff {
+        /// Whom.
+        role: Role,
+        /// When, by the arbiter's clock.
+        time: Time,
+    },
+    /// Not completed by many parties, who sign in rounds. Only the last round binds.
+    Rounds {
+        /// The last round that all have signed; 0 if there is none.
+        complete: u8,
+        /// How many rounds there are; 0 if it is not known who signs.
+        of: u8,
     },
     /// Not completed. A promise alone binds nobody.
     Open {
@@ -172,6 +191,27 @@ pub enum Finding {
         /// The contract.
         cid: Cid,
     },
+    /// Misconduct of the arbiter: a verdict does not follow from what it rests on, or passes over another.
+    WrongVerdict {
+        /// The contract.
+        cid: Cid,
+        /// To whom it was given; nobody if it is in no party's name.
+        role: Option<Role>,
+    },
+    /// Misconduct of one of many parties: it asked the arbiter, and signed a later round all the same.
+    SignedAfterAsking {
+        /// The contract.
+        cid: Cid,
+        /// The party.
+        role: Role,
+    },
+    /// Misconduct of one of many parties: it asked the arbiter in two rounds.
+    AskedTwice {
+        /// The contract.
+        cid: Cid,
+        /// The party.
+        role: Role,
+    },
     /// Misconduct of a party: it asked for an abort and completed the contract all the same.
     CompletedAfterAbort {
         /// The contract.
@@ -185,7 +225,14 @@ impl Finding {
     /// Whether the folder itself is faulty: somebody changed it, or left out what belongs into it. Misconduct that a sound folder
     /// proves is no fault of the folder.
     pub fn is_fault(&self) -> bool {
-        !matches!(self, Finding::ArbiterEquivocated { .. } | Finding::CompletedAfterAbort { .. })
+        !matches!(
+            self,
+            Finding::ArbiterEquivocated { .. }
+                | Finding::CompletedAfterAbort { .. }
+                | Finding::WrongVerdict { .. }
+                | Finding::SignedAfterAsking { .. }
+                | Finding::AskedTwice { .. }
+        )
     }
 }
 
@@ -203,14 +250,32 @@ impl Payment {
     }
 }
 
+impl Standing {
+    /// Whether the contract is complete, so that it binds its parties.
+    pub fn is_binding(&self) -> bool {
+        matches!(self, Standing::Complete | Standing::Signed { .. } | Standing::Resolved { .. })
+    }
+}
+
 impl fmt::Display for Standing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Standing::Complete => write!(f, "complete: signed by both parties"),
+            Standing::Signed { parties } => write!(f, "complete: signed by all {}", in_words(*parties)),
             Standing::Resolved { time } => write!(f, "complete: by the arbiter's verdict of {time}"),
             Standing::Aborted { time } => write!(f, "aborted by the arbiter on {time}: nobody is bound"),
             Standing::Fault { role, time } => {
                 write!(f, "ended by the arbiter on {time}: what the {role} gave is provably not what was promised")
+            }
+            Standing::LetOff { role, time } => {
+                write!(
+                    f,
+                    "not completed: the arbiter let off the {role} on {time}; it is not bound unless it signed on"
+                )
+            }
+            Standing::Rounds { complete: 0, .. } => write!(f, "open: not everybody has signed; nobody is bound"),
+            Standing::Rounds { complete, of } => {
+                write!(f, "open: all have signed round {complete} of {of}; the arbiter can complete it")
             }
             Standing::Open { promised: [false, false] } => write!(f, "open: nobody has promised anything"),
             Standing::Open { promised: [true, true] } => {
@@ -245,6 +310,20 @@ impl fmt::Display for Finding {
             Finding::ArbiterEquivocated { cid } => {
                 write!(f, "misconduct of the arbiter: it signed two different verdicts on contract {cid}")
             }
+            Finding::WrongVerdict { cid, role } => {
+                write!(f, "misconduct of the arbiter: its verdict on contract {cid} ")?;
+                match role {
+                    Some(role) => write!(f, "for the {role} ")?,
+                    None => write!(f, "for nobody in it ")?,
+                }
+                write!(f, "does not follow from what it rests on")
+            }
+            Finding::SignedAfterAsking { cid, role } => {
+                write!(f, "misconduct of the {role}: it asked the arbiter about contract {cid} and went on signing")
+            }
+            Finding::AskedTwice { cid, role } => {
+                write!(f, "misconduct of the {role}: it asked the arbiter about contract {cid} in two rounds")
+            }
             Finding::CompletedAfterAbort { cid, role } => {
                 write!(
                     f,
@@ -253,4 +332,10 @@ impl fmt::Display for Finding {
             }
         }
     }
+}
+
+/// A number of parties as it is said.
+fn in_words(parties: usize) -> String {
+    const WORDS: [&str; 9] = ["none", "one", "two", "three", "four", "five", "six", "seven", "eight"];
+    WORDS.get(parties).map_or_else(|| parties.to_string(), |word| (*word).to_owned())
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use semper_core::cbor::Decode;
 use semper_core::container::{Ack, Container, ContainerStatement, Leaf, information_hash};
-use semper_core::contract::{Core, Final, Promise};
+use semper_core::contract::{Core, Final, Profile, Promise};
 use semper_core::cose::{Kind, Signed, Statement};
 use semper_core::document::Document;
 use semper_core::hash::Digest;
@@ -18,10 +18,12 @@ use semper_transfer::payment::claim::{Claim, Finding as Judged, Proof};
 use semper_transfer::payment::statement::{PaymentOrder, PaymentReceipt, PaymentRequest};
 
 use super::report::{self, Finding, Payment, Receipt, Report, Standing, Transfer};
-use super::{Folder, Item};
+use super::{Folder, Item, many};
 use crate::arbiter::log::LogReceipt;
+use crate::arbiter::many::Ask;
 use crate::arbiter::request::{Abort, Complaint, Resolve, Settlement};
 use crate::arbiter::verdict::{ClosedUnused, Closing, ClosingOutcome, Outcome, Verdict};
+use crate::cn::{self, Round};
 use crate::goods::{Disclosure, KeyAttestation, plain_roots};
 use crate::gx;
 
@@ -51,19 +53,19 @@ pub fn verify(verifier: &dyn Verify, systems: &[&dyn Module], folder: &Folder) -
 
 /// What a folder holds, sorted; statements only if their signatures are good.
 #[derive(Default)]
-struct Pool {
+pub(super) struct Pool {
     cores: BTreeMap<Cid, Core>,
     documents: Vec<Document>,
     templates: BTreeMap<TemplateId, Template>,
-    key_sets: BTreeMap<KeySetId, KeySet>,
+    pub(super) key_sets: BTreeMap<KeySetId, KeySet>,
     claimed: Vec<(usize, Signed)>,
-    statements: BTreeMap<StatementId, Signed>,
+    pub(super) statements: BTreeMap<StatementId, Signed>,
     used: BTreeSet<StatementId>,
     containers: Vec<Container>,
     files: BTreeMap<Digest, usize>,
     receipts: Vec<(usize, LogReceipt)>,
     proofs: Vec<(usize, Proof)>,
-    findings: Vec<Finding>,
+    pub(super) findings: Vec<Finding>,
 }
 
 impl Pool {
@@ -94,7 +96,13 @@ impl Pool {
             EvidenceKind::Late => match gx::Message::from_bytes(bytes) {
                 Ok(gx::Message::Promise(promised)) => self.claimed.push((index, promised.promise)),
                 Ok(gx::Message::Final(completed)) => self.claimed.push((index, completed.completion)),
-                Ok(gx::Message::Decline(_)) | Err(_) => {}
+                Ok(gx::Message::Decline(_)) => {}
+                // A late signature on a round is one as well.
+                Err(_) => {
+                    if let Ok(cn::Message::Round(signed)) = cn::Message::from_bytes(bytes) {
+                        self.claimed.push((index, signed));
+                    }
+                }
             },
             EvidenceKind::Container => {
                 let container = Container::from_bytes(bytes)?;
@@ -151,6 +159,8 @@ impl Pool {
             Kind::Final => verify_statement::<Final>(verifier, key_set, signed).map(drop),
             Kind::Abort => verify_statement::<Abort>(verifier, key_set, signed).map(drop),
             Kind::Resolve => verify_statement::<Resolve>(verifier, key_set, signed).map(drop),
+            Kind::Round => verify_statement::<Round>(verifier, key_set, signed).map(drop),
+            Kind::Ask => verify_statement::<Ask>(verifier, key_set, signed).map(drop),
             Kind::Complaint => verify_statement::<Complaint>(verifier, key_set, signed).map(drop),
             Kind::Settlement => verify_statement::<Settlement>(verifier, key_set, signed).map(drop),
             Kind::Closing => verify_statement::<Closing>(verifier, key_set, signed).map(drop),
@@ -169,7 +179,7 @@ impl Pool {
     }
 
     /// All statements of one kind by one signer that `fits`, as (id, statement); they are marked as used.
-    fn said<T: Statement>(&mut self, signer: KeySetId, fits: impl Fn(&T) -> bool) -> Vec<(StatementId, T)> {
+    pub(super) fn said<T: Statement>(&mut self, signer: KeySetId, fits: impl Fn(&T) -> bool) -> Vec<(StatementId, T)> {
         let candidates =
             self.statements.values().filter(|signed| signed.kind() == T::KIND && signed.signer() == signer);
         let said: Vec<_> = candidates
@@ -193,6 +203,9 @@ fn contract(verifier: &dyn Verify, pool: &mut Pool, core: Core) -> report::Contr
 }
 
 fn standing(pool: &mut Pool, core: &Core, cid: Cid) -> Standing {
+    if core.terms.profile == Profile::Cn {
+        return many::standing(pool, core, cid);
+    }
     let (Some(originator), Some(responder)) = (core.party(Role::ORIGINATOR), core.party(Role::RESPONDER)) else {
         return Standing::Open { promised: [false, false] };
     };
