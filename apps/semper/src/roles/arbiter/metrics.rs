@@ -5,9 +5,10 @@ use std::fmt::Write as _;
 use std::sync::{Mutex, PoisonError};
 
 use semper_core::cbor::Decode;
-use semper_core::cose::Kind;
+use semper_core::cose::{Kind, Signed};
+use semper_exchange::arbiter::many;
 use semper_exchange::arbiter::request::Request;
-use semper_exchange::arbiter::verdict::{ArbiterAnswer, Outcome, Verdict};
+use semper_exchange::arbiter::verdict::{Outcome, Verdict};
 
 /// Requests by question and outcome.
 #[derive(Default)]
@@ -16,8 +17,8 @@ pub(super) struct Metrics {
 }
 
 impl Metrics {
-    /// Counts a request by what it asks and how it was answered.
-    pub(super) fn count(&self, request: &[u8], answered: Result<&ArbiterAnswer, &'static str>) {
+    /// Counts a request by what it asks and how it was answered: by which statement, and whether money was let go.
+    pub(super) fn count(&self, request: &[u8], answered: Result<(&Signed, bool), &'static str>) {
         let outcome = answered.map_or_else(|error| error, outcome);
         *self.lock().entry((question(request), outcome)).or_default() += 1;
     }
@@ -38,6 +39,9 @@ impl Metrics {
 }
 
 fn question(request: &[u8]) -> &'static str {
+    if many::Request::is_meant(request) {
+        return "ask";
+    }
     match Request::from_bytes(request).map(|request| request.question.kind()) {
         Ok(Kind::Abort) => "abort",
         Ok(Kind::Resolve) => "resolve",
@@ -47,9 +51,8 @@ fn question(request: &[u8]) -> &'static str {
     }
 }
 
-fn outcome(answer: &ArbiterAnswer) -> &'static str {
-    let paid = !answer.authorisation.is_empty();
-    match Verdict::from_bytes(answer.statement.payload()).map(|verdict| verdict.outcome) {
+fn outcome((statement, paid): (&Signed, bool)) -> &'static str {
+    match Verdict::from_bytes(statement.payload()).map(|verdict| verdict.outcome) {
         _ if paid => "let-go",
         Ok(Outcome::Aborted) => "aborted",
         Ok(Outcome::Resolved) => "resolved",

@@ -4,6 +4,7 @@
 //! are one commit ([`register`]); only then does the answer leave. Two requests at once: the second finds the cell taken and gets
 //! what stands. Where money is locked, its issuer is asked before a ruling, and its payout is authorised after one ([`money`]).
 
+mod many;
 mod metrics;
 mod money;
 mod register;
@@ -26,6 +27,7 @@ use semper_core::party::{KeySet, Role};
 use semper_core::signature::Verify;
 use semper_exchange::arbiter::due;
 use semper_exchange::arbiter::log::{self, LogReceipt};
+use semper_exchange::arbiter::many::Request as ManyRequest;
 use semper_exchange::arbiter::request::{Asked, Case, Court, Request, RequestError};
 use semper_exchange::arbiter::service::{Next, cell_key, decide};
 use semper_exchange::arbiter::verdict::{ArbiterAnswer, Outcome, Verdict};
@@ -248,10 +250,16 @@ impl Inbox for Arbiter {
         if frame.kind != FRAME_ARBITER {
             return Err(Refusal::Unwanted(format!("an arbiter takes no messages of kind {:?}", frame.kind)));
         }
-        let decided = self.decide(frame.deal, &frame.body).await;
-        self.metrics.count(&frame.body, decided.as_ref().map_err(DecideError::name));
+        let decided = if ManyRequest::is_meant(&frame.body) {
+            self.decide_many(frame.deal, &frame.body).await.map(|answer| (answer.to_bytes(), answer.statement, false))
+        } else {
+            let decided = self.decide(frame.deal, &frame.body).await;
+            decided.map(|answer| (answer.to_bytes(), answer.statement, !answer.authorisation.is_empty()))
+        };
+        let answered = decided.as_ref().map(|(_, statement, paid)| (statement, *paid));
+        self.metrics.count(&frame.body, answered.map_err(DecideError::name));
         match decided {
-            Ok(answer) => Ok(Delivered { reply: Some(answer.to_bytes()) }),
+            Ok((answer, ..)) => Ok(Delivered { reply: Some(answer) }),
             Err(error) if error.is_final() => {
                 tracing::info!(%error, "a request was not valid");
                 Err(Refusal::Malformed(error.to_string()))

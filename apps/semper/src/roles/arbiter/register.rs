@@ -7,21 +7,26 @@
 //! fact closing-basis    cell → the request that it rests on
 //! fact log-leaf         index (8 bytes, big-endian) → leaf
 //! state `log`           frontier
+//! state `many/` cid     who was refused in a contract that many sign, and by whose request it was resolved
 //! ```
 
 use std::sync::Arc;
 
 use semper_core::cbor::{Decode, DecodeError, Encode};
-use semper_core::ids::StatementId;
+use semper_core::cose::Signed;
+use semper_core::ids::{Cid, StatementId};
 use semper_core::merkle::Frontier;
 use semper_exchange::arbiter::Cell;
 use semper_exchange::arbiter::log;
+use semper_exchange::arbiter::many::{self, Record};
 use semper_exchange::arbiter::service::{CLOSING_SPACE, VERDICT_SPACE};
 use semper_exchange::arbiter::verdict::{ArbiterAnswer, Closing, ClosingOutcome, Outcome, Verdict};
 use semper_support::archive::{Archive, Commit, CommitError, Fact, PutState, ReadError};
 
 /// The log's state.
 const LOG: &[u8] = b"log";
+/// The prefix of the states of contracts that many sign.
+const MANY: &[u8] = b"many/";
 /// Fact space of the log's leaves.
 const LEAF_SPACE: &str = "log-leaf";
 /// Fact space of the requests that verdicts rest on.
@@ -97,24 +102,66 @@ impl Register {
         request: &[u8],
         answer: &ArbiterAnswer,
     ) -> Result<Written, CommitError> {
-        let (log, replaces) = log;
-        let (space, basis) = match entry {
+        let spaces = match entry {
             Entry::Verdict => (VERDICT_SPACE, VERDICT_BASIS_SPACE),
             Entry::Closing => (CLOSING_SPACE, CLOSING_BASIS_SPACE),
         };
+        self.commit(spaces, cell, log, request, (&answer.statement, answer.to_bytes()), Vec::new()).await
+    }
+
+    /// What is kept of a contract that many sign, and the version of that state.
+    pub(super) async fn record(&self, cid: Cid) -> Result<(Record, u64), ReadError> {
+        match self.archive.state(&record_key(cid)).await? {
+            Some(stored) => Ok((Record::from_bytes(&stored.bytes).map_err(damaged)?, stored.version)),
+            None => Ok((Record::default(), 0)),
+        }
+    }
+
+    /// The answer in the cell of one of many parties.
+    pub(super) async fn answer_of_many(&self, cell: &[u8]) -> Result<Option<many::Answer>, ReadError> {
+        let bytes = self.archive.fact(VERDICT_SPACE, cell).await?;
+        bytes.map(|bytes| many::Answer::from_bytes(&bytes).map_err(damaged)).transpose()
+    }
+
+    /// The request that the verdict in the cell of one of many parties rests on.
+    pub(super) async fn request_of_many(&self, cell: &[u8]) -> Result<Option<many::Request>, ReadError> {
+        let bytes = self.archive.fact(VERDICT_BASIS_SPACE, cell).await?;
+        bytes.map(|bytes| many::Request::from_bytes(&bytes).map_err(damaged)).transpose()
+    }
+
+    /// Stores a verdict on a contract that many sign, and its new record with the version that it replaces, in one commit.
+    pub(super) async fn write_many(
+        &self,
+        (cid, cell): (Cid, &[u8]),
+        log: (&Frontier, u64),
+        (record, replaces): (&Record, u64),
+        request: &[u8],
+        answer: &many::Answer,
+    ) -> Result<Written, CommitError> {
+        let record = PutState { key: record_key(cid), replaces, bytes: record.to_bytes() };
+        let spaces = (VERDICT_SPACE, VERDICT_BASIS_SPACE);
+        self.commit(spaces, cell, log, request, (&answer.statement, answer.to_bytes()), vec![record]).await
+    }
+
+    async fn commit(
+        &self,
+        (space, basis): (&str, &str),
+        cell: &[u8],
+        (log, replaces): (&Frontier, u64),
+        request: &[u8],
+        (statement, answer): (&Signed, Vec<u8>),
+        mut states: Vec<PutState>,
+    ) -> Result<Written, CommitError> {
         let index = log.size() - 1;
-        let leaf = log::leaf(&answer.statement);
+        let leaf = log::leaf(statement);
         let fact = |space: &str, key: &[u8], value: Vec<u8>| Fact { space: space.to_owned(), key: key.to_vec(), value };
-        let commit = Commit {
-            states: vec![PutState { key: LOG.to_vec(), replaces, bytes: log.to_bytes() }],
-            facts: vec![
-                fact(space, cell, answer.to_bytes()),
-                fact(basis, cell, request.to_vec()),
-                fact(LEAF_SPACE, &index.to_be_bytes(), leaf.as_bytes().to_vec()),
-            ],
-            ..Commit::default()
-        };
-        match self.archive.commit(commit).await {
+        states.push(PutState { key: LOG.to_vec(), replaces, bytes: log.to_bytes() });
+        let facts = vec![
+            fact(space, cell, answer),
+            fact(basis, cell, request.to_vec()),
+            fact(LEAF_SPACE, &index.to_be_bytes(), leaf.as_bytes().to_vec()),
+        ];
+        match self.archive.commit(Commit { states, facts, ..Commit::default() }).await {
             Ok(()) => Ok(Written::Stored),
             Err(CommitError::Taken { .. } | CommitError::Stale { .. }) => Ok(Written::Overtaken),
             Err(error) => Err(error),
@@ -144,6 +191,10 @@ impl Standing {
         let closing = closing.and_then(|(closing, _)| Some((closing.statement.clone(), closing.log.clone()?)));
         Some(ArbiterAnswer { closing, ..answer.clone() })
     }
+}
+
+fn record_key(cid: Cid) -> Vec<u8> {
+    [MANY, cid.as_bytes()].concat()
 }
 
 fn damaged(error: DecodeError) -> ReadError {
