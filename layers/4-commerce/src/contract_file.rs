@@ -118,7 +118,7 @@ impl Draft {
             .with("arbiter_name", text(&self.arbiter.name))
             .with("arbiter", party(&self.arbiter))
             .with("closes", FieldValue::Time(self.closes))
-            .with("files", FieldValue::Table(self.files.iter().map(row).collect()));
+            .with("files", FieldValue::Table(self.files.iter().map(file_row).collect()));
         if !self.terms.is_empty() {
             document = document.with("terms", FieldValue::LongText(self.terms.clone()));
         }
@@ -129,7 +129,8 @@ impl Draft {
     }
 }
 
-fn row(file: &Information) -> Row {
+/// A file as a row of the table of files.
+pub(crate) fn file_row(file: &Information) -> Row {
     Row::from([
         ("name".to_owned(), FieldValue::Text(file.name().to_owned())),
         ("media_type".to_owned(), FieldValue::Text(file.media_type().to_owned())),
@@ -138,16 +139,21 @@ fn row(file: &Information) -> Row {
     ])
 }
 
-/// The template of a contract over files.
-pub fn template() -> Template {
+/// The columns of the table of files.
+pub(crate) fn file_columns() -> Vec<FieldDef> {
     let required = |name, kind, en, de| FieldDef::required(name, kind).label("en", en).label("de", de);
-    let optional = |name, kind, en, de| FieldDef::optional(name, kind).label("en", en).label("de", de);
-    let columns = vec![
+    vec![
         required("name", FieldKind::Text, "name", "Name"),
         required("media_type", FieldKind::Text, "media type", "Medientyp"),
         required("size", FieldKind::Uint, "size in bytes", "Größe in Bytes"),
         required("hash", FieldKind::Digest, "hash", "Hash"),
-    ];
+    ]
+}
+
+/// The template of a contract over files.
+pub fn template() -> Template {
+    let required = |name, kind, en, de| FieldDef::required(name, kind).label("en", en).label("de", de);
+    let optional = |name, kind, en, de| FieldDef::optional(name, kind).label("en", en).label("de", de);
     let fields = vec![
         required("originator_name", FieldKind::Text, "originator", "Antragsteller"),
         required("originator", FieldKind::Party, "originator's key", "Schlüssel des Antragstellers"),
@@ -161,7 +167,7 @@ pub fn template() -> Template {
             "the arbiter can be asked until",
             "der Schiedsrichter kann angerufen werden bis",
         ),
-        required("files", FieldKind::Table(columns), "files", "Dateien"),
+        required("files", FieldKind::Table(file_columns()), "files", "Dateien"),
         optional("terms", FieldKind::LongText, "Terms", "Bedingungen"),
         optional("law", FieldKind::Text, "Applicable law", "Anwendbares Recht"),
     ];
@@ -177,6 +183,9 @@ pub fn template() -> Template {
 /// The field that differs.
 pub fn check(agreement: &Agreement) -> Result<(), &'static str> {
     let terms = &agreement.core.terms;
+    if terms.profile != Profile::C2 {
+        return Err("profile");
+    }
     let field = |name: &str| agreement.document.fields.get(name);
     let party = |role| agreement.core.party(role).map(FieldValue::Party);
     let same = |name, expected: Option<FieldValue>| if field(name) == expected.as_ref() { Ok(()) } else { Err(name) };

@@ -12,6 +12,7 @@ use semper_core::ids::{DealId, KeySetId};
 use semper_core::machine::{Blame, Env, Fault, Machine, Step};
 use semper_core::party::{KeySet, Role};
 use semper_core::time::{Seconds, Time};
+use semper_exchange::cn::{self, Cn, CnError, SIGNERS_MAX};
 use semper_exchange::gx::{self, DEADLINE, Gx, GxError, Own, Run, RunError, State};
 use semper_support::approval::Exhibit;
 use semper_support::channel::MESSAGE_BYTES_MAX;
@@ -23,7 +24,7 @@ use semper_transfer::tx::{Sides, Tx, TxError};
 
 use crate::offer::{Offer, Order};
 use crate::order::{self, OrderError, Ordering};
-use crate::plan::{Action, BUY, MAIL, PAY, Plan, SIGN};
+use crate::plan::{Action, BUY, MAIL, PAY, Plan, SIGN, SIGN_MANY};
 use crate::proposal::{Agreement, Proposal, ProposalError};
 
 /// Timer: how long a proposal waits for its originator's promise.
@@ -79,8 +80,10 @@ pub struct Deal {
 pub struct Between {
     /// This party.
     pub me: KeySet,
-    /// The other one.
+    /// The other one; of many, the originator, or for the originator the first of the others.
     pub peer: KeySet,
+    /// Of many: the others beside that one, in the order of their roles.
+    pub more: Vec<KeySet>,
     /// This party's role.
     pub role: Role,
 }
@@ -91,6 +94,7 @@ enum Engine {
     Gx(Box<Gx>),
     Pay(Box<Pay>),
     Order(Box<Ordering>),
+    Cn(Box<Cn>),
 }
 
 /// What this party accepts in a deal that somebody else opens.
@@ -169,9 +173,15 @@ pub enum DealError {
     /// The contract names an arbiter that this party has not accepted.
     #[error("the contract names the arbiter {0}, which is not among the accepted ones")]
     UnknownArbiter(KeySetId),
+    /// The contract of many parties cannot be run among these or under this arbiter.
+    #[error("the proposed contract cannot be signed: {0}")]
+    Circle(cn::RunError),
     /// The exchange engine refuses.
     #[error("{0}")]
     Exchange(GxError),
+    /// The engine for many signers refuses.
+    #[error("{0}")]
+    Signing(CnError),
     /// The transfer engine refuses.
     #[error("{0}")]
     Transfer(TxError),
@@ -189,10 +199,13 @@ pub enum DealError {
 impl Blame for DealError {
     fn fault(&self) -> Fault {
         match self {
-            DealError::Malformed(_) | DealError::Proposal(_) | DealError::Run(_) => Fault::PeerMisbehaved,
+            DealError::Malformed(_) | DealError::Proposal(_) | DealError::Run(_) | DealError::Circle(_) => {
+                Fault::PeerMisbehaved
+            }
             DealError::UnknownArbiter(_) => Fault::PeerRefused,
             DealError::TooEarly { .. } => Fault::Environment,
             DealError::Exchange(error) => error.fault(),
+            DealError::Signing(error) => error.fault(),
             DealError::Transfer(error) => error.fault(),
             DealError::Pay(error) => error.fault(),
             DealError::Order(error) => error.fault(),
@@ -258,6 +271,47 @@ impl Deal {
         Ok(deal)
     }
 
+    /// The originator's side of a deal in which three or more sign the contract of `proposal`. Begins with [`Input::Begin`].
+    ///
+    /// `others` are the other signers in the order of their roles, `cards` their contact cards: each must be able to reach every other.
+    ///
+    /// # Errors
+    /// `Proposal`: the proposal contradicts itself. `OutOfPlace`: there are no others.
+    pub fn sign_many(
+        id: DealId,
+        me: KeySet,
+        others: Vec<KeySet>,
+        arbiter: KeySet,
+        patience: Seconds,
+        proposal: &Proposal,
+        cards: &[String],
+    ) -> Result<Self, DealError> {
+        let container = proposal.to_container_with(cards).map_err(DealError::Proposal)?;
+        let sides = Between::many(me, others, Role::ORIGINATOR).ok_or(DealError::OutOfPlace("a deal with nobody"))?;
+        let mut deal = Self::originator(id, &SIGN_MANY, sides.me.clone(), sides.peer.clone(), container);
+        deal.sides = sides;
+        deal.arbiters = vec![arbiter];
+        deal.patience = patience;
+        Ok(deal)
+    }
+
+    /// The side of a signer, with `role`, in a deal of many that somebody opens who says to be the first of `others`.
+    ///
+    /// # Errors
+    /// `OutOfPlace`: there are no others.
+    pub fn opened_among(
+        id: DealId,
+        me: KeySet,
+        others: Vec<KeySet>,
+        role: Role,
+        accepts: Accepts,
+    ) -> Result<Self, DealError> {
+        let sides = Between::many(me, others, role).ok_or(DealError::OutOfPlace("a deal with nobody"))?;
+        let mut deal = Self::opened(id, &SIGN_MANY, sides.me.clone(), sides.peer.clone(), accepts);
+        deal.sides = sides;
+        Ok(deal)
+    }
+
     /// The originator's side of a deal that delivers `container`. Begins with [`Input::Begin`].
     pub fn mail(id: DealId, me: KeySet, peer: KeySet, container: Container) -> Self {
         Self::originator(id, &MAIL, me, peer, container)
@@ -268,7 +322,7 @@ impl Deal {
         let PaymentTerms { amount, purpose, anonymity, purses, patience, salt } = terms;
         let setting = Setting { deal: id, payer: me.clone(), payee: peer.clone(), purses, patience };
         let engine = Engine::Pay(Box::new(Pay::payer(setting, amount, purpose, anonymity, salt)));
-        let sides = Between { me, peer, role: Role::ORIGINATOR };
+        let sides = Between::two(me, peer, Role::ORIGINATOR);
         Self {
             id,
             plan: &PAY,
@@ -298,7 +352,7 @@ impl Deal {
     ) -> Self {
         let (offer, order) = (Box::new(offer), Box::new(order));
         let engine = Engine::Order(Box::new(Ordering::ToOrder { offer, order, patience }));
-        let sides = Between { me, peer: seller, role: Role::ORIGINATOR };
+        let sides = Between::two(me, seller, Role::ORIGINATOR);
         let own = Own { purse: Some((id, purse)), ..Own::default() };
         Self { id, plan: &BUY, sides, arbiters, patience, agreement: None, own, engines: vec![engine], ending: None }
     }
@@ -318,20 +372,20 @@ impl Deal {
             Err(reason) => (Err(reason), Own::default()),
         };
         let engine = Engine::Order(Box::new(Ordering::ToAnswer { order: Box::new(order), answer }));
-        let sides = Between { me, peer: buyer, role: Role::RESPONDER };
+        let sides = Between::two(me, buyer, Role::RESPONDER);
         Self { id, plan: &BUY, sides, arbiters, patience, agreement: None, own, engines: vec![engine], ending: None }
     }
 
     /// The responder's side of a deal that somebody opens, who says to be `peer`.
     pub fn opened(id: DealId, plan: &'static Plan, me: KeySet, peer: KeySet, accepts: Accepts) -> Self {
         let Accepts { arbiters, purses, patience } = accepts;
-        let sides = Between { me, peer, role: Role::RESPONDER };
+        let sides = Between::two(me, peer, Role::RESPONDER);
         let engine = match plan.steps[0].action {
             Action::Pay => {
                 let (payer, payee) = (sides.peer.clone(), sides.me.clone());
                 Engine::Pay(Box::new(Pay::payee(Setting { deal: id, payer, payee, purses, patience })))
             }
-            Action::Propose | Action::Sign | Action::Deliver | Action::Exchange | Action::Order => {
+            Action::Propose | Action::Sign | Action::SignAll | Action::Deliver | Action::Exchange | Action::Order => {
                 Engine::Tx(Box::new(Tx::receiver(sides.transfer())))
             }
         };
@@ -340,7 +394,7 @@ impl Deal {
     }
 
     fn originator(id: DealId, plan: &'static Plan, me: KeySet, peer: KeySet, container: Container) -> Self {
-        let sides = Between { me, peer, role: Role::ORIGINATOR };
+        let sides = Between::two(me, peer, Role::ORIGINATOR);
         let engine = Engine::Tx(Box::new(Tx::sender(sides.transfer(), container)));
         let (patience, own) = (Seconds::default(), Own::default());
         Self {
@@ -389,6 +443,7 @@ impl Deal {
             Engine::Gx(gx) => gx.state().name(),
             Engine::Pay(pay) => pay.state_name(),
             Engine::Order(order) => order.state_name(),
+            Engine::Cn(cn) => cn.state().name(),
         };
         (step, state)
     }
@@ -397,7 +452,7 @@ impl Deal {
     pub fn payment(&self) -> Option<(Amount, String)> {
         match self.running() {
             Engine::Pay(pay) => pay.about(),
-            Engine::Tx(_) | Engine::Gx(_) | Engine::Order(_) => None,
+            Engine::Tx(_) | Engine::Gx(_) | Engine::Order(_) | Engine::Cn(_) => None,
         }
     }
 
@@ -406,7 +461,17 @@ impl Deal {
         match self.running() {
             Engine::Pay(pay) => pay.ending().map(|(_, why)| why),
             Engine::Order(order) => Some(order.why()).filter(|why| !why.is_empty()),
-            Engine::Tx(_) | Engine::Gx(_) => None,
+            Engine::Tx(_) | Engine::Gx(_) | Engine::Cn(_) => None,
+        }
+    }
+
+    /// Whose signature is awaited, among many: key sets in the order of their roles.
+    pub fn missing(&self) -> Vec<KeySetId> {
+        match self.running() {
+            Engine::Cn(cn) if self.ending.is_none() => {
+                cn.missing().into_iter().filter_map(|role| cn.run().core().party(role)).collect()
+            }
+            _ => Vec::new(),
         }
     }
 
@@ -444,6 +509,15 @@ impl Deal {
                 Ordering::ToOrder { .. } => WaitsFor::Us,
                 Ordering::AwaitContract { .. } | Ordering::ToAnswer { .. } | Ordering::Ended { .. } => WaitsFor::Peer,
             },
+            Engine::Cn(cn) => match cn.state() {
+                cn::State::Ready { .. } if self.sides.role != Role::ORIGINATOR => WaitsFor::Peer,
+                cn::State::Ready { .. }
+                | cn::State::AwaitConsent { .. }
+                | cn::State::AwaitSignature { .. }
+                | cn::State::Asking { .. } => WaitsFor::Us,
+                cn::State::AwaitRound { .. } => WaitsFor::Peer,
+                cn::State::AwaitVerdict { .. } | cn::State::Ended { .. } => WaitsFor::Arbiter,
+            },
         }
     }
 
@@ -451,7 +525,7 @@ impl Deal {
     pub fn waits_until(&self) -> Option<Time> {
         match self.running() {
             Engine::Gx(gx) => gx.waits_until(),
-            Engine::Tx(_) | Engine::Pay(_) | Engine::Order(_) => None,
+            Engine::Tx(_) | Engine::Pay(_) | Engine::Order(_) | Engine::Cn(_) => None,
         }
     }
 
@@ -462,6 +536,10 @@ impl Deal {
                 Some(order) => agreement.sale(order),
                 None => agreement.exhibit(),
             },
+            // The user is shown the contract once; the later rounds follow from the first.
+            (Kind::Round, Some(agreement), Engine::Cn(cn)) if matches!(cn.state(), cn::State::AwaitConsent { .. }) => {
+                agreement.exhibit()
+            }
             (Kind::Container | Kind::Ack, _, Engine::Tx(tx)) => match tx.container() {
                 Some(container) => Exhibit::Container { container: container.to_bytes() },
                 None => Exhibit::Consequence,
@@ -480,7 +558,11 @@ impl Deal {
 
     /// Whether the peer has proposed something and not promised it yet.
     fn is_offer(&self) -> bool {
-        matches!(self.running(), Engine::Gx(gx) if *gx.state() == State::Ready)
+        match self.running() {
+            Engine::Gx(gx) => *gx.state() == State::Ready,
+            Engine::Cn(cn) => matches!(cn.state(), cn::State::Ready { .. }),
+            Engine::Tx(_) | Engine::Pay(_) | Engine::Order(_) => false,
+        }
     }
 
     fn running(&self) -> &Engine {
@@ -499,7 +581,7 @@ impl Deal {
                 Effect::Keep { kind: EvidenceKind::Container, bytes } => {
                     match self.plan.steps[index].action {
                         Action::Propose | Action::Order => self.propose(&bytes, out)?,
-                        Action::Deliver | Action::Sign | Action::Pay | Action::Exchange => {
+                        Action::Deliver | Action::Sign | Action::SignAll | Action::Pay | Action::Exchange => {
                             out.push(Effect::Keep { kind: EvidenceKind::Container, bytes });
                         }
                     }
@@ -535,13 +617,24 @@ impl Deal {
     }
 
     fn begin_step(&mut self, env: &Env<'_>, index: usize, out: &mut Vec<Effect>) -> Result<(), DealError> {
-        let (Action::Sign | Action::Exchange) = self.plan.steps[index].action else {
-            return Err(DealError::OutOfPlace("a second transfer"));
-        };
         let agreement = self.agreement.as_ref().ok_or(DealError::OutOfPlace("signing before a proposal"))?;
-        let run = self.run(&agreement.core)?;
-        let (role, last_step) = (run.role(), run.core().terms.deadlines.last_step());
-        self.engines.push(Engine::Gx(Box::new(Gx::new(run))));
+        let last_step = agreement.core.terms.deadlines.last_step();
+        let (engine, role) = match self.plan.steps[index].action {
+            Action::Sign | Action::Exchange => {
+                let run = self.run(&agreement.core)?;
+                let role = run.role();
+                (Engine::Gx(Box::new(Gx::new(run))), role)
+            }
+            Action::SignAll => {
+                let run = self.run_among(&agreement.core)?;
+                let role = run.role();
+                (Engine::Cn(Box::new(Cn::new(run))), role)
+            }
+            Action::Propose | Action::Deliver | Action::Pay | Action::Order => {
+                return Err(DealError::OutOfPlace("a second transfer"));
+            }
+        };
+        self.engines.push(engine);
         // Who begins the deal need not be who begins the contract: a buyer orders, the seller promises first.
         if role == Role::ORIGINATOR {
             return self.drive(env, index, Input::Begin, out);
@@ -552,10 +645,20 @@ impl Deal {
         Ok(())
     }
 
-    fn run(&self, core: &Core) -> Result<Run, DealError> {
+    fn arbiter(&self, core: &Core) -> Result<&KeySet, DealError> {
         let named = core.terms.arbiter.key_set;
-        let arbiter =
-            self.arbiters.iter().find(|arbiter| arbiter.id() == named).ok_or(DealError::UnknownArbiter(named))?;
+        self.arbiters.iter().find(|arbiter| arbiter.id() == named).ok_or(DealError::UnknownArbiter(named))
+    }
+
+    fn run_among(&self, core: &Core) -> Result<cn::Run, DealError> {
+        let (arbiter, all) = (self.arbiter(core)?.clone(), self.sides.everybody());
+        let run = cn::Run::new(core.clone(), &self.sides.me, all, arbiter, self.patience).map_err(DealError::Circle)?;
+        // Somebody else's place in the contract would give the key sets another order, which the circle has refused.
+        if run.role() == self.sides.role { Ok(run) } else { Err(DealError::Circle(cn::RunError::NotMine)) }
+    }
+
+    fn run(&self, core: &Core) -> Result<Run, DealError> {
+        let arbiter = self.arbiter(core)?;
         let Between { me, peer, .. } = &self.sides;
         let first = core.role_of(me.id()) == Some(Role::ORIGINATOR);
         let key_sets = if first { [me.clone(), peer.clone()] } else { [peer.clone(), me.clone()] };
@@ -566,7 +669,7 @@ impl Deal {
     fn identities(&self) -> impl Iterator<Item = Effect> + '_ {
         let named = self.agreement.as_ref().map(|agreement| agreement.core.terms.arbiter.key_set);
         let arbiter = self.arbiters.iter().find(|arbiter| Some(arbiter.id()) == named);
-        let parties = [&self.sides.me, &self.sides.peer].into_iter().chain(arbiter);
+        let parties = [&self.sides.me].into_iter().chain(self.sides.others()).chain(arbiter);
         parties.map(|key_set| Effect::Keep { kind: EvidenceKind::KeySet, bytes: key_set.to_bytes() })
     }
 
@@ -583,6 +686,29 @@ fn is_request(statement: &[u8]) -> bool {
 }
 
 impl Between {
+    /// A deal between two.
+    pub fn two(me: KeySet, peer: KeySet, role: Role) -> Self {
+        Self { me, peer, more: Vec::new(), role }
+    }
+
+    /// A deal among many, of whom this party has `role`. `others` are in the order of their roles; `None` if there are none.
+    fn many(me: KeySet, others: Vec<KeySet>, role: Role) -> Option<Self> {
+        let mut others = others.into_iter();
+        Some(Self { me, peer: others.next()?, more: others.collect(), role })
+    }
+
+    /// The other parties, in the order of their roles.
+    pub fn others(&self) -> impl Iterator<Item = &KeySet> {
+        [&self.peer].into_iter().chain(&self.more)
+    }
+
+    /// Everybody, in the order of their roles.
+    fn everybody(&self) -> Vec<KeySet> {
+        let mut all: Vec<_> = self.others().cloned().collect();
+        all.insert(usize::from(self.role.number()).min(all.len()), self.me.clone());
+        all
+    }
+
     fn transfer(&self) -> Sides {
         let (me, peer) = (self.me.clone(), self.peer.clone());
         if self.role == Role::ORIGINATOR {
@@ -612,6 +738,10 @@ impl Engine {
                 .handle(env, input)
                 .map(|step| (Engine::Order(Box::new(step.state)), step.effects))
                 .map_err(DealError::Order),
+            Engine::Cn(cn) => cn
+                .handle(env, input)
+                .map(|step| (Engine::Cn(Box::new(step.state)), step.effects))
+                .map_err(DealError::Signing),
         }
     }
 }
@@ -647,8 +777,8 @@ impl Decode for Opening {
 
 /// ```text
 /// deal = { 0: 1, 1: id, 2: plan, 3: role, 4: our key set, 5: the peer's, 6: [* arbiter's key set], 7: patience, ? 8: agreement,
-///          9: [+ engine], ? 10: ending, 11: own }
-/// engine = { 0: tx } / { 1: gx } / { 2: pay } / { 3: ordering }
+///          9: [+ engine], ? 10: ending, 11: own, 12: [* key set] }
+/// engine = { 0: tx } / { 1: gx } / { 2: pay } / { 3: ordering } / { 4: cn }
 /// ```
 impl Encode for Deal {
     fn to_value(&self) -> Value {
@@ -665,6 +795,7 @@ impl Encode for Deal {
             .put_list(9, &self.engines)
             .put_some(10, self.ending.as_ref().map(Encode::to_value))
             .put_item(11, &self.own)
+            .put_list(12, &self.sides.more)
             .build()
     }
 }
@@ -678,7 +809,12 @@ impl Decode for Deal {
         let deal = Self {
             id: fields.item(1, "id")?,
             plan: fields.item(2, "plan")?,
-            sides: Between { role: fields.item(3, "role")?, me: fields.item(4, "me")?, peer: fields.item(5, "peer")? },
+            sides: Between {
+                role: fields.item(3, "role")?,
+                me: fields.item(4, "me")?,
+                peer: fields.item(5, "peer")?,
+                more: fields.list(12, "more", SIGNERS_MAX)?,
+            },
             arbiters: fields.list(6, "arbiters", ARBITERS_MAX)?,
             patience: fields.item(7, "patience")?,
             agreement: fields.optional_item(8, "agreement")?,
@@ -704,6 +840,7 @@ impl Encode for Engine {
             Engine::Gx(gx) => record().put_item(1, &**gx),
             Engine::Pay(pay) => record().put_item(2, &**pay),
             Engine::Order(order) => record().put_item(3, &**order),
+            Engine::Cn(cn) => record().put_item(4, &**cn),
         }
         .build()
     }
@@ -714,12 +851,14 @@ impl Decode for Engine {
         let mut fields = Fields::open(value)?;
         let (tx, gx) = (fields.optional_item(0, "tx")?, fields.optional_item(1, "gx")?);
         let (pay, order) = (fields.optional_item(2, "pay")?, fields.optional_item(3, "order")?);
+        let cn = fields.optional_item(4, "cn")?;
         fields.close()?;
-        match (tx, gx, pay, order) {
-            (Some(tx), None, None, None) => Ok(Engine::Tx(Box::new(tx))),
-            (None, Some(gx), None, None) => Ok(Engine::Gx(Box::new(gx))),
-            (None, None, Some(pay), None) => Ok(Engine::Pay(Box::new(pay))),
-            (None, None, None, Some(order)) => Ok(Engine::Order(Box::new(order))),
+        match (tx, gx, pay, order, cn) {
+            (Some(tx), None, None, None, None) => Ok(Engine::Tx(Box::new(tx))),
+            (None, Some(gx), None, None, None) => Ok(Engine::Gx(Box::new(gx))),
+            (None, None, Some(pay), None, None) => Ok(Engine::Pay(Box::new(pay))),
+            (None, None, None, Some(order), None) => Ok(Engine::Order(Box::new(order))),
+            (None, None, None, None, Some(cn)) => Ok(Engine::Cn(Box::new(cn))),
             _ => Err(DecodeError::field("engine", Problem::Missing)),
         }
     }

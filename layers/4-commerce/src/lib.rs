@@ -14,6 +14,7 @@
 //! [`purchase`] makes one from an [`offer`] and an [`order`].
 
 pub mod contract_file;
+pub mod contract_many;
 pub mod deal;
 pub mod offer;
 pub mod order;

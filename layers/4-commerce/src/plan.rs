@@ -30,6 +30,8 @@ pub enum Action {
     Propose,
     /// Both sign the proposed contract, both or neither (GX with signatures).
     Sign,
+    /// All sign the proposed contract, all or none (CN).
+    SignAll,
     /// The originator sends a container for the responder to keep (TX).
     Deliver,
     /// The originator pays the responder (PAY).
@@ -44,6 +46,12 @@ pub enum Action {
 pub const SIGN: Plan = Plan {
     name: "sign/1",
     steps: &[PlanStep { name: "propose", action: Action::Propose }, PlanStep { name: "sign", action: Action::Sign }],
+};
+
+/// Sign a contract among three to eight parties.
+pub const SIGN_MANY: Plan = Plan {
+    name: "sign-many/1",
+    steps: &[PlanStep { name: "propose", action: Action::Propose }, PlanStep { name: "sign", action: Action::SignAll }],
 };
 
 /// Send something and have it acknowledged.
@@ -62,7 +70,7 @@ pub const BUY: Plan = Plan {
 };
 
 /// Every plan that this version knows.
-pub const ALL: &[&Plan] = &[&SIGN, &MAIL, &PAY, &BUY];
+pub const ALL: &[&Plan] = &[&SIGN, &SIGN_MANY, &MAIL, &PAY, &BUY];
 
 impl Encode for &'static Plan {
     fn to_value(&self) -> Value {

@@ -19,16 +19,23 @@ use semper_support::approval::Exhibit;
 use semper_support::engine::{Effect, EvidenceKind};
 
 use crate::offer::Order;
-use crate::{contract_file, purchase};
+use crate::{contract_file, contract_many, purchase};
 
 const MEDIA_CORE: &str = "application/vnd.semper.core";
 const MEDIA_DOCUMENT: &str = "application/vnd.semper.document";
 const MEDIA_TEMPLATE: &str = "application/vnd.semper.template";
+/// The card of a party whom the others may not know.
+const MEDIA_CARD: &str = "application/vnd.semper.contact-card";
+/// Longest contact card, in bytes of its text form.
+const CARD_MAX: usize = 256 * 1024;
 
 /// The contracts that this version knows the words of, each with the check that its words say what it does.
 type Check = fn(&Agreement) -> Result<(), &'static str>;
-const CONTRACTS: [(fn() -> Template, Check); 2] =
-    [(contract_file::template, contract_file::check), (purchase::template, purchase::check)];
+const CONTRACTS: [(fn() -> Template, Check); 3] = [
+    (contract_file::template, contract_file::check),
+    (contract_many::template, contract_many::check),
+    (purchase::template, purchase::check),
+];
 
 /// What is to be signed: the contract and the text that belongs to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -151,6 +158,14 @@ impl Proposal {
     /// # Errors
     /// `Malformed`: the files are too large together.
     pub fn to_container(&self) -> Result<Container, ProposalError> {
+        self.to_container_with(&[])
+    }
+
+    /// The same, with the contact cards of its parties in their text form.
+    ///
+    /// # Errors
+    /// `Malformed`: the files are too large together.
+    pub fn to_container_with(&self, cards: &[String]) -> Result<Container, ProposalError> {
         let malformed = |error| ProposalError::Malformed { part: "proposal", error };
         let [core, document, template] = self.agreement.encoded();
         let parts = [
@@ -161,6 +176,9 @@ impl Proposal {
         let mut leaves = Vec::new();
         for (name, media_type, bytes) in parts {
             leaves.push(Information::new(name, media_type, bytes).map_err(malformed)?);
+        }
+        for card in cards {
+            leaves.push(Information::new("card", MEDIA_CARD, card.clone().into_bytes()).map_err(malformed)?);
         }
         leaves.extend(self.files.iter().cloned());
         let nodes = leaves.into_iter().map(|leaf| Node::leaf(Attributes::default(), Leaf::Information(leaf))).collect();
@@ -189,12 +207,28 @@ impl Proposal {
         };
         let (core, document) = (part("contract", MEDIA_CORE)?, part("document", MEDIA_DOCUMENT)?);
         let agreement = Agreement::from_parts(core, document, part("template", MEDIA_TEMPLATE)?)?;
-        let own = [MEDIA_CORE, MEDIA_DOCUMENT, MEDIA_TEMPLATE];
+        let own = [MEDIA_CORE, MEDIA_DOCUMENT, MEDIA_TEMPLATE, MEDIA_CARD];
         let files =
             leaves.iter().filter(|leaf| !own.contains(&leaf.media_type())).map(|leaf| (*leaf).clone()).collect();
         let proposal = Self { agreement, files, nonce: *container.nonce() };
         proposal.check_files()?;
         Ok(proposal)
+    }
+
+    /// The contact cards that came with a proposal, in their text form; nothing in them was checked.
+    ///
+    /// # Errors
+    /// `Parts`: one is too long, or no text.
+    pub fn cards(container: &Container) -> Result<Vec<String>, ProposalError> {
+        let leaves = container.leaves().into_iter().filter_map(|(_, leaf)| match leaf {
+            Leaf::Information(file) if file.media_type() == MEDIA_CARD => Some(file.bytes()),
+            _ => None,
+        });
+        let text = |bytes: &[u8]| match std::str::from_utf8(bytes) {
+            Ok(text) if bytes.len() <= CARD_MAX => Ok(text.to_owned()),
+            _ => Err(ProposalError::Parts("contact card")),
+        };
+        leaves.map(text).collect()
     }
 
     fn check_files(&self) -> Result<(), ProposalError> {

@@ -11,6 +11,7 @@ use semper_exchange::gx::PATIENCE;
 
 use super::*;
 use crate::contract_file::{Draft as ContractDraft, Named};
+use crate::contract_many;
 
 const NOW: Time = Time::from_unix(1_000_000);
 const CLOSES: Time = Time::from_unix(2_000_000);
@@ -183,4 +184,72 @@ fn what_the_key_holder_returns_is_checked() {
     assert!(handle(alice.clone(), Input::Signed(sign(es256, 1))).is_err());
     let (_, effects) = handle(alice, Input::Signed(sign(asked(&effects), 1))).unwrap();
     assert_eq!(timers(&effects), [(PATIENCE, NOW.after(PATIENT))]);
+}
+
+fn proposal_among(signers: &[u8]) -> Proposal {
+    let named = |byte| Named { name: format!("Signer {byte}"), key_set: keys(byte).id() };
+    let draft = contract_many::Draft {
+        signers: signers.iter().map(|byte| named(*byte)).collect(),
+        arbiter: named(9),
+        log: keys(9).id(),
+        rules: rules_hash(),
+        closes: CLOSES,
+        files: vec![Information::new("offer.txt", "text/plain", b"one bicycle".to_vec()).unwrap()],
+        terms: String::new(),
+        law: String::new(),
+        locale: "en".to_owned(),
+        nonce: [5; 32],
+    };
+    draft.propose([6; 16]).unwrap()
+}
+
+fn opened_among(me: u8, others: &[u8], number: u8) -> Deal {
+    let accepts = Accepts { arbiters: vec![keys(9)], purses: Vec::new(), patience: PATIENT };
+    let others = others.iter().map(|byte| keys(*byte)).collect();
+    Deal::opened_among(DealId::from_array([7; 16]), keys(me), others, Role::numbered(number), accepts).unwrap()
+}
+
+fn begun_among() -> Deal {
+    let (id, others) = (DealId::from_array([7; 16]), vec![keys(2), keys(3)]);
+    Deal::sign_many(id, keys(1), others, keys(9), PATIENT, &proposal_among(&[1, 2, 3]), &[]).unwrap()
+}
+
+// Everybody sends to everybody; each user is shown the contract once, and everybody ends with it.
+#[test]
+fn three_sign_one_contract() {
+    let mut deals = vec![begun_among(), opened_among(2, &[1, 3], 1), opened_among(3, &[1, 2], 2)];
+    let mut inputs = std::collections::VecDeque::from([(0, Input::Begin)]);
+    let mut shown = 0;
+    while let Some((place, input)) = inputs.pop_front() {
+        let (deal, effects) = handle(deals[place].clone(), input).unwrap();
+        for message in sent(&effects) {
+            inputs.extend((0..3).filter(|other| *other != place).map(|other| (other, message.clone())));
+        }
+        if effects.iter().any(|effect| matches!(effect, Effect::Sign { .. })) {
+            let draft = asked(&effects);
+            shown += usize::from(deal.exhibit(&draft) == proposal_among(&[1, 2, 3]).agreement.exhibit());
+            inputs.push_back((place, Input::Signed(sign(draft, u8::try_from(place).unwrap() + 1))));
+        }
+        deals[place] = deal;
+    }
+    assert!(deals.iter().all(|deal| deal.ending() == Some(Ending::Success) && deal.missing().is_empty()));
+    assert_eq!(shown, 3);
+}
+
+// A proposal that names other signers than the deal's, or in another order, is not signed; nor the words for three by the plan for two.
+#[test]
+fn the_deal_is_among_those_who_sign() {
+    let (alice, effects) = handle(begun_among(), Input::Begin).unwrap();
+    let proposed = sent(&effects)[0].clone();
+    assert_eq!(alice.position(), ("sign", "await-consent"));
+    for wrong in [opened_among(2, &[1, 4], 1), opened_among(3, &[1, 2], 1), opened_among(2, &[3, 1], 1)] {
+        let error = handle(wrong, proposed.clone()).unwrap_err();
+        assert!(matches!(error, DealError::Circle(_)), "{error}");
+    }
+    assert!(handle(responder(vec![keys(9)]), proposed.clone()).is_err());
+    let (bob, effects) = handle(opened_among(2, &[1, 3], 1), proposed).unwrap();
+    assert!(effects.contains(&Effect::SetTimer { name: OFFER, due: NOW.after(PATIENT) }));
+    assert_eq!((bob.waits_for(), bob.missing()), (WaitsFor::Peer, vec![keys(1).id()]));
+    let (bob, _) = handle(bob, Input::Timer(OFFER)).unwrap();
+    assert_eq!(bob.ending(), Some(Ending::Lapsed));
 }
