@@ -1,14 +1,19 @@
 //! From what the user asks for to a deal, and from a deal to what the user sees.
 
+use std::collections::BTreeSet;
+
 use data_encoding::BASE64;
 use semper_commerce::contract_file::{self, Draft, DraftError, Named};
+use semper_commerce::contract_many;
 use semper_commerce::deal::{Deal, DealError, WaitsFor};
 use semper_core::cbor::{Decode, DecodeError};
 use semper_core::container::{AckWanted, Attributes, Container, Information, Leaf, Node as Part, information_hash};
 use semper_core::document::Document;
 use semper_core::ids::DealId;
+use semper_core::party::KeySet;
 use semper_core::time::{Seconds, Time};
 use semper_exchange::arbiter::rules_hash;
+use semper_exchange::cn::{SIGNERS_MAX, SIGNERS_MIN};
 use semper_exchange::evidence::Folder;
 use semper_support::engine::{Ending, EvidenceKind};
 
@@ -39,6 +44,12 @@ pub enum OrderError {
     /// A file's bytes are not base64.
     #[error("the bytes of the file {0:?} are not base64")]
     Base64(String),
+    /// Too few sign, or too many.
+    #[error("two to {SIGNERS_MAX} parties sign a contract, yourself among them, not {0}")]
+    Signers(usize),
+    /// Somebody is to sign twice.
+    #[error("{0} is named twice among the signers")]
+    Twice(String),
     /// No file was given.
     #[error("there is nothing to sign or send")]
     Nothing,
@@ -56,20 +67,43 @@ pub enum OrderError {
     Crypto(#[from] semper_support::crypto::CryptoError),
 }
 
-/// A deal in which both sign over files. Returns the deal, its title, and the peer's name.
+/// A deal in which all sign over files. Returns the deal, its title, and the others' names.
 ///
 /// # Errors
 /// [`OrderError`].
-pub async fn sign(node: &Node, order: SignOrder) -> Result<(Deal, String, String), OrderError> {
-    let peer = node.book().by_name(&order.with).await?;
+pub async fn sign(node: &Node, order: SignOrder) -> Result<(Deal, String, Vec<String>), OrderError> {
+    let mut others = Vec::new();
+    for name in &order.with {
+        others.push(node.book().by_name(name).await?);
+    }
     let arbiter = arbiter(node, &order.arbiter).await?;
     let files = files_of(&order.files)?;
     let title = title(&files);
+    let names = others.iter().map(|other| other.name.clone()).collect();
+    let deal = match others.as_slice() {
+        [] => return Err(OrderError::Signers(1)),
+        [peer] => sign_two(node, order, peer, &arbiter, files)?,
+        others => sign_many(node, order, others, &arbiter, files)?,
+    };
+    Ok((deal, title, names))
+}
+
+fn named(contact: &Contact) -> Named {
+    Named { name: contact.name.clone(), key_set: contact.key_set().id() }
+}
+
+fn sign_two(
+    node: &Node,
+    order: SignOrder,
+    peer: &Contact,
+    arbiter: &Contact,
+    files: Vec<Information>,
+) -> Result<Deal, OrderError> {
     let me = node.keys().key_set();
     let draft = Draft {
         originator: Named { name: node.name().to_owned(), key_set: me.id() },
-        responder: Named { name: peer.name.clone(), key_set: peer.key_set().id() },
-        arbiter: Named { name: arbiter.name.clone(), key_set: arbiter.key_set().id() },
+        responder: named(peer),
+        arbiter: named(arbiter),
         log: arbiter.log().ok_or_else(|| OrderError::NotAnArbiter(arbiter.name.clone()))?.id(),
         rules: rules_hash(),
         closes: now().after(Seconds(order.valid_for)),
@@ -82,8 +116,44 @@ pub async fn sign(node: &Node, order: SignOrder) -> Result<(Deal, String, String
     let proposal = draft.propose(node.random()?)?;
     let id = DealId::from_array(node.random()?);
     let patience = Seconds(order.patience);
-    let deal = Deal::sign(id, me, peer.key_set().clone(), arbiter.key_set().clone(), patience, &proposal)?;
-    Ok((deal, title, peer.name))
+    Ok(Deal::sign(id, me, peer.key_set().clone(), arbiter.key_set().clone(), patience, &proposal)?)
+}
+
+/// A contract of three and more. Each gets the cards of all the others, so that it can reach them.
+fn sign_many(
+    node: &Node,
+    order: SignOrder,
+    others: &[Contact],
+    arbiter: &Contact,
+    files: Vec<Information>,
+) -> Result<Deal, OrderError> {
+    let me = node.keys().key_set();
+    let signers = [Named { name: node.name().to_owned(), key_set: me.id() }].into_iter();
+    let signers: Vec<_> = signers.chain(others.iter().map(named)).collect();
+    if !(SIGNERS_MIN..=SIGNERS_MAX).contains(&signers.len()) {
+        return Err(OrderError::Signers(signers.len()));
+    }
+    let mut seen = BTreeSet::new();
+    if let Some(twice) = signers.iter().find(|signer| !seen.insert(signer.key_set)) {
+        return Err(OrderError::Twice(twice.name.clone()));
+    }
+    let draft = contract_many::Draft {
+        signers,
+        arbiter: named(arbiter),
+        log: arbiter.log().ok_or_else(|| OrderError::NotAnArbiter(arbiter.name.clone()))?.id(),
+        rules: rules_hash(),
+        closes: now().after(Seconds(order.valid_for)),
+        files,
+        terms: order.terms,
+        law: order.law,
+        locale: order.locale,
+        nonce: node.random()?,
+    };
+    let proposal = draft.propose(node.random()?)?;
+    let (id, patience) = (DealId::from_array(node.random()?), Seconds(order.patience));
+    let key_sets = others.iter().map(|other| other.key_set().clone()).collect();
+    let cards: Vec<_> = others.iter().map(Contact::card_text).collect();
+    Ok(Deal::sign_many(id, me, key_sets, arbiter.key_set().clone(), patience, &proposal, &cards)?)
 }
 
 /// A deal that sends files. Returns the deal, its title, and the peer's name.
@@ -144,7 +214,11 @@ pub fn view(entry: &Entry) -> DealView {
         WaitsFor::Payment => "payment",
         WaitsFor::Nothing => "nothing",
     };
+    let missing = deal.missing();
+    let others = deal.sides().others().map(KeySet::id).zip(&entry.others);
+    let missing = others.filter(|(key_set, _)| missing.contains(key_set)).map(|(_, name)| name.clone()).collect();
     DealView {
+        missing,
         id: deal.id().to_string(),
         plan: deal.plan().name.to_owned(),
         title: entry.title.clone(),

@@ -3,8 +3,9 @@
 //! Whatever is signed with a party's keys is signed here. A statement that binds the user is shown first: the text is rendered
 //! here, from the document, and must be the one that the statement's contract names. What follows from an approved contract is
 //! signed without asking, within rules that the vault keeps itself: no final for a contract that was to be aborted, no abort of
-//! one whose final was signed; no release of locked money but the one that the contract promises. Every answer is stored before it is given, under the statement's identifier, and is the same for
-//! ever.
+//! one whose final was signed; no release of locked money but the one that the contract promises; among many signers, round after round
+//! up to the question to the arbiter, and nothing after it. Every answer is stored before it is given, under the statement's identifier,
+//! and is the same for ever.
 //!
 //! Third parties sign by rule, not by asking: their vault signs only the kinds that their role needs ([`Purpose`]).
 
@@ -17,7 +18,7 @@ use semper_commerce::proposal::{Agreement, ProposalError};
 use semper_commerce::purchase;
 use semper_core::cbor::{Decode, DecodeError, Encode, Fields, Value, record};
 use semper_core::container::{Ack, Container, ContainerStatement, Leaf};
-use semper_core::contract::{Core, Final, Promise};
+use semper_core::contract::{Core, Final, Profile, Promise};
 use semper_core::cose::{Draft, Kind, Signed};
 use semper_core::domain;
 use semper_core::hash::Digest;
@@ -25,7 +26,9 @@ use semper_core::ids::{Cid, DealId, StatementId};
 use semper_core::party::{KeySet, Role};
 use semper_core::text::escape;
 use semper_core::time::Time;
+use semper_exchange::arbiter::many::Ask;
 use semper_exchange::arbiter::request::{Abort, Complaint, Resolve, Settlement};
+use semper_exchange::cn::Round;
 use semper_exchange::goods::Disclosure;
 use semper_exchange::gx::{Leg, Price};
 use semper_support::approval::{Answer, ApprovalError, Exhibit, KeyHolder, SignRequest};
@@ -35,12 +38,13 @@ use semper_transfer::payment::module::Wording;
 use semper_transfer::payment::statement::{PaymentOrder, PaymentReceipt, PaymentRequest, Release, Side, order_hash};
 
 use crate::control::{AnswerOrder, ApprovalView};
-use crate::node::{Ask, Systems, now};
+use crate::node::{Ask as Question, Systems, now};
 use crate::policy::{Policy, Subject};
 
 /// Fact space of the answers: statement → signed statement, or nothing for a refusal.
 const ANSWERS: &str = "vault-answer";
-/// Fact space of the way a contract went: cid → `final` or `abort`; lock tag → the side that an arbiter gave its money to.
+/// Fact space of the way a contract went: cid → `final` or `abort`; cid and round → whether we went on or asked the arbiter; lock tag →
+/// the side that an arbiter gave its money to.
 const WAYS: &str = "vault-way";
 /// Fact space of the contracts that the user has approved: cid.
 const APPROVED: &str = "vault-approved";
@@ -226,8 +230,19 @@ impl Vault {
             return self.judge_arbiter(draft);
         }
         match (draft.kind, &request.exhibit) {
-            (Kind::Promise, Exhibit::Contract { core, document, template }) => {
-                self.judge_promise(draft, core, document, template)
+            (Kind::Promise | Kind::Round, Exhibit::Contract { core, document, template }) => {
+                self.judge_contract(draft, core, document, template)
+            }
+            (Kind::Round, Exhibit::Consequence) => {
+                let Round { cid, round, .. } = read(draft)?;
+                match round.checked_sub(1) {
+                    Some(last) if last > 0 => self.goes_from(cid, last, b"on").await,
+                    _ => Err(ApprovalError::Forbidden("the first round of a contract is not signed without asking")),
+                }
+            }
+            (Kind::Ask, Exhibit::Consequence) => {
+                let Ask { cid, round, .. } = read(draft)?;
+                self.goes_from(cid, round, b"asked").await
             }
             (Kind::Container | Kind::Ack, Exhibit::Container { container }) => judge_container(draft, container),
             (Kind::Final, Exhibit::Consequence) => {
@@ -336,7 +351,18 @@ impl Vault {
         wordings.find(|wording| *wording != Wording::Foreign).unwrap_or(Wording::Foreign)
     }
 
-    fn judge_promise(
+    /// A step from a round that this party has signed: on to the next one, or to the arbiter. There is one such step from each round.
+    async fn goes_from(&self, cid: Cid, round: u8, to: &[u8]) -> Result<Judgement, ApprovalError> {
+        let way = |round: u8| [cid.as_bytes().as_slice(), &[round]].concat();
+        if let Some(before) = round.checked_sub(1).filter(|before| *before > 0)
+            && self.archive.fact(WAYS, &way(before)).await.map_err(unavailable)?.as_deref() != Some(b"on")
+        {
+            return Err(ApprovalError::Forbidden("the round before was not signed"));
+        }
+        self.follows(cid, vec![Fact { space: WAYS.to_owned(), key: way(round), value: to.to_vec() }]).await
+    }
+
+    fn judge_contract(
         &self,
         draft: &Draft,
         core: &[u8],
@@ -346,16 +372,30 @@ impl Vault {
         let mismatch = |e: &dyn fmt::Display| ApprovalError::Mismatch(e.to_string());
         let agreement = Agreement::from_parts(core, document, template).map_err(|e| mismatch(&e))?;
         let text = agreement.text().map_err(|e: ProposalError| mismatch(&e))?;
-        let promise: Promise = read(draft)?;
+        let many = agreement.core.terms.profile == Profile::Cn;
+        let (named, role) = match draft.kind {
+            Kind::Round => {
+                let Round { cid, role, round } = read(draft)?;
+                if round != 1 {
+                    return Err(mismatch(&"a contract is shown for its first round"));
+                }
+                (cid, role)
+            }
+            _ => {
+                let Promise { cid, role, .. } = read(draft)?;
+                (cid, role)
+            }
+        };
         let cid = agreement.core.cid();
-        let mine = agreement.core.party(promise.role) == Some(self.signer.key_set().id());
-        if promise.cid != cid || !mine {
-            return Err(mismatch(&"the promise is about another contract or role"));
+        let mine = agreement.core.party(role) == Some(self.signer.key_set().id());
+        if named != cid || !mine || many != (draft.kind == Kind::Round) {
+            return Err(mismatch(&"the statement is about another contract or role"));
         }
-        let peer = agreement.core.party(promise.role.peer());
+        // A rule that names one party says nothing about a contract of many.
+        let peer = if many { None } else { agreement.core.party(role.peer()) };
         let arbiter = Some(agreement.core.terms.arbiter.key_set);
         let subject = Subject { kind: "contract", peer, arbiter, ..Subject::default() };
-        let release = promised_release(&agreement.core, promise.role);
+        let release = promised_release(&agreement.core, role);
         Ok(Judgement::Ask { subject, text, contract: Some(Box::new((cid, release))) })
     }
 
@@ -371,7 +411,7 @@ impl Vault {
         let mismatch = |e: &dyn fmt::Display| ApprovalError::Mismatch(e.to_string());
         let order = Order::from_bytes(order).map_err(|e| mismatch(&e))?;
         let agreement = Agreement::from_parts(core, document, template).map_err(|e| mismatch(&e))?;
-        let asked = self.judge_promise(draft, core, document, template)?;
+        let asked = self.judge_contract(draft, core, document, template)?;
         let offer = match self.answered(order.offer).await? {
             Some(Answer::Signed(signed)) if signed.kind() == Kind::Offer => Offer::from_bytes(signed.payload()),
             _ => return Ok(asked),
@@ -448,7 +488,7 @@ impl KeyHolder for Vault {
 
 fn title(kind: Kind) -> String {
     match kind {
-        Kind::Promise => "Sign this contract?",
+        Kind::Promise | Kind::Round => "Sign this contract?",
         Kind::Offer => "Offer this to anybody?",
         Kind::Container => "Send this, signed by you?",
         Kind::Ack => "Sign that you have received this?",
@@ -582,7 +622,7 @@ impl Approval {
 
 impl Encode for Approval {
     fn to_value(&self) -> Value {
-        let ask = Ask { draft: self.draft.clone(), consent: semper_support::engine::Consent::Ask };
+        let ask = Question { draft: self.draft.clone(), consent: semper_support::engine::Consent::Ask };
         record()
             .put_item(0, &self.deal)
             .put_item(1, &ask)
@@ -601,7 +641,7 @@ impl Decode for Approval {
     fn from_value(value: Value) -> Result<Self, DecodeError> {
         let mut fields = Fields::open(value)?;
         let deal = fields.item(0, "deal")?;
-        let Ask { draft, .. } = fields.item(1, "ask")?;
+        let Question { draft, .. } = fields.item(1, "ask")?;
         let approval = Self {
             deal,
             draft,

@@ -144,6 +144,7 @@ pub(super) async fn finish(client: &Client, id: &str) -> Result<ExitCode> {
 pub(super) fn sentence(deal: &DealView) -> String {
     let what = match (deal.ending.as_deref(), deal.waits_for.as_str()) {
         (Some("success"), _) if deal.plan == "sign/1" => "signed: the contract binds both".to_owned(),
+        (Some("success"), _) if deal.plan == "sign-many/1" => "signed: the contract binds all".to_owned(),
         (Some(_), _) if deal.remark.is_some() => deal.remark.clone().unwrap_or_default(),
         (Some("success"), _) => "done".to_owned(),
         (Some("aborted"), _) => "aborted: nobody is bound".to_owned(),
@@ -160,6 +161,7 @@ pub(super) fn sentence(deal: &DealView) -> String {
         }
         (Some(other), _) => other.to_owned(),
         (None, "us") => "waits for your answer (see `semper approvals`)".to_owned(),
+        (None, "peer") if !deal.missing.is_empty() => format!("waits for {}", deal.missing.join(", ")),
         (None, "peer") => format!("waits for {}", deal.peer),
         (None, "payment") => "the money is on its way (see `semper approvals` if you are asked)".to_owned(),
         (None, _) => match deal.until {

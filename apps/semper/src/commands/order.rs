@@ -11,15 +11,15 @@ use super::{Common, approve, deals, session};
 use crate::control::client::Client;
 use crate::control::{FileOrder, MailOrder, SignOrder, media_type};
 
-/// Propose a contract over files, and sign it together with the other party.
+/// Propose a contract over files, and sign it together with one other party or with several, up to seven: all or none.
 #[derive(Debug, Args)]
 pub(super) struct Sign {
     /// The files to sign: any files, together at most 16 MiB
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// The other party, as your contact book calls them
-    #[arg(long, value_name = "CONTACT")]
-    with: String,
+    /// Another party, as your contact book calls them; once for each
+    #[arg(long, value_name = "CONTACT", required = true)]
+    with: Vec<String>,
     /// The arbiter, as your contact book calls them [default: the only one that you accept]
     #[arg(long, value_name = "CONTACT")]
     arbiter: Option<String>,

@@ -34,8 +34,11 @@ pub struct DealView {
     pub plan: String,
     /// What it is about.
     pub title: String,
-    /// The other party, as the contact book calls it.
+    /// The other party, as the contact book calls it; of many, all the others.
     pub peer: String,
+    /// Whose signature is awaited, of many others.
+    #[serde(default)]
+    pub missing: Vec<String>,
     /// Our role.
     pub role: String,
     /// The step that it is at.
@@ -153,8 +156,8 @@ impl FileOrder {
 /// A contract to be proposed and signed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SignOrder {
-    /// The other party, by its name in the contact book.
-    pub with: String,
+    /// The other parties, by their names in the contact book: one, or two and more for a contract of many.
+    pub with: Vec<String>,
     /// The arbiter, by its name in the contact book; the only accepted one if empty.
     #[serde(default)]
     pub arbiter: String,
@@ -175,11 +178,11 @@ pub struct SignOrder {
 }
 
 impl SignOrder {
-    /// A contract with somebody over files, in English, under the only arbiter that is accepted, with a day to answer and two weeks to
+    /// A contract with one other over files, in English, under the only arbiter that is accepted, with a day to answer and two weeks to
     /// ask the arbiter.
     pub fn new(with: &str, files: Vec<FileOrder>) -> Self {
         Self {
-            with: with.to_owned(),
+            with: vec![with.to_owned()],
             arbiter: String::new(),
             files,
             terms: String::new(),

@@ -256,8 +256,11 @@ async fn remove_contact(State(on): State<Controlled>, Path(name): Path<String>) 
 }
 
 async fn sign(State(on): State<Controlled>, Json(order): Json<SignOrder>) -> Reply<Opened> {
-    let (deal, title, peer) = orders::sign(&on.node, order).await?;
-    let id = on.node.begin(deal, title, peer).await?;
+    let (deal, title, mut others) = orders::sign(&on.node, order).await?;
+    let id = match others.as_mut_slice() {
+        [only] => on.node.begin(deal, title, std::mem::take(only)).await?,
+        _ => on.node.begin_among(deal, title, others).await?,
+    };
     Ok(Json(Opened { deal: id.to_string() }))
 }
 

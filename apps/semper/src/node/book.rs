@@ -157,18 +157,26 @@ impl Book {
             Err(BookError::Unknown(_)) => {}
             known => return known,
         }
+        let contact = self.read_card(key_set, card)?;
+        if self.all().await?.len() >= CONTACTS_MAX {
+            return Err(BookError::Full);
+        }
+        self.put(key_set, Some(contact.to_bytes())).await?;
+        Ok(contact)
+    }
+
+    /// Somebody by its card alone, under a name that nobody else has. It does not become a contact.
+    ///
+    /// # Errors
+    /// The card is not acceptable, or somebody else's.
+    pub fn read_card(&self, key_set: KeySetId, card: &str) -> Result<Contact, BookError> {
         let card = ContactCard::verify_text(card, &*self.verify)?;
         if card.signer() != key_set {
             return Err(BookError::Unknown(key_set));
         }
         let id = key_set.to_string();
         let name = format!("{} ({})", card.statement().name, &id[..12]);
-        if self.all().await?.len() >= CONTACTS_MAX {
-            return Err(BookError::Full);
-        }
-        let contact = Contact { name, arbiter: false, card };
-        self.put(key_set, Some(contact.to_bytes())).await?;
-        Ok(contact)
+        Ok(Contact { name, arbiter: false, card })
     }
 
     /// The contact with a key set.
@@ -202,6 +210,11 @@ impl Contact {
     /// The card.
     pub fn card(&self) -> &ContactCard {
         self.card.statement()
+    }
+
+    /// The card in its text form.
+    pub fn card_text(&self) -> String {
+        ContactCard::to_text(self.card.signed())
     }
 
     /// The key set.

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use semper_commerce::deal::{Accepts, Deal, DealError, Message, Opening};
 use semper_commerce::order;
-use semper_commerce::plan::BUY;
+use semper_commerce::plan::{BUY, SIGN_MANY};
 use semper_core::cbor::{Decode, Encode};
 use semper_core::container::{Container, Leaf};
 use semper_core::cose::Signed;
@@ -24,8 +24,9 @@ use semper_support::runner::{Turn, Work};
 use semper_transfer::payment::journal::Entry as PaymentEntry;
 use semper_transfer::payment::operation::{Answer, Operation};
 
-use super::entry::{ASK_SPACE, Ask, Entry, MESSAGES_MAX};
-use super::outbox::Destination;
+use super::entry::{ASK_SPACE, Ask, Entry};
+use super::many::Record;
+use super::outbox::{Destination, is_to_peer};
 use super::payments::{ABANDONED_SPACE, Waiting};
 use super::{Node, NodeError, PaymentError, examine, now};
 
@@ -60,8 +61,12 @@ impl Node {
     /// # Errors
     /// [`NodeError`]; nothing was stored or sent.
     pub async fn begin(&self, deal: Deal, title: String, peer: String) -> Result<DealId, NodeError> {
-        let id = deal.id();
-        let entry = Entry { deal, opened: now(), messages: 0, title, peer, trouble: None };
+        self.begin_entry(Entry { deal, opened: now(), messages: 0, title, peer, others: Vec::new(), trouble: None })
+            .await
+    }
+
+    pub(super) async fn begin_entry(&self, entry: Entry) -> Result<DealId, NodeError> {
+        let id = entry.deal.id();
         let _one_at_a_time = self.lock_of(&id).lock().await;
         self.take(entry, 0, Input::Begin.into()).await?;
         Ok(id)
@@ -92,7 +97,8 @@ impl Node {
             None => {
                 // Counted one after the other, until the deal is stored.
                 _opening = self.opening.lock().await;
-                let entry = self.opened(id, &body).await?;
+                let (entry, introduced) = self.opened(id, &body).await?;
+                with.records.extend(introduced);
                 with.records.push(self.one_more_unproven(entry.deal.sides().peer.id()).await?);
                 (entry, 0)
             }
@@ -100,7 +106,7 @@ impl Node {
         if self.archive.is_consumed(&key, &digest).await? {
             return Ok(());
         }
-        if entry.messages >= MESSAGES_MAX {
+        if entry.is_full() {
             return Err(NodeError::TooManyMessages);
         }
         entry.messages += 1;
@@ -119,20 +125,24 @@ impl Node {
         Ok((UNPROVEN_SPACE.to_owned(), peer.as_bytes().to_vec(), Some((count + 1).to_be_bytes().to_vec())))
     }
 
-    /// A deal that a peer opens.
-    async fn opened(&self, id: DealId, body: &[u8]) -> Result<Entry, NodeError> {
+    /// A deal that a peer opens, and what is stored with it.
+    async fn opened(&self, id: DealId, body: &[u8]) -> Result<(Entry, Vec<Record>), NodeError> {
         let message = Message::from_bytes(body).map_err(DealError::Malformed)?;
         let Some(Opening { plan, from }) = message.opening else {
             return Err(NodeError::NoSuchDeal(id));
         };
         let arbiters = self.book.arbiters().await?;
         if *plan == BUY {
-            return self.ordered(id, from, &message.body, arbiters).await;
+            return Ok((self.ordered(id, from, &message.body, arbiters).await?, Vec::new()));
+        }
+        if *plan == SIGN_MANY {
+            return self.opened_among(id, from, &message).await;
         }
         let peer = self.book.by_key_set(from).await?;
         let accepts = Accepts { arbiters, purses: self.payments.offered().await?, patience: self.settings.patience };
         let deal = Deal::opened(id, plan, self.keys.key_set(), peer.key_set().clone(), accepts);
-        Ok(Entry { deal, opened: now(), messages: 0, title: plan.name.to_owned(), peer: peer.name, trouble: None })
+        let (title, peer) = (plan.name.to_owned(), peer.name);
+        Ok((Entry { deal, opened: now(), messages: 0, title, peer, others: Vec::new(), trouble: None }, Vec::new()))
     }
 
     /// A deal by which somebody, known or not, takes up an offer.
@@ -151,7 +161,8 @@ impl Node {
         let answer = self.answer(id, from, *order).await?;
         let (me, buyer) = (self.keys.key_set(), peer.key_set().clone());
         let deal = Deal::sold(id, me, buyer, arbiters, self.settings.patience, answer);
-        Ok(Entry { deal, opened: now(), messages: 0, title: BUY.name.to_owned(), peer: peer.name, trouble: None })
+        let (title, peer) = (BUY.name.to_owned(), peer.name);
+        Ok(Entry { deal, opened: now(), messages: 0, title, peer, others: Vec::new(), trouble: None })
     }
 
     /// The step itself. The deal's lock is held.
@@ -225,22 +236,18 @@ impl Node {
                     commit.records.push((ABANDONED_SPACE.to_owned(), operation.to_vec(), Some(Vec::new())));
                 }
                 Effect::Send(body) => {
-                    let inbox = self.book.by_key_set(entry.deal.sides().peer.id()).await?.inbox()?.clone();
-                    commit.outbox.push(self.outgoing(
-                        &id,
-                        version,
-                        index,
-                        FRAME_DEAL,
-                        Destination::Peer,
-                        &inbox,
-                        body,
-                        now,
-                    )?);
+                    for (place, other) in (0_u64..).zip(entry.deal.sides().others().map(KeySet::id)) {
+                        let inbox = self.party(&id, other).await?.inbox()?.clone();
+                        let place = [version, index as u64, place];
+                        let to = Destination::Peer(other);
+                        commit.outbox.push(self.outgoing(&id, place, FRAME_DEAL, to, &inbox, body.clone(), now)?);
+                    }
                 }
                 Effect::AskArbiter(body) => {
                     let inbox = self.book.by_key_set(arbiter_of(&entry.deal)?).await?.inbox()?.clone();
                     let to = Destination::Arbiter;
-                    commit.outbox.push(self.outgoing(&id, version, index, FRAME_ARBITER, to, &inbox, body, now)?);
+                    let place = [version, index as u64, 0];
+                    commit.outbox.push(self.outgoing(&id, place, FRAME_ARBITER, to, &inbox, body, now)?);
                 }
                 Effect::Sign { draft, consent } => {
                     let ask = Ask { draft, consent };
@@ -288,25 +295,26 @@ impl Node {
     /// Messages to the peer that still wait, except those in `gone`.
     async fn undelivered(&self, deal: &DealId, gone: &[OutgoingId]) -> Result<Vec<OutgoingId>, NodeError> {
         let waiting = self.archive.outbox_of(&Entry::key(deal)).await?;
-        let to_peer = waiting.iter().filter(|waiting| Destination::Peer.is_of(&waiting.message.destination));
+        let to_peer = waiting.iter().filter(|waiting| is_to_peer(&waiting.message.destination));
         Ok(to_peer.map(|waiting| waiting.message.id).filter(|id| !gone.contains(id)).collect())
     }
 
+    /// A message as it waits in the outbox. `place` is the version of the deal that sends it, its number among the effects of that step, and
+    /// that of its receiver.
     #[expect(clippy::too_many_arguments, reason = "one call per field of the message")]
     fn outgoing(
         &self,
         deal: &DealId,
-        version: u64,
-        index: usize,
+        place: [u64; 3],
         kind: &str,
         to: Destination,
         inbox: &InboxAddress,
         body: Vec<u8>,
         due: Time,
     ) -> Result<NewOutgoing, NodeError> {
-        let frame = Frame { kind: kind.to_owned(), deal: *deal, slot: Slot::default(), seq: version, body };
+        let frame = Frame { kind: kind.to_owned(), deal: *deal, slot: Slot::default(), seq: place[0], body };
         let bytes = self.post.seal(inbox, &frame)?;
-        let place = [version.to_be_bytes(), (index as u64).to_be_bytes()].concat();
+        let place = place.map(u64::to_be_bytes).concat();
         let id = Digest::of_parts(domain::INPUT, &[deal.as_bytes(), &place]);
         Ok(NewOutgoing { id, key: Entry::key(deal), destination: to.address(&inbox.url), bytes, due })
     }

@@ -5,6 +5,7 @@ use semper_core::cbor::{Decode, DecodeError, Encode, Fields, Problem, Value, rec
 use semper_core::cose::{Draft, Kind};
 use semper_core::ids::{DealId, StatementId};
 use semper_core::time::Time;
+use semper_exchange::cn::SIGNERS_MAX;
 use semper_support::archive::{ReadError, StoredState};
 use semper_support::engine::Consent;
 
@@ -15,7 +16,7 @@ const PREFIX: &[u8] = b"deal/";
 /// A deal as it is stored.
 ///
 /// ```text
-/// entry = { 0: 1, 1: deal, 2: opened, 3: messages taken, 4: title, 5: peer's name, ? 6: trouble }
+/// entry = { 0: 1, 1: deal, 2: opened, 3: messages taken, 4: title, 5: peer's name, ? 6: trouble, 7: [* name] }
 /// ```
 #[derive(Clone, Debug)]
 pub struct Entry {
@@ -27,13 +28,16 @@ pub struct Entry {
     pub messages: u64,
     /// What it is about, in the user's words (a file's name).
     pub title: String,
-    /// What the contact book called the peer when the deal was opened.
+    /// What the contact book called the peer when the deal was opened; of many, all of them.
     pub peer: String,
+    /// Of many: what the others are called, in the order of their roles. Empty between two.
+    pub others: Vec<String>,
     /// The last thing that went wrong, in plain words.
     pub trouble: Option<String>,
 }
 
-/// Most messages that a deal takes from its peer. A run of C2 has four; the rest is room for contradictions, which are kept.
+/// Most messages that a deal takes, for each other party. A run of C2 has four, one of CN at most nine of each; the rest is room for
+/// contradictions, which are kept.
 pub const MESSAGES_MAX: u64 = 64;
 
 impl Entry {
@@ -50,6 +54,11 @@ impl Entry {
     /// The deal that an archive's key belongs to.
     pub fn deal_of(key: &[u8]) -> Option<DealId> {
         key.strip_prefix(PREFIX)?.try_into().ok().map(DealId::from_array)
+    }
+
+    /// Whether the deal has taken as many messages as it may.
+    pub fn is_full(&self) -> bool {
+        self.messages >= MESSAGES_MAX * self.deal.sides().others().count() as u64
     }
 
     /// Reads a stored deal.
@@ -71,6 +80,7 @@ impl Encode for Entry {
             .put(4, self.title.as_str())
             .put(5, self.peer.as_str())
             .put_some(6, self.trouble.as_deref())
+            .put_list(7, &self.others)
             .build()
     }
 }
@@ -88,6 +98,7 @@ impl Decode for Entry {
             title: fields.text(4, "title", 1024)?,
             peer: fields.text(5, "peer", 1024)?,
             trouble: fields.optional_item(6, "trouble")?,
+            others: fields.list(7, "others", SIGNERS_MAX)?,
         };
         fields.close()?;
         Ok(entry)

@@ -21,9 +21,11 @@ impl Node {
             let kind = EvidenceKind::from_name(&item.kind).ok_or_else(|| unreadable(&item.kind))?;
             items.push(Item { kind, bytes: item.bytes, time: item.time });
         }
-        let peer = self.book.by_key_set(entry.deal.sides().peer.id()).await;
-        let theirs = peer.map(|peer| peer.card().certificates.clone()).unwrap_or_default();
-        let mut certificates = [self.certificates.clone(), theirs].concat();
+        let mut certificates = self.certificates.clone();
+        for other in entry.deal.sides().others() {
+            let other = self.party(&deal, other.id()).await;
+            certificates.extend(other.map(|other| other.card().certificates.clone()).unwrap_or_default());
+        }
         certificates.sort_unstable();
         certificates.dedup();
         let now = super::now();

@@ -35,7 +35,12 @@ fn refusal(error: &NodeError) -> Refusal {
         NodeError::Book(BookError::Unknown(_)) => {
             Refusal::Unwanted("the sender is not in this party's contact book".to_owned())
         }
-        NodeError::TooManyMessages | NodeError::TooManyUnproven | NodeError::RunBefore => Refusal::Unwanted(text),
+        NodeError::TooManyMessages
+        | NodeError::TooManyUnproven
+        | NodeError::RunBefore
+        | NodeError::NotAmongThem
+        | NodeError::NoCard(_)
+        | NodeError::Book(BookError::Card(_)) => Refusal::Unwanted(text),
         _ => Refusal::Busy("the message could not be stored now".to_owned()),
     }
 }

@@ -15,6 +15,7 @@ mod folder;
 pub mod goods;
 mod inbox;
 mod issuer;
+mod many;
 mod outbox;
 mod payments;
 pub mod shop;
@@ -24,7 +25,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use semper_commerce::deal::DealError;
-use semper_core::ids::{DealId, StatementId};
+use semper_core::ids::{DealId, KeySetId, StatementId};
 use semper_core::signature::Verify;
 use semper_core::time::{Seconds, Time};
 use semper_support::approval::KeyHolder;
@@ -124,6 +125,12 @@ pub enum NodeError {
     /// Too many deals were opened in this party's name without a signature.
     #[error("too many deals were opened in this name, and none of them was signed")]
     TooManyUnproven,
+    /// A deal of many is opened by somebody who is not the first to sign, or without this party.
+    #[error("the proposed contract does not begin with its sender, or not hold this party")]
+    NotAmongThem,
+    /// A deal of many brings no contact card of somebody who is not known here.
+    #[error("the proposal brings no contact card of its signer {0}, who is not known here")]
+    NoCard(KeySetId),
     /// This contract or container was run or taken before, in another deal.
     #[error("this was run or taken before: one contract is run once, one container is taken once")]
     RunBefore,

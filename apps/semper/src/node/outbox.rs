@@ -1,4 +1,5 @@
-//! The outbox: messages go out until they are acknowledged, with growing pauses, one at a time for each deal.
+//! The outbox: messages go out until they are acknowledged, with growing pauses, one at a time for each deal and receiver, so that of many
+//! one that is silent does not delay the others.
 //!
 //! They are tried for as long as they have a purpose: until they are taken, refused for good, or the deal ends without binding anybody.
 
@@ -7,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use semper_core::cbor::{Decode, DecodeError, Fields, Problem, Value, record};
-use semper_core::ids::DealId;
+use semper_core::ids::{DealId, KeySetId};
 use semper_core::time::Seconds;
 use semper_support::archive::{Commit, NewEvidence, Outgoing, SetTimer};
 use semper_support::channel::{PostError, Posted};
@@ -29,14 +30,14 @@ const AFTER_FAILURE: Duration = Duration::from_secs(5);
 /// Who a message is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Destination {
-    /// The other party of the deal.
-    Peer,
+    /// Another party of the deal.
+    Peer(KeySetId),
     /// The arbiter of its contract.
     Arbiter,
 }
 
 /// ```text
-/// address = { 0: "peer" / "arbiter", 1: url }
+/// address = { 0: "peer", 1: url, 2: key set } / { 0: "arbiter", 1: url }
 /// ```
 struct Address {
     to: Destination,
@@ -46,14 +47,18 @@ struct Address {
 impl Destination {
     /// The address as it is stored with the message.
     pub(super) fn address(self, url: &str) -> Vec<u8> {
-        let name = if self == Destination::Peer { "peer" } else { "arbiter" };
-        record().put(0, name).put(1, url).build().encode()
+        match self {
+            Destination::Peer(key_set) => record().put(0, "peer").put(1, url).put_item(2, &key_set),
+            Destination::Arbiter => record().put(0, "arbiter").put(1, url),
+        }
+        .build()
+        .encode()
     }
+}
 
-    /// Whether a stored address is of this kind.
-    pub(super) fn is_of(self, address: &[u8]) -> bool {
-        Address::from_bytes(address).is_ok_and(|address| address.to == self)
-    }
+/// Whether a stored address is that of another party.
+pub(super) fn is_to_peer(address: &[u8]) -> bool {
+    Address::from_bytes(address).is_ok_and(|address| matches!(address.to, Destination::Peer(_)))
 }
 
 /// Which task has finished, well or by a panic.
@@ -69,7 +74,7 @@ impl Decode for Address {
         let mut fields = Fields::open(value)?;
         let name = fields.text(0, "to", 16)?;
         let to = match name.as_str() {
-            "peer" => Destination::Peer,
+            "peer" => Destination::Peer(fields.item(2, "key set")?),
             "arbiter" => Destination::Arbiter,
             _ => return Err(DecodeError::field("to", Problem::Unknown { what: "destination", found: name })),
         };
@@ -81,8 +86,8 @@ impl Decode for Address {
 
 impl Node {
     pub(super) async fn outbox_loop(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
-        // The deals whose messages are on their way.
-        let mut busy: HashMap<task::Id, Vec<u8>> = HashMap::new();
+        // The deals and receivers whose messages are on their way.
+        let mut busy: HashMap<task::Id, (Vec<u8>, Vec<u8>)> = HashMap::new();
         let mut posts: JoinSet<()> = JoinSet::new();
         loop {
             while let Some(finished) = posts.try_join_next_with_id() {
@@ -91,7 +96,7 @@ impl Node {
             match self.archive.outbox_due(now(), 4 * PARALLEL).await {
                 Ok(due) => {
                     for message in due {
-                        let key = message.message.key.clone();
+                        let key = (message.message.key.clone(), message.message.destination.clone());
                         if posts.len() < PARALLEL && !busy.values().any(|other| *other == key) {
                             let task = posts.spawn(self.clone().deliver(message));
                             busy.insert(task.id(), key);
@@ -141,7 +146,7 @@ impl Node {
         let deal = Entry::deal_of(&message.key).ok_or_else(unusable)?;
         match self.post.post(&address.url, &message.bytes).await {
             Ok(posted) => self.posted(deal, outgoing, address.to, posted).await,
-            Err(PostError::Refused(reason)) if address.to == Destination::Peer => {
+            Err(PostError::Refused(reason)) if address.to != Destination::Arbiter => {
                 self.refused(deal, outgoing, &reason).await
             }
             Err(error @ PostError::Unreachable(_)) => {
@@ -168,7 +173,9 @@ impl Node {
         to: Destination,
         posted: Posted,
     ) -> Result<(), NodeError> {
-        if to == Destination::Peer && !self.is_expected_receipt(deal, &posted).await? {
+        if let Destination::Peer(peer) = to
+            && !self.is_expected_receipt(deal, peer, &posted).await?
+        {
             self.postpone(outgoing).await;
             return self.note_trouble(deal, "the receipt is not signed by the other party's inbox".to_owned()).await;
         }
@@ -191,14 +198,14 @@ impl Node {
             NewEvidence { key, kind: EvidenceKind::Receipt.name().to_owned(), bytes: posted.receipt, time: now() };
         let with = Commit { sent: vec![outgoing.message.id], evidence: vec![receipt], ..Commit::default() };
         match to {
-            Destination::Peer => self.step(deal, Event { input: Input::Delivered, with }).await,
+            Destination::Peer(_) => self.step(deal, Event { input: Input::Delivered, with }).await,
             Destination::Arbiter => self.archive.commit(with).await.map_err(NodeError::Commit),
         }
     }
 
     /// Whether the receipt is by the peer's own inbox. A relay signs with its own key, which no card names.
-    async fn is_expected_receipt(&self, deal: DealId, posted: &Posted) -> Result<bool, NodeError> {
-        let peer = self.book.by_key_set(self.entry(deal).await?.deal.sides().peer.id()).await?;
+    async fn is_expected_receipt(&self, deal: DealId, peer: KeySetId, posted: &Posted) -> Result<bool, NodeError> {
+        let peer = self.party(&deal, peer).await?;
         let transport = peer.card().transport.id();
         Ok(posted.receipt_signer == transport || peer.inbox()?.url.ends_with(&transport.to_string()))
     }

@@ -1,4 +1,5 @@
-//! Releases of locked money. What could go wrong: keys that sign by rule let money go that nobody promised, or let it go twice.
+//! Keys that sign by rule. What could go wrong: they let money go that nobody promised, or let it go twice, or sign on after they asked the
+//! arbiter.
 #![allow(clippy::unwrap_used)]
 
 use semper_commerce::offer::{ArbiterOffer, Pace};
@@ -224,4 +225,20 @@ async fn a_party_that_has_aborted_releases_nothing() {
     let abort = Abort { cid: cid(), slot: Slot::default(), promise: StatementId::from_digest(digest(2)) };
     assert!(signs(&vault, &abort).await);
     assert!(!signs(&vault, &promised).await);
+}
+
+// Among many signers: the first round is shown, the later ones follow one after the other, and the question to the arbiter is the last word.
+#[tokio::test]
+async fn rounds_are_signed_one_after_the_other_until_the_arbiter_is_asked() {
+    let round = |round| Round { cid: cid(), role: Role::RESPONDER, round };
+    let ask = |round| Ask { cid: cid(), role: Role::RESPONDER, round };
+    let (vault, archive) = vault(Purpose::Party);
+    assert!(!signs(&vault, &round(2)).await && !signs(&vault, &ask(1)).await, "nothing was approved");
+    archive.commit(Commit { facts: vec![fact(APPROVED, cid(), b"")], ..Commit::default() }).await.unwrap();
+    assert!(!signs(&vault, &round(1)).await, "the first round is not a consequence");
+    assert!(!signs(&vault, &round(3)).await && !signs(&vault, &ask(2)).await, "round 2 is not signed yet");
+    assert!(signs(&vault, &round(2)).await && signs(&vault, &round(3)).await);
+    assert!(!signs(&vault, &ask(1)).await && !signs(&vault, &ask(2)).await, "it went on from there");
+    assert!(signs(&vault, &ask(3)).await && signs(&vault, &ask(3)).await);
+    assert!(!signs(&vault, &round(4)).await && !signs(&vault, &ask(4)).await && !signs(&vault, &round(5)).await);
 }

@@ -1,0 +1,110 @@
+//! Deals among many: who the others are, and how they are reached.
+//!
+//! The one who opens such a deal must be a contact. The others may be strangers: their cards come with the proposal and are kept with the
+//! deal. They do not become contacts by that.
+//!
+//! ```text
+//! record "introduced"   deal (16 bytes) ‖ key set → contact card (text)
+//! ```
+
+use semper_commerce::contract_many;
+use semper_commerce::deal::{Accepts, Deal, DealError, Message};
+use semper_commerce::plan::SIGN_MANY;
+use semper_commerce::proposal::Proposal;
+use semper_core::cbor::Decode as _;
+use semper_core::container::Container;
+use semper_core::ids::{DealId, KeySetId};
+use semper_core::text::escape;
+use semper_support::archive::ReadError;
+use semper_transfer::tx;
+use semper_trust::card::ContactCard;
+
+use super::{BookError, Contact, Entry, Node, NodeError, now};
+
+/// Record space of the cards that came with a proposal.
+const INTRODUCED: &str = "introduced";
+
+/// A record to be stored.
+pub(super) type Record = (String, Vec<u8>, Option<Vec<u8>>);
+
+impl Node {
+    /// A deal that our user starts among many. `others` are what they are called, in the order of their roles.
+    ///
+    /// # Errors
+    /// [`NodeError`]; nothing was stored or sent.
+    pub async fn begin_among(&self, deal: Deal, title: String, others: Vec<String>) -> Result<DealId, NodeError> {
+        let peer = others.join(", ");
+        self.begin_entry(Entry { deal, opened: now(), messages: 0, title, peer, others, trouble: None }).await
+    }
+
+    /// A deal that somebody opens among many, and the cards of those whom this party does not know.
+    pub(super) async fn opened_among(
+        &self,
+        id: DealId,
+        from: KeySetId,
+        message: &Message,
+    ) -> Result<(Entry, Vec<Record>), NodeError> {
+        let malformed = |error| NodeError::Deal(DealError::Malformed(error));
+        let proposal = |error| NodeError::Deal(DealError::Proposal(error));
+        let tx::Message::Container { container, .. } = tx::Message::from_bytes(&message.body).map_err(malformed)?
+        else {
+            return Err(NodeError::NoSuchDeal(id));
+        };
+        let container = Container::from_bytes(&container).map_err(malformed)?;
+        let agreement = Proposal::from_container(&container).map_err(proposal)?.into_agreement();
+        let me = self.keys.key_set();
+        let role = agreement.core.role_of(me.id()).ok_or(NodeError::NotAmongThem)?;
+        let first = agreement.core.terms.parties.first().map(|party| party.key_set);
+        if first != Some(from) {
+            return Err(NodeError::NotAmongThem);
+        }
+        // Who opens the deal is known; it answers for bringing the others.
+        self.book.by_key_set(from).await?;
+        let mut cards = Vec::new();
+        for text in Proposal::cards(&container).map_err(proposal)? {
+            let card = ContactCard::verify_text(&text, &*self.verify).map_err(BookError::Card)?;
+            cards.push((card.statement().key_set.clone(), text));
+        }
+        let called = contract_many::signer_names(&agreement.document);
+        let (mut others, mut names, mut records) = (Vec::new(), Vec::new(), Vec::new());
+        for (place, party) in agreement.core.terms.parties.iter().enumerate().filter(|(_, party)| party.role != role) {
+            let (key_set, name) = match self.book.by_key_set(party.key_set).await {
+                Ok(known) => (known.key_set().clone(), known.name),
+                Err(BookError::Unknown(unknown)) => {
+                    let found = cards.iter().find(|(key_set, _)| key_set.id() == unknown);
+                    let (key_set, card) = found.ok_or(NodeError::NoCard(unknown))?;
+                    let key = introduced(&id, unknown);
+                    records.push((INTRODUCED.to_owned(), key, Some(card.clone().into_bytes())));
+                    (key_set.clone(), escape(called.get(place).map_or("", String::as_str), 0))
+                }
+                Err(error) => return Err(error.into()),
+            };
+            others.push(key_set);
+            names.push(name);
+        }
+        let arbiters = self.book.arbiters().await?;
+        let accepts = Accepts { arbiters, purses: Vec::new(), patience: self.settings.patience };
+        let deal = Deal::opened_among(id, me, others, role, accepts)?;
+        let (title, peer) = (SIGN_MANY.name.to_owned(), names.join(", "));
+        Ok((Entry { deal, opened: now(), messages: 0, title, peer, others: names, trouble: None }, records))
+    }
+
+    /// Another party of a deal: a contact, or whom the proposal has introduced.
+    ///
+    /// # Errors
+    /// It is neither, or storage failed.
+    pub(super) async fn party(&self, deal: &DealId, key_set: KeySetId) -> Result<Contact, NodeError> {
+        match self.book.by_key_set(key_set).await {
+            Err(BookError::Unknown(_)) => {}
+            known => return Ok(known?),
+        }
+        let card = self.archive.record(INTRODUCED, &introduced(deal, key_set)).await?;
+        let card = card.ok_or(NodeError::Book(BookError::Unknown(key_set)))?;
+        let card = String::from_utf8(card).map_err(|_| ReadError("a stored card is not text".to_owned()))?;
+        Ok(self.book.read_card(key_set, &card)?)
+    }
+}
+
+fn introduced(deal: &DealId, key_set: KeySetId) -> Vec<u8> {
+    [deal.as_bytes().as_slice(), key_set.as_bytes()].concat()
+}
