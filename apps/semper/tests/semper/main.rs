@@ -16,6 +16,7 @@ mod money;
 mod relay;
 mod sale;
 mod sale_crash;
+mod signers;
 mod tls;
 mod tutorial;
 mod verify;
