@@ -217,7 +217,7 @@ fn begun_among() -> Deal {
 // Everybody sends to everybody; each user is shown the contract once, and everybody ends with it.
 #[test]
 fn three_sign_one_contract() {
-    let mut deals = vec![begun_among(), opened_among(2, &[1, 3], 1), opened_among(3, &[1, 2], 2)];
+    let mut deals = [begun_among(), opened_among(2, &[1, 3], 1), opened_among(3, &[1, 2], 2)];
     let mut inputs = std::collections::VecDeque::from([(0, Input::Begin)]);
     let mut shown = 0;
     while let Some((place, input)) = inputs.pop_front() {

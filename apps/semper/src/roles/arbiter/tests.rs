@@ -11,8 +11,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use axum::Router;
 use axum::body::{Body, to_bytes};
+use semper_commerce::contract_file::Named;
+use semper_commerce::contract_many;
 use semper_core::amount::{Amount, Currency};
 use semper_core::cbor::Encode;
+use semper_core::container::Information;
 use semper_core::contract::{ArbiterRef, Core, Deadlines, Item, ItemKind, PartyRef, Profile, Promise, Terms, TextRef};
 use semper_core::cose::{Signed, Statement};
 use semper_core::domain;
@@ -21,9 +24,12 @@ use semper_core::ids::{DealId, Slot, StatementId, TemplateId};
 use semper_core::party::{KeySet, Role, Suite};
 use semper_core::time::Seconds;
 use semper_crypto::{DecapsulationKey, Encapsulator, OpenKey, Sealer, SecretKeys, SystemRandom, Verifier};
+use semper_exchange::arbiter::many;
 use semper_exchange::arbiter::request::{Abort, Complaint, Request, Resolve, Settlement};
 use semper_exchange::arbiter::rules_hash;
 use semper_exchange::arbiter::verdict::{ArbiterAnswer, Decision};
+use semper_exchange::cn::Round;
+use semper_exchange::evidence::{self, Finding, Folder};
 use semper_exchange::goods::{
     Article, ArticleKey, CHUNK_LEN, Deposit, DepositKey, Descriptor, Download, Encoder, Good, Index, KeyAttestation,
     KeyEvidence, Leaves, Pom, Seed, first_bad_chunk,
@@ -39,6 +45,7 @@ use semper_store::MemoryArchive;
 use semper_support::approval::{Answer, ApprovalError, KeyHolder, SignRequest};
 use semper_support::archive::Archive;
 use semper_support::crypto::{Decapsulate, Encapsulate, KemSuite, Signer};
+use semper_support::engine::EvidenceKind;
 use semper_transfer::payment::means::{LockKind, System};
 use semper_transfer::payment::module::{IssuerReply, IssuerRequest};
 use semper_transfer::payment::operation::{Failure, Lock, Operation, OperationId, Outcome, PurseId, Task};
@@ -62,6 +69,7 @@ const GOODS: Slot = Slot(2);
 const SELLER: Role = Role::ORIGINATOR;
 const BUYER: Role = Role::RESPONDER;
 const KEM: KemSuite = KemSuite::X25519;
+const DEAL: DealId = DealId::from_array([1; 16]);
 const OPEN: Seconds = Seconds(3600);
 const WINDOW: Seconds = Seconds(600);
 /// From a sale until its time for complaints is over.
@@ -339,7 +347,7 @@ impl World {
     }
 
     async fn ask(&self, request: &Request) -> Result<ArbiterAnswer, DecideError> {
-        self.arbiter.decide(DealId::from_array([1; 16]), &request.to_bytes()).await
+        self.arbiter.decide(DEAL, &request.to_bytes()).await
     }
 
     fn read(&self, request: &Request, answer: &ArbiterAnswer) -> Decision {
@@ -714,4 +722,104 @@ async fn of_two_requests_at_once_one_decides() {
         }
     }
     assert_eq!(world.arbiter.register.log().await.unwrap().0.size(), 2);
+}
+
+/// Three who sign a contract under the arbiter of a world, and the contract.
+struct Three {
+    keys: Vec<SecretKeys>,
+    core: Core,
+}
+
+impl Three {
+    fn new(world: &World, nonce: u8) -> Self {
+        let keys: Vec<_> = (0..3).map(|_| SecretKeys::generate(Suite::Ed25519).unwrap()).collect();
+        let named = |key_set: &KeySet| Named { name: "Somebody".to_owned(), key_set: key_set.id() };
+        let draft = contract_many::Draft {
+            signers: keys.iter().map(|keys| named(keys.key_set())).collect(),
+            arbiter: named(&world.arbiter_keys),
+            log: world.arbiter_keys.id(),
+            rules: rules_hash(),
+            closes: now().after(OPEN),
+            files: vec![Information::new("a.txt", "text/plain", vec![nonce]).unwrap()],
+            terms: String::new(),
+            law: String::new(),
+            locale: "en".to_owned(),
+            nonce: [nonce; 32],
+        };
+        Self { core: draft.propose([nonce; 16]).unwrap().agreement.core, keys }
+    }
+
+    fn say(by: &SecretKeys, statement: &impl Statement) -> Signed {
+        by.sign(statement.draft(by.key_set().suite(), by.key_set().id())).unwrap()
+    }
+
+    /// The question of a party in a round, with the signatures of all on the round before.
+    fn request(&self, party: u8, round: u8) -> many::Request {
+        let (cid, role) = (self.core.cid(), Role::numbered(party));
+        let signed = |(number, keys)| Self::say(keys, &Round { cid, role: Role::numbered(number), round: round - 1 });
+        many::Request {
+            core: self.core.clone(),
+            key_sets: self.keys.iter().map(|keys| keys.key_set().clone()).collect(),
+            sheet: if round == 1 { Vec::new() } else { (0..).zip(&self.keys).map(signed).collect() },
+            question: Self::say(&self.keys[usize::from(party)], &many::Ask { cid, role, round }),
+        }
+    }
+
+    /// What a stranger finds wrong with what the arbiter has answered.
+    fn wrong(&self, world: &World, asked: &[many::Request], answers: &[many::Answer]) -> Vec<Finding> {
+        let item = |kind, bytes| evidence::Item { kind, time: now(), bytes };
+        let keys = self.keys.iter().map(Signer::key_set).chain([&world.arbiter_keys]);
+        let said = asked.iter().flat_map(|request| request.sheet.iter().chain([&request.question]));
+        let ruled =
+            answers.iter().flat_map(|answer| answer.asks.iter().chain(&answer.sheet).chain([&answer.statement]));
+        let mut items = vec![item(EvidenceKind::Core, self.core.to_bytes())];
+        items.extend(keys.map(|keys| item(EvidenceKind::KeySet, keys.to_bytes())));
+        items.extend(said.chain(ruled).map(|signed| item(EvidenceKind::Statement, signed.bytes().to_vec())));
+        let folder = Folder { deal: DEAL, items };
+        let by_arbiter =
+            |finding: &Finding| matches!(finding, Finding::ArbiterEquivocated { .. } | Finding::WrongVerdict { .. });
+        evidence::verify(&Verifier, &[], &folder).findings.into_iter().filter(by_arbiter).collect()
+    }
+}
+
+// Three ask at once, each in another round. Whichever is first, the verdicts follow from each other, and each party hears the same for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_at_once_each_gets_a_verdict_that_follows() {
+    let world = Arc::new(World::new("ecash").await);
+    let mut written = 0;
+    for nonce in 0..4 {
+        let three = Three::new(&world, nonce);
+        let requests = [three.request(0, 3), three.request(1, 1), three.request(2, 2)];
+        let asked = requests.clone().map(|request| {
+            let world = world.clone();
+            tokio::spawn(async move { world.arbiter.decide_many(DEAL, &request.to_bytes()).await.unwrap() })
+        });
+        let mut answers = Vec::new();
+        for answer in asked {
+            answers.push(answer.await.unwrap());
+        }
+        for (request, answer) in requests.iter().zip(&answers) {
+            let again = world.arbiter.decide_many(DEAL, &request.to_bytes()).await.unwrap();
+            assert_eq!(again.to_bytes(), answer.to_bytes());
+        }
+        // Cora asks again, in a later round: she hears what she has heard.
+        let later = world.arbiter.decide_many(DEAL, &three.request(2, 4).to_bytes()).await.unwrap();
+        assert_eq!(later, answers[2]);
+        assert_eq!(three.wrong(&world, &requests, &answers), []);
+        written += answers.iter().map(|answer| answer.statement.id()).collect::<BTreeSet<_>>().len() as u64;
+    }
+    assert_eq!(world.arbiter.register.log().await.unwrap().0.size(), written);
+}
+
+// A contract of two is not decided as one of many, nor the reverse: neither has what the other rests on.
+#[tokio::test(flavor = "multi_thread")]
+async fn each_kind_of_contract_is_decided_by_its_own_rules() {
+    let world = World::new("ecash").await;
+    let (three, sale) = (Three::new(&world, 1), world.sale(Goods::Good).await);
+    let good = three.request(0, 1);
+    let exchange = Request { core: three.core.clone(), ..world.abort(&sale) };
+    assert!(is_refused(&world.ask(&exchange).await));
+    let signing = many::Request { core: world.abort(&sale).core, ..good.clone() };
+    assert!(world.arbiter.decide_many(DEAL, &signing.to_bytes()).await.unwrap_err().is_final());
+    assert!(world.arbiter.decide_many(DEAL, &good.to_bytes()).await.is_ok());
 }
