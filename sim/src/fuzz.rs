@@ -12,8 +12,10 @@ use semper_core::cose::Signed;
 use semper_core::document::Document;
 use semper_core::party::KeySet;
 use semper_core::template::Template;
+use semper_exchange::arbiter::many;
 use semper_exchange::arbiter::request::Request;
 use semper_exchange::arbiter::verdict::ArbiterAnswer;
+use semper_exchange::cn::{self, Cn};
 use semper_exchange::evidence::{self, Folder};
 use semper_exchange::goods::{Deposit, Descriptor, Index, Pom};
 use semper_exchange::gx::{self, Examination, Examined, Gx};
@@ -39,7 +41,7 @@ pub struct Target {
 const CBOR_MAX: usize = 1 << 20;
 
 /// Every target.
-pub const TARGETS: [Target; 24] = [
+pub const TARGETS: [Target; 28] = [
     Target { name: "cbor", run: generic },
     Target { name: "signed", run: signed },
     Target { name: "core", run: again::<Core> },
@@ -48,6 +50,10 @@ pub const TARGETS: [Target; 24] = [
     Target { name: "arbiter_answer", run: again::<ArbiterAnswer> },
     Target { name: "gx_message", run: again::<gx::Message> },
     Target { name: "gx_state", run: again::<Gx> },
+    Target { name: "cn_message", run: again::<cn::Message> },
+    Target { name: "cn_state", run: again::<Cn> },
+    Target { name: "cn_request", run: again::<many::Request> },
+    Target { name: "cn_answer", run: again::<many::Answer> },
     Target { name: "examination", run: again::<Examination> },
     Target { name: "examined", run: again::<Examined> },
     Target { name: "tx_message", run: again::<tx::Message> },

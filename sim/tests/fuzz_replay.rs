@@ -19,13 +19,16 @@ use semper_core::ids::{DealId, Slot};
 use semper_core::party::{Role, Suite};
 use semper_core::time::{Seconds, Time};
 use semper_exchange::arbiter::verdict::ArbiterAnswer;
+use semper_exchange::cn::{self, Cn, Round};
 use semper_exchange::evidence::{Folder, Item};
 use semper_exchange::goods::{self, BadChunk, BadShape, ChunkIndex, Claim, KeyEvidence, Pom};
 use semper_exchange::gx::{Completed, Examination, Examined, Found, Gx, Message, Promised, Question, State};
 use semper_sim::fuzz::{TARGETS, Target};
 use semper_sim::scenario::Cast;
+use semper_sim::symbolic::Hand;
 use semper_support::channel::Frame;
-use semper_support::engine::EvidenceKind;
+use semper_support::crypto::Signer as _;
+use semper_support::engine::{Ending, EvidenceKind};
 use semper_transfer::payment::journal::Entry;
 use semper_transfer::payment::means::{Fees, Limits, LockKind, Means, PayerAnonymity, ReceiptKind, Reversal, System};
 use semper_transfer::payment::module::{IssuerRequest, Next};
@@ -178,12 +181,41 @@ fn exchange_encodings(suite: Suite) -> Vec<Vec<u8>> {
     all.extend([Found::Good, Found::Bad(vec![5]), Found::Useless].map(examined));
     all.extend(payment_encodings(&cast));
     all.extend(goods_encodings());
+    all.extend(signers_encodings(&cast, suite));
     let body = all[0].clone();
     all.push(
         Frame { kind: "gx".to_owned(), deal: DealId::from_array([7; 16]), slot: Slot::default(), seq: 1, body }
             .to_bytes(),
     );
     all
+}
+
+/// States of one of three signers.
+fn signers_encodings(cast: &Cast, suite: Suite) -> Vec<Vec<u8>> {
+    let hands: Vec<_> = (1..=3).map(|number| cast.oracle.hand(suite, number)).collect();
+    let key_sets: Vec<_> = hands.iter().map(|hand| hand.key_set().clone()).collect();
+    let arbiter = cast.arbiter.key_set();
+    let core = semper_sim::model::cn::contract(&key_sets, arbiter);
+    let run = cn::Run::new(core.clone(), hands[1].key_set(), key_sets, arbiter.clone(), Seconds(60)).unwrap();
+    let signed = |(number, hand): (u8, &Hand)| {
+        let round = Round { cid: core.cid(), role: Role::numbered(number), round: 1 };
+        hand.sign(round.draft(suite, hand.key_set().id())).unwrap()
+    };
+    let sheet: Vec<_> = (0..).zip(&hands).map(signed).collect();
+    let asked = sheet[0].id();
+    let states = [
+        cn::State::Ready { heard: sheet[..1].to_vec() },
+        cn::State::AwaitRound {
+            round: 2,
+            last: sheet.clone(),
+            heard: sheet[..1].to_vec(),
+            ahead: sheet[1..2].to_vec(),
+        },
+        cn::State::Asking { round: 2, last: sheet },
+        cn::State::AwaitVerdict { round: 2, asked },
+        cn::State::Ended { ending: Ending::Aborted },
+    ];
+    states.into_iter().map(|state| Cn::at(run.clone(), state).to_bytes()).collect()
 }
 
 /// What the buyer of the honest sale in the target `pom` could show, although nothing is wrong.

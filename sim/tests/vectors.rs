@@ -1,4 +1,4 @@
-//! The vectors of `spec/vectors/exchange.json` that are messages of the layers above the core: read and written the same, refused when damaged.
+//! The vectors of `spec/vectors/exchange.json` and `signers.json` that are messages of the layers above the core: read and written the same, refused when damaged.
 //!
 //! What could go wrong: a message changes its form while the specification keeps the old one. The vectors are made without the
 //! encoders of these layers, by `semper-core`'s test `vectors`, which also checks them against `spec/semper.cddl`.
@@ -6,8 +6,10 @@
 #![allow(clippy::unwrap_used)]
 
 use semper_core::cbor::{self, Decode, Encode, Value};
+use semper_exchange::arbiter::many;
 use semper_exchange::arbiter::request::{Abort, Complaint, Request, Resolve, Settlement};
 use semper_exchange::arbiter::verdict::{ArbiterAnswer, ClosedUnused, Closing, Verdict};
+use semper_exchange::cn;
 use semper_exchange::evidence::Folder;
 use semper_exchange::gx;
 use semper_transfer::tx;
@@ -32,13 +34,23 @@ fn read(type_name: &str, bytes: &[u8]) -> Option<bool> {
         "arbiter-answer" => same::<ArbiterAnswer>(bytes),
         "folder" => same::<Folder>(bytes),
         "tx-message" => same::<tx::Message>(bytes),
+        "round" => same::<cn::Round>(bytes),
+        "cn-message" => same::<cn::Message>(bytes),
+        "ask" => same::<many::Ask>(bytes),
+        "cn-request" => same::<many::Request>(bytes),
+        "cn-answer" => same::<many::Answer>(bytes),
         _ => None,
     }
 }
 
 #[test]
 fn messages_are_those_of_the_specification() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../spec/vectors/exchange.json");
+    assert_eq!(["exchange", "signers"].map(checked), [20, 7]);
+}
+
+/// Checks the messages of a file of vectors, and counts them.
+fn checked(file: &str) -> usize {
+    let path = format!("{}/../spec/vectors/{file}.json", env!("CARGO_MANIFEST_DIR"));
     let vectors: Vec<serde_json::Value> = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
     let mut seen = 0;
     for vector in &vectors {
@@ -50,7 +62,7 @@ fn messages_are_those_of_the_specification() {
         assert_eq!(read(type_name, &[bytes.as_slice(), &[0]].concat()), Some(false), "{name} with a byte more");
         seen += 1;
     }
-    assert_eq!(seen, 20);
+    seen
 }
 
 // There are no vectors of payments made without our encoders yet: what is checked is that the specification describes what we write.
