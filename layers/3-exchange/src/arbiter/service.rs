@@ -53,7 +53,8 @@ pub fn decide(cell: Option<(Cell, StatementId)>, case: &Case, arbiter: &KeySet, 
     let stands = cell.map(|(_, verdict)| verdict);
     match (rule(cell.map(|(cell, _)| cell), case, now), stands) {
         (Ruling::Write(outcome), _) => {
-            let verdict = Verdict { cid, slot, outcome, basis: case.basis().to_vec(), prior: Vec::new(), time: now, log_index };
+            let verdict =
+                Verdict { cid, slot, outcome, basis: case.basis().to_vec(), prior: Vec::new(), time: now, log_index };
             Next::SignAndStore(verdict.draft(arbiter.suite(), arbiter.id()))
         }
         (Ruling::Close(outcome), Some(verdict)) => {

@@ -192,7 +192,15 @@ fn verdict(outcome: Outcome) -> ArbiterAnswer {
     };
     let rests_on = if outcome == Outcome::Aborted { vec![promise_ids()[0]] } else { promise_ids().to_vec() };
     let basis = std::iter::once(question.id()).chain(rests_on).collect();
-    let verdict = Verdict { cid: core(1).cid(), slot: Slot::default(), outcome, basis, prior: Vec::new(), time: NOW, log_index: 0 };
+    let verdict = Verdict {
+        cid: core(1).cid(),
+        slot: Slot::default(),
+        outcome,
+        basis,
+        prior: Vec::new(),
+        time: NOW,
+        log_index: 0,
+    };
     ArbiterAnswer { promises, ..ArbiterAnswer::of(say(&arbiter(), &verdict)) }
 }
 
