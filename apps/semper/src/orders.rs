@@ -223,7 +223,7 @@ pub fn view(entry: &Entry) -> DealView {
         plan: deal.plan().name.to_owned(),
         title: entry.title.clone(),
         peer: entry.peer.clone(),
-        role: deal.sides().role.to_string(),
+        role: deal.sides().role.among(1 + deal.sides().others().count()).trim_start_matches("the ").to_owned(),
         step: step.to_owned(),
         state: state.to_owned(),
         waits_for: waits_for.to_owned(),

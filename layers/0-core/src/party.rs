@@ -228,6 +228,11 @@ impl Role {
     pub const fn peer(self) -> Self {
         if self.0 == 0 { Self::RESPONDER } else { Self::ORIGINATOR }
     }
+
+    /// What the party is called, with its article, in a contract of so many parties: "the originator", or "signer 1" of three.
+    pub fn among(self, parties: usize) -> String {
+        if parties > 2 { format!("signer {}", u16::from(self.0) + 1) } else { format!("the {self}") }
+    }
 }
 
 impl fmt::Display for Role {

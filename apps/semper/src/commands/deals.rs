@@ -188,7 +188,7 @@ async fn list(client: &Client, json: bool) -> Result<()> {
         println!("No deals yet. Begin one with `semper sign FILE --with CONTACT`.");
     }
     for deal in deals {
-        println!("{}  {:<9}  {:<20}  {}", &deal.id[..12], deal.plan, deal.peer, sentence(&deal));
+        println!("{}  {:<11}  {:<20}  {}", &deal.id[..12], deal.plan, deal.peer, sentence(&deal));
     }
     Ok(())
 }
@@ -200,7 +200,8 @@ fn show(deal: &DealView, json: bool) -> Result<()> {
     }
     println!("{}", sentence(deal));
     println!("  deal      {}", deal.id);
-    println!("  with      {} (we are the {})", deal.peer, deal.role);
+    let article = if deal.role.starts_with("signer") { "" } else { "the " };
+    println!("  with      {} (we are {article}{})", deal.peer, deal.role);
     println!("  opened    {}", Time::from_unix(deal.opened));
     println!("  step      {} ({})", deal.step, deal.state);
     if let Some(cid) = &deal.cid {

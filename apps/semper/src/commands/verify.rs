@@ -99,8 +99,10 @@ fn print(report: &Report, names: &Names) {
         if let Some(place) = contract.logged {
             println!("  the verdict stands in the arbiter's log, place {place}");
         }
-        for party in &contract.core.terms.parties {
-            println!("  {:<10}  {}", party.role.to_string(), names.show(party.key_set));
+        let parties = &contract.core.terms.parties;
+        for party in parties {
+            let called = party.role.among(parties.len());
+            println!("  {:<10}  {}", called.trim_start_matches("the "), names.show(party.key_set));
         }
         println!("  arbiter     {}", names.show(contract.core.terms.arbiter.key_set));
         for (hash, size) in &contract.files {

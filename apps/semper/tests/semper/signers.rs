@@ -120,27 +120,39 @@ fn five_sign_although_one_is_killed() {
     }
 }
 
-// Cora is never there. Whoever loses patience asks the arbiter, who lets off one after the other; nobody is bound.
-#[test]
-fn one_who_is_silent_from_the_start() {
-    let signers = &FIVE[..3];
+// The last is never there. Whoever loses patience asks the arbiter, who lets off one after the other; nobody is bound.
+fn one_is_silent(signers: &[&str]) {
+    let (silent, others) = signers.split_last().unwrap();
     let world = world_of(signers, init);
-    impatient(&world, "bert", 6);
-    let (_anna, _bert, _arbiter) = (world.up("anna"), world.up("bert"), world.serve("arbiter"));
+    for signer in others {
+        impatient(&world, signer, 6);
+    }
+    let _nodes: Vec<_> = others.iter().map(|signer| world.up(signer)).collect();
+    let _arbiter = world.serve("arbiter");
     let deal = propose(&world, signers, &["--patience", "6"]);
     let waiting = world.wait("anna", &deal, "waiting for others", |view| view["waits_for"] == "peer");
-    assert!(waiting["missing"].as_array().unwrap().contains(&"cora".into()), "{waiting:#}");
-    for signer in ["anna", "bert"] {
+    assert!(waiting["missing"].as_array().unwrap().contains(&(*silent).into()), "{waiting:#}");
+    for signer in others {
         assert_eq!(world.ending(signer, &deal), "aborted", "{signer}");
         let contract = contract(&world, signer, &deal);
         assert_eq!((&contract["standing"], &contract["binding"]), (&"let-off".into(), &false.into()), "{contract:#}");
         assert!(contract["verdict_log_place"].is_u64(), "{contract:#}");
     }
     let words = world.run("bert", &["deals", "show", &deal]).good();
-    assert!(words.contains("aborted: nobody is bound"), "{words}");
-    // Cora comes too late: what the others had to say is no use to anybody any more.
-    let _cora = world.up("cora");
-    assert!(world.deal("cora", &deal).is_null());
+    assert!(words.contains("aborted: nobody is bound") && words.contains("we are signer 2"), "{words}");
+    // Who comes too late finds nothing: what the others had to say is no use to anybody any more.
+    let _late = world.up(silent);
+    assert!(world.deal(silent, &deal).is_null());
+}
+
+#[test]
+fn one_of_three_is_silent_from_the_start() {
+    one_is_silent(&FIVE[..3]);
+}
+
+#[test]
+fn one_of_five_is_silent_from_the_start() {
+    one_is_silent(&FIVE);
 }
 
 /// The line to a signer, which breaks after so many messages.
@@ -164,39 +176,47 @@ async fn carry(State(line): State<Arc<Line>>, headers: HeaderMap, body: Bytes) -
     (status, [(header::CONTENT_TYPE, kind)], response.bytes().await.unwrap()).into_response()
 }
 
-// Cora hears nothing more after the second round, and stops. The others hold a round that all have signed: the arbiter completes the
-// contract. Cora, who was killed, comes back and is bound like them.
-#[test]
-fn one_who_stops_in_the_last_rounds() {
-    let signers = &FIVE[..3];
+// The last hears nothing more after the second round, and stops. The others hold a round that all have signed: the arbiter completes the
+// contract. Who stopped and was killed comes back and is bound like them.
+fn one_stops(signers: &[&str]) {
+    let (last, others) = signers.split_last().unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     // An address of its own, before there is a world that has one.
     let socket = runtime.block_on(tokio::net::TcpListener::bind(("127.0.0.1", 0))).unwrap();
     let address = format!("http://{}", socket.local_addr().unwrap());
-    let world = world_of(signers, |world, signer| match signer {
-        "cora" => world.init(signer, &["--address", &address]),
-        _ => init(world, signer),
+    let world = world_of(signers, |world, signer| {
+        if signer == *last { world.init(signer, &["--address", &address]) } else { init(world, signer) }
     });
     for signer in signers {
-        impatient(&world, signer, 8);
+        impatient(&world, signer, 10);
     }
-    // The proposal, and two rounds of two others.
-    let line = Arc::new(Line { to: world.url("cora"), left: AtomicUsize::new(1 + 2 * 2) });
+    // The proposal, and two rounds of all others.
+    let line = Arc::new(Line { to: world.url(last), left: AtomicUsize::new(1 + 2 * others.len()) });
     let router = axum::Router::new().fallback(carry).with_state(line.clone());
     runtime.spawn(async { axum::serve(socket, router).await });
-    let (_anna, _bert, _arbiter) = (world.up("anna"), world.up("bert"), world.serve("arbiter"));
-    let cora = world.up("cora");
-    let deal = propose(&world, signers, &["--patience", "8"]);
+    let _nodes: Vec<_> = others.iter().map(|signer| world.up(signer)).collect();
+    let (_arbiter, stopping) = (world.serve("arbiter"), world.up(last));
+    let deal = propose(&world, signers, &["--patience", "10"]);
     assert!(until(|| (line.left.load(Ordering::SeqCst) == 0).then_some(())).is_some(), "the line never broke");
-    drop(cora);
-    for signer in ["anna", "bert"] {
+    drop(stopping);
+    for signer in others {
         assert_eq!(world.ending(signer, &deal), "success", "{signer}");
         let contract = contract(&world, signer, &deal);
         assert_eq!((&contract["standing"], &contract["binding"]), (&"resolved".into(), &true.into()), "{contract:#}");
     }
-    let _cora = world.up("cora");
-    assert_eq!(world.ending("cora", &deal), "success");
-    assert_eq!(contract(&world, "cora", &deal)["standing"], "resolved");
+    let _back = world.up(last);
+    assert_eq!(world.ending(last, &deal), "success");
+    assert_eq!(contract(&world, last, &deal)["standing"], "resolved");
+}
+
+#[test]
+fn one_of_three_stops_in_the_last_rounds() {
+    one_stops(&FIVE[..3]);
+}
+
+#[test]
+fn one_of_five_stops_in_the_last_rounds() {
+    one_stops(&FIVE);
 }
 
 // Nobody signs twice, with itself, or with more than there is room for.

@@ -11,6 +11,8 @@ use semper_core::time::Time;
 use semper_support::engine::EvidenceKind;
 use semper_transfer::payment::statement::PaymentRequest;
 
+use crate::cn::SIGNERS_MIN as MANY;
+
 /// What a folder proves, and what is wrong with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
@@ -270,7 +272,8 @@ impl fmt::Display for Standing {
             Standing::LetOff { role, time } => {
                 write!(
                     f,
-                    "not completed: the arbiter let off the {role} on {time}; it is not bound unless it signed on"
+                    "not completed: the arbiter let off {} on {time}; it is not bound unless it signed on",
+                    role.among(MANY)
                 )
             }
             Standing::Rounds { complete: 0, .. } => write!(f, "open: not everybody has signed; nobody is bound"),
@@ -313,16 +316,20 @@ impl fmt::Display for Finding {
             Finding::WrongVerdict { cid, role } => {
                 write!(f, "misconduct of the arbiter: its verdict on contract {cid} ")?;
                 match role {
-                    Some(role) => write!(f, "for the {role} ")?,
+                    Some(role) => write!(f, "for {} ", role.among(MANY))?,
                     None => write!(f, "for nobody in it ")?,
                 }
                 write!(f, "does not follow from what it rests on")
             }
             Finding::SignedAfterAsking { cid, role } => {
-                write!(f, "misconduct of the {role}: it asked the arbiter about contract {cid} and went on signing")
+                write!(
+                    f,
+                    "misconduct of {}: it asked the arbiter about contract {cid} and went on signing",
+                    role.among(MANY)
+                )
             }
             Finding::AskedTwice { cid, role } => {
-                write!(f, "misconduct of the {role}: it asked the arbiter about contract {cid} in two rounds")
+                write!(f, "misconduct of {}: it asked the arbiter about contract {cid} in two rounds", role.among(MANY))
             }
             Finding::CompletedAfterAbort { cid, role } => {
                 write!(
