@@ -46,7 +46,11 @@ impl Cn {
     fn begin(self, env: &Env<'_>) -> Result<Step<Self>, CnError> {
         let Cn { run, state } = self;
         match state {
-            State::Ready { heard } if run.role() == Role::ORIGINATOR => agree(env, run, heard),
+            State::Ready { heard } if run.role() == Role::ORIGINATOR => {
+                // A question that nobody answers in time is not asked for ever.
+                let due = run.core().terms.deadlines.last_step();
+                Ok(before(vec![Effect::SetTimer { name: DEADLINE, due }], agree(env, run, heard)?))
+            }
             other => Err(Cn { run, state: other }.out_of_place("begin")),
         }
     }

@@ -308,8 +308,12 @@ fn nothing_is_signed_after_the_last_step() {
     let nearly = receive(waiting(4), round_of(3, 0, 4)).state;
     let step = handle_at(late, nearly, Input::Message(Message::Round(round_of(3, 1, 4)).to_bytes())).unwrap();
     assert_eq!(step.state.ending(), Some(Ending::Success));
-    let begin = handle_at(late, Cn::new(run(3, 0)), Input::Begin);
-    assert_eq!(begin, Err(CnError::TooLate));
+    let begin = |now| handle_at(now, Cn::new(run(3, 0)), Input::Begin);
+    assert_eq!(begin(late), Err(CnError::TooLate));
+    // A question that its user never answers lapses with the contract.
+    let asked = begin(LAST_STEP).unwrap();
+    assert!(asked.effects.contains(&Effect::SetTimer { name: DEADLINE, due: LAST_STEP }));
+    assert_eq!(handle(asked.state, Input::Timer(DEADLINE)).state.ending(), Some(Ending::Lapsed));
 }
 
 // A refusal by one is heard in the first round only: later, everybody has signed, and it would be a way to make an honest party ask.
