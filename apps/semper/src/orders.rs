@@ -10,7 +10,6 @@ use semper_core::cbor::{Decode, DecodeError};
 use semper_core::container::{AckWanted, Attributes, Container, Information, Leaf, Node as Part, information_hash};
 use semper_core::document::Document;
 use semper_core::ids::DealId;
-use semper_core::party::KeySet;
 use semper_core::time::{Seconds, Time};
 use semper_exchange::arbiter::rules_hash;
 use semper_exchange::cn::{SIGNERS_MAX, SIGNERS_MIN};
@@ -214,9 +213,7 @@ pub fn view(entry: &Entry) -> DealView {
         WaitsFor::Payment => "payment",
         WaitsFor::Nothing => "nothing",
     };
-    let missing = deal.missing();
-    let others = deal.sides().others().map(KeySet::id).zip(&entry.others);
-    let missing = others.filter(|(key_set, _)| missing.contains(key_set)).map(|(_, name)| name.clone()).collect();
+    let missing = deal.missing().into_iter().filter_map(|party| entry.called(party)).map(str::to_owned).collect();
     DealView {
         missing,
         id: deal.id().to_string(),

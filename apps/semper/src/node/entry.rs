@@ -3,7 +3,8 @@
 use semper_commerce::deal::Deal;
 use semper_core::cbor::{Decode, DecodeError, Encode, Fields, Problem, Value, record};
 use semper_core::cose::{Draft, Kind};
-use semper_core::ids::{DealId, StatementId};
+use semper_core::ids::{DealId, KeySetId, StatementId};
+use semper_core::party::KeySet;
 use semper_core::time::Time;
 use semper_exchange::cn::SIGNERS_MAX;
 use semper_support::archive::{ReadError, StoredState};
@@ -54,6 +55,12 @@ impl Entry {
     /// The deal that an archive's key belongs to.
     pub fn deal_of(key: &[u8]) -> Option<DealId> {
         key.strip_prefix(PREFIX)?.try_into().ok().map(DealId::from_array)
+    }
+
+    /// What one of many others is called.
+    pub fn called(&self, party: KeySetId) -> Option<&str> {
+        let mut others = self.deal.sides().others().map(KeySet::id).zip(&self.others);
+        others.find(|(key_set, _)| *key_set == party).map(|(_, name)| name.as_str())
     }
 
     /// Whether the deal has taken as many messages as it may.

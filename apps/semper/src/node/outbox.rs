@@ -146,9 +146,6 @@ impl Node {
         let deal = Entry::deal_of(&message.key).ok_or_else(unusable)?;
         match self.post.post(&address.url, &message.bytes).await {
             Ok(posted) => self.posted(deal, outgoing, address.to, posted).await,
-            Err(PostError::Refused(reason)) if address.to != Destination::Arbiter => {
-                self.refused(deal, outgoing, &reason).await
-            }
             Err(error @ PostError::Unreachable(_)) => {
                 tracing::info!(%deal, %error, attempts = outgoing.attempts, "will try again");
                 self.postpone(outgoing).await;
@@ -158,6 +155,9 @@ impl Node {
                 Ok(())
             }
             Err(error) => {
+                if let (PostError::Refused(reason), Destination::Peer(peer)) = (&error, address.to) {
+                    return self.refused(deal, outgoing, peer, reason).await;
+                }
                 tracing::warn!(%deal, %error, url = address.url, "a message was not taken");
                 self.archive.outbox_postpone(&message.id, now().after(AFTER_REFUSAL)).await?;
                 self.note_trouble(deal, format!("{}: {error}", address.url)).await
@@ -211,8 +211,10 @@ impl Node {
     }
 
     /// The peer does not take the message and never will: the deal is ended with what this party can do alone.
-    async fn refused(&self, deal: DealId, outgoing: &Outgoing, reason: &str) -> Result<(), NodeError> {
-        self.note_trouble(deal, format!("the other party refused the message: {reason}")).await?;
+    async fn refused(&self, deal: DealId, outgoing: &Outgoing, peer: KeySetId, reason: &str) -> Result<(), NodeError> {
+        let entry = self.entry(deal).await?;
+        let who = entry.called(peer).unwrap_or("the other party");
+        self.note_trouble(deal, format!("{who} refused the message: {reason}")).await?;
         let with = Commit { sent: vec![outgoing.message.id], ..Commit::default() };
         self.step(deal, Event { input: Input::GiveUp, with }).await
     }

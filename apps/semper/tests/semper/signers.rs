@@ -219,6 +219,34 @@ fn one_of_five_stops_in_the_last_rounds() {
     one_stops(&FIVE);
 }
 
+// Cora does not accept the arbiter. She has said nothing, so nobody can be bound, whether or not the others had signed already.
+#[test]
+fn one_who_refuses_the_proposal() {
+    let signers = &FIVE[..3];
+    let world = world_of(signers, init);
+    world.run("cora", &["contact", "remove", "arbiter"]).good();
+    let _nodes: Vec<_> = signers.iter().map(|signer| world.up(signer)).collect();
+    let _arbiter = world.serve("arbiter");
+    let deal = propose(&world, signers, &[]);
+    assert_ne!(world.ending("anna", &deal), "success");
+    // If Anna was told before Bert had the proposal, he never gets it.
+    let bert_knows = !world.deal("bert", &deal).is_null();
+    if bert_knows {
+        world.run("bert", &["deals", "give-up", &deal]);
+    }
+    for signer in &signers[..1 + usize::from(bert_knows)] {
+        assert_ne!(world.ending(signer, &deal), "success", "{signer}");
+        assert_eq!(contract(&world, signer, &deal)["binding"], false, "{signer}");
+    }
+    assert!(world.deal("cora", &deal).is_null());
+    // Twin: under an arbiter that she accepts she signs with them.
+    world.run("cora", &["contact", "add", &world.card("arbiter"), "--arbiter"]).good();
+    let deal = propose(&world, signers, &[]);
+    for signer in signers {
+        assert_eq!(world.ending(signer, &deal), "success", "{signer}");
+    }
+}
+
 // Nobody signs twice, with itself, or with more than there is room for.
 #[test]
 fn who_can_sign_together() {
