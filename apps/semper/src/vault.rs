@@ -235,14 +235,11 @@ impl Vault {
             }
             (Kind::Round, Exhibit::Consequence) => {
                 let Round { cid, round, .. } = read(draft)?;
-                match round.checked_sub(1) {
-                    Some(last) if last > 0 => self.goes_from(cid, last, b"on").await,
-                    _ => Err(ApprovalError::Forbidden("the first round of a contract is not signed without asking")),
-                }
+                self.judge_round(cid, round).await
             }
             (Kind::Ask, Exhibit::Consequence) => {
                 let Ask { cid, round, .. } = read(draft)?;
-                self.goes_from(cid, round, b"asked").await
+                self.judge_ask(cid, round).await
             }
             (Kind::Container | Kind::Ack, Exhibit::Container { container }) => judge_container(draft, container),
             (Kind::Final, Exhibit::Consequence) => {
@@ -351,15 +348,35 @@ impl Vault {
         wordings.find(|wording| *wording != Wording::Foreign).unwrap_or(Wording::Foreign)
     }
 
-    /// A step from a round that this party has signed: on to the next one, or to the arbiter. There is one such step from each round.
-    async fn goes_from(&self, cid: Cid, round: u8, to: &[u8]) -> Result<Judgement, ApprovalError> {
-        let way = |round: u8| [cid.as_bytes().as_slice(), &[round]].concat();
-        if let Some(before) = round.checked_sub(1).filter(|before| *before > 0)
-            && self.archive.fact(WAYS, &way(before)).await.map_err(unavailable)?.as_deref() != Some(b"on")
-        {
-            return Err(ApprovalError::Forbidden("the round before was not signed"));
+    /// The next round of a contract of many: the one before is signed, and was not taken to the arbiter.
+    async fn judge_round(&self, cid: Cid, round: u8) -> Result<Judgement, ApprovalError> {
+        match round.checked_sub(1) {
+            Some(before) if before > 0 => {
+                self.has_signed(cid, before).await?;
+                self.follows(cid, vec![way(cid, before, b"on")]).await
+            }
+            _ => Err(ApprovalError::Forbidden("the first round of a contract is not signed without asking")),
         }
-        self.follows(cid, vec![Fact { space: WAYS.to_owned(), key: way(round), value: to.to_vec() }]).await
+    }
+
+    /// The question to the arbiter in a round, which need not be signed: it may have begun too late for that. After it no later round is
+    /// signed, and no other question.
+    async fn judge_ask(&self, cid: Cid, round: u8) -> Result<Judgement, ApprovalError> {
+        let mut facts = vec![way(cid, round, b"asked")];
+        if let Some(before) = round.checked_sub(1).filter(|before| *before > 0) {
+            self.has_signed(cid, before).await?;
+            facts.push(way(cid, before, b"on"));
+        }
+        self.follows(cid, facts).await
+    }
+
+    async fn has_signed(&self, cid: Cid, round: u8) -> Result<(), ApprovalError> {
+        let Some(before) = round.checked_sub(1).filter(|before| *before > 0) else { return Ok(()) };
+        let Fact { space, key, value } = way(cid, before, b"on");
+        match self.archive.fact(&space, &key).await.map_err(unavailable)? {
+            Some(found) if found == value => Ok(()),
+            _ => Err(ApprovalError::Forbidden("the round before was not signed")),
+        }
     }
 
     fn judge_contract(
@@ -572,6 +589,10 @@ fn describe(container: &Container) -> String {
 
 fn read<T: Decode>(draft: &Draft) -> Result<T, ApprovalError> {
     T::from_bytes(&draft.payload).map_err(|e| ApprovalError::Mismatch(e.to_string()))
+}
+
+fn way(cid: Cid, round: u8, to: &[u8]) -> Fact {
+    Fact { space: WAYS.to_owned(), key: [cid.as_bytes().as_slice(), &[round]].concat(), value: to.to_vec() }
 }
 
 fn fact(space: &str, cid: Cid, value: &[u8]) -> Fact {

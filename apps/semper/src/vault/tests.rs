@@ -236,9 +236,21 @@ async fn rounds_are_signed_one_after_the_other_until_the_arbiter_is_asked() {
     assert!(!signs(&vault, &round(2)).await && !signs(&vault, &ask(1)).await, "nothing was approved");
     archive.commit(Commit { facts: vec![fact(APPROVED, cid(), b"")], ..Commit::default() }).await.unwrap();
     assert!(!signs(&vault, &round(1)).await, "the first round is not a consequence");
-    assert!(!signs(&vault, &round(3)).await && !signs(&vault, &ask(2)).await, "round 2 is not signed yet");
+    assert!(!signs(&vault, &round(3)).await && !signs(&vault, &ask(3)).await, "round 2 is not signed yet");
     assert!(signs(&vault, &round(2)).await && signs(&vault, &round(3)).await);
     assert!(!signs(&vault, &ask(1)).await && !signs(&vault, &ask(2)).await, "it went on from there");
     assert!(signs(&vault, &ask(3)).await && signs(&vault, &ask(3)).await);
     assert!(!signs(&vault, &round(4)).await && !signs(&vault, &ask(4)).await && !signs(&vault, &round(5)).await);
+}
+
+// A round that is complete too late to sign the next one is taken to the arbiter in the next one.
+#[tokio::test]
+async fn the_arbiter_is_asked_in_a_round_that_was_not_signed() {
+    let round = |round| Round { cid: cid(), role: Role::RESPONDER, round };
+    let ask = |round| Ask { cid: cid(), role: Role::RESPONDER, round };
+    let (vault, archive) = vault(Purpose::Party);
+    archive.commit(Commit { facts: vec![fact(APPROVED, cid(), b"")], ..Commit::default() }).await.unwrap();
+    assert!(signs(&vault, &round(2)).await);
+    assert!(signs(&vault, &ask(3)).await && !signs(&vault, &ask(2)).await);
+    assert!(!signs(&vault, &round(4)).await, "it has asked in round 3");
 }
