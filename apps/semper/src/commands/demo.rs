@@ -9,7 +9,7 @@ mod sales;
 mod stage;
 mod stranger;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
@@ -73,10 +73,9 @@ impl Demo {
         let (mut folders, pending) = stage.sales(&article)?;
         folders.extend(stage.payments()?);
         folders.extend(stage.contracts()?);
-        folders.extend(stage.late_money(&pending)?);
+        stage.late_money(&pending)?;
         stage.books(paid_in)?;
         stage.stop()?;
-        folders.sort_by_key(|(folder, _)| number(folder));
         stage.stranger(&folders)?;
         say(&format!("Done in {} s.", begun.elapsed().as_secs()));
         if kept {
@@ -84,12 +83,6 @@ impl Demo {
         }
         Ok(())
     }
-}
-
-/// The number that a folder's name begins with.
-fn number(folder: &Path) -> u32 {
-    let name = folder.file_name().unwrap_or_default().to_string_lossy();
-    name.split('-').next().and_then(|number| number.parse().ok()).unwrap_or(u32::MAX)
 }
 
 fn title(text: &str) {

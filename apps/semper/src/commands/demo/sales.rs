@@ -64,7 +64,8 @@ impl Stage {
     pub(super) fn sales(&self, article: &Article) -> Result<(Vec<Exhibit>, Pending)> {
         let mut folders = vec![self.sale(article)?, self.garbage(article)?];
         let silent_seller = self.silent_seller(article, &mut folders)?;
-        let pending = Pending { silent_seller, silent_buyer: self.silent_buyer(article)? };
+        let silent_buyer = self.silent_buyer(article, &mut folders)?;
+        let pending = Pending { silent_seller, silent_buyer };
         folders.push(self.power_cut(article)?);
         Ok((folders, pending))
     }
@@ -199,7 +200,7 @@ impl Stage {
         Ok(deal)
     }
 
-    fn silent_buyer(&self, article: &Article) -> Result<String> {
+    fn silent_buyer(&self, article: &Article, folders: &mut Vec<Exhibit>) -> Result<String> {
         title("4. Alice goes silent when Bob has given the key");
         let link = self.sell(article, &QUICK)?;
         self.up_asking("alice")?;
@@ -210,7 +211,9 @@ impl Stage {
         self.type_in("alice", &["approve", &question], "sign\n")?;
         self.until("bob", &deal, "waiting for Alice", |view| view["state"] == "await-peer-final")?;
         self.impatient("bob", &deal)?;
+        self.until("bob", &deal, "Carol's ruling", |view| view["state"] == "await-window")?;
         say("Bob shows Carol the contract and the key; the money will be his when the time for complaints is over");
+        folders.push((self.export("bob", &deal, "4-silent-buyer")?, Proves::Resolved));
         self.up("alice")?;
         self.ended("alice", &deal, "success")?;
         self.same(&article.file, &self.dir.join("alice/4-bought"))?;
@@ -242,12 +245,12 @@ impl Stage {
     }
 
     /// Waits for the money that Bob has only when the time for complaints is over.
-    pub(super) fn late_money(&self, pending: &Pending) -> Result<Vec<Exhibit>> {
+    pub(super) fn late_money(&self, pending: &Pending) -> Result<()> {
         title("8. The time for complaints about 3 and 4 runs out");
         self.ended("bob", &pending.silent_seller, "success")?;
         self.ended("bob", &pending.silent_buyer, "success")?;
         say("Carol signs the way of both locked sums to Bob, and he has his money");
-        Ok(vec![(self.export("bob", &pending.silent_buyer, "4-silent-buyer")?, Proves::Resolved)])
+        Ok(())
     }
 
     /// A party waits no longer: its node asks the arbiter.
