@@ -77,6 +77,8 @@ kinds! {
     KeyAttestation = "key-attestation";
     /// The arbiter's last word on a contract that it has completed subject to complaints.
     Closing = "closing";
+    /// What a judge found about claims.
+    Decision = "decision";
     /// The head of an arbiter's log.
     LogHead = "log-head";
     /// A container, signed by its sender (non-repudiation of origin).

@@ -87,6 +87,14 @@ registry! {
     ORDER = "semper/order/1";
     /// Hash of a payment instruction, as the payee sees it.
     INSTRUCTION = "semper/instruction/1";
+    /// Hash of a proof of payment.
+    PROOF = "semper/proof/1";
+    /// Hash of a case: what is judged.
+    CASE = "semper/case/1";
+    /// Hash of one item of a case.
+    CASE_ITEM = "semper/case-item/1";
+    /// Hash of the rules of evidence.
+    CLAIM_RULES = "semper/claim-rules/1";
     /// Secrets of a purse, derived from its owner's seed.
     PURSE = "semper/purse/1";
 }

@@ -202,4 +202,6 @@ evidence_kinds! {
     Payment = "payment";
     /// A proof that an item is not what was promised.
     Misbehaviour = "misbehaviour";
+    /// The key to which information was deposited with the arbiter: with it a disclosed seed can be tried.
+    DepositKey = "deposit-key";
 }

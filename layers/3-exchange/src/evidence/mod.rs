@@ -6,11 +6,13 @@
 //!
 //! Source: `spec/evidence.md` (design/exchange.md §2).
 
+mod fact;
 mod folder;
 mod many;
 mod report;
 mod verify;
 
+pub use fact::{Dated, Fact, Source, Subject, What};
 pub use folder::{Folder, ITEMS_MAX, Item};
 pub use report::{Contract, Finding, Payment, Receipt, Report, Standing, Transfer};
-pub use verify::verify;
+pub use verify::{Checks, examine, verify};

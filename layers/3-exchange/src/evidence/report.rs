@@ -11,6 +11,7 @@ use semper_core::time::Time;
 use semper_support::engine::EvidenceKind;
 use semper_transfer::payment::statement::PaymentRequest;
 
+use super::fact::Fact;
 use crate::cn::SIGNERS_MIN as MANY;
 
 /// What a folder proves, and what is wrong with it.
@@ -28,6 +29,8 @@ pub struct Report {
     pub key_sets: Vec<KeySet>,
     /// What is missing, does not fit, or shows misconduct.
     pub findings: Vec<Finding>,
+    /// What happened, piece by piece, in order.
+    pub facts: Vec<Fact>,
 }
 
 /// One contract.
@@ -111,6 +114,8 @@ pub struct Transfer {
 /// One payment, as its payee asked for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Payment {
+    /// The request, by its identifier.
+    pub id: StatementId,
     /// What was asked for.
     pub request: PaymentRequest,
     /// Who asked for it.
@@ -214,6 +219,12 @@ pub enum Finding {
         /// The party.
         role: Role,
     },
+    /// Misconduct of the arbiter, or of the originator, who alone can have asked for it: the contract was aborted, and both have
+    /// completed it. The originator's request, which the arbiter has, shows whose.
+    AbortedAfterCompletion {
+        /// The contract.
+        cid: Cid,
+    },
     /// Misconduct of a party: it asked for an abort and completed the contract all the same.
     CompletedAfterAbort {
         /// The contract.
@@ -230,6 +241,7 @@ impl Finding {
         !matches!(
             self,
             Finding::ArbiterEquivocated { .. }
+                | Finding::AbortedAfterCompletion { .. }
                 | Finding::CompletedAfterAbort { .. }
                 | Finding::WrongVerdict { .. }
                 | Finding::SignedAfterAsking { .. }
@@ -330,6 +342,12 @@ impl fmt::Display for Finding {
             }
             Finding::AskedTwice { cid, role } => {
                 write!(f, "misconduct of {}: it asked the arbiter about contract {cid} in two rounds", role.among(MANY))
+            }
+            Finding::AbortedAfterCompletion { cid } => {
+                write!(
+                    f,
+                    "misconduct of the arbiter or the originator: contract {cid} was aborted and both have completed it"
+                )
             }
             Finding::CompletedAfterAbort { cid, role } => {
                 write!(

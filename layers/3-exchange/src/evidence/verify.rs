@@ -2,21 +2,24 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use semper_core::cbor::Decode;
-use semper_core::container::{Ack, Container, ContainerStatement, Leaf, information_hash};
+use semper_core::cbor::{Decode, Encode};
+use semper_core::container::{Ack, Container, ContainerStatement, Disposition, Leaf, information_hash};
 use semper_core::contract::{Core, Final, Profile, Promise};
 use semper_core::cose::{Kind, Signed, Statement};
 use semper_core::document::Document;
+use semper_core::domain;
 use semper_core::hash::Digest;
-use semper_core::ids::{Cid, KeySetId, Slot, StatementId, TemplateId};
+use semper_core::ids::{Cid, DealId, KeySetId, Slot, StatementId, TemplateId};
 use semper_core::party::{KeySet, Role};
 use semper_core::signature::{Verify, verify as verify_statement};
 use semper_core::template::Template;
+use semper_support::crypto::Encapsulate;
 use semper_support::engine::EvidenceKind;
 use semper_transfer::payment::Module;
 use semper_transfer::payment::claim::{Claim, Finding as Judged, Proof};
 use semper_transfer::payment::statement::{PaymentOrder, PaymentReceipt, PaymentRequest};
 
+use super::fact::{self, Fact, Subject, What};
 use super::report::{self, Finding, Payment, Receipt, Report, Standing, Transfer};
 use super::{Folder, Item, many};
 use crate::arbiter::log::LogReceipt;
@@ -24,18 +27,40 @@ use crate::arbiter::many::Ask;
 use crate::arbiter::request::{Abort, Complaint, Resolve, Settlement};
 use crate::arbiter::verdict::{ClosedUnused, Closing, ClosingOutcome, Outcome, Verdict};
 use crate::cn::{self, Round};
-use crate::goods::{Disclosure, KeyAttestation, plain_roots};
+use crate::goods::{DepositKey, Disclosure, KeyAttestation, Pom, plain_roots};
 use crate::gx;
 
 /// Concludes what a folder proves. The same folder gives the same report, on every machine and at every time.
 ///
 /// `systems` are the payment systems whose proofs can be judged; the proof of another one is a finding.
 pub fn verify(verifier: &dyn Verify, systems: &[&dyn Module], folder: &Folder) -> Report {
+    examine(&Checks { verify: verifier, kem: None, systems }, folder.deal, &folder.items)
+}
+
+/// With what folders are checked.
+#[derive(Clone, Copy)]
+pub struct Checks<'a> {
+    /// Checks signatures.
+    pub verify: &'a dyn Verify,
+    /// Makes deposits again. `None`: what rests on them is not known.
+    pub kem: Option<&'a dyn Encapsulate>,
+    /// The payment systems whose proofs can be judged; the proof of another one is a finding.
+    pub systems: &'a [&'a dyn Module],
+}
+
+/// Concludes what items of one deal prove, whoever has kept them. [`verify`] is this for one folder.
+pub fn examine<'a>(checks: &Checks<'_>, deal: DealId, items: impl IntoIterator<Item = &'a Item>) -> Report {
+    let (verifier, systems) = (checks.verify, checks.systems);
     let mut pool = Pool::default();
-    for (index, item) in folder.items.iter().enumerate() {
+    for (index, item) in items.into_iter().enumerate() {
         pool.take(index, item);
     }
     pool.check_signatures(verifier);
+    let cores: Vec<_> = pool.cores.values().cloned().collect();
+    for core in &cores {
+        let facts = fact::of_contract(checks, &mut pool, core);
+        pool.facts.extend(facts);
+    }
     let contracts: Vec<_> = pool.cores.clone().into_values().map(|core| contract(verifier, &mut pool, core)).collect();
     let transfers: Vec<_> =
         pool.containers.clone().into_iter().map(|container| transfer(&mut pool, &container)).collect();
@@ -48,7 +73,8 @@ pub fn verify(verifier: &dyn Verify, systems: &[&dyn Module], folder: &Folder) -
     let unfit = pool.receipts.iter().map(|(item, _)| Finding::LogReceipt { item: *item });
     let findings = pool.findings.into_iter().chain(unfit).chain(strays).chain(stray_files).collect();
     let key_sets = pool.key_sets.into_values().collect();
-    Report { deal: folder.deal, contracts, transfers, payments, key_sets, findings }
+    let facts = pool.facts.into_iter().collect();
+    Report { deal, contracts, transfers, payments, key_sets, findings, facts }
 }
 
 /// What a folder holds, sorted; statements only if their signatures are good.
@@ -63,8 +89,11 @@ pub(super) struct Pool {
     used: BTreeSet<StatementId>,
     containers: Vec<Container>,
     files: BTreeMap<Digest, usize>,
-    receipts: Vec<(usize, LogReceipt)>,
+    pub(super) receipts: Vec<(usize, LogReceipt)>,
     proofs: Vec<(usize, Proof)>,
+    pub(super) deposit_keys: BTreeMap<Digest, DepositKey>,
+    pub(super) proofs_of_misbehaviour: Vec<Pom>,
+    facts: BTreeSet<Fact>,
     pub(super) findings: Vec<Finding>,
 }
 
@@ -117,7 +146,11 @@ impl Pool {
             EvidenceKind::Payment => self.proofs.push((index, Proof::from_bytes(bytes)?)),
             // Checked by whoever knows the authorities and inboxes: not part of what the parties said.
             EvidenceKind::Certificate | EvidenceKind::Receipt => {}
-            EvidenceKind::Misbehaviour => {}
+            EvidenceKind::DepositKey => {
+                let key = DepositKey::from_bytes(bytes)?;
+                self.deposit_keys.insert(key.id(), key);
+            }
+            EvidenceKind::Misbehaviour => self.proofs_of_misbehaviour.push(Pom::from_bytes(bytes)?),
         }
         Ok(())
     }
@@ -238,6 +271,9 @@ fn standing(pool: &mut Pool, core: &Core, cid: Cid) -> Standing {
     if finals[0] && !aborts.is_empty() {
         pool.findings.push(Finding::CompletedAfterAbort { cid, role: Role::ORIGINATOR });
     }
+    if finals == [true, true] && aborts.is_empty() && verdicts.iter().any(|(_, v)| v.outcome == Outcome::Aborted) {
+        pool.findings.push(Finding::AbortedAfterCompletion { cid });
+    }
     let fault = verdicts.iter().find_map(|(_, verdict)| match verdict.outcome {
         Outcome::Fault(role) => Some((role, verdict.time)),
         Outcome::Aborted | Outcome::Resolved => None,
@@ -322,11 +358,16 @@ fn payments(verifier: &dyn Verify, systems: &[&dyn Module], pool: &mut Pool) -> 
     let mut payments = Vec::new();
     for payee in signers {
         for (id, request) in pool.said(payee, |_: &PaymentRequest| true) {
+            let about = Subject::Payment(id);
+            pool.facts.insert(fact::signed(about, What::Requested(payee), None, id));
             let fits = |r: &PaymentReceipt| (r.request, r.deal, r.amount) == (id, request.deal, request.amount);
-            let receipt = pool.said(payee, fits).first().map(|(_, receipt)| receipt.time);
+            let receipts = pool.said(payee, fits);
+            let said = receipts.iter().map(|(id, r)| fact::signed(about, What::Receipted(payee), Some(r.time), *id));
+            pool.facts.extend(said);
+            let receipt = receipts.first().map(|(_, receipt)| receipt.time);
             let claim = Claim { deal: request.deal, payee, amount: request.amount, before: None };
             let proof = proven(verifier, systems, pool, id, &claim);
-            payments.push(Payment { request, payee, receipt, proof });
+            payments.push(Payment { id, request, payee, receipt, proof });
         }
     }
     let orphans = pool.proofs.drain(..).map(|(item, _)| Finding::PaymentProof {
@@ -353,6 +394,9 @@ fn proven(
         let system = systems.iter().find(|system| system.system() == proof.system);
         let reason = match system.map(|system| system.judge(verifier, claim, &proof)) {
             Some(Judged::Proven { by }) => {
+                let evidence = vec![Digest::of(domain::PROOF, &proof.to_bytes())];
+                let (about, what) = (Subject::Payment(request), What::Shown(claim.payee));
+                pool.facts.insert(Fact { about, what, dated: None, evidence });
                 proven.get_or_insert(by);
                 continue;
             }
@@ -368,12 +412,20 @@ fn proven(
 fn transfer(pool: &mut Pool, container: &Container) -> Transfer {
     let id = container.id();
     let signers: Vec<_> = pool.key_sets.keys().copied().collect();
-    let said_by = |pool: &mut Pool, signer| !pool.said(signer, |s: &ContainerStatement| s.container == id).is_empty();
-    let origin = signers.iter().copied().find(|signer| said_by(pool, *signer));
-    let receipt = signers.iter().find_map(|signer| {
-        let (_, ack) = pool.said(*signer, |ack: &Ack| ack.container == id).into_iter().next()?;
-        Some(Receipt { by: *signer, time: ack.time, disposition: ack.disposition })
-    });
+    let about = Subject::Transfer(id);
+    let (mut origin, mut receipt) = (None, None);
+    for by in signers {
+        for (statement, _) in pool.said(by, |s: &ContainerStatement| s.container == id) {
+            pool.facts.insert(fact::signed(about, What::Sent(by), None, statement));
+            origin.get_or_insert(by);
+        }
+        for (statement, ack) in pool.said(by, |ack: &Ack| ack.container == id) {
+            let accepted = ack.disposition == Disposition::Accepted;
+            let what = if accepted { What::Accepted(by) } else { What::Refused(by) };
+            pool.facts.insert(fact::signed(about, what, Some(ack.time), statement));
+            receipt.get_or_insert(Receipt { by, time: ack.time, disposition: ack.disposition });
+        }
+    }
     let leaves = container.leaves().into_iter();
     let files = leaves.filter_map(|(_, leaf)| match leaf {
         Leaf::Information(file) => Some((file.name().to_owned(), file.hash(), file.bytes().len())),

@@ -1,0 +1,428 @@
+//! Judging: from a case, claims and a policy to a decision. A pure function: no clock, no network, and the same on every machine.
+
+use semper_core::amount::Amount;
+use semper_core::cbor::Decode;
+use semper_core::contract::Core;
+use semper_core::hash::Digest;
+use semper_core::party::Role;
+use semper_core::time::Time;
+use semper_transfer::payment::statement::Side;
+
+use super::case::{Case, Policy};
+use super::claim::{Actor, Claim, Did, Interval, Period};
+use super::decision::{Decision, Ground, Misconduct, Outcome, Ruling};
+use super::rules::{Condition, Effect, Evidence, Needs, Rule, Who, chapter, rules_hash};
+use crate::evidence::{Checks, Contract, Dated, Fact, Report, Source, Subject, What};
+use crate::gx::{Leg, Price};
+
+/// Decides about claims. Claims that break the bounds of the language are undecided.
+pub fn judge(checks: &Checks<'_>, case: &Case, claims: &[Claim], policy: &Policy) -> Decision {
+    decide(&case.examine(checks), case, claims, policy)
+}
+
+/// The same over what [`Case::examine`] has found.
+pub fn decide(report: &Report, case: &Case, claims: &[Claim], policy: &Policy) -> Decision {
+    let bench = Bench::new(report, policy);
+    Decision {
+        case: case.hash(),
+        rules: rules_hash(),
+        policy: policy.clone(),
+        rulings: claims.iter().map(|claim| bench.ruling(claim)).collect(),
+        misconduct: report.findings.iter().filter_map(Misconduct::of).collect(),
+    }
+}
+
+/// The claim with an object in each statement that can only mean one thing of the case: a claim about "the contract" is about that one.
+pub fn bind(report: &Report, claim: &Claim) -> Claim {
+    let policy = Policy::at(Time::MAX);
+    let bench = Bench::new(report, &policy);
+    claim.map(&|did| match (did.object, bench.objects(did).as_slice()) {
+        (None, [only]) => Did { object: Some(only.subject()), ..*did },
+        _ => *did,
+    })
+}
+
+/// Facts that count, and what they are about.
+pub(super) struct Bench<'a> {
+    objects: Vec<Object<'a>>,
+    facts: Vec<&'a Fact>,
+    /// Contracts whose arbiter's word does not count.
+    policy: &'a Policy,
+}
+
+/// Something that claims can be about.
+#[derive(Clone)]
+enum Object<'a> {
+    Contract { contract: &'a Contract, legs: Option<[Leg; 2]> },
+    Transfer(Subject),
+    Payment(Subject, Amount),
+}
+
+/// Who the actor is in an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Position {
+    Party(Role),
+    Arbiter,
+    Sender,
+    Receiver,
+    Payer,
+    Payee,
+}
+
+/// A complete line of the rules.
+struct Support {
+    rule: &'static Rule,
+    evidence: Vec<Digest>,
+    amount: Option<Amount>,
+    dated: Option<Dated>,
+}
+
+/// What a line of the rules comes to.
+enum Tried<'a> {
+    /// It is about something else.
+    NotThis,
+    /// These pieces are missing.
+    Missing(Vec<&'static str>),
+    /// All pieces are there; the last one is any of these.
+    Complete { with: Vec<Digest>, last: Vec<&'a Fact> },
+}
+
+impl<'a> Bench<'a> {
+    pub(super) fn new(report: &'a Report, policy: &'a Policy) -> Self {
+        let contracts = report.contracts.iter().map(|contract| {
+            let legs = Leg::of(&contract.core).ok();
+            Object::Contract { contract, legs }
+        });
+        let transfers = report.transfers.iter().map(|t| Object::Transfer(Subject::Transfer(t.container)));
+        let payments =
+            report.payments.iter().map(|payment| Object::Payment(Subject::Payment(payment.id), payment.request.amount));
+        let objects = contracts.chain(transfers).chain(payments).collect();
+        let latest = policy.at.after(policy.skew);
+        let in_time = |fact: &&Fact| fact.dated.is_none_or(|dated| dated.time <= latest);
+        Self { objects, facts: report.facts.iter().filter(in_time).collect(), policy }
+    }
+
+    /// What the case says about a claim.
+    pub(super) fn ruling(&self, claim: &Claim) -> Ruling {
+        if let Err(rule) = claim.check() {
+            return Ruling::undecided(claim.clone(), rule.to_owned());
+        }
+        match claim {
+            Claim::Did(did) => self.statement(did),
+            Claim::Not(inner) => {
+                let Ruling { outcome, grounds, missing, .. } = self.ruling(inner);
+                Ruling { claim: claim.clone(), outcome: outcome.opposite(), grounds, instead: None, missing }
+            }
+            Claim::And(claims) => self.joined(claim, claims, Outcome::Proven),
+            Claim::Or(claims) => self.joined(claim, claims, Outcome::Refuted),
+        }
+    }
+
+    /// `all`: what the whole is if all parts are that; one part that is the opposite decides the whole.
+    fn joined(&self, claim: &Claim, claims: &[Claim], all: Outcome) -> Ruling {
+        let rulings: Vec<_> = claims.iter().map(|claim| self.ruling(claim)).collect();
+        let is = |wanted: Outcome| move |ruling: &&Ruling| ruling.outcome == wanted;
+        let outcome = if rulings.iter().any(|ruling| ruling.outcome == all.opposite()) {
+            all.opposite()
+        } else if rulings.iter().all(|ruling| ruling.outcome == all) {
+            all
+        } else {
+            Outcome::Undecided
+        };
+        let instead = (all == Outcome::Proven && outcome != Outcome::Proven).then(|| {
+            let parts: Vec<_> = rulings.iter().filter_map(Ruling::proves).collect();
+            match parts.as_slice() {
+                [] => None,
+                [one] => Some(one.clone()),
+                _ => Some(Claim::And(parts)),
+            }
+        });
+        let deciding = rulings.iter().filter(is(outcome)).flat_map(|ruling| ruling.grounds.clone());
+        let missing = rulings.iter().filter(is(Outcome::Undecided)).flat_map(|ruling| ruling.missing.clone());
+        let missing = if outcome == Outcome::Undecided { missing.collect() } else { Vec::new() };
+        Ruling {
+            claim: claim.clone(),
+            outcome,
+            grounds: if outcome == Outcome::Undecided { Vec::new() } else { in_order(deciding.collect()) },
+            instead: instead.flatten(),
+            missing,
+        }
+    }
+
+    fn statement(&self, did: &Did) -> Ruling {
+        let (mut proofs, mut refutations, mut missing) = (Vec::new(), Vec::new(), Vec::new());
+        let mut overturned = false;
+        for object in self.objects(did) {
+            for position in object.positions(did.actor) {
+                for rule in &chapter(did.verb).rules {
+                    match (self.try_rule(rule, object, position), rule.effect) {
+                        (Tried::NotThis, _) => {}
+                        (Tried::Missing(pieces), Effect::Proven) => missing.push(pieces.join(" and ")),
+                        (Tried::Missing(_), _) => {}
+                        (Tried::Complete { with, last }, effect) => {
+                            let supports = last.into_iter().map(|last| object.support(rule, position, &with, last));
+                            if effect == Effect::Proven {
+                                proofs.extend(supports)
+                            } else {
+                                refutations.extend(supports)
+                            }
+                            overturned |= effect == Effect::Overturned;
+                        }
+                    }
+                }
+            }
+        }
+        // What is said about anything is refuted by nothing: something else may prove it.
+        let refutations = if did.object.is_some() { refutations } else { Vec::new() };
+        let fits = |support: &&Support| {
+            did.value.is_none_or(|value| support.amount.is_some_and(|amount| value.holds(amount)))
+                && did.when.is_none_or(|when| support.dated.is_some_and(|dated| when.holds(dated)))
+        };
+        let fitting: Vec<_> = proofs.iter().filter(fits).collect();
+        let claim = Claim::Did(*did);
+        if !refutations.is_empty() && (overturned || fitting.is_empty()) {
+            let grounds =
+                grounds(refutations.iter().filter(|support| !overturned || support.rule.effect == Effect::Overturned));
+            return Ruling { claim, outcome: Outcome::Refuted, grounds, instead: None, missing: Vec::new() };
+        }
+        if !fitting.is_empty() {
+            return Ruling {
+                claim,
+                outcome: Outcome::Proven,
+                grounds: grounds(fitting.into_iter()),
+                instead: None,
+                missing: Vec::new(),
+            };
+        }
+        if !proofs.is_empty() {
+            let instead = proofs.iter().filter_map(|support| weaker(did, support)).max_by_key(strength);
+            let missing = vec!["proof of the amount or of the time that the claim names".to_owned()];
+            return Ruling {
+                claim,
+                outcome: Outcome::Undecided,
+                grounds: Vec::new(),
+                instead: instead.map(Claim::Did),
+                missing,
+            };
+        }
+        if missing.is_empty() {
+            missing.push("anything that such a claim could be about".to_owned());
+        }
+        missing.dedup();
+        Ruling { claim, outcome: Outcome::Undecided, grounds: Vec::new(), instead: None, missing }
+    }
+
+    /// What a statement can be about.
+    fn objects(&self, did: &Did) -> Vec<&Object<'a>> {
+        let meant = |object: &&Object<'_>| did.object.is_none_or(|named| named == object.subject());
+        let speaks = |object: &&Object<'_>| {
+            let positions = object.positions(did.actor);
+            let rules = &chapter(did.verb).rules;
+            positions.iter().any(|position| rules.iter().any(|rule| object.is_what(rule, *position)))
+        };
+        self.objects.iter().filter(meant).filter(speaks).collect()
+    }
+
+    fn try_rule(&self, rule: &Rule, object: &Object<'_>, position: Position) -> Tried<'a> {
+        if !object.is_what(rule, position) {
+            return Tried::NotThis;
+        }
+        let trusted = match object {
+            Object::Contract { contract, .. } => self.policy.trusts(contract.core.terms.arbiter.key_set),
+            _ => true,
+        };
+        let (mut missing, mut found) = (Vec::new(), Vec::new());
+        for piece in &rule.pieces {
+            let Needs::Shown(evidence) = piece.needs else { continue };
+            let shows = |fact: &&&Fact| {
+                fact.about == object.subject()
+                    && (trusted || !fact.what.is_by_arbiter())
+                    && evidence.is_shown_by(fact.what, position)
+            };
+            let facts: Vec<&Fact> = self.facts.iter().filter(shows).copied().collect();
+            if facts.is_empty() { missing.push(piece.words) } else { found.push(facts) }
+        }
+        if !missing.is_empty() {
+            return Tried::Missing(missing);
+        }
+        let Some(last) = found.pop() else { return Tried::NotThis };
+        let with = found.iter().filter_map(|facts| facts.first()).flat_map(|fact| fact.evidence.clone()).collect();
+        Tried::Complete { with, last }
+    }
+}
+
+impl Object<'_> {
+    fn subject(&self) -> Subject {
+        match self {
+            Object::Contract { contract, .. } => Subject::Contract(contract.cid),
+            Object::Transfer(subject) | Object::Payment(subject, _) => *subject,
+        }
+    }
+
+    /// Whom a claim means by its actor.
+    fn positions(&self, actor: Actor) -> Vec<Position> {
+        let Object::Contract { contract, legs } = self else {
+            return match (self, actor) {
+                (Object::Transfer(_), Actor::Sender) => vec![Position::Sender],
+                (Object::Transfer(_), Actor::Receiver) => vec![Position::Receiver],
+                (Object::Payment(..), Actor::Payer) => vec![Position::Payer],
+                (Object::Payment(..), Actor::Payee) => vec![Position::Payee],
+                _ => Vec::new(),
+            };
+        };
+        let gives = |wanted: fn(&Leg) -> bool| {
+            let legs = legs.iter().flatten().zip([Role::ORIGINATOR, Role::RESPONDER]);
+            legs.filter(move |(leg, _)| wanted(leg)).map(|(_, role)| role).collect::<Vec<_>>()
+        };
+        let money = |leg: &Leg| leg.lock().is_some();
+        let information = |leg: &Leg| matches!(leg, Leg::Information(_));
+        let roles = match actor {
+            Actor::Arbiter => return vec![Position::Arbiter],
+            Actor::Party(role) => contract.core.party(role).map(|_| role).into_iter().collect(),
+            Actor::Payer => gives(money),
+            Actor::Payee => gives(money).into_iter().map(Role::peer).collect(),
+            Actor::Sender => gives(information),
+            Actor::Receiver => gives(information).into_iter().map(Role::peer).collect(),
+        };
+        roles.into_iter().map(Position::Party).collect()
+    }
+
+    /// Whether a line of the rules is about this object and this actor.
+    fn is_what(&self, rule: &Rule, position: Position) -> bool {
+        rule.pieces.iter().all(|piece| match piece.needs {
+            Needs::If(condition) => self.meets(condition, position),
+            Needs::Shown(_) => true,
+        })
+    }
+
+    fn meets(&self, condition: Condition, position: Position) -> bool {
+        use Condition as C;
+        let gives = |who: Who| match (self, position) {
+            (Object::Contract { legs: Some(legs), .. }, Position::Party(role)) => {
+                let role = if who == Who::Actor { role } else { role.peer() };
+                legs.get(usize::from(role.number()))
+            }
+            _ => None,
+        };
+        let money = |who| gives(who).is_some_and(|leg| leg.lock().is_some());
+        let information = |who| gives(who).is_some_and(|leg| matches!(leg, Leg::Information(_)));
+        let signature = |who| gives(who) == Some(&Leg::Signature);
+        match condition {
+            C::IsParty => matches!(position, Position::Party(_)),
+            C::IsOriginator | C::PeerIsResponder => position == Position::Party(Role::ORIGINATOR),
+            C::IsResponder => position == Position::Party(Role::RESPONDER),
+            C::IsArbiter => position == Position::Arbiter,
+            C::IsSender => position == Position::Sender,
+            C::IsReceiver => position == Position::Receiver,
+            C::IsPayer => position == Position::Payer,
+            C::IsPayee => position == Position::Payee,
+            C::GivesMoney => money(Who::Actor),
+            C::GetsMoney => money(Who::Peer),
+            C::GivesInformation => information(Who::Actor),
+            C::GetsInformation => information(Who::Peer),
+            C::GivesSignature => signature(Who::Actor),
+            C::PeerGivesSignature => signature(Who::Peer),
+        }
+    }
+
+    fn support(&self, rule: &'static Rule, position: Position, with: &[Digest], last: &Fact) -> Support {
+        let mut evidence = vec![*self.subject().digest()];
+        evidence.extend(with);
+        evidence.extend(&last.evidence);
+        evidence.sort_unstable();
+        evidence.dedup();
+        let amount = match (self, position) {
+            (Object::Payment(_, amount), _) => Some(*amount),
+            // Two amounts that go both ways are told apart by the rule: what the actor gives, or what it gets.
+            (Object::Contract { contract, .. }, Position::Party(role)) => {
+                let gets = rule.pieces.iter().any(|piece| piece.needs == Needs::If(Condition::GetsMoney));
+                price(&contract.core, if gets { role.peer() } else { role })
+            }
+            _ => None,
+        };
+        Support { rule, evidence, amount, dated: last.dated }
+    }
+}
+
+impl Evidence {
+    fn is_shown_by(self, what: What, position: Position) -> bool {
+        use Evidence as E;
+        let role = |who: Who| match position {
+            Position::Party(role) if who == Who::Actor => Some(role),
+            Position::Party(role) => Some(role.peer()),
+            _ => None,
+        };
+        match (self, what) {
+            (E::Promise(who), What::Promised(by))
+            | (E::Final(who), What::Completed(by))
+            | (E::Fault(who), What::Faulted(by))
+            | (E::Opened(who), What::Opened(by))
+            | (E::Attested(who), What::Attested(by))
+            | (E::Misbehaved(who), What::Misbehaved(by))
+            | (E::Taken(who), What::Took(by)) => role(who) == Some(by),
+            (E::AskedBack, What::AskedMoney(by, Side::Payer)) => role(Who::Actor) == Some(by),
+            (E::Aborted, What::Aborted)
+            | (E::Resolved, What::Resolved)
+            | (E::Closed, What::Closed)
+            | (E::Unused, What::Unused)
+            | (E::Signature, What::Sent(_))
+            | (E::Acceptance, What::Accepted(_))
+            | (E::Refusal, What::Refused(_))
+            | (E::Request, What::Requested(_))
+            | (E::Receipt, What::Receipted(_))
+            | (E::SystemProof, What::Shown(_)) => true,
+            _ => false,
+        }
+    }
+}
+
+/// The money that a party of a contract gives.
+pub(super) fn price(core: &Core, owner: Role) -> Option<Amount> {
+    let item = core.terms.items.iter().find(|item| item.owner == owner)?;
+    Price::from_bytes(&item.descriptor).ok().map(|price| price.amount)
+}
+
+/// The strongest claim of this form that the support proves although it does not prove `did`.
+fn weaker(did: &Did, support: &Support) -> Option<Did> {
+    let value = match (did.value, support.amount) {
+        (None, _) | (_, None) => None,
+        (Some(value), Some(amount)) if value.holds(amount) => Some(value),
+        // Less than was claimed is still a part of it; more than was claimed is at least the lower bound.
+        (Some(value), Some(amount)) => {
+            let enough = value.least().is_some_and(|least| least.minor() <= amount.minor());
+            let least = if enough { value.least() } else { Some(amount) };
+            let same = least
+                .is_some_and(|least| value.least().or(value.most()).map(|b| b.currency()) == Some(least.currency()));
+            let least = least.filter(|_| same && value.least().is_some());
+            Interval::new(least, None)
+        }
+    };
+    let when = match (did.when, support.dated) {
+        (None, _) | (_, None) => None,
+        (Some(when), Some(dated)) if when.holds(dated) => Some(when),
+        (Some(when), Some(dated)) => {
+            let from = when.not_before().filter(|from| dated.time >= *from);
+            let to = when.not_after().filter(|to| dated.time <= *to);
+            Period::new(from, to, dated.source.min(when.source()))
+        }
+    };
+    let weaker = Did { value, when, ..*did };
+    (weaker != *did && did.implies(&weaker)).then_some(weaker)
+}
+
+/// More money first, then more about the time.
+fn strength(did: &Did) -> (Option<u64>, usize, Option<Source>) {
+    let least = did.value.and_then(|value| value.least()).map(|least| least.minor());
+    let bounds = did.when.map_or(0, |when| [when.not_before(), when.not_after()].iter().flatten().count());
+    (least, bounds, did.when.map(|when| when.source()))
+}
+
+fn grounds<'s>(supports: impl Iterator<Item = &'s Support>) -> Vec<Ground> {
+    in_order(supports.map(|s| Ground { rule: s.rule.id.to_owned(), evidence: s.evidence.clone() }).collect())
+}
+
+fn in_order(mut grounds: Vec<Ground>) -> Vec<Ground> {
+    grounds.sort_unstable();
+    grounds.dedup();
+    grounds
+}

@@ -1,0 +1,281 @@
+//! Facts: what the pieces of evidence in one or more folders show, one by one, each with what shows it.
+//!
+//! A fact says what happened and never what follows from it: that is for the rules of [`claims`](crate::claims).
+
+use semper_core::cbor::Encode;
+use semper_core::contract::{Core, Final, Promise};
+use semper_core::domain;
+use semper_core::hash::Digest;
+use semper_core::ids::{Cid, ContainerId, KeySetId, Slot, StatementId};
+use semper_core::party::Role;
+use semper_core::signature::Verify;
+use semper_core::time::Time;
+use semper_transfer::payment::statement::Side;
+
+use super::verify::{Checks, Pool};
+use crate::arbiter::request::{Abort, Complaint, Resolve, Settlement};
+use crate::arbiter::verdict::{ClosedUnused, Closing, ClosingOutcome, Outcome, Verdict};
+use crate::goods::{Disclosure, Good, Judge, KeyAttestation, NotOpened, Pom};
+use crate::gx::Leg;
+
+/// Something that a case proves to have happened.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Fact {
+    /// What it is about.
+    pub about: Subject,
+    /// What happened.
+    pub what: What,
+    /// When, if it says so.
+    pub dated: Option<Dated>,
+    /// The pieces of evidence: identifiers of statements, hashes of everything else. In order.
+    pub evidence: Vec<Digest>,
+}
+
+/// What a fact is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Subject {
+    /// A contract.
+    Contract(Cid),
+    /// A transfer of a container.
+    Transfer(ContainerId),
+    /// A payment, by its payee's request.
+    Payment(StatementId),
+}
+
+/// When something happened, and who says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Dated {
+    /// When.
+    pub time: Time,
+    /// Who says so.
+    pub source: Source,
+}
+
+/// Who says when something happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Source {
+    /// The signer of the evidence, by its own clock.
+    Claimed,
+    /// The arbiter's log, in which the evidence has its place.
+    Log,
+}
+
+/// What happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum What {
+    /// A party promised.
+    Promised(Role),
+    /// A party completed the contract, on both promises.
+    Completed(Role),
+    /// A party asked the arbiter to abort.
+    AskedAbort(Role),
+    /// A party asked the arbiter to complete the contract.
+    AskedResolve(Role),
+    /// A party complained to the arbiter.
+    Complained(Role),
+    /// A party asked the arbiter for the locked money, as its payer or payee.
+    AskedMoney(Role, Side),
+    /// A party took the locked money, with the word of somebody who may decide over it.
+    Took(Role),
+    /// The arbiter aborted the contract.
+    Aborted,
+    /// The arbiter completed the contract, on both promises.
+    Resolved,
+    /// The arbiter found this party's item not to be what was promised, by its verdict or its closing.
+    Faulted(Role),
+    /// The arbiter closed the contract without fault: the money was let go to the payee.
+    Closed,
+    /// The arbiter said that the contract's time is over and that nobody had asked.
+    Unused,
+    /// A party gave the seed of its deposit. Whether it opens the deposit is not known here.
+    Disclosed(Role),
+    /// A party gave the seed of its deposit, and it opens it.
+    Opened(Role),
+    /// The arbiter gave the key to a party's information in its place.
+    Attested(Role),
+    /// A proof that what a party gave is not what was promised, and the proof holds.
+    Misbehaved(Role),
+    /// A party put a container under its name.
+    Sent(KeySetId),
+    /// A party signed that it took a container.
+    Accepted(KeySetId),
+    /// A party signed that it has a container and did not take it.
+    Refused(KeySetId),
+    /// A payee asked for a payment.
+    Requested(KeySetId),
+    /// A payee gave a receipt.
+    Receipted(KeySetId),
+    /// The payment system's own proof that a payee was paid.
+    Shown(KeySetId),
+}
+
+impl Subject {
+    /// The identifier as a hash.
+    pub fn digest(&self) -> &Digest {
+        match self {
+            Subject::Contract(cid) => cid.digest(),
+            Subject::Transfer(container) => container.digest(),
+            Subject::Payment(request) => request.digest(),
+        }
+    }
+}
+
+impl What {
+    /// Whether this rests on the arbiter's word.
+    pub fn is_by_arbiter(&self) -> bool {
+        use What::{Aborted, Attested, Closed, Faulted, Resolved, Unused};
+        matches!(self, Aborted | Resolved | Faulted(_) | Closed | Unused | Attested(_))
+    }
+}
+
+/// The facts of one contract between two parties. All that is read here is marked as belonging to the contract.
+pub(super) fn of_contract(checks: &Checks<'_>, pool: &mut Pool, core: &Core) -> Vec<Fact> {
+    let parties = [core.party(Role::ORIGINATOR), core.party(Role::RESPONDER)];
+    let ([Some(originator), Some(responder)], 2) = (parties, core.terms.parties.len()) else { return Vec::new() };
+    let mut facts = Facts { cid: core.cid(), core, found: Vec::new() };
+    let promises = facts.promises(pool, [originator, responder]);
+    facts.requests(pool, [originator, responder]);
+    facts.rulings(checks, pool, promises);
+    facts.information(checks, pool);
+    facts.found
+}
+
+/// The promises of originator and responder, where they were made.
+type Promises = [Option<StatementId>; 2];
+
+struct Facts<'a> {
+    cid: Cid,
+    core: &'a Core,
+    found: Vec<Fact>,
+}
+
+impl Facts<'_> {
+    fn add(&mut self, what: What, dated: Option<Dated>, evidence: impl IntoIterator<Item = Digest>) {
+        let mut evidence: Vec<_> = evidence.into_iter().collect();
+        evidence.sort_unstable();
+        evidence.dedup();
+        self.found.push(Fact { about: Subject::Contract(self.cid), what, dated, evidence });
+    }
+
+    fn promises(&mut self, pool: &mut Pool, parties: [KeySetId; 2]) -> Promises {
+        let cid = self.cid;
+        let mut promised: Promises = [None, None];
+        for (place, role) in [Role::ORIGINATOR, Role::RESPONDER].into_iter().enumerate() {
+            let expected = Promise { cid, role, answers: promised[0].filter(|_| place == 1) };
+            if place == 1 && promised[0].is_none() {
+                break;
+            }
+            let made = pool.said(parties[place], |promise: &Promise| *promise == expected);
+            promised[place] = made.first().map(|(id, _)| *id);
+            if let Some(id) = promised[place] {
+                self.add(What::Promised(role), None, [*id.digest()]);
+            }
+        }
+        if let [Some(first), Some(second)] = promised {
+            for (place, role) in [Role::ORIGINATOR, Role::RESPONDER].into_iter().enumerate() {
+                let expected = Final { cid, role, promises: [first, second] };
+                for (id, _) in pool.said(parties[place], |completion: &Final| *completion == expected) {
+                    self.add(What::Completed(role), None, [*id.digest(), *first.digest(), *second.digest()]);
+                }
+            }
+        }
+        promised
+    }
+
+    fn requests(&mut self, pool: &mut Pool, parties: [KeySetId; 2]) {
+        let cid = self.cid;
+        for (party, role) in parties.into_iter().zip([Role::ORIGINATOR, Role::RESPONDER]) {
+            for (id, _) in pool.said(party, |said: &Abort| said.cid == cid) {
+                self.add(What::AskedAbort(role), None, [*id.digest()]);
+            }
+            for (id, _) in pool.said(party, |said: &Resolve| (said.cid, said.role) == (cid, role)) {
+                self.add(What::AskedResolve(role), None, [*id.digest()]);
+            }
+            for (id, _) in pool.said(party, |said: &Complaint| (said.cid, said.role) == (cid, role)) {
+                self.add(What::Complained(role), None, [*id.digest()]);
+            }
+            for (id, said) in pool.said(party, |said: &Settlement| (said.cid, said.role) == (cid, role)) {
+                self.add(What::AskedMoney(role, said.side), None, [*id.digest()]);
+            }
+        }
+    }
+
+    fn rulings(&mut self, checks: &Checks<'_>, pool: &mut Pool, promises: Promises) {
+        let (cid, slot, arbiter) = (self.cid, Slot::default(), self.core.terms.arbiter.key_set);
+        let dated = |pool: &Pool, core: &Core, id: StatementId, time: Time| {
+            let source = if pool.is_logged(checks.verify, core, id) { Source::Log } else { Source::Claimed };
+            Some(Dated { time, source })
+        };
+        for (id, verdict) in pool.said(arbiter, |verdict: &Verdict| (verdict.cid, verdict.slot) == (cid, slot)) {
+            let dated = dated(pool, self.core, id, verdict.time);
+            match verdict.outcome {
+                Outcome::Aborted => self.add(What::Aborted, dated, [*id.digest()]),
+                Outcome::Fault(role) => self.add(What::Faulted(role), dated, [*id.digest()]),
+                Outcome::Resolved => {
+                    let [Some(first), Some(second)] = promises else { continue };
+                    if verdict.basis.get(1..) == Some(&[first, second]) {
+                        self.add(What::Resolved, dated, [*id.digest(), *first.digest(), *second.digest()]);
+                    }
+                }
+            }
+        }
+        for (id, closing) in pool.said(arbiter, |closing: &Closing| (closing.cid, closing.slot) == (cid, slot)) {
+            let dated = dated(pool, self.core, id, closing.time);
+            match closing.outcome {
+                ClosingOutcome::Completed => self.add(What::Closed, dated, [*id.digest()]),
+                ClosingOutcome::Fault(role) => self.add(What::Faulted(role), dated, [*id.digest()]),
+            }
+        }
+        for (id, status) in pool.said(arbiter, |status: &ClosedUnused| (status.cid, status.slot) == (cid, slot)) {
+            let dated = Some(Dated { time: status.time, source: Source::Claimed });
+            self.add(What::Unused, dated, [*id.digest()]);
+        }
+    }
+
+    fn information(&mut self, checks: &Checks<'_>, pool: &mut Pool) {
+        let (cid, core) = (self.cid, self.core);
+        let Ok(legs) = Leg::of(core) else { return };
+        let arbiter = core.terms.arbiter.key_set;
+        for (leg, owner) in legs.iter().zip([Role::ORIGINATOR, Role::RESPONDER]) {
+            let (Leg::Information(slot), Some(seller)) = (leg, core.party(owner)) else { continue };
+            let key = core.terms.arbiter.deposit_key.and_then(|id| pool.deposit_keys.get(&id));
+            let good = key.and_then(|key| Good::of(core, *slot, key).ok());
+            for (id, said) in pool.said(seller, |said: &Disclosure| (said.cid, said.slot) == (cid, *slot)) {
+                let opened = good.as_ref().zip(checks.kem).map(|(good, kem)| good.open(kem, &said.seed));
+                let what = match opened {
+                    Some(Ok(_)) => What::Opened(owner),
+                    Some(Err(NotOpened::WrongSeed)) => What::Misbehaved(owner),
+                    Some(Err(NotOpened::MalformedKey)) | None => What::Disclosed(owner),
+                };
+                self.add(what, None, [*id.digest()]);
+            }
+            for (id, _) in pool.said(arbiter, |said: &KeyAttestation| (said.cid, said.slot) == (cid, *slot)) {
+                self.add(What::Attested(owner), None, [*id.digest()]);
+            }
+            let sets = pool.key_sets.get(&seller).zip(pool.key_sets.get(&arbiter));
+            let (Some(good), Some(kem), Some((owner_keys, arbiter_keys))) = (good, checks.kem, sets) else { continue };
+            let judge = Judge { verify: checks.verify, kem, owner: owner_keys, arbiter: arbiter_keys };
+            let holds = |pom: &&Pom| judge.check(&good, pom).is_ok();
+            let proofs: Vec<_> = pool.proofs_of_misbehaviour.iter().filter(holds).map(Encode::to_bytes).collect();
+            for proof in proofs {
+                self.add(What::Misbehaved(owner), None, [Digest::of(domain::MISBEHAVIOUR, &proof)]);
+            }
+        }
+    }
+}
+
+impl Pool {
+    /// Whether a receipt of the contract's log shows a place for this statement.
+    fn is_logged(&self, verifier: &dyn Verify, core: &Core, id: StatementId) -> bool {
+        let (Some(log), Some(signed)) = (self.key_sets.get(&core.terms.arbiter.log), self.statements.get(&id)) else {
+            return false;
+        };
+        self.receipts.iter().any(|(_, receipt)| receipt.check(verifier, log, signed).is_ok())
+    }
+}
+
+/// A fact that one signed statement shows.
+pub(super) fn signed(about: Subject, what: What, time: Option<Time>, id: StatementId) -> Fact {
+    let dated = time.map(|time| Dated { time, source: Source::Claimed });
+    Fact { about, what, dated, evidence: vec![*id.digest()] }
+}
