@@ -202,6 +202,8 @@ evidence_kinds! {
     Payment = "payment";
     /// A proof that an item is not what was promised.
     Misbehaviour = "misbehaviour";
+    /// What a payment system shows for locked money that was taken.
+    Redemption = "redemption";
     /// The key to which information was deposited with the arbiter: with it a disclosed seed can be tried.
     DepositKey = "deposit-key";
 }

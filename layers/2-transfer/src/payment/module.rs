@@ -25,7 +25,8 @@ use semper_support::engine::{Consent, EvidenceKind};
 
 use super::claim::{Claim, Finding, Proof};
 use super::means::{ISSUER_MAX, Means, System};
-use super::operation::{ADDRESS_MAX, Failure, HANDOVER_MAX, Operation, Outcome, PurseId, Task};
+use super::operation::{ADDRESS_MAX, Failure, HANDOVER_MAX, Lock, Operation, Outcome, PurseId, Task};
+use super::statement::Side;
 
 /// Largest stage of an operation, in bytes.
 pub const STAGE_MAX: usize = 4 * HANDOVER_MAX;
@@ -84,6 +85,12 @@ pub trait Module: Send + Sync {
 
     /// Whether `proof` proves `claim`; a pure function of its arguments, for a stranger.
     fn judge(&self, verify: &dyn Verify, claim: &Claim, proof: &Proof) -> Finding;
+
+    /// Which side has taken the money of `lock`, if `shown`, which a purse kept when it redeemed, proves that to a stranger; a pure
+    /// function. A system that shows nothing proves nothing.
+    fn judge_lock(&self, _verify: &dyn Verify, _lock: &Lock, _shown: &[u8]) -> Option<Side> {
+        None
+    }
 }
 
 /// What signing a statement would mean.

@@ -137,6 +137,7 @@ pub(super) fn of_contract(checks: &Checks<'_>, pool: &mut Pool, core: &Core) -> 
     facts.requests(pool, [originator, responder]);
     facts.rulings(checks, pool, promises);
     facts.information(checks, pool);
+    facts.money(checks, pool);
     facts.found
 }
 
@@ -259,6 +260,20 @@ impl Facts<'_> {
             let proofs: Vec<_> = pool.proofs_of_misbehaviour.iter().filter(holds).map(Encode::to_bytes).collect();
             for proof in proofs {
                 self.add(What::Misbehaved(owner), None, [Digest::of(domain::MISBEHAVIOUR, &proof)]);
+            }
+        }
+    }
+
+    fn money(&mut self, checks: &Checks<'_>, pool: &Pool) {
+        let Ok(legs) = Leg::of(self.core) else { return };
+        for (leg, owner) in legs.iter().zip([Role::ORIGINATOR, Role::RESPONDER]) {
+            let Some(lock) = leg.lock() else { continue };
+            for shown in &pool.redemptions {
+                let mut sides = checks.systems.iter().filter_map(|system| system.judge_lock(checks.verify, lock, shown));
+                if let Some(side) = sides.next() {
+                    let by = if side == Side::Payer { owner } else { owner.peer() };
+                    self.add(What::Took(by), None, [Digest::of(domain::PROOF, shown)]);
+                }
             }
         }
     }

@@ -93,6 +93,7 @@ pub(super) struct Pool {
     proofs: Vec<(usize, Proof)>,
     pub(super) deposit_keys: BTreeMap<Digest, DepositKey>,
     pub(super) proofs_of_misbehaviour: Vec<Pom>,
+    pub(super) redemptions: Vec<Vec<u8>>,
     facts: BTreeSet<Fact>,
     pub(super) findings: Vec<Finding>,
 }
@@ -150,6 +151,7 @@ impl Pool {
                 let key = DepositKey::from_bytes(bytes)?;
                 self.deposit_keys.insert(key.id(), key);
             }
+            EvidenceKind::Redemption => self.redemptions.push(bytes.clone()),
             EvidenceKind::Misbehaviour => self.proofs_of_misbehaviour.push(Pom::from_bytes(bytes)?),
         }
         Ok(())
