@@ -6,11 +6,18 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::Subcommand;
+use semper_core::cbor::Decode as _;
 use semper_core::time::Time;
+use semper_crypto::Verifier;
+use semper_exchange::claims::Positions;
+use semper_exchange::evidence::Folder;
+use semper_trust::card::ContactCard;
 
+use super::judge::Bench;
 use super::{Common, session};
 use crate::control::DealView;
 use crate::control::client::Client;
+use crate::home::Home;
 use crate::now;
 
 /// Your deals.
@@ -76,7 +83,13 @@ impl Deals {
         let mut code = ExitCode::SUCCESS;
         match self {
             Deals::List { json } => list(client, json).await?,
-            Deals::Show { id, json } => show(&client.deal(&id).await?, json)?,
+            Deals::Show { id, json } => {
+                let deal = client.deal(&id).await?;
+                show(&deal, json)?;
+                if !json {
+                    show_positions(client, &deal.id, &common.home()?).await?;
+                }
+            }
             Deals::Export { id, out } => export(client, &id, out).await?,
             Deals::Files { id, out } => files(client, &id, &out).await?,
             Deals::Watch { json } => tokio::select! {
@@ -212,6 +225,20 @@ fn show(deal: &DealView, json: bool) -> Result<()> {
     }
     if let Some(trouble) = &deal.trouble {
         println!("  trouble   {trouble}");
+    }
+    Ok(())
+}
+
+/// What can be proven about a deal now: for us, and for the other party.
+async fn show_positions(client: &Client, id: &str, home: &Home) -> Result<()> {
+    let me = ContactCard::verify_text(&home.card()?, &Verifier)?.signer();
+    let folder = Folder::from_bytes(&client.folder(id).await?)?;
+    let Positions { ours, theirs } = Bench::new().positions(folder, me)?;
+    for (title, list) in [("you can prove now:", ours), ("what you hold proves for the other party:", theirs)] {
+        println!("  {title}{}", if list.is_empty() { " nothing" } else { "" });
+        for position in list {
+            println!("    {}", position.words);
+        }
     }
     Ok(())
 }

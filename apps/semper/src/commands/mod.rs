@@ -6,6 +6,7 @@ mod contact;
 mod deals;
 mod demo;
 mod init;
+mod judge;
 mod offers;
 mod order;
 mod pay;
@@ -119,6 +120,8 @@ enum Command {
     Bank(serve::Bank),
     /// Check a deal folder: what happened, who signed what, what is proven
     Verify(verify::Verify),
+    /// Judge a deal by its folders: did both agree, was it paid, was it delivered?
+    Judge(judge::Judge),
     /// See everything at work on this machine, with separate processes
     Demo(demo::Demo),
 }
@@ -163,6 +166,7 @@ async fn run(cli: Cli) -> Result<ExitCode> {
     let common = cli.common;
     match cli.command {
         Command::Verify(verify) => return verify.run(),
+        Command::Judge(judge) => return Ok(judge.run(&common)),
         Command::Init(init) => init.run(&common)?,
         Command::Up(up) => up.run(&common).await?,
         Command::Serve(serve) => serve.run(&common).await?,

@@ -1,7 +1,10 @@
 //! Deal folders: everything a party can prove with, from the archive into one file.
 
+use semper_core::cbor::{Decode as _, Encode as _};
+use semper_core::contract::Core;
 use semper_core::ids::DealId;
 use semper_exchange::evidence::{Folder, Item};
+use semper_exchange::goods::DepositKey;
 use semper_support::archive::ReadError;
 use semper_support::engine::EvidenceKind;
 
@@ -21,6 +24,7 @@ impl Node {
             let kind = EvidenceKind::from_name(&item.kind).ok_or_else(|| unreadable(&item.kind))?;
             items.push(Item { kind, bytes: item.bytes, time: item.time });
         }
+        items.extend(self.deposit_keys(&items).await);
         let mut certificates = self.certificates.clone();
         for other in entry.deal.sides().others() {
             let other = self.party(&deal, other.id()).await;
@@ -31,5 +35,21 @@ impl Node {
         let now = super::now();
         items.extend(certificates.into_iter().map(|bytes| Item { kind: EvidenceKind::Certificate, bytes, time: now }));
         Ok(Folder { deal, items })
+    }
+
+    /// The keys of the arbiters to which the information of contracts was deposited. Contracts name their hashes.
+    async fn deposit_keys(&self, items: &[Item]) -> Vec<Item> {
+        let mut keys = Vec::new();
+        for core in items.iter().filter(|item| item.kind == EvidenceKind::Core) {
+            let Ok(core) = Core::from_bytes(&core.bytes) else { continue };
+            let arbiter = core.terms.arbiter;
+            let Ok(known) = self.book.by_key_set(arbiter.key_set).await else { continue };
+            let sealing = &known.card().sealing_key;
+            let key = DepositKey { suite: sealing.suite, public_key: sealing.public_key.clone() };
+            if arbiter.deposit_key == Some(key.id()) {
+                keys.push(Item { kind: EvidenceKind::DepositKey, bytes: key.to_bytes(), time: super::now() });
+            }
+        }
+        keys
     }
 }

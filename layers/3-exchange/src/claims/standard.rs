@@ -51,6 +51,25 @@ pub struct Position {
     pub words: String,
 }
 
+impl Speaks {
+    /// For whom a statement speaks once it is proven.
+    pub fn of(did: &Did) -> Self {
+        let peer = |actor| match actor {
+            Actor::Party(role) => Actor::Party(role.peer()),
+            Actor::Payer => Actor::Payee,
+            Actor::Payee => Actor::Payer,
+            Actor::Sender => Actor::Receiver,
+            Actor::Receiver => Actor::Sender,
+            Actor::Arbiter => Actor::Arbiter,
+        };
+        match (did.verb, speaks_for_actor(did.verb)) {
+            (Verb::Agreed, _) | (_, None) => Speaks::ForBoth,
+            (_, Some(true)) => Speaks::For(did.actor),
+            (_, Some(false)) => Speaks::For(peer(did.actor)),
+        }
+    }
+}
+
 impl fmt::Display for Speaks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,0 +1,282 @@
+//! Judging a deal by its folders: what is proven, and for whom. Needs no node and no network, and a key only to sign.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, anyhow, bail};
+use clap::Args;
+use semper_core::cbor::{Decode, Encode};
+use semper_core::cose::Statement as _;
+use semper_core::ids::KeySetId;
+use semper_crypto::{Encapsulator, Sealer, Verifier};
+use semper_exchange::claims::{
+    self, Case, Claim, Decision, Outcome, Policy, Positions, Question, Ruling, SignedDecision, Speaks, bind, decide,
+    questions, rules,
+};
+use semper_exchange::evidence::{Checks, Folder, Report};
+use semper_support::crypto::Signer as _;
+use semper_transfer::payment::Module;
+use serde_json::{Value, json};
+
+use super::{Common, ask};
+use crate::node::now;
+use crate::party::unlock;
+
+/// Judge a deal by its folders: did both agree, was it paid, was it delivered? Each answer with its proof.
+///
+/// Give your own folder, or those of both parties: what one left out the other may hold. The exit code is 0 if everything that was asked is
+/// proven, 1 if not, 2 if the input is not usable.
+#[derive(Debug, Args)]
+pub(super) struct Judge {
+    /// The folders of one deal: *.semper files
+    #[arg(required = true)]
+    folders: Vec<PathBuf>,
+    /// A claim to judge instead of the usual questions, for example "paid(payer, >= 20.00 EUR, before 2026-11-21T12:00:00Z)"
+    #[arg(long = "claim", value_name = "TEXT", conflicts_with = "check")]
+    claims: Vec<String>,
+    /// Believe this arbiter and no other that is not named: the identifier of its key [default: whom the parties chose]
+    #[arg(long = "arbiter", value_name = "KEY", conflicts_with = "check")]
+    arbiters: Vec<String>,
+    /// Judge as of this moment, like 2026-11-21T12:00:00Z [default: now]
+    #[arg(long, value_name = "TIME", conflicts_with = "check")]
+    at: Option<String>,
+    /// Write the decision into a file, signed with the keys of the data directory
+    #[arg(long, value_name = "FILE", conflicts_with = "check")]
+    sign: Option<PathBuf>,
+    /// Check somebody's signed decision by judging again
+    #[arg(long, value_name = "DECISION")]
+    check: Option<PathBuf>,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Judge {
+    pub(super) fn run(self, common: &Common) -> ExitCode {
+        match self.judged(common) {
+            Ok(true) => ExitCode::SUCCESS,
+            Ok(false) => ExitCode::FAILURE,
+            Err(error) => {
+                eprintln!("semper: {error:#}");
+                ExitCode::from(2)
+            }
+        }
+    }
+
+    /// Whether everything that was asked is proven.
+    fn judged(&self, common: &Common) -> Result<bool> {
+        let folders = self.folders.iter().map(|path| read(path)).collect::<Result<Vec<_>>>()?;
+        let case = Case::of(&folders)?;
+        let bench = Bench::new();
+        let systems = bench.systems();
+        let checks = bench.checks(&systems);
+        if let Some(path) = &self.check {
+            return check(&checks, &case, path, self.json);
+        }
+        let report = case.examine(&checks);
+        let questions = self.questions(&report)?;
+        if questions.is_empty() {
+            bail!("these folders hold no contract, transfer or payment: there is nothing to judge");
+        }
+        let asked: Vec<_> = questions.iter().map(|question| question.claim.clone()).collect();
+        let decision = decide(&report, &case, &asked, &self.policy()?);
+        if self.json {
+            println!("{:#}", to_json(&decision, &questions));
+        } else {
+            print(&report, &decision, &questions);
+        }
+        if let Some(path) = &self.sign {
+            sign(common, &decision, path)?;
+        }
+        Ok(decision.rulings.iter().all(|ruling| ruling.outcome == Outcome::Proven))
+    }
+
+    fn questions(&self, report: &Report) -> Result<Vec<Question>> {
+        if self.claims.is_empty() {
+            return Ok(questions(report));
+        }
+        if self.claims.len() > claims::CLAIMS_MAX {
+            bail!("at most {} claims are judged at once", claims::CLAIMS_MAX);
+        }
+        let question = |text: &String| {
+            let claim: Claim = text.parse()?;
+            let speaks = match &claim {
+                Claim::Did(did) => Speaks::of(did),
+                _ => Speaks::ForBoth,
+            };
+            Ok(Question { words: claim.to_string(), claim: bind(report, &claim), speaks })
+        };
+        self.claims.iter().map(question).collect()
+    }
+
+    fn policy(&self) -> Result<Policy> {
+        let wrong = |text: &str| anyhow!("{text:?} is no time; write it like 2026-11-21T12:00:00Z");
+        let at = self.at.as_ref().map(|text| claims::time(text).ok_or_else(|| wrong(text))).transpose()?;
+        let known = |text: &String| {
+            KeySetId::parse(text)
+                .ok_or_else(|| anyhow!("{text:?} is no identifier of a key: those have 64 hexadecimal digits"))
+        };
+        let mut arbiters = self.arbiters.iter().map(known).collect::<Result<Vec<_>>>()?;
+        arbiters.sort_unstable();
+        arbiters.dedup();
+        let arbiters = (!arbiters.is_empty()).then_some(arbiters);
+        Ok(Policy { arbiters, ..Policy::at(at.unwrap_or_else(now)) })
+    }
+}
+
+/// With what folders are checked on this machine.
+pub(super) struct Bench(Vec<Box<dyn Module>>);
+
+impl Bench {
+    pub(super) fn new() -> Self {
+        Self(semper_payment::judges(Arc::new(Sealer)))
+    }
+
+    fn systems(&self) -> Vec<&dyn Module> {
+        self.0.iter().map(AsRef::as_ref).collect()
+    }
+
+    fn checks<'a>(&'a self, systems: &'a [&'a dyn Module]) -> Checks<'a> {
+        Checks { verify: &Verifier, kem: Some(&Encapsulator), systems }
+    }
+
+    /// What can be proven from a folder now, as a party of its deal sees it.
+    pub(super) fn positions(&self, folder: Folder, me: KeySetId) -> Result<Positions> {
+        let systems = self.systems();
+        let report = Case::of(&[folder])?.examine(&self.checks(&systems));
+        Ok(claims::positions(&report, &Policy::at(now()), me))
+    }
+}
+
+fn read(path: &Path) -> Result<Folder> {
+    Folder::from_bytes(&bytes(path, Folder::BYTES_MAX)?).with_context(|| path.display().to_string())
+}
+
+fn bytes(path: &Path, most: usize) -> Result<Vec<u8>> {
+    let name = path.display();
+    let size = std::fs::metadata(path).with_context(|| format!("cannot read {name}"))?.len();
+    if size > most as u64 {
+        bail!("{name} has {size} bytes; at most {most} are read");
+    }
+    std::fs::read(path).with_context(|| format!("cannot read {name}"))
+}
+
+fn sign(common: &Common, decision: &Decision, path: &Path) -> Result<()> {
+    let home = common.home()?;
+    let secrets = unlock(&home, &ask::passphrase(common.passphrase_file.as_deref(), false)?)?;
+    let judge = secrets.key_set().clone();
+    let signed = secrets.signer.sign(decision.draft(judge.suite(), judge.id()))?;
+    let file = SignedDecision { signed, judge };
+    std::fs::write(path, file.to_bytes()).with_context(|| format!("cannot write {}", path.display()))?;
+    eprintln!("{}: signed. Anybody can check it with `semper judge --check`.", path.display());
+    Ok(())
+}
+
+/// Judges again what a signed decision is about. Whether the decision is right.
+fn check(checks: &Checks<'_>, case: &Case, path: &Path, json: bool) -> Result<bool> {
+    let file = SignedDecision::from_bytes(&bytes(path, SignedDecision::BYTES_MAX)?);
+    let file = file.with_context(|| path.display().to_string())?;
+    let verified = file.read(checks.verify).with_context(|| format!("{}: not validly signed", path.display()))?;
+    let decision = verified.statement();
+    let again = decision.again(checks, case)?;
+    let judge = verified.signer();
+    let right = again == *decision;
+    let wrong = decision.rulings.iter().zip(&again.rulings).filter(|(said, found)| said != found);
+    if json {
+        let wrong: Vec<_> =
+            wrong.map(|(said, found)| json!({ "said": ruling_json(said), "found": ruling_json(found) })).collect();
+        println!("{:#}", json!({ "right": right, "judge": judge.to_string(), "wrong": wrong }));
+        return Ok(right);
+    }
+    println!("{}  the decision of key {judge}", if right { "RIGHT" } else { "WRONG" });
+    for (said, found) in wrong {
+        println!("  {}: it says {}, the evidence says {}", said.claim, said.outcome.name(), found.outcome.name());
+    }
+    if decision.misconduct != again.misconduct {
+        println!("  it leaves out misconduct that the evidence proves, or invents some");
+    }
+    Ok(right)
+}
+
+fn print(report: &Report, decision: &Decision, questions: &[Question]) {
+    println!("Deal {}, as of {}", report.deal, decision.policy.at);
+    let mut about = None;
+    for (question, ruling) in questions.iter().zip(&decision.rulings) {
+        let object = question.claim.statements().first().and_then(|did| did.object);
+        if object != about {
+            about = object;
+            match object {
+                Some(object) => println!("\n{} {}", object.kind(), object.digest()),
+                None => println!(),
+            }
+        }
+        println!("{}", answer(question, ruling));
+    }
+    if !decision.misconduct.is_empty() {
+        println!();
+    }
+    for misconduct in &decision.misconduct {
+        println!("NOTE  {misconduct}");
+    }
+    let faults = report.findings.iter().filter(|finding| finding.is_fault()).count();
+    if faults > 0 {
+        println!("\n{faults} pieces did not count (see `semper verify`).");
+    }
+}
+
+/// The answer in one sentence, with the proof and for whom it speaks.
+fn answer(question: &Question, ruling: &Ruling) -> String {
+    let Question { words, speaks, .. } = question;
+    let proof = proof(ruling);
+    match ruling.outcome {
+        Outcome::Proven => format!("{words} Yes: {proof}. It speaks for {speaks}."),
+        Outcome::Refuted => match speaks {
+            Speaks::For(actor) => format!("{words} No: {proof}. It speaks against the {}.", actor.name()),
+            Speaks::ForBoth => format!("{words} No: {proof}."),
+        },
+        Outcome::Undecided => {
+            let instead = ruling.instead.as_ref().map(|claim| format!(" Proven is: {claim}.")).unwrap_or_default();
+            format!("{words} Not proven. One of these is missing: {}.{instead}", ruling.missing.join(" / "))
+        }
+    }
+}
+
+fn proof(ruling: &Ruling) -> String {
+    let words = |ground: &claims::Ground| {
+        let rule = rules::rule(&ground.rule).map(|rule| rule.words.replace("; ", ", ")).unwrap_or_default();
+        format!("{rule} ({})", ground.rule)
+    };
+    ruling.grounds.iter().map(words).collect::<Vec<_>>().join("; ")
+}
+
+fn to_json(decision: &Decision, questions: &[Question]) -> Value {
+    let answers = questions.iter().zip(&decision.rulings).map(|(question, ruling)| {
+        let mut answer = ruling_json(ruling);
+        answer["question"] = question.words.clone().into();
+        answer["speaks_for"] = question.speaks.to_string().into();
+        answer
+    });
+    json!({
+        "case": decision.case.to_string(),
+        "rules": decision.rules.to_string(),
+        "at": decision.policy.at.unix(),
+        "proven": decision.rulings.iter().all(|ruling| ruling.outcome == Outcome::Proven),
+        "answers": answers.collect::<Vec<_>>(),
+        "misconduct": decision.misconduct.iter().map(ToString::to_string).collect::<Vec<_>>(),
+    })
+}
+
+fn ruling_json(ruling: &Ruling) -> Value {
+    let ground = |ground: &claims::Ground| {
+        let evidence: Vec<_> = ground.evidence.iter().map(ToString::to_string).collect();
+        json!({ "rule": ground.rule, "words": rules::rule(&ground.rule).map(|rule| rule.words), "evidence": evidence })
+    };
+    json!({
+        "claim": ruling.claim.to_string(),
+        "outcome": ruling.outcome.name(),
+        "grounds": ruling.grounds.iter().map(ground).collect::<Vec<_>>(),
+        "proven_instead": ruling.instead.as_ref().map(ToString::to_string),
+        "missing": ruling.missing,
+    })
+}
