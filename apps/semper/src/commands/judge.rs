@@ -1,5 +1,6 @@
 //! Judging a deal by its folders: what is proven, and for whom. Needs no node and no network, and a key only to sign.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -9,16 +10,19 @@ use clap::Args;
 use semper_core::cbor::{Decode, Encode};
 use semper_core::cose::Statement as _;
 use semper_core::ids::KeySetId;
+use semper_core::party::Role;
 use semper_crypto::{Encapsulator, Sealer, Verifier};
 use semper_exchange::claims::{
-    self, Case, Claim, Decision, Outcome, Policy, Positions, Question, Ruling, SignedDecision, Speaks, bind, decide,
-    questions, rules,
+    self, Case, Claim, Decision, Outcome, Policy, Positions, Question, Ruling, SignedDecision, bind, decide, questions,
+    rules,
 };
-use semper_exchange::evidence::{Checks, Folder, Report};
+use semper_exchange::evidence::{Checks, Folder, Report, Subject, What};
 use semper_support::crypto::Signer as _;
 use semper_transfer::payment::Module;
 use serde_json::{Value, json};
 
+use super::trust::Trusted;
+use super::verify::Names;
 use super::{Common, ask};
 use crate::node::now;
 use crate::party::unlock;
@@ -38,6 +42,9 @@ pub(super) struct Judge {
     /// Believe this arbiter and no other that is not named: the identifier of its key [default: whom the parties chose]
     #[arg(long = "arbiter", value_name = "KEY", conflicts_with = "check")]
     arbiters: Vec<String>,
+    /// For payments and messages, count what this key signed and no other that is not named [default: any key; the answer names it]
+    #[arg(long = "signer", value_name = "KEY", conflicts_with = "check")]
+    signers: Vec<String>,
     /// Judge as of this moment, like 2026-11-21T12:00:00Z [default: now]
     #[arg(long, value_name = "TIME", conflicts_with = "check")]
     at: Option<String>,
@@ -50,6 +57,8 @@ pub(super) struct Judge {
     /// As JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    trusted: Trusted,
 }
 
 impl Judge {
@@ -76,15 +85,18 @@ impl Judge {
         }
         let report = case.examine(&checks);
         let questions = self.questions(&report)?;
-        if questions.is_empty() {
-            bail!("these folders hold no contract, transfer or payment: there is nothing to judge");
+        match questions.len() {
+            0 => bail!("these folders hold no contract, transfer or payment: there is nothing to judge"),
+            1..=claims::CLAIMS_MAX => {}
+            _ => bail!("that is more than {} questions: ask with --claim", claims::CLAIMS_MAX),
         }
         let asked: Vec<_> = questions.iter().map(|question| question.claim.clone()).collect();
         let decision = decide(&report, &case, &asked, &self.policy()?);
         if self.json {
             println!("{:#}", to_json(&decision, &questions));
         } else {
-            print(&report, &decision, &questions);
+            let items = folders.iter().flat_map(|folder| &folder.items);
+            print(&report, &decision, &questions, &Names::read(&self.trusted, items, &report)?);
         }
         if let Some(path) = &self.sign {
             sign(common, &decision, path)?;
@@ -96,16 +108,9 @@ impl Judge {
         if self.claims.is_empty() {
             return Ok(questions(report));
         }
-        if self.claims.len() > claims::CLAIMS_MAX {
-            bail!("at most {} claims are judged at once", claims::CLAIMS_MAX);
-        }
         let question = |text: &String| {
             let claim: Claim = text.parse()?;
-            let speaks = match &claim {
-                Claim::Did(did) => Speaks::of(did),
-                _ => Speaks::ForBoth,
-            };
-            Ok(Question { words: claim.to_string(), claim: bind(report, &claim), speaks })
+            Ok(Question { words: text.clone(), ..Question::about(report, bind(report, &claim)) })
         };
         self.claims.iter().map(question).collect()
     }
@@ -113,16 +118,19 @@ impl Judge {
     fn policy(&self) -> Result<Policy> {
         let wrong = |text: &str| anyhow!("{text:?} is no time; write it like 2026-11-21T12:00:00Z");
         let at = self.at.as_ref().map(|text| claims::time(text).ok_or_else(|| wrong(text))).transpose()?;
-        let known = |text: &String| {
-            KeySetId::parse(text)
-                .ok_or_else(|| anyhow!("{text:?} is no identifier of a key: those have 64 hexadecimal digits"))
-        };
-        let mut arbiters = self.arbiters.iter().map(known).collect::<Result<Vec<_>>>()?;
-        arbiters.sort_unstable();
-        arbiters.dedup();
-        let arbiters = (!arbiters.is_empty()).then_some(arbiters);
-        Ok(Policy { arbiters, ..Policy::at(at.unwrap_or_else(now)) })
+        let (arbiters, signers) = (keys(&self.arbiters)?, keys(&self.signers)?);
+        Ok(Policy { arbiters, signers, ..Policy::at(at.unwrap_or_else(now)) })
     }
+}
+
+/// The keys that were named, if any were.
+fn keys(texts: &[String]) -> Result<Option<Vec<KeySetId>>> {
+    let read = |text: &String| {
+        KeySetId::parse(text)
+            .ok_or_else(|| anyhow!("{text:?} is no identifier of a key: those have 64 hexadecimal digits"))
+    };
+    let keys = texts.iter().map(read).collect::<Result<BTreeSet<_>>>()?;
+    Ok((!keys.is_empty()).then(|| keys.into_iter().collect()))
 }
 
 /// With what folders are checked on this machine.
@@ -168,7 +176,11 @@ fn sign(common: &Common, decision: &Decision, path: &Path) -> Result<()> {
     let judge = secrets.key_set().clone();
     let signed = secrets.signer.sign(decision.draft(judge.suite(), judge.id()))?;
     let file = SignedDecision { signed, judge };
-    std::fs::write(path, file.to_bytes()).with_context(|| format!("cannot write {}", path.display()))?;
+    let bytes = file.to_bytes();
+    if bytes.len() > SignedDecision::BYTES_MAX {
+        bail!("the decision is too large: ask less at once");
+    }
+    std::fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
     eprintln!("{}: signed. Anybody can check it with `semper judge --check`.", path.display());
     Ok(())
 }
@@ -199,19 +211,17 @@ fn check(checks: &Checks<'_>, case: &Case, path: &Path, json: bool) -> Result<bo
     Ok(right)
 }
 
-fn print(report: &Report, decision: &Decision, questions: &[Question]) {
+fn print(report: &Report, decision: &Decision, questions: &[Question], names: &Names) {
     println!("Deal {}, as of {}", report.deal, decision.policy.at);
     let mut about = None;
     for (question, ruling) in questions.iter().zip(&decision.rulings) {
         let object = question.claim.statements().first().and_then(|did| did.object);
-        if object != about {
-            about = object;
-            match object {
-                Some(object) => println!("\n{} {}", object.kind(), object.digest()),
-                None => println!(),
-            }
+        if about != Some(object) {
+            about = Some(object);
+            println!();
+            object.iter().for_each(|object| introduce(report, object, names));
         }
-        println!("{}", answer(question, ruling));
+        println!("{}", answer(report, question, ruling));
     }
     if !decision.misconduct.is_empty() {
         println!();
@@ -221,40 +231,87 @@ fn print(report: &Report, decision: &Decision, questions: &[Question]) {
     }
     let faults = report.findings.iter().filter(|finding| finding.is_fault()).count();
     if faults > 0 {
-        println!("\n{faults} pieces did not count (see `semper verify`).");
+        println!("\n{faults} pieces did not count or are missing (see `semper verify`).");
+    }
+}
+
+/// What the next answers are about, and who is who in it: whoever reads them must know whose keys these are.
+fn introduce(report: &Report, object: &Subject, names: &Names) {
+    println!("{} {}", object.kind(), object.digest());
+    if let Some(contract) = report.contracts.iter().find(|contract| *object == Subject::Contract(contract.cid)) {
+        for (role, called) in [Role::ORIGINATOR, Role::RESPONDER].into_iter().zip(claims::called(&contract.core)) {
+            if let Some(key_set) = contract.core.party(role) {
+                println!("  {called:<10}  {}", names.show(key_set));
+            }
+        }
+        println!("  arbiter     {}", names.show(contract.core.terms.arbiter.key_set));
+    }
+    let of_this = report.facts.iter().filter(|fact| fact.about == *object);
+    let signers: BTreeSet<_> = of_this.filter_map(|fact| Some((did_what(fact.what)?, fact.what.signer()?))).collect();
+    for (did, signer) in signers {
+        println!("  {did:<10}  {}", names.show(signer));
+    }
+}
+
+/// What somebody did whose key nothing but its own signature names.
+fn did_what(what: What) -> Option<&'static str> {
+    match what {
+        What::Sent(_) => Some("sent by"),
+        What::Accepted(_) => Some("taken by"),
+        What::Refused(_) => Some("refused by"),
+        What::Requested(_) => Some("payee"),
+        _ => None,
     }
 }
 
 /// The answer in one sentence, with the proof and for whom it speaks.
-fn answer(question: &Question, ruling: &Ruling) -> String {
-    let Question { words, speaks, .. } = question;
-    let proof = proof(ruling);
-    match ruling.outcome {
-        Outcome::Proven => format!("{words} Yes: {proof}. It speaks for {speaks}."),
-        Outcome::Refuted => match speaks {
-            Speaks::For(actor) => format!("{words} No: {proof}. It speaks against the {}.", actor.name()),
-            Speaks::ForBoth => format!("{words} No: {proof}."),
-        },
-        Outcome::Undecided => {
+fn answer(report: &Report, question: &Question, ruling: &Ruling) -> String {
+    let Question { words, speaks_for, .. } = question;
+    let proof = proof(report, ruling);
+    match (ruling.outcome, speaks_for) {
+        (Outcome::Proven, Some(name)) => format!("{words} Yes: {proof}. It speaks for the {name}."),
+        (Outcome::Proven, None) => format!("{words} Yes: {proof}. It speaks for both."),
+        (Outcome::Refuted, Some(name)) => format!("{words} No: {proof}. It speaks against the {name}."),
+        (Outcome::Refuted, None) => format!("{words} No: {proof}."),
+        (Outcome::Undecided, _) => {
+            let missing: Vec<_> = ruling.missing.iter().map(|words| plain(report, ruling, words)).collect();
+            let missing = match missing.as_slice() {
+                [one] => format!("Missing is: {one}."),
+                several => format!("One of these is missing: {}.", several.join(" / ")),
+            };
             let instead = ruling.instead.as_ref().map(|claim| format!(" Proven is: {claim}.")).unwrap_or_default();
-            format!("{words} Not proven. One of these is missing: {}.{instead}", ruling.missing.join(" / "))
+            format!("{words} Not proven. {missing}{instead}")
         }
     }
 }
 
-fn proof(ruling: &Ruling) -> String {
-    let words = |ground: &claims::Ground| {
-        let rule = rules::rule(&ground.rule).map(|rule| rule.words.replace("; ", ", ")).unwrap_or_default();
-        format!("{rule} ({})", ground.rule)
+fn proof(report: &Report, ruling: &Ruling) -> String {
+    // Several pieces may complete the same line.
+    let mut lines: Vec<_> = ruling.grounds.iter().map(|ground| ground.rule.as_str()).collect();
+    lines.dedup();
+    let words = |id: &str| {
+        let evidence = rules::rule(id).map(|rule| rule.evidence().collect::<Vec<_>>().join(", ")).unwrap_or_default();
+        format!("{} ({id})", plain(report, ruling, &evidence))
     };
-    ruling.grounds.iter().map(words).collect::<Vec<_>>().join("; ")
+    lines.into_iter().map(words).collect::<Vec<_>>().join("; ")
+}
+
+/// Words of the rules with the names of those whom the claim is about, where it is about one actor.
+fn plain(report: &Report, ruling: &Ruling, words: &str) -> String {
+    match ruling.claim.statements().as_slice() {
+        [did] => {
+            let [actor, peer] = claims::called_in(report, did);
+            words.replace("the actor", &format!("the {actor}")).replace("the peer", &format!("the {peer}"))
+        }
+        _ => words.to_owned(),
+    }
 }
 
 fn to_json(decision: &Decision, questions: &[Question]) -> Value {
     let answers = questions.iter().zip(&decision.rulings).map(|(question, ruling)| {
         let mut answer = ruling_json(ruling);
         answer["question"] = question.words.clone().into();
-        answer["speaks_for"] = question.speaks.to_string().into();
+        answer["speaks_for"] = question.speaks_for.clone().into();
         answer
     });
     json!({

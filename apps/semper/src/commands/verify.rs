@@ -14,7 +14,7 @@ use semper_core::party::Role;
 use semper_core::text::escape;
 use semper_core::time::Time;
 use semper_crypto::{Sealer, Verifier};
-use semper_exchange::evidence::{Contract, Folder, Payment, Receipt, Report, Standing, Transfer, verify};
+use semper_exchange::evidence::{Contract, Folder, Item, Payment, Receipt, Report, Standing, Transfer, verify};
 use semper_support::engine::EvidenceKind;
 use semper_transfer::payment::statement::PaymentRequest;
 use semper_trust::path::Certified;
@@ -58,7 +58,7 @@ impl Verify {
         let systems = semper_payment::judges(Arc::new(Sealer));
         let systems: Vec<_> = systems.iter().map(AsRef::as_ref).collect();
         let report = verify(&Verifier, &systems, &folder);
-        let names = Names::read(&self.trusted, &folder, &report)?;
+        let names = Names::read(&self.trusted, &folder.items, &report)?;
         if self.json {
             println!("{:#}", to_json(&report, &names));
         } else {
@@ -68,22 +68,26 @@ impl Verify {
     }
 }
 
-/// The certified names of the key sets in a folder.
-struct Names(BTreeMap<KeySetId, Certified>);
+/// The certified names of the key sets in folders.
+pub(super) struct Names(BTreeMap<KeySetId, Certified>);
 
 impl Names {
-    fn read(trusted: &Trusted, folder: &Folder, report: &Report) -> Result<Self> {
+    pub(super) fn read<'a>(
+        trusted: &Trusted,
+        items: impl IntoIterator<Item = &'a Item>,
+        report: &Report,
+    ) -> Result<Self> {
         let Some(trust) = trusted.read()? else {
             return Ok(Self(BTreeMap::new()));
         };
-        let certificates = folder.items.iter().filter(|item| item.kind == EvidenceKind::Certificate);
+        let certificates = items.into_iter().filter(|item| item.kind == EvidenceKind::Certificate);
         let certificates: Vec<_> = certificates.map(|item| item.bytes.clone()).collect();
         let named = |id| Some((id, name_of(&trust, &certificates, id)?));
         Ok(Self(report.key_sets.iter().filter_map(|key_set| named(key_set.id())).collect()))
     }
 
     /// A key set as it is shown: with the name that the authority vouches for, if it does.
-    fn show(&self, key_set: KeySetId) -> String {
+    pub(super) fn show(&self, key_set: KeySetId) -> String {
         match self.0.get(&key_set) {
             Some(known) => format!("key {key_set} ({}, certified by {})", known.name(), known.issuers().join(", ")),
             None => format!("key {key_set}"),

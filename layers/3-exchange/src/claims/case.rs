@@ -12,8 +12,8 @@ use crate::evidence::{Checks, Folder, Item, Report, examine};
 
 /// Most folders in one case.
 pub const FOLDERS_MAX: usize = 32;
-/// Most arbiters in a policy.
-const ARBITERS_MAX: usize = 64;
+/// Most arbiters, and most signers, in a policy.
+const KNOWN_MAX: usize = 64;
 
 /// The evidence of one deal.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,7 +80,7 @@ fn head(item: &Item) -> Vec<u8> {
 /// Whose word counts for whoever judges, and when it is judged.
 ///
 /// ```text
-/// policy = { 0: at, 1: skew, ? 2: [* key set id] }
+/// policy = { 0: at, 1: skew, ? 2: [* key set id], ? 3: [* key set id] }
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
@@ -90,24 +90,34 @@ pub struct Policy {
     pub skew: Seconds,
     /// The arbiters whose word counts. `None`: whichever the parties have agreed on.
     pub arbiters: Option<Vec<KeySetId>>,
+    /// Whose signatures count for transfers and payments, where no contract says who the parties are. `None`: everybody's; the grounds name
+    /// the signers, and who judges must know whose keys those are.
+    pub signers: Option<Vec<KeySetId>>,
 }
 
 impl Policy {
-    /// The parties' own arbiter counts; clocks may be ten minutes ahead.
+    /// The parties' own arbiter counts, and every signer; clocks may be ten minutes ahead.
     pub fn at(at: Time) -> Self {
-        Self { at, skew: Seconds(600), arbiters: None }
+        Self { at, skew: Seconds(600), arbiters: None, signers: None }
     }
 
     /// Whether an arbiter's word counts.
     pub fn trusts(&self, arbiter: KeySetId) -> bool {
         self.arbiters.as_ref().is_none_or(|trusted| trusted.contains(&arbiter))
     }
+
+    /// Whether a signer's word about a transfer or a payment counts.
+    pub fn knows(&self, signer: KeySetId) -> bool {
+        self.signers.as_ref().is_none_or(|known| known.contains(&signer))
+    }
 }
 
 impl Encode for Policy {
     fn to_value(&self) -> Value {
-        let arbiters = self.arbiters.as_ref().map(|ids| ids.iter().map(Encode::to_value).collect::<Vec<_>>());
-        record().put_item(0, &self.at).put_item(1, &self.skew).put_some(2, arbiters).build()
+        let ids =
+            |ids: &Option<Vec<KeySetId>>| ids.as_ref().map(|ids| ids.iter().map(Encode::to_value).collect::<Vec<_>>());
+        let policy = record().put_item(0, &self.at).put_item(1, &self.skew);
+        policy.put_some(2, ids(&self.arbiters)).put_some(3, ids(&self.signers)).build()
     }
 }
 
@@ -115,14 +125,14 @@ impl Decode for Policy {
     fn from_value(value: Value) -> Result<Self, DecodeError> {
         let mut fields = Fields::open(value)?;
         let (at, skew) = (fields.item(0, "at")?, fields.item(1, "skew")?);
-        let arbiters = match fields.optional(2) {
-            None => None,
-            Some(value) => {
-                let mut list = Fields::open(record().put(0, value).build())?;
-                Some(list.list(0, "arbiters", ARBITERS_MAX)?)
-            }
-        };
+        let (arbiters, signers) = (ids(&mut fields, 2, "arbiters")?, ids(&mut fields, 3, "signers")?);
         fields.close()?;
-        Ok(Self { at, skew, arbiters })
+        Ok(Self { at, skew, arbiters, signers })
     }
+}
+
+fn ids(fields: &mut Fields, key: u64, name: &str) -> Result<Option<Vec<KeySetId>>, DecodeError> {
+    let Some(value) = fields.optional(key) else { return Ok(None) };
+    // A list is read as a field: what is optional here is the field as a whole.
+    Fields::open(record().put(0, value).build())?.list(0, name, KNOWN_MAX).map(Some)
 }

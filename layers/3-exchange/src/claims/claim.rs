@@ -24,6 +24,9 @@ pub const STATEMENTS_MAX: usize = 64;
 /// Most claims that one `and` or `or` joins.
 pub const JOINED_MAX: usize = 16;
 
+/// 9999-12-31T23:59:59Z.
+const LAST: Time = Time::from_unix(253_402_300_799);
+
 /// A claim.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Claim {
@@ -181,11 +184,13 @@ impl Interval {
 }
 
 impl Period {
-    /// The time from `not_before` to `not_after`, as `source` says at least. `None` if neither is given or no instant lies between.
+    /// The time from `not_before` to `not_after`, as `source` says at least. `None` if neither is given, no instant lies between, or a year
+    /// has five digits, which the text form cannot say.
     pub fn new(not_before: Option<Time>, not_after: Option<Time>, source: Source) -> Option<Self> {
         let some = not_before.is_some() || not_after.is_some();
         let empty = not_before.zip(not_after).is_some_and(|(from, to)| from > to);
-        (some && !empty).then_some(Self { not_before, not_after, source })
+        let written = not_before.max(not_after) <= Some(LAST);
+        (some && !empty && written).then_some(Self { not_before, not_after, source })
     }
 
     /// The first instant.

@@ -25,7 +25,9 @@ use crate::evidence::{Checks, Finding};
 
 /// Most claims in one decision.
 pub const CLAIMS_MAX: usize = 256;
-/// Most grounds of one ruling, pieces of evidence of one ground, missing pieces, and findings of misconduct.
+/// Most grounds of one ruling; what is proven by more is proven by these.
+pub(super) const GROUNDS_MAX: usize = 64;
+/// Most pieces of evidence of one ground, missing pieces, and findings of misconduct.
 const LIST_MAX: usize = 4096;
 const WORDS_MAX: usize = 1024;
 
@@ -233,7 +235,7 @@ impl Decode for Ruling {
         let outcome = OUTCOMES.iter().find(|(_, text)| *text == name).map(|(outcome, _)| *outcome);
         let outcome =
             outcome.ok_or(DecodeError::field("outcome", Problem::Unknown { what: "outcome", found: name }))?;
-        let (grounds, instead) = (fields.list(2, "grounds", LIST_MAX)?, fields.optional_item(3, "instead")?);
+        let (grounds, instead) = (fields.list(2, "grounds", GROUNDS_MAX)?, fields.optional_item(3, "instead")?);
         let missing: Vec<String> = fields.list(4, "missing", LIST_MAX)?;
         fields.close()?;
         if missing.iter().any(|text| text.len() > WORDS_MAX) {

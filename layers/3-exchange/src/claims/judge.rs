@@ -1,5 +1,7 @@
 //! Judging: from a case, claims and a policy to a decision. A pure function: no clock, no network, and the same on every machine.
 
+use std::collections::BTreeSet;
+
 use semper_core::amount::Amount;
 use semper_core::cbor::Decode;
 use semper_core::contract::Core;
@@ -10,7 +12,7 @@ use semper_transfer::payment::statement::Side;
 
 use super::case::{Case, Policy};
 use super::claim::{Actor, Claim, Did, Interval, Period};
-use super::decision::{Decision, Ground, Misconduct, Outcome, Ruling};
+use super::decision::{Decision, GROUNDS_MAX, Ground, Misconduct, Outcome, Ruling};
 use super::rules::{Condition, Effect, Evidence, Needs, Rule, Who, chapter, rules_hash};
 use crate::evidence::{Checks, Contract, Dated, Fact, Report, Source, Subject, What};
 use crate::gx::{Leg, Price};
@@ -46,7 +48,6 @@ pub fn bind(report: &Report, claim: &Claim) -> Claim {
 pub(super) struct Bench<'a> {
     objects: Vec<Object<'a>>,
     facts: Vec<&'a Fact>,
-    /// Contracts whose arbiter's word does not count.
     policy: &'a Policy,
 }
 
@@ -99,7 +100,8 @@ impl<'a> Bench<'a> {
         let objects = contracts.chain(transfers).chain(payments).collect();
         let latest = policy.at.after(policy.skew);
         let in_time = |fact: &&Fact| fact.dated.is_none_or(|dated| dated.time <= latest);
-        Self { objects, facts: report.facts.iter().filter(in_time).collect(), policy }
+        let known = |fact: &&Fact| fact.what.signer().is_none_or(|signer| policy.knows(signer));
+        Self { objects, facts: report.facts.iter().filter(in_time).filter(known).collect(), policy }
     }
 
     /// What the case says about a claim.
@@ -139,7 +141,9 @@ impl<'a> Bench<'a> {
         });
         let deciding = rulings.iter().filter(is(outcome)).flat_map(|ruling| ruling.grounds.clone());
         let missing = rulings.iter().filter(is(Outcome::Undecided)).flat_map(|ruling| ruling.missing.clone());
-        let missing = if outcome == Outcome::Undecided { missing.collect() } else { Vec::new() };
+        let mut missing: Vec<_> = missing.filter(|_| outcome == Outcome::Undecided).collect();
+        let mut seen = BTreeSet::new();
+        missing.retain(|words| seen.insert(words.clone()));
         Ruling {
             claim: claim.clone(),
             outcome,
@@ -157,7 +161,12 @@ impl<'a> Bench<'a> {
                 for rule in &chapter(did.verb).rules {
                     match (self.try_rule(rule, object, position), rule.effect) {
                         (Tried::NotThis, _) => {}
-                        (Tried::Missing(pieces), Effect::Proven) => missing.push(pieces.join(" and ")),
+                        (Tried::Missing(pieces), Effect::Proven) => {
+                            let pieces = pieces.join(" and ");
+                            if !missing.contains(&pieces) {
+                                missing.push(pieces);
+                            }
+                        }
                         (Tried::Missing(_), _) => {}
                         (Tried::Complete { with, last }, effect) => {
                             let supports = last.into_iter().map(|last| object.support(rule, position, &with, last));
@@ -208,7 +217,6 @@ impl<'a> Bench<'a> {
         if missing.is_empty() {
             missing.push("anything that such a claim could be about".to_owned());
         }
-        missing.dedup();
         Ruling { claim, outcome: Outcome::Undecided, grounds: Vec::new(), instead: None, missing }
     }
 
@@ -358,7 +366,7 @@ impl Evidence {
             | (E::Fault(who), What::Faulted(by))
             | (E::Opened(who), What::Opened(by))
             | (E::Attested(who), What::Attested(by))
-            | (E::Misbehaved(who), What::Misbehaved(by))
+            | (E::Misbehaved(who), What::Misbehaved(by) | What::MisbehavedAttested(by))
             | (E::Taken(who), What::Took(by)) => role(who) == Some(by),
             (E::AskedBack, What::AskedMoney(by, Side::Payer)) => role(Who::Actor) == Some(by),
             (E::Aborted, What::Aborted)
@@ -424,5 +432,6 @@ fn grounds<'s>(supports: impl Iterator<Item = &'s Support>) -> Vec<Ground> {
 fn in_order(mut grounds: Vec<Ground>) -> Vec<Ground> {
     grounds.sort_unstable();
     grounds.dedup();
+    grounds.truncate(GROUNDS_MAX);
     grounds
 }

@@ -21,5 +21,5 @@ pub use claim::{Actor, Claim, Did, Interval, JOINED_MAX, NESTING_MAX, Period, ST
 pub use decision::{CLAIMS_MAX, Decision, Ground, Misconduct, Outcome, Ruling, SignedDecision, Uncheckable};
 pub use judge::{bind, decide, judge};
 pub use rules::rules_hash;
-pub use standard::{Position, Positions, Question, Speaks, positions, questions};
+pub use standard::{Position, Positions, Question, called, called_in, positions, questions};
 pub use text::{TEXT_MAX, TextError, time};

@@ -42,6 +42,13 @@ pub struct Rule {
     pub pieces: Vec<Piece>,
 }
 
+impl Rule {
+    /// The words of the pieces of evidence that it needs, in order; without what it is about.
+    pub fn evidence(&self) -> impl Iterator<Item = &'static str> {
+        self.pieces.iter().filter(|piece| matches!(piece.needs, Needs::Shown(_))).map(|piece| piece.words)
+    }
+}
+
 /// What a complete line does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {

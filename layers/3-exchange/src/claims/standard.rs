@@ -1,7 +1,6 @@
 //! The questions that everybody has about a deal, and what each party can prove now.
 
-use std::fmt;
-
+use semper_core::contract::Core;
 use semper_core::ids::KeySetId;
 use semper_core::party::Role;
 
@@ -20,17 +19,8 @@ pub struct Question {
     pub words: String,
     /// "Yes" is this claim.
     pub claim: Claim,
-    /// For whom "yes" speaks.
-    pub speaks: Speaks,
-}
-
-/// For whom a proven claim speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Speaks {
-    /// For this one, against the other party.
-    For(Actor),
-    /// For each party against the other.
-    ForBoth,
+    /// For whom "yes" speaks, against the other party; `None`: for each against the other.
+    pub speaks_for: Option<String>,
 }
 
 /// What can be proven about a deal, as one of its parties sees it.
@@ -51,32 +41,57 @@ pub struct Position {
     pub words: String,
 }
 
-impl Speaks {
-    /// For whom a statement speaks once it is proven.
-    pub fn of(did: &Did) -> Self {
-        let peer = |actor| match actor {
-            Actor::Party(role) => Actor::Party(role.peer()),
-            Actor::Payer => Actor::Payee,
-            Actor::Payee => Actor::Payer,
-            Actor::Sender => Actor::Receiver,
-            Actor::Receiver => Actor::Sender,
-            Actor::Arbiter => Actor::Arbiter,
+impl Question {
+    /// A claim that somebody made, as a question.
+    pub fn about(report: &Report, claim: Claim) -> Self {
+        let named = |did: &Did| {
+            let [actor, peer] = called_in(report, did);
+            speaks_for_actor(did.verb)
+                .filter(|_| did.verb != Verb::Agreed)
+                .map(|for_actor| if for_actor { actor } else { peer })
         };
-        match (did.verb, speaks_for_actor(did.verb)) {
-            (Verb::Agreed, _) | (_, None) => Speaks::ForBoth,
-            (_, Some(true)) => Speaks::For(did.actor),
-            (_, Some(false)) => Speaks::For(peer(did.actor)),
+        let speaks_for = match &claim {
+            Claim::Did(did) => named(did),
+            _ => None,
+        };
+        Self { words: claim.to_string(), claim, speaks_for }
+    }
+}
+
+/// What originator and responder of a contract are called by people: after what each of them gives.
+pub fn called(core: &Core) -> [&'static str; 2] {
+    use Leg::{Information, Money, Signature};
+    match Leg::of(core) {
+        Ok([Information(_), Money(_)]) => ["seller", "buyer"],
+        Ok([Money(_), Information(_)]) => ["buyer", "seller"],
+        Ok([Information(_), Signature]) => ["sender", "receiver"],
+        Ok([Signature, Information(_)]) => ["receiver", "sender"],
+        Ok([Money(_), Signature]) => ["payer", "payee"],
+        Ok([Signature, Money(_)]) => ["payee", "payer"],
+        Ok([Signature, Signature] | [Information(_), Information(_)] | [Money(_), Money(_)]) | Err(_) => {
+            ["originator", "responder"]
         }
     }
 }
 
-impl fmt::Display for Speaks {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Speaks::For(actor) => write!(f, "the {}", actor.name()),
-            Speaks::ForBoth => f.write_str("both"),
+/// What the actor of a statement and the other party are called.
+pub fn called_in(report: &Report, did: &Did) -> [String; 2] {
+    let contract = report.contracts.iter().find(|contract| did.object == Some(Subject::Contract(contract.cid)));
+    let peer = match did.actor {
+        Actor::Party(role) => Actor::Party(role.peer()),
+        Actor::Payer => Actor::Payee,
+        Actor::Payee => Actor::Payer,
+        Actor::Sender => Actor::Receiver,
+        Actor::Receiver => Actor::Sender,
+        Actor::Arbiter => Actor::Arbiter,
+    };
+    [did.actor, peer].map(|actor| match (actor, contract) {
+        (Actor::Party(role), Some(contract)) => {
+            let named = called(&contract.core).get(usize::from(role.number())).copied();
+            named.map_or_else(|| actor.name(), str::to_owned)
         }
-    }
+        _ => actor.name(),
+    })
 }
 
 /// What everybody wants to know about each contract, payment and transfer of a case.
@@ -87,13 +102,13 @@ pub fn questions(report: &Report) -> Vec<Question> {
         Question {
             words: format!("was {} paid?", payment.request.amount),
             claim: Claim::Did(paid.at_least(payment.request.amount)),
-            speaks: Speaks::For(Actor::Payer),
+            speaks_for: Some(Actor::Payer.name()),
         }
     });
     let transfers = report.transfers.iter().map(|transfer| {
         let got = Did::new(Actor::Receiver, Verb::Received).about(Subject::Transfer(transfer.container));
         let words = "did the receiver get what was sent?".to_owned();
-        Question { words, claim: Claim::Did(got), speaks: Speaks::For(Actor::Sender) }
+        Question { words, claim: Claim::Did(got), speaks_for: Some(Actor::Sender.name()) }
     });
     contracts.chain(payments).chain(transfers).collect()
 }
@@ -101,31 +116,35 @@ pub fn questions(report: &Report) -> Vec<Question> {
 fn about_contract(report: &Report, contract: &Contract) -> Vec<Question> {
     let object = Subject::Contract(contract.cid);
     let said = |role, verb| Did::new(Actor::Party(role), verb).about(object);
+    let names = called(&contract.core);
+    let name = |role| if role == Role::ORIGINATOR { names[0] } else { names[1] };
     let yes =
-        |words: String, did, role| Question { words, claim: Claim::Did(did), speaks: Speaks::For(Actor::Party(role)) };
+        |words: String, did, role| Question { words, claim: Claim::Did(did), speaks_for: Some(name(role).to_owned()) };
     let mut questions = vec![Question {
         words: "did both agree to the contract?".to_owned(),
         claim: Claim::Did(said(Role::ORIGINATOR, Verb::Agreed)),
-        speaks: Speaks::ForBoth,
+        speaks_for: None,
     }];
     let Ok(legs) = Leg::of(&contract.core) else { return questions };
     for (leg, owner) in legs.iter().zip([Role::ORIGINATOR, Role::RESPONDER]) {
         let peer = owner.peer();
         match (leg, price(&contract.core, owner)) {
             (Leg::Money(_), Some(amount)) => {
-                let words = format!("did the {owner} pay {amount}?");
+                let words = format!("did the {} pay {amount}?", name(owner));
                 questions.push(yes(words, said(owner, Verb::Paid).at_least(amount), owner));
                 if goes_back(report, object, owner) {
-                    let words = format!("does the {owner} have its money back?");
+                    let words = format!("is the {}'s money back?", name(owner));
                     questions.push(yes(words, said(owner, Verb::Refunded).at_least(amount), peer));
                 }
             }
             (Leg::Information(_), _) => {
                 let faulted = Claim::Not(Box::new(Claim::Did(said(owner, Verb::Faulted))));
-                questions.push(yes(format!("did the {owner} deliver?"), said(owner, Verb::Delivered), owner));
-                questions.push(yes(format!("did the {peer} get it?"), said(peer, Verb::Received), owner));
+                let words = [format!("did the {} deliver?", name(owner)), format!("did the {} get it?", name(peer))];
+                let [delivered, received] = words;
+                questions.push(yes(delivered, said(owner, Verb::Delivered), owner));
+                questions.push(yes(received, said(peer, Verb::Received), owner));
                 let words = "was it what was promised?".to_owned();
-                questions.push(Question { words, claim: faulted, speaks: Speaks::For(Actor::Party(owner)) });
+                questions.push(Question { words, claim: faulted, speaks_for: Some(name(owner).to_owned()) });
             }
             _ => {}
         }
@@ -153,7 +172,7 @@ pub fn positions(report: &Report, policy: &Policy, me: KeySetId) -> Positions {
         if bench.ruling(&Claim::Did(did)).outcome != Outcome::Proven {
             continue;
         }
-        let position = Position { claim: did, words: sentence(&did, mine) };
+        let position = Position { claim: did, words: sentence(report, &did, mine) };
         match (speaks_for_actor(did.verb), mine) {
             (None, _) => {
                 found.ours.push(position.clone());
@@ -215,9 +234,10 @@ fn speaks_for_actor(verb: Verb) -> Option<bool> {
     }
 }
 
-fn sentence(did: &Did, mine: Option<bool>) -> String {
+fn sentence(report: &Report, did: &Did, mine: Option<bool>) -> String {
+    let [actor, _] = called_in(report, did);
     let you = if mine == Some(true) { " (you)" } else { "" };
     let meaning = chapter(did.verb).meaning.split(';').next().unwrap_or_default();
     let amount = did.value.and_then(|value| value.least()).map(|least| format!(", {least}")).unwrap_or_default();
-    format!("the {}{you} {meaning}{amount}", did.actor.name())
+    format!("the {actor}{you} {meaning}{amount}")
 }

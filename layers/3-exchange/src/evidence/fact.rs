@@ -27,7 +27,7 @@ pub struct Fact {
     pub what: What,
     /// When, if it says so.
     pub dated: Option<Dated>,
-    /// The pieces of evidence: identifiers of statements, hashes of everything else. In order.
+    /// The pieces of evidence: identifiers of statements and of signers that nothing else names, hashes of everything else. In order.
     pub evidence: Vec<Digest>,
 }
 
@@ -95,6 +95,8 @@ pub enum What {
     Attested(Role),
     /// A proof that what a party gave is not what was promised, and the proof holds.
     Misbehaved(Role),
+    /// The same, with the key as the arbiter attests it.
+    MisbehavedAttested(Role),
     /// A party put a container under its name.
     Sent(KeySetId),
     /// A party signed that it took a container.
@@ -123,8 +125,17 @@ impl Subject {
 impl What {
     /// Whether this rests on the arbiter's word.
     pub fn is_by_arbiter(&self) -> bool {
-        use What::{Aborted, Attested, Closed, Faulted, Resolved, Unused};
-        matches!(self, Aborted | Resolved | Faulted(_) | Closed | Unused | Attested(_))
+        use What::{Aborted, Attested, Closed, Faulted, MisbehavedAttested, Resolved, Unused};
+        matches!(self, Aborted | Resolved | Faulted(_) | Closed | Unused | Attested(_) | MisbehavedAttested(_))
+    }
+
+    /// Whose word this is, where nothing but the evidence itself says whose it should be.
+    pub fn signer(&self) -> Option<KeySetId> {
+        use What::{Accepted, Receipted, Refused, Requested, Sent, Shown};
+        match self {
+            Sent(by) | Accepted(by) | Refused(by) | Requested(by) | Receipted(by) | Shown(by) => Some(*by),
+            _ => None,
+        }
     }
 }
 
@@ -257,9 +268,9 @@ impl Facts<'_> {
             let (Some(good), Some(kem), Some((owner_keys, arbiter_keys))) = (good, checks.kem, sets) else { continue };
             let judge = Judge { verify: checks.verify, kem, owner: owner_keys, arbiter: arbiter_keys };
             let holds = |pom: &&Pom| judge.check(&good, pom).is_ok();
-            let proofs: Vec<_> = pool.proofs_of_misbehaviour.iter().filter(holds).map(Encode::to_bytes).collect();
-            for proof in proofs {
-                self.add(What::Misbehaved(owner), None, [Digest::of(domain::MISBEHAVIOUR, &proof)]);
+            for pom in pool.proofs_of_misbehaviour.iter().filter(holds) {
+                let what = if pom.is_attested() { What::MisbehavedAttested(owner) } else { What::Misbehaved(owner) };
+                self.add(what, None, [Digest::of(domain::MISBEHAVIOUR, &pom.to_bytes())]);
             }
         }
     }
@@ -269,7 +280,8 @@ impl Facts<'_> {
         for (leg, owner) in legs.iter().zip([Role::ORIGINATOR, Role::RESPONDER]) {
             let Some(lock) = leg.lock() else { continue };
             for shown in &pool.redemptions {
-                let mut sides = checks.systems.iter().filter_map(|system| system.judge_lock(checks.verify, lock, shown));
+                let mut sides =
+                    checks.systems.iter().filter_map(|system| system.judge_lock(checks.verify, lock, shown));
                 if let Some(side) = sides.next() {
                     let by = if side == Side::Payer { owner } else { owner.peer() };
                     self.add(What::Took(by), None, [Digest::of(domain::PROOF, shown)]);
@@ -289,8 +301,10 @@ impl Pool {
     }
 }
 
-/// A fact that one signed statement shows.
+/// A fact that one signed statement shows. Its signer is named with it: nothing else says who it should be.
 pub(super) fn signed(about: Subject, what: What, time: Option<Time>, id: StatementId) -> Fact {
     let dated = time.map(|time| Dated { time, source: Source::Claimed });
-    Fact { about, what, dated, evidence: vec![*id.digest()] }
+    let mut evidence: Vec<_> = what.signer().iter().map(|by| *by.digest()).chain([*id.digest()]).collect();
+    evidence.sort_unstable();
+    Fact { about, what, dated, evidence }
 }

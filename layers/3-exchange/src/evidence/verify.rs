@@ -262,11 +262,13 @@ fn standing(pool: &mut Pool, core: &Core, cid: Cid) -> Standing {
         pool.said(party, |complaint: &Complaint| complaint.cid == cid);
         pool.said(party, |settlement: &Settlement| settlement.cid == cid);
     }
-    pool.said(core.terms.arbiter.key_set, |status: &ClosedUnused| status.cid == cid);
+    let unused = pool.said(core.terms.arbiter.key_set, |status: &ClosedUnused| status.cid == cid);
     pool.said(core.terms.arbiter.key_set, |attestation: &KeyAttestation| attestation.cid == cid);
     let closings = pool.said(core.terms.arbiter.key_set, |c: &Closing| c.cid == cid && c.slot == Slot::default());
     let verdicts = pool.said(core.terms.arbiter.key_set, |v: &Verdict| v.cid == cid && v.slot == Slot::default());
-    if verdicts.len() > 1 || closings.len() > 1 {
+    // A contract that nobody had asked about in time keeps its empty cell for ever.
+    let emptied = !unused.is_empty() && !verdicts.is_empty();
+    if verdicts.len() > 1 || closings.len() > 1 || emptied {
         pool.findings.push(Finding::ArbiterEquivocated { cid });
     }
     // The originator's final beside its own request to abort: it must never send both.

@@ -178,6 +178,18 @@ pub enum Refused {
     DepositIsRight,
 }
 
+impl Pom {
+    /// Whether the proof rests on the arbiter's word for the key, and not on a seed that only the seller can have made.
+    pub fn is_attested(&self) -> bool {
+        let key = match &self.claim {
+            Claim::BadChunk(bad) => Some(&bad.key),
+            Claim::BadShape(bad) => bad.key.as_ref(),
+            Claim::BadSeed(_) | Claim::NoKey => None,
+        };
+        matches!(key, Some(KeyEvidence::Attested(_)))
+    }
+}
+
 impl Proven {
     /// The contract.
     pub fn cid(&self) -> Cid {
