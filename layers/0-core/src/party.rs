@@ -240,7 +240,7 @@ impl fmt::Display for Role {
         match self.0 {
             0 => f.write_str("originator"),
             1 => f.write_str("responder"),
-            n => write!(f, "signer {}", n + 1),
+            n => write!(f, "signer {}", u16::from(n) + 1),
         }
     }
 }

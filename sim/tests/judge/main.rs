@@ -16,7 +16,7 @@ use semper_core::ids::{KeySetId, Slot, StatementId};
 use semper_core::party::Role;
 use semper_core::time::{Seconds, Time};
 use semper_exchange::arbiter::request::Abort;
-use semper_exchange::arbiter::verdict::{self, Verdict};
+use semper_exchange::arbiter::verdict::{self, ClosedUnused, Verdict};
 use semper_exchange::claims::{
     Actor, Case, Claim, Decision, Did, Misconduct, Outcome, Policy, Ruling, Uncheckable, Verb, bind, judge, positions,
     questions,
@@ -454,6 +454,19 @@ fn two_verdicts_are_a_finding_against_the_arbiter() {
     assert_eq!(found.rulings[0].outcome, Proven, "both promises and a verdict on them are there");
 }
 
+#[test]
+fn a_verdict_beside_an_empty_cell_is_a_finding_against_the_arbiter() {
+    let made = exchange(SIGNING, Some((R, 1)));
+    let arbiter = made.cast.arbiter.key_set();
+    let time = Time::from_unix(3000);
+    let unused = ClosedUnused { cid: made.deal.core.cid(), slot: Slot::default(), request: made.cast.promise_ids(&made.deal.core)[0], time };
+    let unused = made.cast.arbiter.sign(semper_core::cose::Statement::draft(&unused, arbiter.suite(), arbiter.id())).unwrap();
+    let mut folder = made.folder(O);
+    folder.items.push(item(EvidenceKind::Statement, unused.bytes().to_vec()));
+    let found = decision(&made.cast, &[folder], "agreed(responder)");
+    assert_eq!(found.misconduct, [Misconduct::TwoVerdicts(made.deal.core.cid())]);
+}
+
 // An abort refutes what rests on promises alone: the sender has the receiver's promise and aborts, and claims receipt.
 #[test]
 fn a_promise_is_no_receipt_and_an_abort_refutes_it() {
@@ -499,6 +512,24 @@ fn transfers_are_received_or_refused() {
     let silent = without(&taken, Kind::Ack, None);
     let table = [("received(receiver)", Undecided), ("delivered(sender)", Undecided), ("offered(sender)", Proven)];
     expect("a letter without an answer", &cast, &[silent], &table);
+}
+
+// Anybody can sign that it took a letter. Whose word counts is for whoever judges to say; the grounds name the signer.
+#[test]
+fn strangers_take_no_letters() {
+    let cast = Cast::default();
+    let taken = letter(&cast, Disposition::Accepted);
+    let case = Case::of(&[taken]).unwrap();
+    let claim = bind(&case.examine(&checks(&cast)), &"received(receiver)".parse().unwrap());
+    let decided = |signers| {
+        let policy = Policy { signers, ..late() };
+        judge(&checks(&cast), &case, std::slice::from_ref(&claim), &policy).rulings.remove(0)
+    };
+    let anybody = decided(None);
+    assert_eq!(anybody.outcome, Proven);
+    assert!(anybody.grounds[0].evidence.contains(id(&cast, R).digest()), "the grounds name the signer");
+    assert_eq!(decided(Some(vec![id(&cast, O), id(&cast, R)])).outcome, Proven);
+    assert_eq!(decided(Some(vec![id(&cast, O)])).outcome, Undecided);
 }
 
 fn payment(cast: &Cast, amount: &str) -> [Item; 2] {
@@ -600,10 +631,10 @@ fn standard_questions_are_answered_for_both_sides() {
         words,
         [
             "did both agree to the contract?",
-            "did the originator deliver?",
-            "did the responder get it?",
+            "did the seller deliver?",
+            "did the buyer get it?",
             "was it what was promised?",
-            "did the responder pay 1.00 EUR?"
+            "did the buyer pay 1.00 EUR?"
         ]
     );
     let claims: Vec<_> = asked.into_iter().map(|question| question.claim).collect();

@@ -14,6 +14,8 @@ mod decision;
 mod judge;
 pub mod rules;
 mod standard;
+#[cfg(test)]
+mod tests;
 mod text;
 
 pub use case::{Case, CaseError, FOLDERS_MAX, Policy};
