@@ -12,11 +12,13 @@ use semper_core::cose::Signed;
 use semper_core::document::Document;
 use semper_core::party::KeySet;
 use semper_core::template::Template;
+use semper_core::time::Time;
 use semper_exchange::arbiter::many;
 use semper_exchange::arbiter::request::Request;
 use semper_exchange::arbiter::verdict::ArbiterAnswer;
+use semper_exchange::claims::{CLAIMS_MAX, Case, Claim, Decision, Policy, judge, questions};
 use semper_exchange::cn::{self, Cn};
-use semper_exchange::evidence::{self, Folder};
+use semper_exchange::evidence::{self, Checks, Folder};
 use semper_exchange::goods::{Deposit, Descriptor, Index, Pom};
 use semper_exchange::gx::{self, Examination, Examined, Gx};
 use semper_support::channel::Frame;
@@ -41,7 +43,7 @@ pub struct Target {
 const CBOR_MAX: usize = 1 << 20;
 
 /// Every target.
-pub const TARGETS: [Target; 28] = [
+pub const TARGETS: [Target; 31] = [
     Target { name: "cbor", run: generic },
     Target { name: "signed", run: signed },
     Target { name: "core", run: again::<Core> },
@@ -70,6 +72,9 @@ pub const TARGETS: [Target; 28] = [
     Target { name: "deposit", run: again::<Deposit> },
     Target { name: "index", run: index },
     Target { name: "pom", run: pom },
+    Target { name: "claim", run: again::<Claim> },
+    Target { name: "claim_text", run: claim_text },
+    Target { name: "decision", run: again::<Decision> },
 ];
 
 /// Runs the target with a name.
@@ -102,11 +107,28 @@ fn again<T: Decode + Encode>(input: &[u8]) -> bool {
     true
 }
 
-/// A folder is judged as well: whatever a stranger is sent, the judgement ends.
+/// A folder is judged as well, with all that is usually asked about it: whatever a stranger is sent, the judgement ends.
 fn folder(input: &[u8]) -> bool {
     let Ok(folder) = Folder::from_bytes(input) else { return false };
     assert_eq!(folder.to_bytes(), input, "two encodings of one folder");
-    let _ = evidence::verify(&Oracle::new([0; 32]), &[], &folder);
+    let oracle = Oracle::new([0; 32]);
+    let _ = evidence::verify(&oracle, &[], &folder);
+    let case = Case::of(&[folder]).expect("one folder is a case");
+    let checks = Checks { verify: &oracle, kem: Some(&oracle), systems: &[] };
+    let report = case.examine(&checks);
+    let asked: Vec<_> = questions(&report).into_iter().map(|question| question.claim).collect();
+    let decision = judge(&checks, &case, &asked, &Policy::at(Time::from_unix(1)));
+    if asked.len() <= CLAIMS_MAX {
+        assert_eq!(Decision::from_bytes(&decision.to_bytes()).as_ref(), Ok(&decision), "a decision is not readable");
+    }
+    true
+}
+
+/// What is written of a claim that was read is read as the same claim, and so are its bytes.
+fn claim_text(input: &[u8]) -> bool {
+    let Some(claim) = std::str::from_utf8(input).ok().and_then(|text| text.parse::<Claim>().ok()) else { return false };
+    assert_eq!(claim.to_string().parse().as_ref(), Ok(&claim), "the text of a claim says another one");
+    assert_eq!(Claim::from_bytes(&claim.to_bytes()).as_ref(), Ok(&claim), "the bytes of a claim say another one");
     true
 }
 

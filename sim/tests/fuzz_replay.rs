@@ -19,8 +19,9 @@ use semper_core::ids::{DealId, Slot};
 use semper_core::party::{Role, Suite};
 use semper_core::time::{Seconds, Time};
 use semper_exchange::arbiter::verdict::ArbiterAnswer;
+use semper_exchange::claims::{self, Case, Policy, judge};
 use semper_exchange::cn::{self, Cn, Round};
-use semper_exchange::evidence::{Folder, Item};
+use semper_exchange::evidence::{Checks, Folder, Item, Subject};
 use semper_exchange::goods::{self, BadChunk, BadShape, ChunkIndex, Claim, KeyEvidence, Pom};
 use semper_exchange::gx::{Completed, Examination, Examined, Found, Gx, Message, Promised, Question, State};
 use semper_sim::fuzz::{TARGETS, Target};
@@ -182,6 +183,7 @@ fn exchange_encodings(suite: Suite) -> Vec<Vec<u8>> {
     all.extend(payment_encodings(&cast));
     all.extend(goods_encodings());
     all.extend(signers_encodings(&cast, suite));
+    all.extend(claim_encodings(&cast));
     let body = all[0].clone();
     all.push(
         Frame { kind: "gx".to_owned(), deal: DealId::from_array([7; 16]), slot: Slot::default(), seq: 1, body }
@@ -237,6 +239,34 @@ fn goods_encodings() -> Vec<Vec<u8>> {
     };
     let claims = [Claim::BadShape(shape), Claim::BadChunk(content), Claim::NoKey];
     claims.map(|claim| Pom { cid: sale.good.cid(), slot: sale.good.slot(), claim }.to_bytes()).to_vec()
+}
+
+fn claim_encodings(cast: &Cast) -> Vec<Vec<u8>> {
+    let texts = [
+        "paid(payer, >= 20.00 EUR <= 30.00 EUR, after 2026-11-20T12:00:00Z before 2026-11-21T12:00:00Z by log)",
+        "and(agreed(originator), or(delivered(sender), not(aborted(arbiter))))",
+        "received(receiver)",
+        "refunded(signer-3, <= 7 JPY)",
+    ];
+    let claims: Vec<claims::Claim> = texts.iter().map(|text| text.parse().unwrap()).collect();
+    let oracle = &cast.oracle;
+    let checks = Checks { verify: oracle, kem: Some(oracle), systems: &[] };
+    let core = cast.core(1);
+    let object = Subject::Contract(core.cid());
+    let bound = claims.iter().map(|claim| claim.map(&|did| did.about(object)));
+    let claims: Vec<_> = claims.iter().cloned().chain(bound).collect();
+    let [promised, other] = cast.promised(&core).map(|promised| promised.promise.bytes().to_vec());
+    let item = |kind, bytes| Item { kind, time: Time::from_unix(1), bytes };
+    let mut items: Vec<_> = cast.key_sets().iter().map(|keys| item(EvidenceKind::KeySet, keys.to_bytes())).collect();
+    items.push(item(EvidenceKind::Core, core.to_bytes()));
+    let finals = [Role::ORIGINATOR, Role::RESPONDER].map(|role| cast.completion(&core, role).bytes().to_vec());
+    items.extend([promised, other].into_iter().chain(finals).map(|bytes| item(EvidenceKind::Statement, bytes)));
+    let case = Case::of(&[Folder { deal: DealId::from_array([7; 16]), items }]).unwrap();
+    let policy = Policy { arbiters: Some(vec![core.terms.arbiter.key_set]), ..Policy::at(Time::from_unix(9)) };
+    let decision = judge(&checks, &case, &claims, &policy);
+    let bytes = claims.iter().map(Encode::to_bytes);
+    let texts = claims.iter().map(|claim| claim.to_string().into_bytes());
+    bytes.chain(texts).chain([decision.to_bytes()]).collect()
 }
 
 fn payment_encodings(cast: &Cast) -> Vec<Vec<u8>> {

@@ -459,8 +459,14 @@ fn a_verdict_beside_an_empty_cell_is_a_finding_against_the_arbiter() {
     let made = exchange(SIGNING, Some((R, 1)));
     let arbiter = made.cast.arbiter.key_set();
     let time = Time::from_unix(3000);
-    let unused = ClosedUnused { cid: made.deal.core.cid(), slot: Slot::default(), request: made.cast.promise_ids(&made.deal.core)[0], time };
-    let unused = made.cast.arbiter.sign(semper_core::cose::Statement::draft(&unused, arbiter.suite(), arbiter.id())).unwrap();
+    let unused = ClosedUnused {
+        cid: made.deal.core.cid(),
+        slot: Slot::default(),
+        request: made.cast.promise_ids(&made.deal.core)[0],
+        time,
+    };
+    let unused =
+        made.cast.arbiter.sign(semper_core::cose::Statement::draft(&unused, arbiter.suite(), arbiter.id())).unwrap();
     let mut folder = made.folder(O);
     folder.items.push(item(EvidenceKind::Statement, unused.bytes().to_vec()));
     let found = decision(&made.cast, &[folder], "agreed(responder)");
