@@ -10,6 +10,7 @@ mod commands;
 mod crash;
 mod demo;
 mod examples;
+mod judge;
 mod load;
 mod market;
 mod money;
