@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod parties;
+mod vectors;
 
 use std::collections::BTreeSet;
 

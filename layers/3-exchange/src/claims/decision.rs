@@ -84,7 +84,7 @@ pub struct Ground {
 /// Misconduct that a case proves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Misconduct {
-    /// The arbiter signed two verdicts on one contract.
+    /// The arbiter signed two verdicts on one contract, or one beside its word that nobody had asked in time.
     TwoVerdicts(Cid),
     /// A party asked for an abort and completed the contract all the same.
     CompletedAfterAbort(Cid, Role),

@@ -193,7 +193,8 @@ pub enum Finding {
         /// Which one.
         statement: StatementId,
     },
-    /// Misconduct of the arbiter: it gave two different verdicts on one contract. Both are in the folder.
+    /// Misconduct of the arbiter: it gave two different verdicts on one contract, or one beside its word that nobody had asked in time. Both
+    /// are in the folder.
     ArbiterEquivocated {
         /// The contract.
         cid: Cid,
@@ -323,7 +324,7 @@ impl fmt::Display for Finding {
                 write!(f, "statement {statement} belongs to nothing in this folder")
             }
             Finding::ArbiterEquivocated { cid } => {
-                write!(f, "misconduct of the arbiter: it signed two different verdicts on contract {cid}")
+                write!(f, "misconduct of the arbiter: it signed two things on contract {cid} that exclude each other")
             }
             Finding::WrongVerdict { cid, role } => {
                 write!(f, "misconduct of the arbiter: its verdict on contract {cid} ")?;
