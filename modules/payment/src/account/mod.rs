@@ -24,6 +24,7 @@ pub mod payment;
 pub mod problem;
 pub mod proof;
 pub mod request;
+mod taken;
 
 /// The name of this payment system.
 pub const SYSTEM: &str = "account";

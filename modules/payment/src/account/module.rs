@@ -50,6 +50,7 @@ use super::payment::{Condition, Details, Instruction, Level, Token};
 use super::problem::ProblemKind;
 use super::proof::{Shown, judge, proof};
 use super::request::{AccountRequest, Action};
+use super::taken::{self, Taken};
 
 /// How long the bank takes a request.
 const REQUEST_LIFETIME: Seconds = Seconds(86_400);
@@ -168,6 +169,11 @@ impl Module for AccountModule {
 
     fn judge(&self, verify: &dyn Verify, claim: &Claim, proof: &Proof) -> Finding {
         judge(verify, claim, proof)
+    }
+
+    fn judge_lock(&self, verify: &dyn Verify, lock: &Lock, shown: &[u8]) -> Option<Side> {
+        let (_, condition) = condition(lock).ok()?;
+        taken::judge(verify, lock, &condition, shown)
     }
 
     fn wording(&self, draft: &Draft) -> Wording {
@@ -345,22 +351,9 @@ impl At<'_> {
     }
 
     fn lock(&self, lock: &Lock) -> Stepped {
-        let (payee, condition) = self.condition(lock)?;
+        let (payee, condition) = condition(lock)?;
         let handover = |token| Handover { token, salt: None };
         self.order(&payee, lock.amount, lock.tag, lock.refund_after, Some(condition), None, &handover)
-    }
-
-    /// The condition of a lock, as both sides compute it, and the payee's details.
-    fn condition(&self, lock: &Lock) -> Result<(Details, Condition), Failure> {
-        let bad = |what: &str| Failure::unmoved(Fault::PeerMisbehaved, format!("the lock's {what} is not readable"));
-        if lock.kind != LockKind::Arbiter {
-            return Err(Failure::unmoved(Fault::Misuse, "an account locks money for an arbiter only"));
-        }
-        let payer = Details::from_bytes(&lock.payer).map_err(|_| bad("payer"))?;
-        let payee = Details::from_bytes(&lock.payee).map_err(|_| bad("payee"))?;
-        let arbiter = KeySet::from_bytes(&lock.arbiter).map_err(|_| bad("arbiter"))?;
-        let condition = Condition { tag: lock.tag, payer: payer.owner, payee: payee.owner.clone(), arbiter };
-        Ok((payee, condition))
     }
 
     #[allow(clippy::too_many_arguments, reason = "the parts of one order")]
@@ -467,7 +460,7 @@ impl At<'_> {
 
     fn verify_lock(&self, lock: &Lock, token: &[u8]) -> Stepped {
         let (terms, account) = self.opened()?;
-        let (_, condition) = self.condition(lock)?;
+        let (_, condition) = condition(lock)?;
         if ![condition.payee.id(), condition.arbiter.id()].contains(&self.context.me.id()) {
             return Err(Failure::unmoved(Fault::Misuse, "this party is neither payee nor arbiter of the lock"));
         }
@@ -485,7 +478,7 @@ impl At<'_> {
     fn authorise(&self, lock: &Lock, payout: &[u8], to: Side) -> Stepped {
         let release = Release::from_bytes(payout);
         let release = release.map_err(|e| Failure::unmoved(Fault::PeerMisbehaved, format!("the payout: {e}")))?;
-        let (_, condition) = self.condition(lock)?;
+        let (_, condition) = condition(lock)?;
         let other = match to {
             Side::Payee => &condition.payer,
             Side::Payer => &condition.payee,
@@ -679,7 +672,7 @@ impl At<'_> {
                 })
             }
             Task::VerifyLock { lock, token } => {
-                let (_, condition) = self.condition(lock)?;
+                let (_, condition) = condition(lock)?;
                 let hold = Handover::read(token)?.token.hold();
                 let said = self.about(terms, reply, hold)?;
                 // What the sides have settled before the date, they have settled together: the payee has what it let go of.
@@ -773,7 +766,9 @@ impl At<'_> {
             Side::Payee => self.gained(moved)?,
             Side::Payer => self.done(moved, Vec::new())?.remove(out_key(&hold)),
         };
-        Ok(step.keep(EvidenceKind::Statement, reply.body.clone()))
+        let said = Signed::from_bytes(&reply.body).map_err(|_| mismatch())?;
+        let shown = Taken { bank: terms.key_set.clone(), said }.to_bytes();
+        Ok(step.keep(EvidenceKind::Statement, reply.body.clone()).keep(EvidenceKind::Redemption, shown))
     }
 
     /// What taking a token back has found.
@@ -888,4 +883,17 @@ fn impossible(purse: &Purse, task: &Task) -> Failure {
         _ => "the bank keeps the account; a refresh finds it again".to_owned(),
     };
     Failure::unmoved(Fault::Misuse, reason)
+}
+
+/// The condition of a lock, as both sides compute it, and the payee's details.
+fn condition(lock: &Lock) -> Result<(Details, Condition), Failure> {
+    let bad = |what: &str| Failure::unmoved(Fault::PeerMisbehaved, format!("the lock's {what} is not readable"));
+    if lock.kind != LockKind::Arbiter {
+        return Err(Failure::unmoved(Fault::Misuse, "an account locks money for an arbiter only"));
+    }
+    let payer = Details::from_bytes(&lock.payer).map_err(|_| bad("payer"))?;
+    let payee = Details::from_bytes(&lock.payee).map_err(|_| bad("payee"))?;
+    let arbiter = KeySet::from_bytes(&lock.arbiter).map_err(|_| bad("arbiter"))?;
+    let condition = Condition { tag: lock.tag, payer: payer.owner, payee: payee.owner.clone(), arbiter };
+    Ok((payee, condition))
 }

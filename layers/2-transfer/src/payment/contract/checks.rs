@@ -386,12 +386,32 @@ fn authorise(lock: &Lock, token: &[u8], payout: Vec<u8>, to: Side) -> Task {
     Task::Authorise { lock: lock.clone(), token: token.to_vec(), payout, to }
 }
 
+/// Takes the money of a lock. Whatever the purse keeps to show that must show just that, and nothing about any other lock.
+async fn take(run: &Run, party: Party, lock: &Lock, task: Task, to: Side) -> Result<Outcome, String> {
+    let id = run.begin(party, task).await?;
+    let outcome = run.finish(party, id, User::Approves).await?.map_err(|failure| failure.to_string())?;
+    let others = [
+        Lock { tag: lock_tag(run.contract(), &[4; 32]), ..lock.clone() },
+        Lock { amount: run.amount(PRICE + 1), ..lock.clone() },
+        Lock { payee: lock.payer.clone(), payer: lock.payee.clone(), ..lock.clone() },
+    ];
+    let module = run.market.module(Party::Stranger);
+    for shown in run.redemptions(party, &id).await? {
+        let judge = |lock: &Lock| module.judge_lock(run.market.verify(), lock, &shown);
+        equal("who took the lock", judge(lock), Some(to))?;
+        for other in &others {
+            equal("who took another lock", judge(other), None)?;
+        }
+    }
+    Ok(outcome)
+}
+
 async fn a_lock_is_released_by_the_payer(run: &Run) -> Result<(), String> {
     let Some((lock, token)) = locked(run, LockKind::Arbiter).await? else { return Ok(()) };
     let wanted = payout(run, Party::Payee, &lock, &token, Side::Payee).await?;
     run.fails(Party::Payee, redeem(&lock, &token, Side::Payee, Vec::new())).await?;
     let authorisation = run.done(Party::Payer, authorise(&lock, &token, wanted, Side::Payee)).await?.handover;
-    run.done(Party::Payee, redeem(&lock, &token, Side::Payee, authorisation)).await?;
+    take(run, Party::Payee, &lock, redeem(&lock, &token, Side::Payee, authorisation), Side::Payee).await?;
     equal("the payee's purse", available(run, Party::Payee).await?, PRICE)
 }
 
@@ -399,7 +419,7 @@ async fn a_lock_is_given_back_by_the_payee(run: &Run) -> Result<(), String> {
     let Some((lock, token)) = locked(run, LockKind::Arbiter).await? else { return Ok(()) };
     let wanted = payout(run, Party::Payer, &lock, &token, Side::Payer).await?;
     let authorisation = run.done(Party::Payee, authorise(&lock, &token, wanted, Side::Payer)).await?.handover;
-    let back = run.done(Party::Payer, redeem(&lock, &token, Side::Payer, authorisation)).await?;
+    let back = take(run, Party::Payer, &lock, redeem(&lock, &token, Side::Payer, authorisation), Side::Payer).await?;
     if back.moved.minor() == 0 {
         return Err("nothing came back".to_owned());
     }
@@ -411,7 +431,7 @@ async fn decided(run: &Run, party: Party, side: Side) -> Result<(), String> {
     run.open(Party::Arbiter).await?;
     let wanted = payout(run, party, &lock, &token, side).await?;
     let authorisation = run.done(Party::Arbiter, authorise(&lock, &token, wanted, side)).await?.handover;
-    let moved = run.done(party, redeem(&lock, &token, side, authorisation)).await?.moved;
+    let moved = take(run, party, &lock, redeem(&lock, &token, side, authorisation), side).await?.moved;
     if moved.minor() > 0 { Ok(()) } else { Err("the arbiter's word moved nothing".to_owned()) }
 }
 

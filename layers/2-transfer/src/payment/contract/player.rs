@@ -276,6 +276,13 @@ impl Run {
         proofs.map(|kept| Proof::from_bytes(&kept.item.bytes).map_err(|e| e.to_string())).collect()
     }
 
+    /// What an operation has kept to show which side took the money of a lock.
+    pub(super) async fn redemptions(&self, party: Party, id: &OperationId) -> Result<Vec<Vec<u8>>, String> {
+        let evidence = self.market.archive(party).evidence(&Entry::key(id)).await.map_err(|e| e.to_string())?;
+        let shown = evidence.into_iter().filter(|kept| kept.item.kind == EvidenceKind::Redemption.name());
+        Ok(shown.map(|kept| kept.item.bytes).collect())
+    }
+
     /// A signed request of the payee for `minor`, made ready by its module.
     pub(super) async fn request(&self, minor: u64) -> Result<Signed, String> {
         let amount = self.amount(minor);
