@@ -45,6 +45,15 @@ fn a_file_is_sold_for_money_in_an_account() {
         (&true.into(), &"complete".into()),
         "{report:#}"
     );
+    // The bank's word, which the seller keeps, proves that the buyer has paid. The buyer's own folder does not hold it.
+    let [alice, bob] = ["alice", "bob"].map(|party| world.export(party, &deal));
+    for (folders, outcome) in
+        [(&[bob.as_path()][..], "proven"), (&[alice.as_path()], "undecided"), (&[&alice, &bob], "proven")]
+    {
+        let answers = world.answers(folders);
+        let paid = answers.iter().find(|(question, _)| question == "did the buyer pay 12.00 EUR?").unwrap();
+        assert_eq!(paid.1, outcome, "{answers:?}");
+    }
 }
 
 // The seller's machine goes down when it has promised. The buyer gets what it pays for from the arbiter, and the seller its money later.
