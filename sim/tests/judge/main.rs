@@ -284,10 +284,13 @@ fn what_happened_is_proven_and_what_did_not_is_not() {
     }
 }
 
+/// An exchange and who keeps the folder, a claim that it proves, and the statements without which it does not: their kind and signer.
+type Removed = (Things, Silent, Role, &'static str, Kind, Option<Role>);
+
 // Each decisive piece, left out: the claim must fall. A table in which nothing falls would show that the rules look at nothing.
 #[test]
 fn without_its_decisive_piece_a_claim_is_not_proven() {
-    let cases: [(Things, Silent, Role, &str, Kind, Option<Role>); 12] = [
+    let cases: [Removed; 12] = [
         (SIGNING, None, O, "agreed(responder)", Kind::Final, Some(R)),
         (SIGNING, None, O, "agreed(responder)", Kind::Promise, Some(O)),
         (SIGNING, Some((R, 1)), O, "agreed(responder)", Kind::Verdict, None),
@@ -304,7 +307,7 @@ fn without_its_decisive_piece_a_claim_is_not_proven() {
     for (things, silent, keeper, text, kind, by) in cases {
         let made = exchange(things, silent);
         let whole = made.folder(keeper);
-        assert_eq!(ruling(&made.cast, &[whole.clone()], text).outcome, Proven, "{text}");
+        assert_eq!(ruling(&made.cast, std::slice::from_ref(&whole), text).outcome, Proven, "{text}");
         let less = without(&whole, kind, by.map(|role| id(&made.cast, role)));
         let found = ruling(&made.cast, &[less], text);
         assert_eq!(found.outcome, Undecided, "{text} without {kind}");
@@ -479,7 +482,7 @@ fn a_verdict_beside_an_empty_cell_is_a_finding_against_the_arbiter() {
 fn a_promise_is_no_receipt_and_an_abort_refutes_it() {
     let made = exchange(MAIL, Some((R, 1)));
     let promised_only = without(&made.folder(O), Kind::Verdict, None);
-    assert_eq!(ruling(&made.cast, &[promised_only.clone()], "received(responder)").outcome, Undecided);
+    assert_eq!(ruling(&made.cast, std::slice::from_ref(&promised_only), "received(responder)").outcome, Undecided);
     let mut aborted = promised_only;
     let verdict = aborted_too(&made, true).items.into_iter().filter(|item| kind_of(item) == Some(Kind::Verdict));
     aborted.items.extend(verdict);
@@ -512,7 +515,7 @@ fn transfers_are_received_or_refused() {
         ("received(receiver, before 1980-01-01T00:00:00Z by log)", Undecided),
         ("refused(receiver)", Refuted),
     ];
-    expect("a letter", &cast, &[taken.clone()], &table);
+    expect("a letter", &cast, std::slice::from_ref(&taken), &table);
     let refused = letter(&cast, Disposition::Refused("too large".to_owned()));
     let table = [("refused(receiver)", Proven), ("received(receiver)", Refuted), ("delivered(sender)", Proven)];
     expect("a letter that was refused", &cast, &[refused], &table);

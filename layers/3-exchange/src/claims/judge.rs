@@ -78,6 +78,14 @@ struct Support {
     dated: Option<Dated>,
 }
 
+/// The complete lines about a statement, and what is missing of those that would prove it.
+#[derive(Default)]
+struct Tally {
+    proofs: Vec<Support>,
+    refutations: Vec<Support>,
+    missing: Vec<String>,
+}
+
 /// What a line of the rules comes to.
 enum Tried<'a> {
     /// It is about something else.
@@ -154,70 +162,56 @@ impl<'a> Bench<'a> {
     }
 
     fn statement(&self, did: &Did) -> Ruling {
-        let (mut proofs, mut refutations, mut missing) = (Vec::new(), Vec::new(), Vec::new());
-        let mut overturned = false;
+        let Tally { proofs, refutations, mut missing } = self.tally(did);
+        // What is said about anything is refuted by nothing: something else may prove it.
+        let refutations = if did.object.is_some() { refutations } else { Vec::new() };
+        let overturning: Vec<_> = refutations.iter().filter(|one| one.rule.effect == Effect::Overturned).collect();
+        let fitting: Vec<_> = proofs.iter().filter(|support| support.fits(did)).collect();
+        let decided =
+            |outcome, grounds| Ruling { claim: Claim::Did(*did), outcome, grounds, instead: None, missing: Vec::new() };
+        if !overturning.is_empty() {
+            return decided(Outcome::Refuted, grounds(overturning));
+        }
+        if !fitting.is_empty() {
+            return decided(Outcome::Proven, grounds(fitting));
+        }
+        if !refutations.is_empty() {
+            return decided(Outcome::Refuted, grounds(&refutations));
+        }
+        let instead = proofs.iter().filter_map(|support| weaker(did, support)).max_by_key(strength).map(Claim::Did);
+        if !proofs.is_empty() {
+            missing = vec!["proof of the amount or of the time that the claim names".to_owned()];
+        } else if missing.is_empty() {
+            missing.push("anything that such a claim could be about".to_owned());
+        }
+        Ruling { instead, missing, ..decided(Outcome::Undecided, Vec::new()) }
+    }
+
+    /// What the lines of the rules about a statement come to.
+    fn tally(&self, did: &Did) -> Tally {
+        let mut tally = Tally::default();
+        let rules = &chapter(did.verb).rules;
         for object in self.objects(did) {
-            for position in object.positions(did.actor) {
-                for rule in &chapter(did.verb).rules {
-                    match (self.try_rule(rule, object, position), rule.effect) {
-                        (Tried::NotThis, _) => {}
-                        (Tried::Missing(pieces), Effect::Proven) => {
-                            let pieces = pieces.join(" and ");
-                            if !missing.contains(&pieces) {
-                                missing.push(pieces);
-                            }
+            for (position, rule) in
+                object.positions(did.actor).into_iter().flat_map(|at| rules.iter().map(move |rule| (at, rule)))
+            {
+                match (self.try_rule(rule, object, position), rule.effect) {
+                    (Tried::Missing(pieces), Effect::Proven) => {
+                        let pieces = pieces.join(" and ");
+                        if !tally.missing.contains(&pieces) {
+                            tally.missing.push(pieces);
                         }
-                        (Tried::Missing(_), _) => {}
-                        (Tried::Complete { with, last }, effect) => {
-                            let supports = last.into_iter().map(|last| object.support(rule, position, &with, last));
-                            if effect == Effect::Proven {
-                                proofs.extend(supports)
-                            } else {
-                                refutations.extend(supports)
-                            }
-                            overturned |= effect == Effect::Overturned;
-                        }
+                    }
+                    (Tried::NotThis | Tried::Missing(_), _) => {}
+                    (Tried::Complete { with, last }, effect) => {
+                        let supports = last.into_iter().map(|last| object.support(rule, position, &with, last));
+                        let side = if effect == Effect::Proven { &mut tally.proofs } else { &mut tally.refutations };
+                        side.extend(supports);
                     }
                 }
             }
         }
-        // What is said about anything is refuted by nothing: something else may prove it.
-        let refutations = if did.object.is_some() { refutations } else { Vec::new() };
-        let fits = |support: &&Support| {
-            did.value.is_none_or(|value| support.amount.is_some_and(|amount| value.holds(amount)))
-                && did.when.is_none_or(|when| support.dated.is_some_and(|dated| when.holds(dated)))
-        };
-        let fitting: Vec<_> = proofs.iter().filter(fits).collect();
-        let claim = Claim::Did(*did);
-        if !refutations.is_empty() && (overturned || fitting.is_empty()) {
-            let grounds =
-                grounds(refutations.iter().filter(|support| !overturned || support.rule.effect == Effect::Overturned));
-            return Ruling { claim, outcome: Outcome::Refuted, grounds, instead: None, missing: Vec::new() };
-        }
-        if !fitting.is_empty() {
-            return Ruling {
-                claim,
-                outcome: Outcome::Proven,
-                grounds: grounds(fitting.into_iter()),
-                instead: None,
-                missing: Vec::new(),
-            };
-        }
-        if !proofs.is_empty() {
-            let instead = proofs.iter().filter_map(|support| weaker(did, support)).max_by_key(strength);
-            let missing = vec!["proof of the amount or of the time that the claim names".to_owned()];
-            return Ruling {
-                claim,
-                outcome: Outcome::Undecided,
-                grounds: Vec::new(),
-                instead: instead.map(Claim::Did),
-                missing,
-            };
-        }
-        if missing.is_empty() {
-            missing.push("anything that such a claim could be about".to_owned());
-        }
-        Ruling { claim, outcome: Outcome::Undecided, grounds: Vec::new(), instead: None, missing }
+        tally
     }
 
     /// What a statement can be about.
@@ -352,6 +346,14 @@ impl Object<'_> {
     }
 }
 
+impl Support {
+    /// Whether it proves as much money and such a time as a statement claims.
+    fn fits(&self, did: &Did) -> bool {
+        did.value.is_none_or(|value| self.amount.is_some_and(|amount| value.holds(amount)))
+            && did.when.is_none_or(|when| self.dated.is_some_and(|dated| when.holds(dated)))
+    }
+}
+
 impl Evidence {
     fn is_shown_by(self, what: What, position: Position) -> bool {
         use Evidence as E;
@@ -425,8 +427,10 @@ fn strength(did: &Did) -> (Option<u64>, usize, Option<Source>) {
     (least, bounds, did.when.map(|when| when.source()))
 }
 
-fn grounds<'s>(supports: impl Iterator<Item = &'s Support>) -> Vec<Ground> {
-    in_order(supports.map(|s| Ground { rule: s.rule.id.to_owned(), evidence: s.evidence.clone() }).collect())
+fn grounds<'s>(supports: impl IntoIterator<Item = &'s Support>) -> Vec<Ground> {
+    in_order(
+        supports.into_iter().map(|s| Ground { rule: s.rule.id.to_owned(), evidence: s.evidence.clone() }).collect(),
+    )
 }
 
 fn in_order(mut grounds: Vec<Ground>) -> Vec<Ground> {
