@@ -184,6 +184,20 @@ const ROWS: &[Row] = &[
         ],
     },
     Row {
+        name: "garbage from a seller that falls silent after its promise",
+        things: GARBAGE,
+        silent: Some((O, 1)),
+        endings: [None, Some(Ending::Refunded)],
+        originator: &[],
+        responder: &[
+            ("agreed(originator)", Proven),
+            ("faulted(originator)", Proven),
+            ("delivered(originator)", Refuted),
+            ("paid(responder)", Refuted),
+            ("refunded(responder, >= 1.00 EUR)", Proven),
+        ],
+    },
+    Row {
         name: "a seller that falls silent after its promise",
         things: PURCHASE,
         silent: Some((O, 1)),
@@ -390,6 +404,18 @@ fn an_arbiter_that_is_not_trusted_proves_nothing() {
         judge(&checks(&made.cast), &case, &[claim_of(&made, "agreed(responder)")], &policy).rulings[0].outcome,
         Proven
     );
+}
+
+// A proof of misbehaviour under a key that the arbiter attests is the arbiter's word; one under the seller's own seed is nobody's.
+#[test]
+fn an_arbiter_that_is_not_trusted_convicts_nobody() {
+    for (silent, outcome) in [(None, Proven), (Some((O, 1)), Undecided)] {
+        let made = exchange(GARBAGE, silent);
+        let case = Case::of(&[made.folder(R)]).unwrap();
+        let policy = Policy { arbiters: Some(Vec::new()), ..late() };
+        let claim = claim_of(&made, "faulted(originator)");
+        assert_eq!(judge(&checks(&made.cast), &case, &[claim], &policy).rulings[0].outcome, outcome, "{silent:?}");
+    }
 }
 
 fn claim_of(made: &Exchange, text: &str) -> Claim {
