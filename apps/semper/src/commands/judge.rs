@@ -24,7 +24,7 @@ use serde_json::{Value, json};
 use super::trust::Trusted;
 use super::verify::Names;
 use super::{Common, ask};
-use crate::node::now;
+use crate::now;
 use crate::party::unlock;
 
 /// Judge a deal by its folders: did both agree, was it paid, was it delivered? Each answer with its proof.
