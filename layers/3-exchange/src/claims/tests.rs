@@ -141,7 +141,7 @@ fn what_is_no_claim_is_refused_where_it_is_wrong() {
         ("paid(payer, contract abc)", 25, "64 hexadecimal"),
         ("agreed(originator, >= 1.00 EUR)", 1, "only claims about money"),
         ("and(paid(payer))", 1, "2 to 16"),
-        (&joined(17), 196, "2 to 16"),
+        (&joined(17), 197, "2 to 16"),
         (&deep(5), 21, "4 deep"),
         (&full, 1, "64 statements"),
     ] {
