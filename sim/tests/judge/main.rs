@@ -8,6 +8,8 @@ mod vectors;
 use std::collections::BTreeSet;
 
 use parties::{DEAL, Exchange, O, R, Silent, exchange, item};
+use proptest::prelude::*;
+use proptest::sample::Index;
 use semper_core::amount::Amount;
 use semper_core::cbor::{Decode, Encode};
 use semper_core::container::{Ack, Attributes, Container, ContainerStatement, Disposition, Information, Leaf, Node};
@@ -19,8 +21,8 @@ use semper_core::time::{Seconds, Time};
 use semper_exchange::arbiter::request::Abort;
 use semper_exchange::arbiter::verdict::{self, ClosedUnused, Verdict};
 use semper_exchange::claims::{
-    Actor, Case, Claim, Decision, Did, Misconduct, Outcome, Policy, Ruling, Uncheckable, Verb, bind, judge, positions,
-    questions,
+    Actor, CLAIMS_MAX, Case, Claim, Decision, Did, Misconduct, Outcome, Policy, Ruling, Uncheckable, Verb, bind, judge,
+    positions, questions,
 };
 use semper_exchange::evidence::{Checks, Folder, Item, Report};
 use semper_sim::deal::{MAIL, PURCHASE, RECEIPT, SIGNING, Thing, Things};
@@ -703,48 +705,65 @@ fn all_claims(report: &Report) -> Vec<Claim> {
     bound.iter().cloned().chain(negated).chain(joined).collect()
 }
 
-/// A sequence of numbers that is the same in every run.
-fn numbers(seed: u64) -> impl FnMut(usize) -> usize {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    move |below| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        usize::try_from(state % below as u64).unwrap()
+/// An exchange, everything that anybody may put into its case, and claims about it.
+struct Heap {
+    made: Exchange,
+    items: Vec<Item>,
+    claims: Vec<Claim>,
+}
+
+impl Heap {
+    fn of(row: &Row) -> Self {
+        let made = exchange(row.things, row.silent);
+        let mut items: Vec<_> = made.folders.iter().flat_map(|folder| folder.items.clone()).collect();
+        items.extend(aborted_too(&made, true).items);
+        items.extend(foreign(&made));
+        let mut claims = all_claims(&report(&made.cast, &made.folders));
+        claims.truncate(CLAIMS_MAX);
+        Self { made, items, claims }
+    }
+
+    fn judged(&self, items: Vec<Item>) -> Decision {
+        let case = Case::of(&[Folder { deal: DEAL, items }]).unwrap();
+        judge(&checks(&self.made.cast), &case, &self.claims, &late())
     }
 }
 
-// More evidence of the same deal, in any order: what was proven is proven or refuted, and never open again.
-#[test]
-fn more_evidence_never_makes_a_proven_claim_open() {
-    for (number, row) in ROWS.iter().enumerate() {
-        let made = exchange(row.things, row.silent);
-        let mut all: Vec<_> = made.folders.iter().flat_map(|folder| folder.items.clone()).collect();
-        all.extend(aborted_too(&made, true).items);
-        all.extend(foreign(&made));
-        let claims = all_claims(&report(&made.cast, &made.folders));
-        let mut random = numbers(number as u64 + 1);
-        let judged = |items: &[Item]| {
-            let folder = Folder { deal: DEAL, items: items.to_vec() };
-            judge(&checks(&made.cast), &Case::of(&[folder]).unwrap(), &claims[..claims.len().min(256)], &late())
-        };
-        for _ in 0..6 {
-            for place in (1..all.len()).rev() {
-                all.swap(place, random(place + 1));
-            }
-            let mut last = judged(&[]);
-            for count in (1..=all.len()).step_by(1 + random(4)) {
-                let next = judged(&all[..count]);
-                for (before, after) in last.rulings.iter().zip(&next.rulings) {
+thread_local! {
+    static HEAPS: Vec<Heap> = ROWS.iter().map(Heap::of).collect();
+}
+
+/// One of the heaps, its items in any order, and how many of them there are at first, then, and at last.
+fn growing() -> impl Strategy<Value = (usize, Vec<usize>, [Index; 2])> {
+    let row = (0..ROWS.len()).prop_map(|row| (row, HEAPS.with(|heaps| heaps[row].items.len())));
+    row.prop_flat_map(|(row, len)| {
+        (Just(row), Just((0..len).collect::<Vec<_>>()).prop_shuffle(), [any::<Index>(), any::<Index>()])
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
+
+    // More evidence of the same deal: what was proven is proven or refuted, and never open again. The order of evidence does not matter.
+    #[test]
+    fn more_evidence_never_makes_a_proven_claim_open((row, order, cuts) in growing()) {
+        HEAPS.with(|heaps| {
+            let heap = &heaps[row];
+            let first = |count: usize| order[..count].iter().map(|place| heap.items[*place].clone()).collect::<Vec<_>>();
+            let mut counts = cuts.map(|cut| cut.index(order.len())).to_vec();
+            counts.push(order.len());
+            counts.sort_unstable();
+            let decisions: Vec<_> = counts.iter().map(|count| heap.judged(first(*count))).collect();
+            for pair in decisions.windows(2) {
+                for (before, after) in pair[0].rulings.iter().zip(&pair[1].rulings) {
                     let lost = before.outcome == Proven && after.outcome == Undecided;
-                    assert!(!lost, "{}: {} after {count} items: {after:#?}", row.name, before.claim);
+                    prop_assert!(!lost, "{}: {}: {after:#?}", ROWS[row].name, before.claim);
                 }
-                last = next;
             }
-            let mut turned = all.clone();
+            let mut turned = first(order.len());
             turned.reverse();
-            let again = judged(&turned);
-            assert_eq!(again.to_bytes(), judged(&all).to_bytes(), "{}: the order of items matters", row.name);
-        }
+            prop_assert_eq!(heap.judged(turned).to_bytes(), decisions[2].to_bytes());
+            Ok(())
+        })?;
     }
 }

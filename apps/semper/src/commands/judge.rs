@@ -280,8 +280,16 @@ fn answer(report: &Report, question: &Question, ruling: &Ruling) -> String {
                 several => format!("One of these is missing: {}.", several.join(" / ")),
             };
             let instead = ruling.instead.as_ref().map(|claim| format!(" Proven is: {claim}.")).unwrap_or_default();
-            format!("{words} Not proven. {missing}{instead}")
+            format!("{words} Not proven{}. {missing}{instead}", default(ruling))
         }
+    }
+}
+
+/// Who bears it if nothing is proven, where one statement is asked about.
+fn default(ruling: &Ruling) -> String {
+    match ruling.claim.statements().as_slice() {
+        [did] => format!(": {}", rules::chapter(did.verb).default),
+        _ => String::new(),
     }
 }
 
