@@ -22,7 +22,7 @@ use semper_exchange::arbiter::request::Abort;
 use semper_exchange::arbiter::verdict::{self, ClosedUnused, Verdict};
 use semper_exchange::claims::{
     Actor, CLAIMS_MAX, Case, Claim, Decision, Did, Misconduct, Outcome, Policy, Ruling, Uncheckable, Verb, bind, judge,
-    positions, questions,
+    positions, questions, rules,
 };
 use semper_exchange::evidence::{Checks, Folder, Item, Report};
 use semper_sim::deal::{MAIL, PURCHASE, RECEIPT, SIGNING, Thing, Things};
@@ -249,6 +249,18 @@ const ROWS: &[Row] = &[
         endings: [Some(Ending::Success), None],
         originator: &[("paid(originator, >= 1.00 EUR)", Proven), ("agreed(responder)", Proven)],
         responder: &[("paid(originator)", Undecided)],
+    },
+    Row {
+        name: "a payment that its payee did not answer",
+        things: RECEIPT,
+        silent: Some((R, 0)),
+        endings: [Some(Ending::Aborted), None],
+        originator: &[
+            ("paid(originator)", Refuted),
+            ("received-money(responder)", Refuted),
+            ("refunded(originator, >= 1.00 EUR)", Proven),
+        ],
+        responder: &[],
     },
     Row {
         name: "certified mail",
@@ -486,23 +498,48 @@ fn two_verdicts_are_a_finding_against_the_arbiter() {
     assert_eq!(found.rulings[0].outcome, Proven, "both promises and a verdict on them are there");
 }
 
+/// The arbiter's word that nobody had asked in time.
+fn unused(made: &Exchange) -> Item {
+    let (core, arbiter) = (&made.deal.core, made.cast.arbiter.key_set());
+    let request = made.cast.promise_ids(core)[0];
+    let status = ClosedUnused { cid: core.cid(), slot: Slot::default(), request, time: Time::from_unix(3000) };
+    let draft = semper_core::cose::Statement::draft(&status, arbiter.suite(), arbiter.id());
+    item(EvidenceKind::Statement, made.cast.arbiter.sign(draft).unwrap().bytes().to_vec())
+}
+
 #[test]
 fn a_verdict_beside_an_empty_cell_is_a_finding_against_the_arbiter() {
     let made = exchange(SIGNING, Some((R, 1)));
-    let arbiter = made.cast.arbiter.key_set();
-    let time = Time::from_unix(3000);
-    let unused = ClosedUnused {
-        cid: made.deal.core.cid(),
-        slot: Slot::default(),
-        request: made.cast.promise_ids(&made.deal.core)[0],
-        time,
-    };
-    let unused =
-        made.cast.arbiter.sign(semper_core::cose::Statement::draft(&unused, arbiter.suite(), arbiter.id())).unwrap();
     let mut folder = made.folder(O);
-    folder.items.push(item(EvidenceKind::Statement, unused.bytes().to_vec()));
+    folder.items.push(unused(&made));
     let found = decision(&made.cast, &[folder], "agreed(responder)");
     assert_eq!(found.misconduct, [Misconduct::TwoVerdicts(made.deal.core.cid())]);
+}
+
+/// A deal that nobody answered, where the arbiter was asked only after the contract's time.
+fn asked_too_late(things: Things) -> (Exchange, Folder) {
+    let made = exchange(things, Some((R, 0)));
+    let mut folder = without(&made.folder(O), Kind::Verdict, None);
+    folder.items.push(unused(&made));
+    (made, folder)
+}
+
+#[test]
+fn what_nobody_asked_about_in_time_binds_nobody() {
+    for (things, table) in [
+        (
+            SIGNING,
+            &[("agreed(responder)", Refuted), ("resolved(arbiter)", Refuted), ("aborted(arbiter)", Undecided)][..],
+        ),
+        (
+            RECEIPT,
+            &[("paid(originator)", Refuted), ("received-money(responder)", Refuted), ("refunded(payer)", Proven)],
+        ),
+        (MAIL, &[("delivered(originator)", Refuted), ("received(responder)", Refuted)]),
+    ] {
+        let (made, folder) = asked_too_late(things);
+        expect("asked too late", &made.cast, &[folder], table);
+    }
 }
 
 // An abort refutes what rests on promises alone: the sender has the receiver's promise and aborts, and claims receipt.
@@ -727,6 +764,37 @@ impl Heap {
         let case = Case::of(&[Folder { deal: DEAL, items }]).unwrap();
         judge(&checks(&self.made.cast), &case, &self.claims, &late())
     }
+}
+
+/// Lines about what payment systems show: at work in the tests of `apps/semper` with a real bank and a real mint.
+const OF_PAYMENT_SYSTEMS: [&str; 6] =
+    ["paid-2", "paid-6", "received-money-2", "received-money-6", "refunded-1", "refunded-6"];
+
+// A line of the rules that no exchange ever completes would be a line that nobody has seen at work.
+#[test]
+fn every_line_of_the_rules_is_at_work_somewhere() {
+    let cast = Cast::default();
+    let keys = cast.key_sets().map(|keys| item(EvidenceKind::KeySet, keys.to_bytes()));
+    let paid = Folder { deal: DEAL, items: keys.into_iter().chain(payment(&cast, "80.00 EUR")).collect() };
+    let plain = [letter(&cast, Disposition::Accepted), letter(&cast, Disposition::Refused("no".to_owned())), paid];
+    let mut cases: Vec<_> = plain.into_iter().map(|folder| (Cast::default(), folder)).collect();
+    for row in ROWS {
+        for role in [O, R] {
+            let made = exchange(row.things, row.silent);
+            cases.push((Cast::default(), made.folder(role)));
+        }
+    }
+    cases.extend([SIGNING, RECEIPT, MAIL].map(|things| (Cast::default(), asked_too_late(things).1)));
+    let mut at_work = BTreeSet::new();
+    for (cast, folder) in &cases {
+        let claims = all_claims(&report(cast, std::slice::from_ref(folder)));
+        let case = Case::of(std::slice::from_ref(folder)).unwrap();
+        let rulings = judge(&checks(cast), &case, &claims, &late()).rulings;
+        at_work.extend(rulings.into_iter().flat_map(|ruling| ruling.grounds).map(|ground| ground.rule));
+    }
+    let lines = rules::chapters().iter().flat_map(|chapter| &chapter.rules).map(|rule| rule.id);
+    let idle: Vec<_> = lines.filter(|id| !at_work.contains(*id)).collect();
+    assert_eq!(idle, OF_PAYMENT_SYSTEMS);
 }
 
 thread_local! {
