@@ -22,8 +22,8 @@ use semper_core::time::{Seconds, Time};
 use semper_exchange::arbiter::request::Abort;
 use semper_exchange::arbiter::verdict::{self, ClosedUnused, Verdict};
 use semper_exchange::claims::{
-    Actor, CLAIMS_MAX, Case, Claim, Decision, Did, Misconduct, Outcome, Policy, Ruling, Uncheckable, Verb, bind, judge,
-    positions, questions, rules,
+    Actor, Case, Claim, Decision, Did, Misconduct, Outcome, Policy, Ruling, Uncheckable, Verb, bind, judge, positions,
+    questions, rules,
 };
 use semper_exchange::evidence::{Checks, Folder, Item, Report};
 use semper_exchange::gx::Leg;
@@ -436,6 +436,19 @@ fn an_arbiter_that_is_not_trusted_convicts_nobody() {
     }
 }
 
+// "Somebody delivered something" is not proven by a delivery that was garbage.
+#[test]
+fn what_is_overturned_proves_nothing_in_general_either() {
+    for (things, outcome) in [(PURCHASE, Proven), (GARBAGE, Refuted)] {
+        let made = exchange(things, Some((O, 1)));
+        let case = Case::of(&[made.folder(R)]).unwrap();
+        let claims = ["delivered(sender)".parse().unwrap(), claim_of(&made, "delivered(sender)")];
+        let found = judge(&checks(&made.cast), &case, &claims, &late()).rulings;
+        assert_ne!(found[0].claim, found[1].claim);
+        assert_eq!((found[0].outcome, found[1].outcome), (outcome, outcome));
+    }
+}
+
 fn claim_of(made: &Exchange, text: &str) -> Claim {
     bind(&report(&made.cast, &made.folders), &text.parse().unwrap())
 }
@@ -797,10 +810,11 @@ fn all_claims(report: &Report) -> Vec<Claim> {
     let actors =
         [Actor::Party(O), Actor::Party(R), Actor::Arbiter, Actor::Payer, Actor::Payee, Actor::Sender, Actor::Receiver];
     let dids = actors.iter().flat_map(|actor| Verb::ALL.iter().map(|verb| Claim::Did(Did::new(*actor, *verb))));
-    let bound: Vec<_> = dids.map(|claim| bind(report, &claim)).collect();
+    let dids: Vec<_> = dids.collect();
+    let bound: Vec<_> = dids.iter().map(|claim| bind(report, claim)).collect();
     let negated = bound.iter().map(|claim| Claim::Not(Box::new(claim.clone())));
     let joined = bound.windows(2).map(|pair| Claim::And(pair.to_vec()));
-    bound.iter().cloned().chain(negated).chain(joined).collect()
+    bound.iter().cloned().chain(negated).chain(joined).chain(dids).collect()
 }
 
 /// An exchange, everything that anybody may put into its case, and claims about it.
@@ -816,8 +830,7 @@ impl Heap {
         let mut items: Vec<_> = made.folders.iter().flat_map(|folder| folder.items.clone()).collect();
         items.extend(aborted_too(&made, true).items);
         items.extend(foreign(&made));
-        let mut claims = all_claims(&report(&made.cast, &made.folders));
-        claims.truncate(CLAIMS_MAX);
+        let claims = all_claims(&report(&made.cast, &made.folders));
         Self { made, items, claims }
     }
 

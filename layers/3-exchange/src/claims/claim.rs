@@ -6,7 +6,7 @@
 //! value  = { ? 0: least, ? 1: most }                               ; at least one of them, in one currency
 //! when   = { ? 0: not before, ? 1: not after, ? 2: "log" }         ; at least one of 0 and 1
 //! ```
-//! A claim without an object is about anything of the case, and can be proven but not refuted. Source: `spec/claims.md` §1.
+//! A claim without an object is about anything of the case: something else may prove it, so it is refuted only where its proofs are overturned. Source: `spec/claims.md` §1.
 
 use semper_core::amount::{Amount, Currency};
 use semper_core::cbor::{Decode, DecodeError, Encode, Fields, Problem, Value, record};

@@ -11,7 +11,7 @@ use semper_core::time::Time;
 use semper_transfer::payment::statement::Side;
 
 use super::case::{Case, Policy};
-use super::claim::{Actor, Claim, Did, Interval, Period};
+use super::claim::{Actor, Claim, Did, Interval, Period, Verb};
 use super::decision::{Decision, GROUNDS_MAX, Ground, Misconduct, Outcome, Ruling};
 use super::rules::{Condition, Effect, Evidence, Needs, Rule, Who, chapter, rules_hash};
 use crate::evidence::{Checks, Contract, Dated, Fact, Report, Source, Subject, What};
@@ -163,15 +163,9 @@ impl<'a> Bench<'a> {
 
     fn statement(&self, did: &Did) -> Ruling {
         let Tally { proofs, refutations, mut missing } = self.tally(did);
-        // What is said about anything is refuted by nothing: something else may prove it.
-        let refutations = if did.object.is_some() { refutations } else { Vec::new() };
-        let overturning: Vec<_> = refutations.iter().filter(|one| one.rule.effect == Effect::Overturned).collect();
         let fitting: Vec<_> = proofs.iter().filter(|support| support.fits(did)).collect();
         let decided =
             |outcome, grounds| Ruling { claim: Claim::Did(*did), outcome, grounds, instead: None, missing: Vec::new() };
-        if !overturning.is_empty() {
-            return decided(Outcome::Refuted, grounds(overturning));
-        }
         if !fitting.is_empty() {
             return decided(Outcome::Proven, grounds(fitting));
         }
@@ -190,24 +184,33 @@ impl<'a> Bench<'a> {
     /// What the lines of the rules about a statement come to.
     fn tally(&self, did: &Did) -> Tally {
         let mut tally = Tally::default();
-        let rules = &chapter(did.verb).rules;
         for object in self.objects(did) {
-            for (position, rule) in
-                object.positions(did.actor).into_iter().flat_map(|at| rules.iter().map(move |rule| (at, rule)))
-            {
-                match (self.try_rule(rule, object, position), rule.effect) {
-                    (Tried::Missing(pieces), Effect::Proven) => {
-                        let pieces = pieces.join(" and ");
-                        if !tally.missing.contains(&pieces) {
-                            tally.missing.push(pieces);
-                        }
-                    }
-                    (Tried::NotThis | Tried::Missing(_), _) => {}
-                    (Tried::Complete { with, last }, effect) => {
-                        let supports = last.into_iter().map(|last| object.support(rule, position, &with, last));
-                        let side = if effect == Effect::Proven { &mut tally.proofs } else { &mut tally.refutations };
-                        side.extend(supports);
-                    }
+            for position in object.positions(did.actor) {
+                let mut found = self.tally_of(did.verb, object, position);
+                let overturned = found.refutations.iter().any(|support| support.rule.effect == Effect::Overturned);
+                let proofs = if overturned { std::mem::take(&mut found.proofs) } else { Vec::new() };
+                // What is said about anything is refuted by nothing but the fall of its proofs: something else may prove it.
+                if did.object.is_some() || !proofs.is_empty() {
+                    tally.refutations.append(&mut found.refutations);
+                }
+                tally.proofs.append(&mut found.proofs);
+                found.missing.retain(|pieces| !tally.missing.contains(pieces));
+                tally.missing.append(&mut found.missing);
+            }
+        }
+        tally
+    }
+
+    fn tally_of(&self, verb: Verb, object: &Object<'_>, position: Position) -> Tally {
+        let mut tally = Tally::default();
+        for rule in &chapter(verb).rules {
+            match (self.try_rule(rule, object, position), rule.effect) {
+                (Tried::Missing(pieces), Effect::Proven) => tally.missing.push(pieces.join(" and ")),
+                (Tried::NotThis | Tried::Missing(_), _) => {}
+                (Tried::Complete { with, last }, effect) => {
+                    let supports = last.into_iter().map(|last| object.support(rule, position, &with, last));
+                    let side = if effect == Effect::Proven { &mut tally.proofs } else { &mut tally.refutations };
+                    side.extend(supports);
                 }
             }
         }
