@@ -383,8 +383,15 @@ fn foreign(made: &Exchange) -> Vec<Item> {
     // The party speaks as the arbiter.
     for outcome in [verdict::Outcome::Aborted, verdict::Outcome::Resolved, verdict::Outcome::Fault(R)] {
         let basis = made.cast.promise_ids(core).to_vec();
-        let verdict =
-            Verdict { cid: core.cid(), slot: Slot::default(), outcome, basis, time: Time::from_unix(5), log_index: 0 };
+        let verdict = Verdict {
+            cid: core.cid(),
+            slot: Slot::default(),
+            outcome,
+            basis,
+            prior: Vec::new(),
+            time: Time::from_unix(5),
+            log_index: 0,
+        };
         items.push(signed(&made.cast.say(R, &verdict, 0)));
     }
     items
@@ -475,7 +482,8 @@ fn aborted_too(made: &Exchange, requested: bool) -> Folder {
     let basis = vec![abort.id(), made.cast.promise_ids(core)[0]];
     let outcome = verdict::Outcome::Aborted;
     let time = Time::from_unix(1500);
-    let verdict = Verdict { cid: core.cid(), slot: Slot::default(), outcome, basis, time, log_index: 9 };
+    let verdict =
+        Verdict { cid: core.cid(), slot: Slot::default(), outcome, basis, prior: Vec::new(), time, log_index: 9 };
     let arbiter = made.cast.arbiter.key_set();
     let draft = semper_core::cose::Statement::draft(&verdict, arbiter.suite(), arbiter.id());
     folder.items.push(item(EvidenceKind::Statement, made.cast.arbiter.sign(draft).unwrap().bytes().to_vec()));

@@ -86,7 +86,9 @@ impl Judge {
         let report = case.examine(&checks);
         let questions = self.questions(&report)?;
         match questions.len() {
-            0 => bail!("these folders hold no contract, transfer or payment: there is nothing to judge"),
+            0 => bail!(
+                "these folders hold no contract between two, transfer or payment: there is nothing to judge (see `semper verify`)"
+            ),
             1..=claims::CLAIMS_MAX => {}
             _ => bail!("that is more than {} questions: ask with --claim", claims::CLAIMS_MAX),
         }

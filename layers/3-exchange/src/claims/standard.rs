@@ -94,9 +94,10 @@ pub fn called_in(report: &Report, did: &Did) -> [String; 2] {
     })
 }
 
-/// What everybody wants to know about each contract, payment and transfer of a case.
+/// What everybody wants to know about each contract between two, payment and transfer of a case.
 pub fn questions(report: &Report) -> Vec<Question> {
-    let contracts = report.contracts.iter().flat_map(|contract| about_contract(report, contract));
+    let of_two = report.contracts.iter().filter(|contract| contract.core.terms.parties.len() == 2);
+    let contracts = of_two.flat_map(|contract| about_contract(report, contract));
     let payments = report.payments.iter().map(|payment| {
         let paid = Did::new(Actor::Payer, Verb::Paid).about(Subject::Payment(payment.id));
         Question {
