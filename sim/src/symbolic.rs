@@ -10,12 +10,14 @@
 use semper_core::cose::{Draft, Signed};
 use semper_core::party::{Algorithm, KeySet, Suite};
 use semper_core::signature::Verify;
-use semper_support::crypto::{CryptoError, Decapsulate, Encapsulate, KemSuite, Secret, Signer};
+use semper_support::crypto::{CryptoError, Decapsulate, Encapsulate, KemSuite, Open, Seal, Secret, Signer};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 /// Where the variant of a signature stands in it: the first byte. The tag follows.
 const TAG: usize = 1;
+/// Longest message that can be sealed: as long as the mask.
+const SEALED_MAX: usize = 256 * 32;
 
 /// Who knows which signatures exist.
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +32,10 @@ pub struct DepositHand {
     suite: KemSuite,
     public_key: Vec<u8>,
 }
+
+/// The right to open what was sealed for one key.
+#[derive(Clone, Debug)]
+pub struct SealHand(DepositHand);
 
 /// The right to sign with one key set.
 #[derive(Clone, Debug)]
@@ -54,6 +60,11 @@ impl Oracle {
     /// The encapsulation key with a number, and the right to open what was encapsulated to it.
     pub fn deposit_hand(&self, suite: KemSuite, number: u8) -> DepositHand {
         DepositHand { oracle: *self, suite, public_key: vec![number; suite.public_key_len()] }
+    }
+
+    /// The sealing key with a number, and the right to open what was sealed for it.
+    pub fn seal_hand(&self, suite: KemSuite, number: u8) -> SealHand {
+        SealHand(self.deposit_hand(suite, number))
     }
 
     fn sign(&self, algorithm: Algorithm, public_key: &[u8], message: &[u8], variant: u8) -> Vec<u8> {
@@ -101,6 +112,35 @@ impl Encapsulate for Oracle {
     fn can_be_opened(&self, suite: KemSuite, ciphertext: &[u8]) -> bool {
         let low_order = suite != KemSuite::MlKem768 && ciphertext.last_chunk() == Some(&[0; 32]);
         ciphertext.len() == suite.ciphertext_len() && !low_order
+    }
+}
+
+/// What is sealed is hidden by a mask and begins with a tag over context and content.
+impl Seal for Oracle {
+    fn seal(&self, suite: KemSuite, public_key: &[u8], context: &[u8], plain: &[u8]) -> Result<Vec<u8>, CryptoError> {
+        if public_key.len() != suite.public_key_len() || plain.len() > SEALED_MAX {
+            return Err(CryptoError::Malformed("public key"));
+        }
+        let tag = self.hash([public_key, context, plain]);
+        Ok([tag.as_slice(), &self.masked(public_key, plain)].concat())
+    }
+}
+
+impl Open for SealHand {
+    fn suite(&self) -> KemSuite {
+        self.0.suite
+    }
+
+    fn public_key(&self) -> &[u8] {
+        &self.0.public_key
+    }
+
+    fn open(&self, context: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
+        let Self(DepositHand { oracle, public_key, .. }) = self;
+        let (tag, masked) = sealed.split_at_checked(32).ok_or(CryptoError::Malformed("sealed message"))?;
+        let plain = Zeroizing::new(oracle.masked(public_key, masked));
+        let right = masked.len() <= SEALED_MAX && oracle.hash([public_key, context, &plain]) == tag;
+        if right { Ok(plain) } else { Err(CryptoError::CannotOpen) }
     }
 }
 

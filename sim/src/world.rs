@@ -572,7 +572,7 @@ fn outcome(answer: &[u8]) -> Result<Outcome, String> {
 }
 
 /// The memory archive never waits.
-fn ready<T>(future: impl Future<Output = T>) -> T {
+pub(crate) fn ready<T>(future: impl Future<Output = T>) -> T {
     future.now_or_never().expect("the archive in memory answers at once")
 }
 
@@ -586,7 +586,7 @@ fn identity(input: &Input) -> Option<Digest> {
 }
 
 /// An outward effect as the outbox holds it.
-fn outgoing(effect: &Effect) -> (Digest, Vec<u8>, Vec<u8>) {
+pub(crate) fn outgoing(effect: &Effect) -> (Digest, Vec<u8>, Vec<u8>) {
     match effect {
         Effect::Send(bytes) => (Digest::of_parts(domain::INPUT, &[b"send", bytes]), b"send".to_vec(), bytes.clone()),
         Effect::AskArbiter(bytes) => {
@@ -604,7 +604,7 @@ fn outgoing(effect: &Effect) -> (Digest, Vec<u8>, Vec<u8>) {
 }
 
 /// The way back from [`outgoing`].
-fn effect(destination: &[u8], bytes: Vec<u8>) -> Result<Effect, String> {
+pub(crate) fn effect(destination: &[u8], bytes: Vec<u8>) -> Result<Effect, String> {
     match destination {
         b"send" => Ok(Effect::Send(bytes)),
         b"ask" => Ok(Effect::AskArbiter(bytes)),

@@ -25,7 +25,7 @@ pub struct MemoryArchive {
 /// Key and value by space and key.
 type Spaces = BTreeMap<(String, Vec<u8>), Vec<u8>>;
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Tables {
     states: BTreeMap<MachineKey, StoredState>,
     consumed: BTreeSet<(MachineKey, Digest)>,
@@ -40,6 +40,12 @@ impl MemoryArchive {
     /// An empty archive.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Forgets everything and takes over what `other` holds now: many simulated runs begin with one archive.
+    pub fn copy_from(&self, other: &Self) {
+        let copy = other.tables().clone();
+        *self.tables() = copy;
     }
 
     fn tables(&self) -> MutexGuard<'_, Tables> {

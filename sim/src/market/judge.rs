@@ -1,0 +1,238 @@
+//! What must hold at the end of every run.
+
+use semper_core::party::Role;
+use semper_core::time::Seconds;
+use semper_exchange::arbiter::verdict::{ClosingOutcome, Outcome};
+use semper_exchange::evidence::{self, Finding, Folder, Standing};
+use semper_support::archive::Archive as _;
+use semper_support::engine::Ending;
+use semper_transfer::payment::Module;
+use semper_transfer::payment::journal::{Entry, HISTORY_SPACE, load_entry};
+use semper_transfer::payment::module::{Balance, Next};
+use semper_transfer::payment::operation::{OperationId, Task};
+
+use super::fair::{self, Customer, FUNDS, PRICE};
+use super::{ARBITER, BUYER, Name, OVER, Outcomes, SELLER, World, node};
+use crate::world::ready;
+
+/// What somebody has in the end.
+struct Purse {
+    balance: Balance,
+    /// The fees that its operations have said.
+    fees: u64,
+}
+
+/// The role that a party has in the contract.
+fn role(who: usize) -> Role {
+    if who == SELLER { Role::ORIGINATOR } else { Role::RESPONDER }
+}
+
+impl World<'_> {
+    /// Counts the money, and looks at what everybody has, was promised and can prove.
+    pub(super) fn judge(&mut self) -> Result<Outcomes, String> {
+        self.now = self.begun.after(OVER).after(Seconds(7 * 86_400));
+        let register = self.register()?;
+        let mut endings = [None, None];
+        for who in [SELLER, BUYER] {
+            let deal = self.stored(who).map(|stored| stored.deal);
+            endings[who] = deal.as_ref().and_then(|deal| deal.ending());
+            if let Some(deal) = deal.filter(|_| !self.cheats(who)) {
+                let stuck = || format!("S8: {} is stuck in {:?}", Name(who), deal.position());
+                endings[who].ok_or_else(stuck)?;
+                self.has_nothing_left_to_do(who)?;
+            }
+        }
+        let purses = [SELLER, BUYER, ARBITER].map(|who| self.purse(who));
+        let [seller, buyer, arbiter] = purses;
+        let (seller, buyer, arbiter) = (seller?, buyer?, arbiter?);
+        self.books([&seller, &buyer, &arbiter])?;
+        let paid = self.seller_is_paid(&seller)?;
+        let has_paid = self.buyer_has_paid(&buyer)?;
+        self.fairness(endings, paid, has_paid)?;
+        for who in [SELLER, BUYER] {
+            if let Some(ending) = endings[who].filter(|_| !self.cheats(who)) {
+                self.proves(who, ending, register)?;
+            }
+        }
+        Ok(Outcomes {
+            means: self.means,
+            plot: self.plot,
+            endings,
+            verdict: register,
+            delivered: self.opened,
+            paid: seller.balance.available.minor(),
+            crashes: self.crashes,
+            events: self.happened,
+        })
+    }
+
+    fn has_nothing_left_to_do(&self, who: usize) -> Result<(), String> {
+        let store = &self.nodes[who].store;
+        let outbox = ready(store.outbox_of(&self.key())).map_err(|e| e.to_string())?;
+        // A cheating peer may refuse what it is sent for ever.
+        let asked = outbox.iter().filter(|waiting| waiting.message.destination != node::PEER).count();
+        if asked > 0 || (!outbox.is_empty() && self.plot.cheat().is_none()) {
+            return Err(format!("S8: {} still sends {} messages", Name(who), outbox.len()));
+        }
+        for space in [node::ASKS, node::EXAMINATIONS] {
+            if !ready(store.records(space, None, 1)).map_err(|e| e.to_string())?.is_empty() {
+                return Err(format!("S8: {} still has an entry under {space}", Name(who)));
+            }
+        }
+        match self.open_operations(who).as_slice() {
+            [] => Ok(()),
+            open => Err(format!("S8: {} has {} open operations", Name(who), open.len())),
+        }
+    }
+
+    /// Somebody's purse, once the issuer was asked about everything in it.
+    fn purse(&self, who: usize) -> Result<Purse, String> {
+        let node = &self.nodes[who];
+        let module = &*self.fair.modules[who];
+        let customer = Customer { hand: node.hand.clone(), store: &node.store, module, purse: fair::purse(who) };
+        let fees = self.fees(who)?;
+        let done = customer.calm(&self.cast, &self.fair.issuer, self.now, OperationId::of_owner([2; 16]), Task::Refresh);
+        done.map_err(|error| format!("{} cannot count its money: {error}", Name(who)))?;
+        let (purse, _) = customer.stored()?;
+        Ok(Purse { balance: module.balance(&purse), fees })
+    }
+
+    /// The fees of everything that somebody has done in this run, as it was told.
+    fn fees(&self, who: usize) -> Result<u64, String> {
+        let store = &self.nodes[who].store;
+        let mut fees = 0;
+        for (place, _) in ready(store.records(HISTORY_SPACE, None, 1000)).map_err(|e| e.to_string())? {
+            let id = place.get(8..).and_then(|id| id.try_into().ok()).map(OperationId::from_array);
+            let loaded = id.map(|id| ready(load_entry(store, &id))).transpose().map_err(|e| e.to_string())?;
+            if let Some(Some((Entry { next: Some(Next::Done(outcome)), begun, .. }, _))) = loaded
+                && begun > fair::OPENED
+            {
+                fees += outcome.fee.minor();
+            }
+        }
+        Ok(fees)
+    }
+
+    /// S5: what everybody holds is what the issuer owes.
+    fn books(&self, purses: [&Purse; 3]) -> Result<(), String> {
+        let held: u64 = purses.iter().map(|p| p.balance.available.minor() + p.balance.pending.minor()).sum();
+        let (owed, faults) = self.fair.issuer.audit()?;
+        if let Some(fault) = faults.first() {
+            return Err(format!("S5: the books do not add up: {fault}"));
+        }
+        let fees: u64 = purses.iter().map(|purse| purse.fees).sum();
+        let sums = || {
+            let shown = ["seller", "buyer", "arbiter"].into_iter().zip(purses);
+            let shown = shown.map(|(name, p)| format!("{name} {} + {}, fees {}", p.balance.available, p.balance.pending, p.fees));
+            shown.collect::<Vec<_>>().join("; ")
+        };
+        if held != owed {
+            return Err(format!("S5: the issuer owes {owed}, the parties hold {held}: {}", sums()));
+        }
+        if held + fees != FUNDS {
+            return Err(format!("S5: of {FUNDS} there are {held} and {fees} in fees: {}", sums()));
+        }
+        Ok(())
+    }
+
+    /// Whether an honest seller has the price, to the last unit; of a cheating one, whether it has more than nothing.
+    fn seller_is_paid(&self, purse: &Purse) -> Result<bool, String> {
+        let has = purse.balance.available.minor() + purse.balance.pending.minor();
+        if self.cheats(SELLER) {
+            return Ok(has > 0);
+        }
+        match has + purse.fees {
+            0 => Ok(false),
+            PRICE => Ok(true),
+            other => Err(format!("S5: the seller has {has} and {} in fees, which is {other}", purse.fees)),
+        }
+    }
+
+    fn buyer_has_paid(&self, purse: &Purse) -> Result<bool, String> {
+        let (available, pending) = (purse.balance.available.minor(), purse.balance.pending.minor());
+        if self.cheats(BUYER) {
+            return Ok(available + pending + purse.fees < FUNDS);
+        }
+        if pending > 0 {
+            return Err(format!("S5: {pending} of the buyer's money are locked for ever"));
+        }
+        match FUNDS.checked_sub(available + purse.fees) {
+            Some(0) => Ok(false),
+            Some(PRICE) => Ok(true),
+            other => Err(format!("S5: the buyer lacks {other:?}, with {} in fees", purse.fees)),
+        }
+    }
+
+    /// S2 and S3: nobody honest loses anything for nothing, and endings say what happened.
+    fn fairness(&self, endings: [Option<Ending>; 2], paid: bool, has_paid: bool) -> Result<(), String> {
+        if !self.cheats(BUYER) && has_paid && !self.opened {
+            return Err(format!("S2: the buyer has paid and has nothing: {endings:?}"));
+        }
+        if !self.cheats(SELLER) && self.told && !paid {
+            return Err(format!("S2: the buyer has the goods, the seller no money: {endings:?}"));
+        }
+        if self.plot.cheat().is_none() && (paid, has_paid) != (self.opened, self.opened) {
+            return Err(format!("S3: paid {has_paid}, got {paid}, opened {}: {endings:?}", self.opened));
+        }
+        for (who, gains) in [(SELLER, paid), (BUYER, self.opened)] {
+            let Some(ending) = endings[who].filter(|_| !self.cheats(who)) else { continue };
+            let fits = match ending {
+                Ending::Success => gains,
+                Ending::Aborted | Ending::Lapsed => !gains,
+                Ending::Refunded => who == BUYER && !has_paid,
+                Ending::Unconfirmed | Ending::Defective | Ending::Faulted | Ending::Unsettled => false,
+            };
+            if !fits {
+                let what = format!("paid {has_paid}, got {paid}, opened {}", self.opened);
+                return Err(format!("S3: {} believes {ending:?}, but {what}", Name(who)));
+            }
+        }
+        Ok(())
+    }
+
+    /// S9: a stranger concludes from a party's own archive what has happened, and what the party believes.
+    fn proves(
+        &self,
+        who: usize,
+        ending: Ending,
+        register: Option<(Outcome, Option<ClosingOutcome>)>,
+    ) -> Result<(), String> {
+        let folder = Folder { deal: self.deal, items: node::evidence(self, who)? };
+        if folder.items.is_empty() {
+            // Nothing was agreed on, not even what to talk about.
+            return if ending == Ending::Lapsed { Ok(()) } else { Err(format!("S9: {ending:?} without evidence")) };
+        }
+        let module: &dyn Module = &*self.fair.modules[who];
+        let report = evidence::verify(&self.cast.oracle, &[module], &folder);
+        let me = role(who);
+        let bad = |finding: &&Finding| match finding {
+            Finding::CompletedAfterAbort { role, .. } => *role == me || self.plot.cheat().is_none(),
+            other => other.is_fault() || matches!(other, Finding::ArbiterEquivocated { .. }),
+        };
+        if let Some(finding) = report.findings.iter().find(bad) {
+            return Err(format!("S9: the folder of {} has a fault: {finding}", Name(who)));
+        }
+        let standing = report.contracts.first().map(|contract| contract.standing);
+        let seller_fault = matches!(
+            register,
+            Some((Outcome::Fault(Role::ORIGINATOR), _)) | Some((_, Some(ClosingOutcome::Fault(Role::ORIGINATOR))))
+        );
+        let resolved = matches!(register, Some((Outcome::Resolved, _)));
+        let fits = match (ending, standing) {
+            (Ending::Success, Some(Standing::Complete)) => true,
+            (Ending::Success, Some(Standing::Resolved { .. })) => resolved && !seller_fault,
+            (Ending::Aborted, Some(Standing::Aborted { .. })) => matches!(register, Some((Outcome::Aborted, _))),
+            (Ending::Lapsed, Some(Standing::Open { .. })) => register.is_none() || who == BUYER,
+            (Ending::Lapsed, None) => true,
+            (Ending::Refunded, Some(Standing::Fault { role: Role::ORIGINATOR, .. })) => seller_fault,
+            // By the date, alone: the arbiter was not reached, or what it had said could not be used any more.
+            (Ending::Refunded, Some(_)) => !resolved || seller_fault,
+            _ => false,
+        };
+        if fits {
+            Ok(())
+        } else {
+            Err(format!("S9: {} ended {ending:?}, its folder shows {standing:?}, the register {register:?}", Name(who)))
+        }
+    }
+}
