@@ -10,17 +10,27 @@ use semper_transfer::payment::Module;
 use semper_transfer::payment::journal::{Entry, HISTORY_SPACE, load_entry};
 use semper_transfer::payment::module::{Balance, Next};
 use semper_transfer::payment::operation::{OperationId, Task};
+use semper_transfer::payment::statement::Side;
 
 use super::fair::{self, Customer, FUNDS, PRICE};
-use super::{ARBITER, BUYER, Name, OVER, Outcomes, SELLER, World, node};
+use super::{ARBITER, BUYER, Means, Name, OVER, Outcomes, SELLER, World, node};
 use crate::world::ready;
 
 /// What somebody has in the end.
 struct Purse {
     balance: Balance,
-    /// The fees that its operations have said.
-    fees: u64,
+    /// What has gone out and what has come in, fees included, by what the operations on it have said.
+    moved: i64,
 }
+
+impl Purse {
+    fn has(&self) -> u64 {
+        self.balance.available.minor() + self.balance.pending.minor()
+    }
+}
+
+/// Most that the fees of one purchase come to, in minor units; less than the price.
+const FEES_MAX: u64 = 4;
 
 /// The role that a party has in the contract.
 fn role(who: usize) -> Role {
@@ -90,77 +100,86 @@ impl World<'_> {
         let node = &self.nodes[who];
         let module = &*self.fair.modules[who];
         let customer = Customer { hand: node.hand.clone(), store: &node.store, module, purse: fair::purse(who) };
-        let fees = self.fees(who)?;
-        let done = customer.calm(&self.cast, &self.fair.issuer, self.now, OperationId::of_owner([2; 16]), Task::Refresh);
+        let moved = self.moved(who)?;
+        let done = customer.calm(&self.cast, &self.fair.issuer, self.now, OperationId::of_owner([0xee; 16]), Task::Refresh);
         done.map_err(|error| format!("{} cannot count its money: {error}", Name(who)))?;
         let (purse, _) = customer.stored()?;
-        Ok(Purse { balance: module.balance(&purse), fees })
+        Ok(Purse { balance: module.balance(&purse), moved })
     }
 
-    /// The fees of everything that somebody has done in this run, as it was told.
-    fn fees(&self, who: usize) -> Result<u64, String> {
+    /// By how much the operations of this run have changed somebody's purse, as they have said.
+    fn moved(&self, who: usize) -> Result<i64, String> {
         let store = &self.nodes[who].store;
-        let mut fees = 0;
+        let (mut moved, mut returned, mut fees) = (0, false, 0);
         for (place, _) in ready(store.records(HISTORY_SPACE, None, 1000)).map_err(|e| e.to_string())? {
             let id = place.get(8..).and_then(|id| id.try_into().ok()).map(OperationId::from_array);
             let loaded = id.map(|id| ready(load_entry(store, &id))).transpose().map_err(|e| e.to_string())?;
-            if let Some(Some((Entry { next: Some(Next::Done(outcome)), begun, .. }, _))) = loaded
-                && begun > fair::OPENED
-            {
-                fees += outcome.fee.minor();
+            let Some(Some((Entry { operation, next: Some(Next::Done(outcome)), begun, .. }, _))) = loaded else {
+                continue;
+            };
+            if begun <= fair::OPENED {
+                continue;
+            }
+            let [amount, fee] = [outcome.moved, outcome.fee].map(|amount| amount.minor().cast_signed());
+            match operation.task {
+                Task::Lock(_) => {
+                    moved -= amount + fee;
+                    fees += fee;
+                }
+                // The fee for what comes in was taken from it on its way.
+                Task::Redeem { to, .. } => {
+                    moved += amount;
+                    returned |= to == Side::Payer;
+                }
+                _ if amount + fee == 0 || self.cheats(who) => {}
+                task => return Err(format!("S5: {} of {} has moved {}", task.verb(), Name(who), outcome.moved)),
             }
         }
-        Ok(fees)
+        // A bank takes its fee with the money that it pays out: what comes back comes back with the fee.
+        Ok(if returned && self.means == Means::Account { moved + fees } else { moved })
     }
 
     /// S5: what everybody holds is what the issuer owes.
     fn books(&self, purses: [&Purse; 3]) -> Result<(), String> {
-        let held: u64 = purses.iter().map(|p| p.balance.available.minor() + p.balance.pending.minor()).sum();
         let (owed, faults) = self.fair.issuer.audit()?;
         if let Some(fault) = faults.first() {
             return Err(format!("S5: the books do not add up: {fault}"));
         }
-        let fees: u64 = purses.iter().map(|purse| purse.fees).sum();
-        let sums = || {
-            let shown = ["seller", "buyer", "arbiter"].into_iter().zip(purses);
-            let shown = shown.map(|(name, p)| format!("{name} {} + {}, fees {}", p.balance.available, p.balance.pending, p.fees));
-            shown.collect::<Vec<_>>().join("; ")
-        };
-        if held != owed {
-            return Err(format!("S5: the issuer owes {owed}, the parties hold {held}: {}", sums()));
-        }
-        if held + fees != FUNDS {
-            return Err(format!("S5: of {FUNDS} there are {held} and {fees} in fees: {}", sums()));
-        }
-        Ok(())
+        let held: u64 = purses.iter().map(|purse| purse.has()).sum();
+        if held == owed { Ok(()) } else { Err(format!("S5: the issuer owes {owed}, the parties hold {held}")) }
     }
 
-    /// Whether an honest seller has the price, to the last unit; of a cheating one, whether it has more than nothing.
+    /// Whether the seller has the price, to the last unit.
     fn seller_is_paid(&self, purse: &Purse) -> Result<bool, String> {
-        let has = purse.balance.available.minor() + purse.balance.pending.minor();
-        if self.cheats(SELLER) {
-            return Ok(has > 0);
-        }
-        match has + purse.fees {
+        let has = purse.has();
+        self.adds_up(SELLER, purse, 0)?;
+        match has {
             0 => Ok(false),
             PRICE => Ok(true),
-            other => Err(format!("S5: the seller has {has} and {} in fees, which is {other}", purse.fees)),
+            _ => Err(format!("S5: the seller has {has}")),
         }
     }
 
+    /// Whether the price has left the buyer. The rest of what it lacks are fees that its operations have said.
     fn buyer_has_paid(&self, purse: &Purse) -> Result<bool, String> {
-        let (available, pending) = (purse.balance.available.minor(), purse.balance.pending.minor());
-        if self.cheats(BUYER) {
-            return Ok(available + pending + purse.fees < FUNDS);
-        }
-        if pending > 0 {
+        self.adds_up(BUYER, purse, FUNDS)?;
+        let pending = purse.balance.pending.minor();
+        if pending > 0 && !self.cheats(BUYER) {
             return Err(format!("S5: {pending} of the buyer's money are locked for ever"));
         }
-        match FUNDS.checked_sub(available + purse.fees) {
-            Some(0) => Ok(false),
-            Some(PRICE) => Ok(true),
-            other => Err(format!("S5: the buyer lacks {other:?}, with {} in fees", purse.fees)),
+        let lacks = FUNDS - purse.has().min(FUNDS);
+        if lacks > PRICE + FEES_MAX || purse.has() > FUNDS {
+            return Err(format!("S5: the buyer had {FUNDS} and lacks {lacks}"));
         }
+        Ok(lacks >= PRICE)
+    }
+
+    fn adds_up(&self, who: usize, purse: &Purse, began: u64) -> Result<(), String> {
+        let expected = began.cast_signed() + purse.moved;
+        if self.cheats(who) || purse.has().cast_signed() == expected {
+            return Ok(());
+        }
+        Err(format!("S5: {} has {}, by its operations it has {expected}", Name(who), purse.has()))
     }
 
     /// S2 and S3: nobody honest loses anything for nothing, and endings say what happened.

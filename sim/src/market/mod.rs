@@ -213,6 +213,21 @@ enum Event {
     Mischief,
 }
 
+impl Event {
+    fn name(&self) -> &'static str {
+        match self {
+            Event::Part { .. } => "a part of the goods",
+            Event::Deliver { .. } => "a message",
+            Event::Receipt { .. } | Event::Refusal { .. } => "a receipt",
+            Event::Request { .. } => "a request to the arbiter",
+            Event::Answer { .. } | Event::Rejected { .. } => "the arbiter's answer",
+            Event::Ask { .. } => "a request to the issuer",
+            Event::Reply { .. } => "the issuer's answer",
+            _ => "nothing",
+        }
+    }
+}
+
 /// How likely mishaps are in this run, and how slow everybody is.
 struct Weather {
     /// In percent.
@@ -450,7 +465,7 @@ impl<'a> World<'a> {
         let copies = if self.chance(self.weather.doubling) { 2 } else { 1 };
         for _ in 0..copies {
             if self.chance(self.weather.loss) {
-                self.note("something is lost");
+                self.note(format_args!("{} is lost", event.name()));
             } else {
                 let delay = self.rng.random_range(1..=self.weather.delay);
                 self.at(delay, event.clone());
