@@ -19,6 +19,14 @@ const MARKS_MAX: usize = 4;
 /// Whether a character is shown as itself: it has ink, it does not act on others, and Unicode 16.0 knows it. The space is not such
 /// a character: whether it is shown as itself depends on where it stands.
 pub fn is_visible(c: char) -> bool {
+    if c.is_ascii() {
+        // Most text, and the table says the same.
+        return c.is_ascii_graphic() && c != '\\';
+    }
+    in_table(c)
+}
+
+fn in_table(c: char) -> bool {
     let code = u32::from(c);
     let after = visible::VISIBLE.partition_point(|(first, _)| *first <= code);
     after > 0 && code <= visible::VISIBLE[after - 1].1
@@ -69,6 +77,11 @@ fn indent_is_open(out: &str) -> bool {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn the_short_way_for_ascii_agrees_with_the_table() {
+        assert!((0..0x100_u32).filter_map(char::from_u32).all(|c| is_visible(c) == in_table(c)));
+    }
 
     // A value that turns the reading direction, hides a character or opens a line of its own cheats the reader.
     #[test]

@@ -42,12 +42,12 @@ impl Reader<'_> {
             3 => {
                 let text = std::str::from_utf8(self.take(start, argument)?)
                     .map_err(|_| DecodeError::at(start, Problem::NotUtf8))?;
-                let nfc = match is_nfc_quick(text.chars()) {
+                let nfc = || match is_nfc_quick(text.chars()) {
                     IsNormalized::Yes => true,
                     IsNormalized::No => false,
                     IsNormalized::Maybe => is_nfc(text),
                 };
-                if !nfc {
+                if !text.is_ascii() && !nfc() {
                     return Err(DecodeError::at(start, Problem::NotNfc));
                 }
                 Value::Text(text.to_owned())

@@ -108,6 +108,9 @@ impl Value {
     /// Text, brought into Unicode form NFC.
     pub fn text(text: &str) -> Self {
         use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
+        if text.is_ascii() {
+            return Value::Text(text.to_owned());
+        }
         match is_nfc_quick(text.chars()) {
             IsNormalized::Yes => Value::Text(text.to_owned()),
             _ => Value::Text(text.nfc().collect()),
