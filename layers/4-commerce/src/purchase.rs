@@ -4,6 +4,7 @@
 //! whether text and contract agree, [`answers`] whether the contract is what the buyer has ordered.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use semper_core::cbor::{Decode, DecodeError, Encode};
 use semper_core::contract::{ArbiterRef, Core, Deadlines, Item, ItemKind, PartyRef, Profile, Terms};
@@ -215,6 +216,12 @@ fn facts(
 
 /// The template of a purchase.
 pub fn template() -> Template {
+    // Checking its texts takes longer than everything else about a proposal.
+    static WRITTEN: LazyLock<Template> = LazyLock::new(written);
+    WRITTEN.clone()
+}
+
+fn written() -> Template {
     let required = |name, kind, en, de| FieldDef::required(name, kind).label("en", en).label("de", de);
     let optional = |name, kind, en, de| FieldDef::optional(name, kind).label("en", en).label("de", de);
     let fields = vec![
