@@ -101,9 +101,12 @@ impl Gx {
             }
             (State::AwaitPeerPromise { ours }, Message::Promise(theirs)) => {
                 peer_promise(env, &run, &theirs, Some(ours.promise.id()))?;
-                let first = vec![Effect::keep(&theirs.promise), Effect::CancelTimer(PATIENCE)];
+                let deadline = run.core().terms.deadlines.last_step();
+                // From here on the peer can have the contract completed. However long an issuer or our own keys take, we ask in time.
+                let timer = Effect::SetTimer { name: DEADLINE, due: deadline };
+                let first = vec![Effect::keep(&theirs.promise), Effect::CancelTimer(PATIENCE), timer];
                 // Too late to send a final that might have to be defended before the arbiter; too late for nobody to abort.
-                let late = env.now > run.core().terms.deadlines.last_step();
+                let late = env.now > deadline;
                 let then = if late { ask_abort(run, ours) } else { check_deposit(run, Some(ours), theirs) };
                 Ok(before(first, then))
             }

@@ -313,6 +313,8 @@ fn two_honest_parties_complete_without_the_arbiter() {
     r = second.state.clone();
 
     let both = step(&o, message(&sent(&second)[0]));
+    // The peer can now have the contract completed: the originator must not sleep through the deadline, whatever it still waits for.
+    assert_eq!(timers(&both), [(DEADLINE, LAST_STEP)]);
     let (draft, consent) = asked(&both);
     assert_eq!((draft.kind, consent), (Kind::Final, Consent::Implied));
     o = both.state;
