@@ -4,6 +4,7 @@
 //! record "terms"           the bank's signed terms
 //! record "account"         { 0: number, 1: balance, 2: held, 3: highest level }           ; as the bank said last, and what was done since
 //! record "out/" ‖ hold     { 0: amount and fee in minor units, 1: authorise before }      ; tokens that the bank has not seen yet
+//! record "settled/" ‖ hold nothing                                                         ; locks whose money an operation has been told of
 //! stage = { 0: phase, ? 1: purpose, ? 2: payload or signed request, ? 3: payment, ? 4: round, ? 5: hold }
 //! payment = { 0: handover, 1: amount, 2: fee, 3: until, ? 4: signed request, 5: level }
 //! handover = { 0: token, ? 1: salt }              ; the payee gets the salt, the bank does not
@@ -32,6 +33,7 @@ use super::problem::{ProblemKind, Refusal};
 pub(super) const TERMS: &[u8] = b"terms";
 pub(super) const ACCOUNT: &[u8] = b"account";
 pub(super) const OUT: &[u8] = b"out/";
+const SETTLED: &[u8] = b"settled/";
 
 /// What is known of the account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -168,6 +170,10 @@ pub(super) fn outs(purse: &Purse) -> impl Iterator<Item = (Digest, Out)> {
         let hold = Digest::from_array(key.try_into().ok()?);
         Some((hold, Out::from_bytes(value).ok()?))
     })
+}
+
+pub(super) fn settled_key(hold: &Digest) -> Vec<u8> {
+    [SETTLED, hold.as_bytes()].concat()
 }
 
 pub(super) fn out_key(hold: &Digest) -> Vec<u8> {

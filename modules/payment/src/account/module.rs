@@ -43,7 +43,7 @@ use super::SYSTEM;
 use super::answer::{AccountStatement, Authorisation, BankTerms, Booking, HoldState, What};
 use super::client::{
     ACCOUNT, Asking, Handover, Known, Made, Out, Purpose, Stage, TERMS, derive, fee, known, mismatch, out_key, outs,
-    post, read, read_terms, refusal, terms, terms_url,
+    post, read, read_terms, refusal, settled_key, terms, terms_url,
 };
 use super::number::Address;
 use super::payment::{Condition, Details, Instruction, Level, Token};
@@ -618,7 +618,7 @@ impl At<'_> {
             Purpose::Main => self.main(&terms, asking, request, reply),
             Purpose::Revoke => self.revoked(&terms, asking, reply),
             Purpose::Proof => self.proven(&terms, asking, reply),
-            Purpose::Settled => self.settled(&terms, asking, reply),
+            Purpose::Settled => self.settled_once(&terms, asking, reply),
         }
     }
 
@@ -707,7 +707,7 @@ impl At<'_> {
                         let (_, account) = self.opened()?;
                         self.request_at(terms, account, asking.then(Purpose::Settled), action, Consent::Implied)
                     }
-                    None => self.settled(terms, asking, reply),
+                    None => self.settled_once(terms, asking, reply),
                 }
             }
             Task::Transfer { amount, .. } => {
@@ -722,6 +722,18 @@ impl At<'_> {
             }
             _ => Err(Failure::unknown(Fault::Misuse, "this task asks the bank nothing")),
         }
+    }
+
+    /// What this side gets of a lock; nothing, if another operation was told of it before.
+    fn settled_once(&self, terms: &BankTerms, asking: Asking, reply: &IssuerReply) -> Stepped {
+        let step = self.settled(terms, asking, reply)?;
+        let (Task::Redeem { token, .. }, Next::Done(_)) = (&self.operation.task, &step.next) else { return Ok(step) };
+        let key = settled_key(&Handover::read(token)?.token.hold());
+        if !self.purse.records.contains_key(&key) {
+            return Ok(step.put(key, Vec::new()));
+        }
+        let nothing_more = self.done(nothing(self.purse), Vec::new())?;
+        Ok(Step { evidence: step.evidence, ..nothing_more })
     }
 
     /// How a lock was settled: what this side gets of it.

@@ -99,6 +99,7 @@ checks! {
     a_lock_comes_back_by_its_date_and_not_before,
     a_lock_that_is_not_as_agreed_is_refused,
     a_lock_is_redeemed_once,
+    a_lock_that_is_redeemed_twice_over_counts_once,
     a_hash_lock_opens_with_its_preimage,
 }
 
@@ -563,6 +564,24 @@ async fn a_lock_is_redeemed_once(run: &Run) -> Result<(), String> {
     run.done(Party::Payee, redeem(&lock, &token, Side::Payee, authorisation)).await?;
     run.market.pass_until(Time::from_unix(lock.refund_after.unix() + 1));
     run.fails(Party::Payer, redeem(&lock, &token, Side::Payer, Vec::new())).await?;
+    equal("the payee's purse", available(run, Party::Payee).await?, PRICE)
+}
+
+/// The payee has heard nothing of its first redemption and redeems with the arbiter's word too. Both operations end well; the money came once.
+async fn a_lock_that_is_redeemed_twice_over_counts_once(run: &Run) -> Result<(), String> {
+    let Some((lock, token)) = locked(run, LockKind::Arbiter).await? else { return Ok(()) };
+    run.open(Party::Arbiter).await?;
+    let wanted = payout(run, Party::Payee, &lock, &token, Side::Payee).await?;
+    let authorisation = run.done(Party::Payer, authorise(&lock, &token, wanted, Side::Payee)).await?.handover;
+    let first = run.begin(Party::Payee, redeem(&lock, &token, Side::Payee, authorisation)).await?;
+    if let Some(ask) = run.until_first_ask(Party::Payee, first).await? {
+        run.market.call(ask).await;
+    }
+    let wanted = payout(run, Party::Payee, &lock, &token, Side::Payee).await?;
+    let authorisation = run.done(Party::Arbiter, authorise(&lock, &token, wanted, Side::Payee)).await?.handover;
+    let second = run.done(Party::Payee, redeem(&lock, &token, Side::Payee, authorisation)).await?;
+    let first = run.finish(Party::Payee, first, User::Approves).await?.map_err(|failure| failure.to_string())?;
+    equal("what both have moved", first.moved.minor() + second.moved.minor(), PRICE)?;
     equal("the payee's purse", available(run, Party::Payee).await?, PRICE)
 }
 

@@ -225,7 +225,8 @@ impl Run<'_> {
             (_, LockKind::Hash, Side::Payee) => opened(coins, lock, &secret, authorisation, self.now())?,
             (_, LockKind::Hash, Side::Payer) => return Err(Stop::misuse("a preimage is for the payee")),
         };
-        let take = Take::new(Exchange::swap(inputs, outputs.clone()), worth, fee).settling(*lock.tag.as_bytes());
+        let take = Take::new(Exchange::swap(inputs, outputs.clone()), worth, fee);
+        let take = take.settling(*lock.tag.as_bytes()).once(payout_key(lock, to));
         let step = self.to(Stage::Take(take));
         Ok(match counter {
             Some(counter) => step.put_counter(&outputs[0].message.keyset_id, counter),

@@ -8,6 +8,7 @@
 //! | `coin/` ‖ point `Y` | a coin that can be spent, as in NUT-00, with the proof of NUT-12 |
 //! | `away/` ‖ operation, or tag of a lock | coins that have left and may come back ([`Away`]) |
 //! | `payout/` ‖ tag of a lock ‖ side | outputs that a lock is to be paid out to |
+//! | `taken/` ‖ tag of a lock ‖ side | `true`: a lock has been paid out to that side, and its coins came here |
 //!
 //! Each value is `[version = 1: u8]` and JSON. A counter advances in the commit that stores the request that uses it; a coin leaves `coin/` in
 //! the commit that stores the request that spends it.
@@ -31,6 +32,7 @@ const COUNTER: &[u8] = b"counter/";
 const COIN: &[u8] = b"coin/";
 const AWAY: &[u8] = b"away/";
 const PAYOUT: &[u8] = b"payout/";
+const TAKEN: &[u8] = b"taken/";
 
 /// What the mint says it can do.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,6 +79,8 @@ pub(super) struct Held {
     pub(super) coins: Vec<Proof>,
     pub(super) away: BTreeMap<Vec<u8>, Away>,
     pub(super) payouts: BTreeMap<Vec<u8>, Vec<Output>>,
+    /// The payouts whose coins have come.
+    pub(super) taken: BTreeSet<Vec<u8>>,
     /// Whether there was a record that cannot be read.
     pub(super) damaged: bool,
 }
@@ -96,6 +100,7 @@ impl Held {
             coins: values(purse, COIN, &mut damaged),
             away: under(purse, AWAY, &mut damaged).collect(),
             payouts: under(purse, PAYOUT, &mut damaged).collect(),
+            taken: under::<bool>(purse, TAKEN, &mut damaged).map(|(payout, _)| payout).collect(),
             damaged,
         }
     }
@@ -174,6 +179,10 @@ pub(super) trait Changes: Sized {
 
     fn put_payout(self, key: &[u8], outputs: &[Output]) -> Self {
         self.with(([PAYOUT, key].concat(), Some(write(&outputs))))
+    }
+
+    fn put_taken(self, key: &[u8]) -> Self {
+        self.with(([TAKEN, key].concat(), Some(write(&true))))
     }
 }
 

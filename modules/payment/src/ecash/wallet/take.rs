@@ -28,6 +28,9 @@ pub(super) struct Take {
     away: Option<[u8; 32]>,
     /// The proof of payment that is kept then.
     evidence: Option<Vec<u8>>,
+    /// The payout that the coins are, which another operation may take first.
+    #[serde(default)]
+    payout: Option<Vec<u8>>,
     rest: Option<u64>,
     tries: u32,
 }
@@ -130,7 +133,12 @@ pub(super) fn witness(signatures: Vec<String>) -> Witness {
 
 impl Take {
     pub(super) fn new(exchange: Exchange, moved: u64, fee: u64) -> Self {
-        Self { exchange, moved, fee, away: None, evidence: None, rest: None, tries: 0 }
+        Self { exchange, moved, fee, away: None, evidence: None, payout: None, rest: None, tries: 0 }
+    }
+
+    /// Takes the coins of a lock's payout, once: they may be spent when a second operation hears of them.
+    pub(super) fn once(self, payout: Vec<u8>) -> Self {
+        Self { payout: Some(payout), ..self }
     }
 
     /// Drops what the records know of these coins when they have come.
@@ -169,8 +177,14 @@ impl Take {
                 let rest = Some(back_off(run.now(), self.tries).unix());
                 Ok(run.to(Stage::Take(Self { exchange, rest, tries: self.tries.saturating_add(1), ..self })))
             }
+            Answered::Coins(_) if self.payout.as_ref().is_some_and(|payout| run.held.taken.contains(payout)) => {
+                Ok(Step::to(Vec::new(), run.outcome(0, 0, Vec::new())))
+            }
             Answered::Coins(coins) => {
                 let mut step = Step::to(Vec::new(), run.outcome(self.moved, self.fee, Vec::new())).put_coins(&coins);
+                if let Some(payout) = &self.payout {
+                    step = step.put_taken(payout);
+                }
                 if let Some(away) = &self.away {
                     step = step.drop_away(away);
                 }
