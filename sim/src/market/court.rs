@@ -317,4 +317,3 @@ fn said(answer: &ArbiterAnswer) -> String {
     let (key, money) = (answer.attestation.is_some(), !answer.authorisation.is_empty());
     format!("{} {verdict:?}, {closing:?}, key: {key}, money: {money}", answer.statement.kind())
 }
-

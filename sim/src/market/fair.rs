@@ -122,8 +122,7 @@ impl Issuer {
         let runtime = Builder::new_current_thread().build().expect("a runtime without sockets");
         let clock = Arc::new(AtomicU64::new(OPENED.unix()));
         let told = clock.clone();
-        let told: Arc<dyn Fn() -> Time + Send + Sync> =
-            Arc::new(move || Time::from_unix(told.load(Ordering::SeqCst)));
+        let told: Arc<dyn Fn() -> Time + Send + Sync> = Arc::new(move || Time::from_unix(told.load(Ordering::SeqCst)));
         let disk = Arc::new(Intercepted(Disk { memory: MemoryArchive::new(), fate: Mutex::default() }));
         let service = match means {
             Means::Ecash => {
@@ -197,7 +196,8 @@ impl Issuer {
         let accounts = ready(bank.accounts(None, 10)).expect("the books are readable");
         // The buyer's is the only one whose owner is the buyer.
         for account in accounts.iter().filter(|account| account.owner == buyer().key_set().id()) {
-            ready(bank.by_hand([1; 16], Direction::In, account.number, amount(minor), "")).expect("the account is there");
+            ready(bank.by_hand([1; 16], Direction::In, account.number, amount(minor), ""))
+                .expect("the account is there");
         }
     }
 }
@@ -245,14 +245,19 @@ impl Fair {
                 records: BTreeMap::new(),
             };
             let state = PutState { key: purse_key(&purse(who)), replaces: 0, bytes: blank.to_bytes() };
-            ready(customer.store.commit(Commit { states: vec![state], ..Commit::default() })).expect("an empty archive");
+            ready(customer.store.commit(Commit { states: vec![state], ..Commit::default() }))
+                .expect("an empty archive");
             customer.calm(&cast, &issuer, OPENED, first_terms(who), Task::Refresh).expect("the issuer answers");
             if who == BUYER && means == Means::Ecash {
                 let task = Task::Deposit { amount: amount(FUNDS), method: "bolt11".to_owned() };
-                customer.calm(&cast, &issuer, OPENED, OperationId::of_owner([1; 16]), task).expect("test money is there");
+                customer
+                    .calm(&cast, &issuer, OPENED, OperationId::of_owner([1; 16]), task)
+                    .expect("test money is there");
             } else if who == BUYER {
                 issuer.credit(FUNDS);
-                customer.calm(&cast, &issuer, OPENED, OperationId::of_owner([1; 16]), Task::Refresh).expect("as before");
+                customer
+                    .calm(&cast, &issuer, OPENED, OperationId::of_owner([1; 16]), Task::Refresh)
+                    .expect("as before");
             }
         }
         let books = MemoryArchive::new();
@@ -299,7 +304,8 @@ impl Customer<'_> {
         Entry::intent(Operation { id, purse: self.purse, deal: None, task }, None, now).begin(&mut commit);
         ready(self.store.commit(commit)).map_err(|e| text(&e))?;
         for number in 0..STEPS_MAX {
-            let (entry, version) = ready(load_entry(self.store, &id)).map_err(|e| text(&e))?.ok_or("it is not stored")?;
+            let (entry, version) =
+                ready(load_entry(self.store, &id)).map_err(|e| text(&e))?.ok_or("it is not stored")?;
             let event = match &entry.next {
                 None => Event::Begin,
                 Some(Next::Done(outcome)) => return Ok(outcome.clone()),

@@ -101,7 +101,8 @@ impl World<'_> {
         let module = &*self.fair.modules[who];
         let customer = Customer { hand: node.hand.clone(), store: &node.store, module, purse: fair::purse(who) };
         let moved = self.moved(who)?;
-        let done = customer.calm(&self.cast, &self.fair.issuer, self.now, OperationId::of_owner([0xee; 16]), Task::Refresh);
+        let done =
+            customer.calm(&self.cast, &self.fair.issuer, self.now, OperationId::of_owner([0xee; 16]), Task::Refresh);
         done.map_err(|error| format!("{} cannot count its money: {error}", Name(who)))?;
         let (purse, _) = customer.stored()?;
         Ok(Purse { balance: module.balance(&purse), moved })

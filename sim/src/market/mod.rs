@@ -75,6 +75,11 @@ const COMPLAINTS: Seconds = Seconds(3 * 3600);
 const OVER: Seconds = Seconds(48 * 3600);
 /// How long a third party is unreachable at most. Longer, and it breaks the assumption that the contract states.
 const OUTAGE_MAX: u64 = DELTA.0 / 4;
+/// How long an issuer is unreachable at most, in seconds, while there is time enough left afterwards: what was locked then is not taken before
+/// the time for complaints is over.
+const ISSUER_OUT_MAX: u64 = 5 * 3600;
+/// When such a time begins at the latest, in seconds from the order.
+const ISSUER_OUT_FROM: u64 = 3 * 3600;
 /// Most events of one run.
 const EVENTS_MAX: usize = 20_000;
 
@@ -141,27 +146,24 @@ pub fn simulate(seed: u64) -> Result<Outcomes, String> {
 /// # Errors
 /// As [`simulate`].
 pub fn simulate_with(seed: u64, broken: Option<Break>) -> Result<Outcomes, String> {
-    run(seed, broken, false).map_err(|violation| {
-        // Writing the trace takes as long as the run: it is made when it is wanted.
-        let traced = run(seed, broken, true).err().unwrap_or_default();
-        let replay = format!("SEMPER_PURCHASE={seed} cargo test -p semper-sim --test purchases every -- --nocapture");
-        format!("seed {seed}: {violation}\n{traced}\nagain: {replay}")
+    run(seed, broken).map_err(|violation| {
+        let mistake = broken.map_or(String::new(), |broken| format!("SEMPER_MISTAKE={broken:?} "));
+        let test = "cargo test -p semper-sim --test purchases every_purchase -- --nocapture";
+        // Writing the events takes as long as the run: it is done when somebody wants to read them.
+        format!("seed {seed}: {violation}\n{}\nagain: {mistake}SEMPER_PURCHASE={seed} {test}", trace(seed, broken))
     })
 }
 
 /// The events of one seed, one a line, whatever it comes to.
-pub fn trace(seed: u64) -> String {
-    with_world(seed, None, true, |world| {
+pub fn trace(seed: u64, broken: Option<Break>) -> String {
+    with_world(seed, broken, true, |world| {
         let result = world.run().and_then(|()| world.judge());
         format!("{}{result:?}", world.trace)
     })
 }
 
-fn run(seed: u64, broken: Option<Break>, traced: bool) -> Result<Outcomes, String> {
-    with_world(seed, broken, traced, |world| {
-        let result = world.run().and_then(|()| world.judge());
-        result.map_err(|violation| format!("{}{violation}", world.trace))
-    })
+fn run(seed: u64, broken: Option<Break>) -> Result<Outcomes, String> {
+    with_world(seed, broken, false, |world| world.run().and_then(|()| world.judge()))
 }
 
 thread_local! {
@@ -178,7 +180,7 @@ fn with_world<T>(seed: u64, broken: Option<Break>, traced: bool, then: impl FnOn
 }
 
 /// How many of a hundred purchases are paid with coins, which cost most of the time here.
-const ECASH_SHARE: u32 = 30;
+const ECASH_SHARE: u32 = 20;
 
 /// What happens.
 #[derive(Clone, Debug)]
@@ -278,6 +280,7 @@ struct World<'a> {
     nodes: [Node; 3],
     /// The clock of the issuer.
     issuer_lead: i64,
+    /// Of the arbiter and of the issuer.
     outages: [Outage; 2],
     patience: Seconds,
     offer: node::Offered,
@@ -307,13 +310,7 @@ struct World<'a> {
 }
 
 impl<'a> World<'a> {
-    fn new(
-        mut rng: ChaCha8Rng,
-        fair: &'a Fair,
-        means: Means,
-        broken: Option<Break>,
-        traced: bool,
-    ) -> Self {
+    fn new(mut rng: ChaCha8Rng, fair: &'a Fair, means: Means, broken: Option<Break>, traced: bool) -> Self {
         let cast = Cast::default();
         let calm = rng.random_range(0..10) == 0;
         let weather = if calm {
@@ -337,7 +334,12 @@ impl<'a> World<'a> {
             let start = now.after(Seconds(rng.random_range(0..12 * 3600)));
             (start, start.after(Seconds(rng.random_range(0..OUTAGE_MAX))))
         };
-        let outages = [outage(), outage()];
+        let (arbiter_out, mut issuer_out) = (outage(), outage());
+        if rng.random_range(0..10) == 0 {
+            let start = now.after(Seconds(rng.random_range(0..ISSUER_OUT_FROM)));
+            issuer_out = (start, start.after(Seconds(rng.random_range(0..ISSUER_OUT_MAX))));
+        }
+        let outages = [arbiter_out, issuer_out];
         let stores = fair.begin();
         let mut stores = stores.into_iter();
         let nodes = [SELLER, BUYER, ARBITER].map(|who| Node {
@@ -462,12 +464,16 @@ impl<'a> World<'a> {
 
     /// Something travels: lost, doubled, delayed.
     fn travel(&mut self, event: &Event) {
+        self.travel_within(event, self.weather.delay);
+    }
+
+    fn travel_within(&mut self, event: &Event, longest: u64) {
         let copies = if self.chance(self.weather.doubling) { 2 } else { 1 };
         for _ in 0..copies {
             if self.chance(self.weather.loss) {
                 self.note(format_args!("{} is lost", event.name()));
             } else {
-                let delay = self.rng.random_range(1..=self.weather.delay);
+                let delay = self.rng.random_range(1..=longest);
                 self.at(delay, event.clone());
             }
         }

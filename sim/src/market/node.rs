@@ -40,9 +40,7 @@ use semper_transfer::payment::operation::{Operation, OperationId, Task};
 
 use super::fair::{self, Fair};
 use super::goods::{self, Ware};
-use super::{
-    ARBITER, BUYER, Break, COMPLAINTS, DELTA, Event, Name, OVER, Plot, SELLER, SIGMA, VALID_FOR, World,
-};
+use super::{ARBITER, BUYER, Break, COMPLAINTS, DELTA, Event, Name, OVER, Plot, SELLER, SIGMA, VALID_FOR, World};
 use crate::scenario::Cast;
 use crate::world::{effect as effect_of, outgoing, ready};
 
@@ -104,10 +102,8 @@ pub(super) enum Kept {
 impl Offered {
     pub(super) fn new(cast: &Cast, fair: &Fair, plot: Plot, now: Time) -> Self {
         let ware = if plot == Plot::GarbageGoods { goods::garbage() } else { goods::good() };
-        let (purse, _) = ready(load_purse(fair.store(SELLER), &fair::purse(SELLER)))
-            .ok()
-            .flatten()
-            .expect("the purse is open");
+        let (purse, _) =
+            ready(load_purse(fair.store(SELLER), &fair::purse(SELLER))).ok().flatten().expect("the purse is open");
         let means = fair.modules[SELLER].means(&purse).expect("the issuer's terms are known");
         let seller = &cast.parties[SELLER];
         let offer = Offer {
@@ -219,7 +215,8 @@ impl World<'_> {
             }
             match work {
                 Work::Commit { state, effects } => {
-                    let commit = self.commit(who, &state, (version, messages), effects, with.take().unwrap_or_default());
+                    let commit =
+                        self.commit(who, &state, (version, messages), effects, with.take().unwrap_or_default());
                     match self.keep(who, commit) {
                         Kept::Stored => {
                             let version = version + 1;
@@ -661,7 +658,8 @@ impl World<'_> {
     /// The contract for an order; nothing if the seller's process stops over it.
     fn compose(&mut self, order: &Order) -> Option<Result<(Container, Own), String>> {
         let payee = self.ready(SELLER)?;
-        let seed = Seed::new((0..self.cast.oracle.seed_len(self.cast.deposits.suite())).map(|_| self.rng.random()).collect());
+        let seed =
+            Seed::new((0..self.cast.oracle.seed_len(self.cast.deposits.suite())).map(|_| self.rng.random()).collect());
         let wrong = semper_exchange::goods::ArticleKey::from_array([5; 32]);
         let arbiter = self.key_set(ARBITER);
         let sale = Sale {

@@ -89,7 +89,7 @@ impl Plot {
     /// How often the cheating party does something beside its process.
     pub(super) fn pranks(self) -> u32 {
         match self {
-            Plot::MischievousSeller | Plot::MischievousBuyer => 40,
+            Plot::MischievousSeller | Plot::MischievousBuyer | Plot::SilentBuyer(2) | Plot::GarbageGoods => 40,
             Plot::BadToken | Plot::EarlyLock => 12,
             _ => 3,
         }
@@ -116,7 +116,9 @@ impl World<'_> {
             None => u8::from(!is_contract) * u8::MAX,
         };
         let changed = match (self.plot, gx) {
-            (Plot::SilentSeller(from) | Plot::SilentBuyer(from), _) if place != u8::MAX && place >= from => return None,
+            (Plot::SilentSeller(from) | Plot::SilentBuyer(from), _) if place != u8::MAX && place >= from => {
+                return None;
+            }
             (Plot::BadToken, Some(Message::Promise(said))) => {
                 Message::Promise(Promised { token: b"no money".to_vec(), ..said })
             }
@@ -193,11 +195,15 @@ impl World<'_> {
         let signer = if mine { of } else { of.peer() };
         let forged = || match of {
             Role::ORIGINATOR => self.cast.promise(core, signer, 0),
-            _ => self.cast.say(signer, &semper_core::contract::Promise {
-                cid: core.cid(),
-                role: of,
-                answers: Some(self.cast.promise(core, Role::ORIGINATOR, 0).id()),
-            }, 0),
+            _ => self.cast.say(
+                signer,
+                &semper_core::contract::Promise {
+                    cid: core.cid(),
+                    role: of,
+                    answers: Some(self.cast.promise(core, Role::ORIGINATOR, 0).id()),
+                },
+                0,
+            ),
         };
         let token = if of == Role::RESPONDER { b"no money".to_vec() } else { Vec::new() };
         said.unwrap_or_else(|| Promised { promise: forged(), token, payout: Vec::new() })

@@ -113,7 +113,7 @@ impl World<'_> {
                 self.attempts += 1;
                 let attempt = self.attempts;
                 self.nodes[who].asking.insert(id, (attempt, now.after(Seconds(PATIENCE))));
-                self.travel(&Event::Ask { who, operation: id, attempt, request });
+                self.call(&Event::Ask { who, operation: id, attempt, request });
                 return self.rest(who, id, PATIENCE);
             }
             Some(Next::Sign { draft, consent }) => {
@@ -221,6 +221,14 @@ impl World<'_> {
         Some((advance, verb, commit))
     }
 
+    /// One way of a call. Most come back while they are waited for: somebody whose calls never do is cut off for longer than the contract's
+    /// dates allow for, and nothing is promised to it.
+    fn call(&mut self, event: &Event) {
+        let in_time = self.weather.delay.min(PATIENCE / 2);
+        let longest = if self.chance(10) { self.weather.delay } else { in_time };
+        self.travel_within(event, longest);
+    }
+
     /// A request arrives at the issuer.
     pub(super) fn ask(&mut self, who: usize, operation: OperationId, attempt: u64, request: IssuerRequest) {
         if self.is_out(1) {
@@ -232,7 +240,7 @@ impl World<'_> {
             return self.note(format_args!("the issuer answers {} that it is to be asked again", Name(who)));
         };
         self.note(format_args!("the issuer answers {}: {} ({fate:?})", Name(who), reply.status));
-        self.travel(&Event::Reply { who, operation, attempt, reply });
+        self.call(&Event::Reply { who, operation, attempt, reply });
     }
 
     /// The issuer's answer arrives, on the connection of its request.
