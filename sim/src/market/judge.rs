@@ -1,5 +1,6 @@
 //! What must hold at the end of every run.
 
+use semper_commerce::deal::Deal;
 use semper_core::party::Role;
 use semper_core::time::Seconds;
 use semper_exchange::arbiter::verdict::{ClosingOutcome, Outcome};
@@ -45,7 +46,7 @@ impl World<'_> {
         let mut endings = [None, None];
         for who in [SELLER, BUYER] {
             let deal = self.stored(who).map(|stored| stored.deal);
-            endings[who] = deal.as_ref().and_then(|deal| deal.ending());
+            endings[who] = deal.as_ref().and_then(Deal::ending);
             if let Some(deal) = deal.filter(|_| !self.cheats(who)) {
                 let stuck = || format!("S8: {} is stuck in {:?}", Name(who), deal.position());
                 endings[who].ok_or_else(stuck)?;
