@@ -26,12 +26,6 @@ pub(super) struct Article {
 /// Dates of an offer that let the end of a dispute be seen within a minute. The default of `semper sell` is two weeks and three days.
 const QUICK: [&str; 8] = ["--valid-for", "40", "--complaints", "6", "--delta", "1", "--sigma", "1"];
 
-/// Purchases of which Bob has the money only when the time for complaints has run out.
-pub(super) struct Pending {
-    silent_seller: String,
-    silent_buyer: String,
-}
-
 impl Article {
     /// The user's file and price, or a data set of measurements for 12.00 EUR.
     pub fn new(dir: &Path, file: Option<PathBuf>, price: &str) -> Result<Self> {
@@ -60,14 +54,13 @@ fn measurements(dir: &Path) -> Result<PathBuf> {
 }
 
 impl Stage {
-    /// Gives the folders of the purchases that have ended, and what is still to come in.
-    pub(super) fn sales(&self, article: &Article) -> Result<(Vec<Exhibit>, Pending)> {
+    /// Gives the folders of the purchases, and the one of which Bob has the money only when the time for complaints has run out.
+    pub(super) fn sales(&self, article: &Article) -> Result<(Vec<Exhibit>, String)> {
         let mut folders = vec![self.sale(article)?, self.garbage(article)?];
         let silent_seller = self.silent_seller(article, &mut folders)?;
-        let silent_buyer = self.silent_buyer(article, &mut folders)?;
-        let pending = Pending { silent_seller, silent_buyer };
+        self.silent_buyer(article, &mut folders)?;
         folders.push(self.power_cut(article)?);
-        Ok((folders, pending))
+        Ok((folders, silent_seller))
     }
 
     /// Bob offers the file; the link.
@@ -200,7 +193,7 @@ impl Stage {
         Ok(deal)
     }
 
-    fn silent_buyer(&self, article: &Article, folders: &mut Vec<Exhibit>) -> Result<String> {
+    fn silent_buyer(&self, article: &Article, folders: &mut Vec<Exhibit>) -> Result<()> {
         title("4. Alice goes silent when Bob has given the key");
         let link = self.sell(article, &QUICK)?;
         self.up_asking("alice")?;
@@ -212,13 +205,16 @@ impl Stage {
         self.until("bob", &deal, "waiting for Alice", |view| view["state"] == "await-peer-final")?;
         self.impatient("bob", &deal)?;
         self.until("bob", &deal, "Carol's ruling", |view| view["state"] == "await-window")?;
-        say("Bob shows Carol the contract and the key; the money will be his when the time for complaints is over");
+        say(
+            "Bob shows Carol the contract and the key; the money will be his when the time for complaints is over, if not before",
+        );
         folders.push((self.export("bob", &deal, "4-silent-buyer")?, Proves::Resolved));
         self.up("alice")?;
         self.ended("alice", &deal, "success")?;
         self.same(&article.file, &self.dir.join("alice/4-bought"))?;
-        say("Alice comes back: her file is waiting for her");
-        Ok(deal)
+        self.ended("bob", &deal, "success")?;
+        say("Alice comes back: her file is waiting for her, her program lets go of the money, and Bob has it at once");
+        Ok(())
     }
 
     fn power_cut(&self, article: &Article) -> Result<Exhibit> {
@@ -245,11 +241,10 @@ impl Stage {
     }
 
     /// Waits for the money that Bob has only when the time for complaints is over.
-    pub(super) fn late_money(&self, pending: &Pending) -> Result<()> {
-        title("8. The time for complaints about 3 and 4 runs out");
-        self.ended("bob", &pending.silent_seller, "success")?;
-        self.ended("bob", &pending.silent_buyer, "success")?;
-        say("Carol signs the way of both locked sums to Bob, and he has his money");
+    pub(super) fn late_money(&self, deal: &str) -> Result<()> {
+        title("8. The time for complaints about 3 runs out");
+        self.ended("bob", deal, "success")?;
+        say("Carol signs the way of the locked money to Bob, and he has it");
         Ok(())
     }
 
