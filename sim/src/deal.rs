@@ -120,7 +120,7 @@ impl Deal {
             let pays = things.contains(&Thing::Money);
             pays.then(|| (DealId::from_array([9; 16]), PurseId::from_array([role.number(); 16])))
         };
-        let mut owns = roles.map(|role| Own { purse: purse(role), seed: Vec::new() });
+        let mut owns = roles.map(|role| Own { purse: purse(role), ..Own::default() });
         let mut goods = [None, None];
         if things == SIGNING {
             return Self { core, goods, owns, vault, deposit_key };

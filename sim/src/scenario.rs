@@ -183,7 +183,7 @@ impl Cast {
 
     /// A party's final.
     pub fn completion(&self, core: &Core, role: Role) -> Signed {
-        self.say(role, &Final { cid: core.cid(), role, promises: self.promise_ids(core) }, 0)
+        self.say(role, &Final { cid: core.cid(), role, promises: self.promise_ids(core), slot: Slot::default() }, 0)
     }
 
     /// The originator's request to abort.

@@ -5,7 +5,7 @@
 
 use semper_core::party::Role;
 use semper_sim::deal::{NOT_AFTER, PURCHASE, SIGNING, Thing, Things};
-use semper_sim::model::{Setup, World, cn};
+use semper_sim::model::{Setup, World, cn, letters};
 use semper_support::flaws::{self, Flaw};
 use stateright::{Checker, HasDiscoveries, Model};
 
@@ -27,11 +27,12 @@ const PLAIN: Setup = Setup {
 const BOUND: usize = 60_000;
 const BAD_GOODS: Things = [Thing::BadInformation, Thing::Money];
 
-/// A world of two parties, or of many.
+/// A world of two parties, of many, or of a letter to several.
 #[derive(Clone, Copy)]
 enum Lair {
     Two(Setup),
     Many(cn::Setup),
+    Letters(letters::Setup),
 }
 
 /// Worlds of many signers: the chain of refusals needs a malicious party for each round but one.
@@ -49,6 +50,9 @@ fn lairs(flaw: Flaw) -> Vec<(Lair, &'static [&'static str])> {
         Flaw::OverturnOffByOne => vec![many(3, &[0, 1], ["S2", "S3"].as_slice()), many(4, &[1, 2, 3], &["S2", "S3"])],
         Flaw::IgnoreEarlierAsks => vec![many(3, &[0, 1], ["S2", "S3"].as_slice()), many(4, &[0, 1], &["S2", "S3"])],
         Flaw::DoubleAsk => vec![many(3, &[0], ["S1", "S2", "S13"].as_slice()), many(3, &[1, 2], &["S1", "S2"])],
+        Flaw::ForgottenPart => {
+            vec![(Lair::Letters(letters::Setup { honest_sender: true, reaches: &[] }), ["S2"].as_slice())]
+        }
         flaw => {
             let (setup, properties) = lair(flaw);
             vec![(Lair::Two(setup), properties)]
@@ -78,6 +82,7 @@ fn lair(flaw: Flaw) -> (Setup, &'static [&'static str]) {
         Flaw::TooFewRounds | Flaw::OverturnOffByOne | Flaw::IgnoreEarlierAsks | Flaw::DoubleAsk => {
             unreachable!("{flaw:?} needs many signers")
         }
+        Flaw::ForgottenPart => unreachable!("{flaw:?} needs a letter to several"),
     }
 }
 
@@ -118,6 +123,16 @@ fn violations_of_many(setup: cn::Setup, enough: Option<&[&str]>) -> Vec<(&'stati
     found
 }
 
+/// The same of a letter to several.
+fn violations_of_letters(setup: letters::Setup) -> Vec<(&'static str, String)> {
+    let checker = letters::World::new(setup).checker().threads(2).finish_when(HasDiscoveries::All).spawn_bfs().join();
+    let words = |actions: Vec<letters::Action>| format!("{actions:?}");
+    let mut found: Vec<_> =
+        checker.discoveries().into_iter().map(|(name, path)| (name, words(path.into_actions()))).collect();
+    found.sort_unstable();
+    found
+}
+
 #[test]
 fn every_seeded_mistake_is_found() {
     let only = std::env::var("SEMPER_FLAW").ok();
@@ -129,6 +144,7 @@ fn every_seeded_mistake_is_found() {
             let look = |enough| match lair {
                 Lair::Two(setup) => violations(setup),
                 Lair::Many(setup) => violations_of_many(setup, enough),
+                Lair::Letters(setup) => violations_of_letters(setup),
             };
             let clean = flaws::with(None, || look(None));
             assert!(clean.is_empty(), "without a mistake: {clean:?}");

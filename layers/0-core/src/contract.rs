@@ -254,7 +254,7 @@ pub struct Promise {
 /// "I complete this contract." Binds both promises.
 ///
 /// ```text
-/// final = { 0: 1, 1: cid, 2: role, 3: [promise of the originator, promise of the responder] }
+/// final = { 0: 1, 1: cid, 2: role, 3: [promise of the originator, promise of the responder], ? 4: slot }        ; 4 unless it is 0
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Final {
@@ -264,6 +264,8 @@ pub struct Final {
     pub role: Role,
     /// The promises, in the order of the roles.
     pub promises: [StatementId; 2],
+    /// The part of the contract.
+    pub slot: Slot,
 }
 
 impl Statement for Promise {
@@ -296,7 +298,9 @@ impl Decode for Promise {
 
 impl Encode for Final {
     fn to_value(&self) -> Value {
-        record().put(0, 1_u64).put_item(1, &self.cid).put_item(2, &self.role).put_list(3, &self.promises).build()
+        let slot = Some(self.slot).filter(|slot| *slot != Slot::default()).map(|slot| slot.to_value());
+        let stored = record().put(0, 1_u64).put_item(1, &self.cid).put_item(2, &self.role);
+        stored.put_list(3, &self.promises).put_some(4, slot).build()
     }
 }
 
@@ -308,8 +312,14 @@ impl Decode for Final {
         fields.version(0, 1)?;
         let (cid, role) = (fields.item(1, "cid")?, fields.item(2, "role")?);
         let promises = promise_pair(&mut fields, 3)?;
+        let slot = match fields.optional_item(4, "slot")? {
+            Some(slot) if slot == Slot::default() => {
+                return Err(DecodeError::field("slot", Problem::OutOfRange("left out if it is 0")));
+            }
+            slot => slot.unwrap_or_default(),
+        };
         fields.close()?;
-        Ok(Self { cid, role, promises })
+        Ok(Self { cid, role, promises, slot })
     }
 }
 

@@ -351,8 +351,8 @@ every! {
     cores_hold: cores();
     promises_hold: (ids(Cid::from_digest), any::<u8>(), prop::option::of(ids(StatementId::from_digest)))
         .prop_map(|(cid, role, answers)| Promise { cid, role: Role::numbered(role), answers });
-    finals_hold: (ids(Cid::from_digest), any::<u8>(), [ids(StatementId::from_digest), ids(StatementId::from_digest)])
-        .prop_map(|(cid, role, promises)| Final { cid, role: Role::numbered(role), promises });
+    finals_hold: (ids(Cid::from_digest), any::<u8>(), [ids(StatementId::from_digest), ids(StatementId::from_digest)], any::<u16>())
+        .prop_map(|(cid, role, promises, slot)| Final { cid, role: Role::numbered(role), promises, slot: Slot(slot) });
     templates_hold: templates();
     documents_hold: documents();
     values_hold: values();

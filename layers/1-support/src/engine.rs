@@ -206,4 +206,8 @@ evidence_kinds! {
     Redemption = "redemption";
     /// The key to which information was deposited with the arbiter: with it a disclosed seed can be tried.
     DepositKey = "deposit-key";
+    /// Ciphertext of information that a contract exchanges, with its index.
+    Sealed = "sealed";
+    /// A key that opens it; whoever has both sees whether they fit.
+    Key = "key";
 }

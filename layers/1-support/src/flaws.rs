@@ -39,11 +39,13 @@ pub enum Flaw {
     IgnoreEarlierAsks = 16,
     /// N4: the arbiter hears a party again that has asked before.
     DoubleAsk = 17,
+    /// M1: a run whose promise is one for several recipients may be given up before it is made.
+    ForgottenPart = 18,
 }
 
 impl Flaw {
     /// Every seeded mistake.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::ResolveAfterAbort,
         Self::ContinueAfterAbort,
         Self::AbortAfterFinal,
@@ -61,6 +63,7 @@ impl Flaw {
         Self::OverturnOffByOne,
         Self::IgnoreEarlierAsks,
         Self::DoubleAsk,
+        Self::ForgottenPart,
     ];
 }
 

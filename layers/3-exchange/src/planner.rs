@@ -15,11 +15,12 @@
 
 use std::fmt;
 
-use semper_core::contract::{Deadlines, ItemKind};
+use semper_core::cbor::Decode as _;
+use semper_core::contract::{Core, Deadlines, Item, ItemKind};
 use semper_core::time::{Seconds, Time};
 use semper_transfer::payment::means::{LockKind, Means, PayerAnonymity, Reversal};
 
-use crate::gx::earliest_refund;
+use crate::gx::{Price, earliest_refund};
 
 /// How certainly something can be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -150,6 +151,19 @@ pub fn plan(first: Properties, second: Properties, demand: Demand) -> Result<Pla
     Ok(plan)
 }
 
+/// Plans the exchange of a contract's items, pair by pair: both or neither, whenever messages arrive. With several recipients every pair is
+/// the same.
+///
+/// # Errors
+/// [`Impossible`]: the contract must not be proposed or signed.
+pub fn plan_of(core: &Core) -> Result<Plan, Impossible> {
+    let demand =
+        Demand { fairness: Fairness::Strong, network: Network::Asynchronous, in_line: false, unknown: [false, false] };
+    let [first, second, ..] = core.terms.items.as_slice() else { return Err(Impossible::OnlyWeak) };
+    let properties = |item| Properties::of_item(item).ok_or(Impossible::OnlyWeak);
+    plan(properties(first)?, properties(second)?, demand)
+}
+
 /// The best plan for two items, whether or not it is good enough.
 fn candidate(first: Properties, second: Properties, demand: Demand) -> Plan {
     use Strength::{No, Strong};
@@ -234,6 +248,21 @@ impl Properties {
             }),
             ItemKind::Money => None,
         }
+    }
+
+    /// Of an item of a contract. Money in a contract is under a lock that its descriptor names; `None`: the descriptor is malformed.
+    pub fn of_item(item: &Item) -> Option<Self> {
+        if let Some(properties) = Self::of_kind(item.kind) {
+            return Some(properties);
+        }
+        let price = Price::from_bytes(&item.descriptor).ok()?;
+        let strength = if price.lock == LockKind::Arbiter { Strength::Strong } else { Strength::No };
+        Some(Self {
+            generatable: strength,
+            revocable: strength,
+            hash_lockable: price.lock == LockKind::Hash,
+            owner_unknown: true,
+        })
     }
 
     /// Of money by a means. `locked`: it is put under a lock first, as the means can.

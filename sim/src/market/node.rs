@@ -684,7 +684,7 @@ impl World<'_> {
         let nonce = self.rng.random();
         let proposal = sale.propose(&self.cast.oracle, nonce).map_err(|error| error.to_string());
         let container = proposal.and_then(|proposal| proposal.to_container().map_err(|error| error.to_string()));
-        let own = Own { purse: Some((self.deal, fair::purse(SELLER))), seed: seed.as_bytes().to_vec() };
+        let own = Own { purse: Some((self.deal, fair::purse(SELLER))), seed: seed.as_bytes().to_vec(), ..Own::default() };
         Some(container.map(|container| (container, own)))
     }
 

@@ -275,7 +275,7 @@ impl World<'_> {
     /// The lock of the contract, as it was agreed.
     fn lock(&self, core: &Core) -> Option<Lock> {
         let (me, arbiter) = (self.key_set(BUYER), self.key_set(ARBITER));
-        let own = Own { purse: Some((self.deal, fair::purse(BUYER))), seed: Vec::new() };
+        let own = Own { purse: Some((self.deal, fair::purse(BUYER))), ..Own::default() };
         let run = Run::new(core.clone(), &me, self.cast.key_sets(), arbiter, Seconds(1), own).ok()?;
         match run.gives() {
             Leg::Money(lock) => Some((**lock).clone()),

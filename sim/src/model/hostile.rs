@@ -33,7 +33,7 @@ pub(super) fn messages(cast: &Cast, deal: &Deal, things: Things, role: Role) -> 
     if things == SIGNING {
         let promise = |promise| Message::Promise(Promised::bare(promise));
         let unasked = cast.say(role, &Promise { cid, role, answers: Some(second) }, 0);
-        let crossed = cast.say(role, &Final { cid, role, promises: [second, first] }, 0);
+        let crossed = cast.say(role, &Final { cid, role, promises: [second, first], slot: Slot::default() }, 0);
         all.extend([promise(cast.promise(core, role, 1)), promise(unasked), last(crossed, Vec::new())]);
     } else {
         // Nowhere to send money to.

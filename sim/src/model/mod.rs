@@ -12,6 +12,7 @@
 
 pub mod cn;
 mod hostile;
+pub mod letters;
 mod money;
 mod properties;
 mod table;

@@ -373,7 +373,12 @@ fn foreign(made: &Exchange) -> Vec<Item> {
         // A final over promises that nobody has made.
         signed(&made.cast.say(
             R,
-            &Final { cid: core.cid(), role: R, promises: [StatementId::from_digest(*other.cid().digest()); 2] },
+            &Final {
+                cid: core.cid(),
+                role: R,
+                promises: [StatementId::from_digest(*other.cid().digest()); 2],
+                slot: Slot::default(),
+            },
             0,
         )),
         item(EvidenceKind::Misbehaviour, b"junk".to_vec()),

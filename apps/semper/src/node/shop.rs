@@ -157,7 +157,7 @@ impl Node {
         let nonce = self.random().map_err(NodeError::Crypto)?;
         let proposal = sale.propose(&Encapsulator, nonce).map_err(|error| Unsold::Refused(error.to_string()))?;
         let container = proposal.to_container().map_err(|error| Unsold::Refused(error.to_string()))?;
-        Ok((container, Own { purse: Some((deal, purse)), seed: seed.as_bytes().to_vec() }))
+        Ok((container, Own { purse: Some((deal, purse)), seed: seed.as_bytes().to_vec(), ..Own::default() }))
     }
 
     /// The purse for a means of an offer.

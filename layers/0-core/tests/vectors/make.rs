@@ -314,7 +314,8 @@ fn core() -> Vec<Json> {
     let first = sign(1, &promise(None)).id();
     let (opening, answer) = (promise(None).to_bytes(), promise(Some(first)).to_bytes());
     let second = sign(2, &promise(Some(first))).id();
-    let last = Final { cid: core.cid(), role: Role::ORIGINATOR, promises: [first, second] }.to_bytes();
+    let last =
+        Final { cid: core.cid(), role: Role::ORIGINATOR, promises: [first, second], slot: Slot::default() }.to_bytes();
     let leaves: Vec<_> = (0..7_u8).map(|i| leaf_hash(&[i])).collect();
     let leaf = |i: u64| leaves[usize::try_from(i).unwrap()];
     let mut frontier = Frontier::new();
@@ -373,6 +374,7 @@ fn core() -> Vec<Json> {
         good("promise-originator", "promise", "the originator's promise", &opening),
         good("promise-responder", "promise", "the responder's promise, which answers the originator's", &answer),
         good("final", "final", "the originator's final", &last),
+        good("final-of-part", "final", "the originator's final of the part 1", &with(&last, 4, 1_u64)),
         good_with("frontier", "frontier", "tree of seven leaves", &frontier, roots.clone()),
         good("frontier-empty", "frontier", "empty tree", &Frontier::new().to_bytes()),
         good_with("inclusion", "inclusion", "leaf 4 of seven", &inclusion, roots.clone()),
@@ -440,6 +442,7 @@ fn core() -> Vec<Json> {
             &terms(|terms| terms.insert(9_u64, Value::bytes([0; 31]))),
         ),
         bad("promise-wrong-version", "promise", "version 2", &with(&opening, 0, 2_u64)),
+        bad("final-of-part-0", "final", "the part 0 is named, which is left out", &with(&last, 4, 0_u64)),
         bad("final-one-promise", "final", "one promise in the place of two", &with(&last, 3, vec![first.to_value()])),
         bad(
             "frontier-peaks",
@@ -710,7 +713,15 @@ fn signed_facts(party: u8, signed: &Signed) -> Json {
 fn signed() -> Vec<Json> {
     let first = sign(1, &promise(None));
     let second = sign(2, &promise(Some(first.id())));
-    let last = sign(1, &Final { cid: contract().cid(), role: Role::ORIGINATOR, promises: [first.id(), second.id()] });
+    let last = sign(
+        1,
+        &Final {
+            cid: contract().cid(),
+            role: Role::ORIGINATOR,
+            promises: [first.id(), second.id()],
+            slot: Slot::default(),
+        },
+    );
     let container = Container::message([3; 16], "please confirm", Attributes::default()).unwrap().id();
     let ack = sign(2, &Ack { container, disposition: Disposition::Accepted, time: Time::from_unix(1_795_246_200) });
     let draft = promise(None).draft(Suite::Hybrid, hybrid_key_set().id());
@@ -978,7 +989,7 @@ fn exchange() -> Vec<Json> {
     };
     let hash = Digest::of(semper_core::domain::FOLDER, &contents().build().encode());
     let folder = contents().put_item(4, &hash).build().encode();
-    let last = sign(1, &Final { cid, role: Role::ORIGINATOR, promises });
+    let last = sign(1, &Final { cid, role: Role::ORIGINATOR, promises, slot: Slot::default() });
     let gx = |kind: &str, what: Value| start().put(1, kind).put(2, what).build().encode();
     vec![
         good(

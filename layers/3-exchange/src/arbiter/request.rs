@@ -20,7 +20,7 @@ use semper_transfer::payment::statement::Side;
 use super::rules_hash;
 use crate::cn::CircleError;
 use crate::goods::{DepositKey, Good, GoodError, Judge, Pom};
-use crate::gx::{ItemsError, Leg, Message, PROOF_MAX, Price, Promised, complaints_until};
+use crate::gx::{ItemsError, Leg, Message, PROOF_MAX, Price, Promised, complaints_until, responder as responder_of};
 
 /// "Abort this contract." By the originator only.
 ///
@@ -220,7 +220,7 @@ impl Decode for Resolve {
 pub struct Request {
     /// The contract.
     pub core: Core,
-    /// The key sets of originator and responder.
+    /// The key sets of originator and responder of the part that the question is about.
     pub key_sets: [KeySet; 2],
     /// The originator's promise and, unless it aborts, the responder's. With them come the tokens of locked money.
     pub promises: Vec<Promised>,
@@ -379,21 +379,24 @@ impl Court<'_> {
             return Err(RequestError::OtherRules);
         }
         let [originator, responder] = &request.key_sets;
-        for (role, key_set) in [(Role::ORIGINATOR, originator), (Role::RESPONDER, responder)] {
+        if originator.shares_a_key_with(responder) {
+            return Err(RequestError::SelfDeal);
+        }
+        // Whose promise the second one is says which part of the contract is asked about; the question must say the same.
+        let part = core.role_of(responder.id()).and_then(|role| role.number().checked_sub(1));
+        let slot = Slot(part.ok_or(RequestError::WrongKeySet(Role::RESPONDER))?.into());
+        for (role, key_set) in [(Role::ORIGINATOR, originator), (responder_of(slot), responder)] {
             if core.party(role) != Some(key_set.id()) {
                 return Err(RequestError::WrongKeySet(role));
             }
         }
-        if originator.shares_a_key_with(responder) {
-            return Err(RequestError::SelfDeal);
-        }
         let case = Case {
             core: core.clone(),
             cid: core.cid(),
-            slot: Slot::default(),
+            slot,
             asked: Asked::Abort,
             basis: Vec::new(),
-            legs: Leg::of(core).map_err(RequestError::Items)?,
+            legs: Leg::in_part(core, slot).map_err(RequestError::Items)?,
             unopenable: None,
         };
         let first = request.promises.first().ok_or(RequestError::Promises)?;
@@ -401,7 +404,7 @@ impl Court<'_> {
         let second = match request.promises.as_slice() {
             [_] => None,
             [_, second] => {
-                let (cid, role) = (case.cid, Role::RESPONDER);
+                let (cid, role) = (case.cid, responder_of(slot));
                 Some(check_promise(self.verify, responder, &second.promise, cid, role, Some(first))?.id())
             }
             _ => return Err(RequestError::Promises),
@@ -452,7 +455,7 @@ impl Court<'_> {
     ) -> Result<(Asked, StatementId), RequestError> {
         let (by, asker) = asker(request, "resolve request")?;
         let resolve: Verified<Resolve> = signed("resolve request", verify(self.verify, asker, &request.question))?;
-        if *resolve.statement() != (Resolve { cid: case.cid, slot: case.slot, promises, role: by }) {
+        if *resolve.statement() != (Resolve { cid: case.cid, slot: case.slot, promises, role: case.stated(by) }) {
             return Err(RequestError::Foreign("resolve request"));
         }
         // Nobody gets the peer's item for money that was never locked. Whether the token is good its issuer says ([`Case::unconfirmed`]).
@@ -466,7 +469,7 @@ impl Court<'_> {
         let (by, asker) = asker(request, "complaint")?;
         let complaint: Verified<Complaint> = signed("complaint", verify(self.verify, asker, &request.question))?;
         let proof = Digest::of(domain::MISBEHAVIOUR, &request.proof);
-        if *complaint.statement() != (Complaint { cid: case.cid, slot: case.slot, role: by, proof }) {
+        if *complaint.statement() != (Complaint { cid: case.cid, slot: case.slot, role: case.stated(by), proof }) {
             return Err(RequestError::Foreign("complaint"));
         }
         let about = by.peer();
@@ -489,7 +492,7 @@ impl Court<'_> {
         let settlement: Verified<Settlement> = signed("settlement", verify(self.verify, asker, &request.question))?;
         let Settlement { cid, slot, role, side, payout } = *settlement.statement();
         let named = Digest::of(domain::PAYOUT, &request.payout);
-        if (cid, slot, role, payout) != (case.cid, case.slot, by, named) {
+        if (cid, slot, role, payout) != (case.cid, case.slot, case.stated(by), named) {
             return Err(RequestError::Foreign("settlement"));
         }
         let owner = if side == Side::Payer { by } else { by.peer() };
@@ -501,11 +504,14 @@ impl Court<'_> {
     }
 }
 
-/// Who has signed the question.
+/// Who has signed the question: a side of the part that it is about.
 fn asker<'a>(request: &'a Request, part: &'static str) -> Result<(Role, &'a KeySet), RequestError> {
-    let by = request.core.role_of(request.question.signer()).filter(|role| place(*role) < 2);
-    let by = by.ok_or(RequestError::Foreign(part))?;
-    Ok((by, &request.key_sets[place(by)]))
+    let [originator, responder] = &request.key_sets;
+    match request.question.signer() {
+        by if by == originator.id() => Ok((Role::ORIGINATOR, originator)),
+        by if by == responder.id() => Ok((Role::RESPONDER, responder)),
+        _ => Err(RequestError::Foreign(part)),
+    }
 }
 
 impl Case {
@@ -539,7 +545,12 @@ impl Case {
         self.basis[0]
     }
 
-    /// What a party gives.
+    /// The role in the contract of a side of its part.
+    fn stated(&self, side: Role) -> Role {
+        if side == Role::ORIGINATOR { side } else { responder_of(self.slot) }
+    }
+
+    /// What a side of the part gives.
     pub fn gives(&self, role: Role) -> &Leg {
         &self.legs[place(role)]
     }

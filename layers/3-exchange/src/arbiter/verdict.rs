@@ -299,7 +299,7 @@ impl ArbiterAnswer {
         Self { statement, promises, log: None, closing: None, attestation: None, authorisation: Vec::new() }
     }
 
-    /// Checks the arbiter's statements about `cid`, and says what they come to. `asked` is the request that was made.
+    /// Checks the arbiter's statements about a part of a contract, and says what they come to. `asked` is the request that was made.
     ///
     /// # Errors
     /// [`AnswerError`]: the arbiter has not answered.
@@ -307,26 +307,26 @@ impl ArbiterAnswer {
         &self,
         verifier: &dyn Verify,
         arbiter: &KeySet,
-        cid: Cid,
+        (cid, part): (Cid, Slot),
         asked: StatementId,
     ) -> Result<Decision, AnswerError> {
         let wrong = |part| move |error| AnswerError::Signature { part, error };
         if self.statement.kind() == Kind::Status {
             let status: Verified<ClosedUnused> = verify(verifier, arbiter, &self.statement).map_err(wrong("status"))?;
             let status = status.statement();
-            let ours = (status.cid, status.slot, status.request) == (cid, Slot::default(), asked);
+            let ours = (status.cid, status.slot, status.request) == (cid, part, asked);
             return if ours { Ok(Decision::Unused) } else { Err(AnswerError::Foreign("status")) };
         }
         let verdict: Verified<Verdict> = verify(verifier, arbiter, &self.statement).map_err(wrong("verdict"))?;
         let id = verdict.id();
         let verdict = verdict.statement();
-        if (verdict.cid, verdict.slot) != (cid, Slot::default()) {
+        if (verdict.cid, verdict.slot) != (cid, part) {
             return Err(AnswerError::Foreign("verdict"));
         }
         if let Some((closing, _)) = &self.closing {
             let closing: Verified<Closing> = verify(verifier, arbiter, closing).map_err(wrong("closing"))?;
             let closing = closing.statement();
-            if (closing.cid, closing.slot, closing.verdict) != (cid, Slot::default(), id) {
+            if (closing.cid, closing.slot, closing.verdict) != (cid, part, id) {
                 return Err(AnswerError::Foreign("closing"));
             }
             if let ClosingOutcome::Fault(role) = closing.outcome {

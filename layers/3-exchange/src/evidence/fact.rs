@@ -185,7 +185,7 @@ impl Facts<'_> {
         }
         if let [Some(first), Some(second)] = promised {
             for (place, role) in [Role::ORIGINATOR, Role::RESPONDER].into_iter().enumerate() {
-                let expected = Final { cid, role, promises: [first, second] };
+                let expected = Final { cid, role, promises: [first, second], slot: Slot::default() };
                 for (id, _) in pool.said(parties[place], |completion: &Final| *completion == expected) {
                     self.add(What::Completed(role), None, [*id.digest(), *first.digest(), *second.digest()]);
                 }

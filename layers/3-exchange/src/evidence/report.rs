@@ -5,7 +5,7 @@ use std::fmt;
 use semper_core::container::Disposition;
 use semper_core::contract::Core;
 use semper_core::hash::Digest;
-use semper_core::ids::{Cid, ContainerId, DealId, KeySetId, StatementId};
+use semper_core::ids::{Cid, ContainerId, DealId, KeySetId, Slot, StatementId};
 use semper_core::party::{KeySet, Role};
 use semper_core::time::Time;
 use semper_support::engine::EvidenceKind;
@@ -19,7 +19,7 @@ use crate::cn::SIGNERS_MIN as MANY;
 pub struct Report {
     /// The deal.
     pub deal: DealId,
-    /// The contracts, counted by identifier.
+    /// The contracts, counted by identifier and part.
     pub contracts: Vec<Contract>,
     /// The transfers, counted by container.
     pub transfers: Vec<Transfer>,
@@ -38,6 +38,8 @@ pub struct Report {
 pub struct Contract {
     /// Its identifier.
     pub cid: Cid,
+    /// Which part of it: contracts with several recipients are counted by part.
+    pub part: Slot,
     /// What the parties agreed on.
     pub core: Core,
     /// The text that was shown to the signers, if the folder holds it.
@@ -48,6 +50,20 @@ pub struct Contract {
     pub logged: Option<u64>,
     /// Files that the text names by hash: the hash, and the file's size if the folder holds the file.
     pub files: Vec<(Digest, Option<usize>)>,
+    /// What a letter that the contract delivers holds, if the folder has the letter and a key that opens it: what the contract promises, byte
+    /// for byte.
+    pub contents: Option<Vec<Enclosed>>,
+}
+
+/// A file in a letter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Enclosed {
+    /// Its name.
+    pub name: String,
+    /// Its hash.
+    pub hash: Digest,
+    /// Its size in bytes.
+    pub size: usize,
 }
 
 /// Where a contract stands, as far as the folder proves it.

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use semper_core::cbor::{Decode, Encode};
+use semper_core::cbor::{Decode, DecodeError, Encode, Problem};
 use semper_core::container::{Ack, Container, ContainerStatement, Disposition, Leaf, information_hash};
-use semper_core::contract::{Core, Final, Profile, Promise};
+use semper_core::contract::{Core, Final, ItemKind, Profile, Promise};
 use semper_core::cose::{Kind, Signed, Statement};
 use semper_core::document::Document;
 use semper_core::domain;
@@ -27,8 +27,8 @@ use crate::arbiter::many::Ask;
 use crate::arbiter::request::{Abort, Complaint, Resolve, Settlement};
 use crate::arbiter::verdict::{ClosedUnused, Closing, ClosingOutcome, Outcome, Verdict};
 use crate::cn::{self, Round};
-use crate::goods::{DepositKey, Disclosure, KeyAttestation, Pom, plain_roots};
-use crate::gx;
+use crate::goods::{ArticleKey, Deposit, DepositKey, Descriptor, Disclosure, KeyAttestation, Pom, Sealed, plain_roots};
+use crate::gx::{self, responder as responder_of};
 
 /// Concludes what a folder proves. The same folder gives the same report, on every machine and at every time.
 ///
@@ -61,7 +61,8 @@ pub fn examine<'a>(checks: &Checks<'_>, deal: DealId, items: impl IntoIterator<I
         let facts = fact::of_contract(checks, &mut pool, core);
         pool.facts.extend(facts);
     }
-    let contracts: Vec<_> = pool.cores.clone().into_values().map(|core| contract(verifier, &mut pool, core)).collect();
+    let contracts: Vec<_> =
+        pool.cores.clone().into_values().flat_map(|core| contract(verifier, &mut pool, &core)).collect();
     let transfers: Vec<_> =
         pool.containers.clone().into_iter().map(|container| transfer(&mut pool, &container)).collect();
     let payments = payments(verifier, systems, &mut pool);
@@ -70,6 +71,8 @@ pub fn examine<'a>(checks: &Checks<'_>, deal: DealId, items: impl IntoIterator<I
     let named: BTreeSet<_> = contracts.iter().flat_map(|c| c.files.iter().map(|(file, _)| *file)).collect();
     let stray_files =
         pool.files.keys().filter(|file| !named.contains(file)).map(|file| Finding::StrayFile { file: *file });
+    let letters = pool.sealed.iter().map(Sealed::cipher_root).filter(|root| !pool.fitting.contains(root));
+    let stray_files = stray_files.chain(letters.map(|file| Finding::StrayFile { file }));
     let unfit = pool.receipts.iter().map(|(item, _)| Finding::LogReceipt { item: *item });
     let findings = pool.findings.into_iter().chain(unfit).chain(strays).chain(stray_files).collect();
     let key_sets = pool.key_sets.into_values().collect();
@@ -89,6 +92,10 @@ pub(super) struct Pool {
     used: BTreeSet<StatementId>,
     containers: Vec<Container>,
     files: BTreeMap<Digest, usize>,
+    sealed: Vec<Sealed>,
+    keys: Vec<ArticleKey>,
+    /// Cipher roots of what belongs to a contract.
+    fitting: BTreeSet<Digest>,
     pub(super) receipts: Vec<(usize, LogReceipt)>,
     proofs: Vec<(usize, Proof)>,
     pub(super) deposit_keys: BTreeMap<Digest, DepositKey>,
@@ -105,7 +112,7 @@ impl Pool {
         }
     }
 
-    fn sort(&mut self, index: usize, item: &Item) -> Result<(), semper_core::cbor::DecodeError> {
+    fn sort(&mut self, index: usize, item: &Item) -> Result<(), DecodeError> {
         let bytes = &item.bytes;
         match item.kind {
             EvidenceKind::Core => {
@@ -142,6 +149,16 @@ impl Pool {
             }
             EvidenceKind::Attachment => {
                 self.files.insert(information_hash(bytes), bytes.len());
+            }
+            EvidenceKind::Sealed => {
+                let sealed = Sealed::from_bytes(bytes)?;
+                if !self.sealed.contains(&sealed) {
+                    self.sealed.push(sealed);
+                }
+            }
+            EvidenceKind::Key => {
+                let wrong = |_| DecodeError::field("key", Problem::OutOfRange("32 bytes"));
+                self.keys.push(ArticleKey::from_array(bytes.as_slice().try_into().map_err(wrong)?));
             }
             EvidenceKind::LogReceipt => self.receipts.push((index, LogReceipt::from_bytes(bytes)?)),
             EvidenceKind::Payment => self.proofs.push((index, Proof::from_bytes(bytes)?)),
@@ -226,46 +243,79 @@ impl Pool {
     }
 }
 
-fn contract(verifier: &dyn Verify, pool: &mut Pool, core: Core) -> report::Contract {
+/// A contract as far as the folder shows it: one for each part of which it shows anything, else one for each part.
+fn contract(verifier: &dyn Verify, pool: &mut Pool, core: &Core) -> Vec<report::Contract> {
     let cid = core.cid();
-    let standing = standing(pool, &core, cid);
-    let logged = logged(verifier, pool, &core, cid);
-    let (text, files) = text(pool, &core, cid);
+    // A contract that many sign stands or falls as a whole.
+    let whole = core.terms.profile == Profile::Cn;
+    let parts = if whole { 1 } else { u16::try_from(core.terms.parties.len() - 1).unwrap_or(u16::MAX) };
+    let standings: Vec<_> = (0..parts).map(Slot).map(|part| (part, standing(pool, core, cid, part))).collect();
+    let shown = |standing: &Standing| !matches!(standing, Standing::Open { promised: [_, false] });
+    let any = standings.iter().any(|(_, standing)| shown(standing));
+    let logged = logged(verifier, pool, core, cid);
+    let (text, files) = text(pool, core, cid);
     let files: Vec<_> = files.into_iter().map(|file| (file, pool.files.get(&file).copied())).collect();
     let missing = files.iter().filter(|(_, size)| size.is_none());
     pool.findings.extend(missing.map(|(file, _)| Finding::MissingFile { cid, file: *file }));
-    report::Contract { cid, core, text, standing, logged, files }
+    let contents = contents(pool, core);
+    let of_part = |(part, standing)| {
+        let (core, text, contents) = (core.clone(), text.clone(), contents.clone());
+        let logged = logged.iter().filter(|(of, _)| whole || *of == part).map(|(_, place)| *place).min();
+        report::Contract { cid, part, core, text, standing, logged, files: files.clone(), contents }
+    };
+    standings.into_iter().filter(|(_, standing)| !any || shown(standing)).map(of_part).collect()
 }
 
-fn standing(pool: &mut Pool, core: &Core, cid: Cid) -> Standing {
+/// The files in a letter that a contract delivers, if the folder holds it and a key that opens it.
+fn contents(pool: &mut Pool, core: &Core) -> Option<Vec<report::Enclosed>> {
+    let item = core.terms.items.iter().find(|item| item.kind == ItemKind::Information)?;
+    let goods = Descriptor::from_bytes(&item.descriptor).ok()?;
+    let root = Deposit::from_bytes(core.deposits.get(&item.slot)?).ok()?.cipher_root;
+    let sealed = pool.sealed.iter().find(|sealed| sealed.is_of(&goods, root))?;
+    pool.fitting.insert(root);
+    let plain = pool.keys.iter().find_map(|key| sealed.open(key))?;
+    let container = Container::from_bytes(&plain).ok()?;
+    let enclosed = container.leaves().into_iter().filter_map(|(_, leaf)| match leaf {
+        Leaf::Information(file) => {
+            Some(report::Enclosed { name: file.name().to_owned(), hash: file.hash(), size: file.bytes().len() })
+        }
+        Leaf::Statement(_) | Leaf::Credential(_) | Leaf::Money(_) => None,
+    });
+    Some(enclosed.collect())
+}
+
+fn standing(pool: &mut Pool, core: &Core, cid: Cid, part: Slot) -> Standing {
     if core.terms.profile == Profile::Cn {
         return many::standing(pool, core, cid);
     }
-    let (Some(originator), Some(responder)) = (core.party(Role::ORIGINATOR), core.party(Role::RESPONDER)) else {
+    let second_role = responder_of(part);
+    let (Some(originator), Some(responder)) = (core.party(Role::ORIGINATOR), core.party(second_role)) else {
         return Standing::Open { promised: [false, false] };
     };
     let first = pool.said(originator, |p: &Promise| *p == Promise { cid, role: Role::ORIGINATOR, answers: None });
     let first = first.first().map(|(id, _)| *id);
-    let second = pool
-        .said(responder, |p: &Promise| first.is_some() && *p == Promise { cid, role: Role::RESPONDER, answers: first });
+    let second =
+        pool.said(responder, |p: &Promise| first.is_some() && *p == Promise { cid, role: second_role, answers: first });
     let second = second.first().map(|(id, _)| *id);
     let mut completes = |signer, role| {
         let promises = first.zip(second).map(|(first, second)| [first, second]);
-        !pool.said(signer, |f: &Final| promises.is_some_and(|promises| *f == Final { cid, role, promises })).is_empty()
+        let completed = |f: &Final| promises.is_some_and(|promises| *f == Final { cid, role, promises, slot: part });
+        !pool.said(signer, completed).is_empty()
     };
-    let finals = [completes(originator, Role::ORIGINATOR), completes(responder, Role::RESPONDER)];
-    let aborts = pool.said(originator, |abort: &Abort| abort.cid == cid);
-    pool.said(originator, |resolve: &Resolve| resolve.cid == cid);
-    pool.said(responder, |resolve: &Resolve| resolve.cid == cid);
+    let finals = [completes(originator, Role::ORIGINATOR), completes(responder, second_role)];
+    let aborts = pool.said(originator, |abort: &Abort| (abort.cid, abort.slot) == (cid, part));
     for party in [originator, responder] {
+        pool.said(party, |resolve: &Resolve| (resolve.cid, resolve.slot) == (cid, part));
+        // The information of a contract between two need not stand in the slot of its only part.
         pool.said(party, |disclosure: &Disclosure| disclosure.cid == cid);
-        pool.said(party, |complaint: &Complaint| complaint.cid == cid);
-        pool.said(party, |settlement: &Settlement| settlement.cid == cid);
+        pool.said(party, |complaint: &Complaint| (complaint.cid, complaint.slot) == (cid, part));
+        pool.said(party, |settlement: &Settlement| (settlement.cid, settlement.slot) == (cid, part));
     }
-    let unused = pool.said(core.terms.arbiter.key_set, |status: &ClosedUnused| status.cid == cid);
-    pool.said(core.terms.arbiter.key_set, |attestation: &KeyAttestation| attestation.cid == cid);
-    let closings = pool.said(core.terms.arbiter.key_set, |c: &Closing| c.cid == cid && c.slot == Slot::default());
-    let verdicts = pool.said(core.terms.arbiter.key_set, |v: &Verdict| v.cid == cid && v.slot == Slot::default());
+    let arbiter = core.terms.arbiter.key_set;
+    let unused = pool.said(arbiter, |status: &ClosedUnused| (status.cid, status.slot) == (cid, part));
+    pool.said(arbiter, |attestation: &KeyAttestation| attestation.cid == cid);
+    let closings = pool.said(arbiter, |closing: &Closing| (closing.cid, closing.slot) == (cid, part));
+    let verdicts = pool.said(arbiter, |verdict: &Verdict| (verdict.cid, verdict.slot) == (cid, part));
     // A contract that nobody had asked about in time keeps its empty cell for ever.
     let emptied = !unused.is_empty() && !verdicts.is_empty();
     if verdicts.len() > 1 || closings.len() > 1 || emptied {
@@ -307,21 +357,25 @@ fn standing(pool: &mut Pool, core: &Core, cid: Cid) -> Standing {
     }
 }
 
-/// The place of the verdict in the arbiter's log. Receipts that fit it, or the closing, are taken out of the pool.
-fn logged(verifier: &dyn Verify, pool: &mut Pool, core: &Core, cid: Cid) -> Option<u64> {
-    let log = pool.key_sets.get(&core.terms.arbiter.log)?;
-    let of_this_contract = |signed: &&Signed| match signed.kind() {
-        Kind::Verdict => Verdict::from_bytes(signed.payload()).is_ok_and(|verdict| verdict.cid == cid),
-        Kind::Closing => Closing::from_bytes(signed.payload()).is_ok_and(|closing| closing.cid == cid),
-        _ => false,
+/// The places in the arbiter's log of what it said about each part. Receipts that fit are taken out of the pool.
+fn logged(verifier: &dyn Verify, pool: &mut Pool, core: &Core, cid: Cid) -> Vec<(Slot, u64)> {
+    let Some(log) = pool.key_sets.get(&core.terms.arbiter.log) else { return Vec::new() };
+    let part_of = |signed: &Signed| {
+        let (of, part) = match signed.kind() {
+            Kind::Verdict => Verdict::from_bytes(signed.payload()).ok().map(|verdict| (verdict.cid, verdict.slot))?,
+            Kind::Closing => Closing::from_bytes(signed.payload()).ok().map(|closing| (closing.cid, closing.slot))?,
+            _ => return None,
+        };
+        (of == cid).then_some(part)
     };
-    let verdicts: Vec<_> = pool.statements.values().filter(of_this_contract).collect();
-    let fits = |receipt: &LogReceipt| verdicts.iter().any(|verdict| receipt.check(verifier, log, verdict).is_ok());
-    let (fitting, others) = pool.receipts.drain(..).partition(|(_, receipt)| fits(receipt));
-    pool.receipts = others;
-    let fitting: Vec<(usize, LogReceipt)> = fitting;
-    // The verdict stands before its closing.
-    fitting.iter().map(|(_, receipt)| receipt.inclusion.index).min()
+    let said: Vec<_> = pool.statements.values().filter_map(|signed| Some((part_of(signed)?, signed))).collect();
+    let mut places = Vec::new();
+    pool.receipts.retain(|(_, receipt)| {
+        let fits = said.iter().find(|(_, signed)| receipt.check(verifier, log, signed).is_ok());
+        places.extend(fits.map(|(part, _)| (*part, receipt.inclusion.index)));
+        fits.is_none()
+    });
+    places
 }
 
 /// The shown text, if it is the signed one, and the files that it names.

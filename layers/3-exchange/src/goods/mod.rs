@@ -26,6 +26,7 @@ mod encode;
 mod index;
 mod pom;
 mod release;
+mod sealed;
 
 pub use chunk::{ArticleKey, CHUNK_LEN, ChunkIndex, SIZE_MAX, Size, cipher_leaf};
 pub use descriptor::{Deposit, DepositKey, Descriptor, Good, GoodError, plain_roots};
@@ -34,3 +35,4 @@ pub use encode::{Article, Encoder, TooLarge};
 pub use index::{Index, IndexError, Leaves, Side};
 pub use pom::{BadChunk, BadShape, Claim, Fault, Judge, KeyEvidence, Pom, Proven, Refused, first_bad_chunk};
 pub use release::{Disclosure, KeyAttestation, NotOpened, Seed, Unrecoverable};
+pub use sealed::{SEALED_MAX, Sealed};

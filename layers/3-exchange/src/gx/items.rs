@@ -6,6 +6,8 @@
 //! ```
 //! Source: `spec/gx.md` §2.
 
+use std::collections::BTreeSet;
+
 use semper_core::amount::Amount;
 use semper_core::cbor::{Decode, DecodeError, Encode, Fields, Value, record};
 use semper_core::contract::{Core, DEPOSIT_MAX, DESCRIPTOR_MAX, Deadlines, Item, ItemKind, Profile};
@@ -67,6 +69,11 @@ pub enum ItemsError {
     /// Not one item from each party to the other.
     #[error("an exchange is of one item for one item")]
     Pair,
+    /// Several recipients do not all get the same, or the part does not exist.
+    #[error(
+        "a contract with several recipients gives each the same information for a signature, in a part of its own, and nothing else"
+    )]
+    Parts,
     /// Contract signing exchanges signatures only.
     #[error("a contract of this profile exchanges signatures only")]
     OnlySignatures,
@@ -98,15 +105,30 @@ pub enum ItemsError {
 }
 
 impl Leg {
-    /// What the originator and the responder give.
+    /// What the originator and the responder of a contract between two give.
     ///
     /// # Errors
     /// [`ItemsError`]: the contract must not be signed.
     pub fn of(core: &Core) -> Result<[Self; 2], ItemsError> {
-        let items = core.terms.items.as_slice();
+        Self::in_part(core, Slot::default())
+    }
+
+    /// What the originator and the responder of a part of a contract give. A contract between two is one part, in slot 0, wherever its items
+    /// stand; a contract with several recipients has a part for each, whose responder is [`responder`].
+    ///
+    /// # Errors
+    /// [`ItemsError`]: the contract must not be signed.
+    pub fn in_part(core: &Core, part: Slot) -> Result<[Self; 2], ItemsError> {
         if core.terms.profile == Profile::Cn {
             return Err(ItemsError::Many);
         }
+        if core.terms.parties.len() > 2 {
+            return several(core, part);
+        }
+        if part != Slot::default() {
+            return Err(ItemsError::Parts);
+        }
+        let items = core.terms.items.as_slice();
         if core.terms.profile == Profile::C2 {
             let only = core.deposits.is_empty() && items.iter().all(|item| item.kind == ItemKind::Signature);
             return if only { Ok([Leg::Signature, Leg::Signature]) } else { Err(ItemsError::OnlySignatures) };
@@ -144,6 +166,35 @@ impl Leg {
             _ => None,
         }
     }
+}
+
+/// The role of the responder of a part: the first recipient has the part 0.
+pub fn responder(part: Slot) -> Role {
+    Role::numbered(u8::try_from(part.0).map_or(u8::MAX, |part| part.saturating_add(1)))
+}
+
+/// A part of a contract with several recipients. All parts are looked at: whoever signs one of them signs the whole contract.
+fn several(core: &Core, part: Slot) -> Result<[Leg; 2], ItemsError> {
+    let terms = &core.terms;
+    let recipients = u16::try_from(terms.parties.len() - 1).map_err(|_| ItemsError::Parts)?;
+    let distinct: BTreeSet<_> = terms.parties.iter().map(|party| party.key_set).collect();
+    let [Item { descriptor, .. }, ..] = terms.items.as_slice() else { return Err(ItemsError::Parts) };
+    let given = (0..recipients).map(Slot).flat_map(|slot| {
+        let (owner, recipient) = (Role::ORIGINATOR, responder(slot));
+        let information = Item { kind: ItemKind::Information, owner, recipient, descriptor: descriptor.clone(), slot };
+        let receipt =
+            Item { kind: ItemKind::Signature, owner: recipient, recipient: owner, descriptor: Vec::new(), slot };
+        [information, receipt]
+    });
+    let whole =
+        terms.profile == Profile::Gx && distinct.len() == terms.parties.len() && given.eq(terms.items.iter().cloned());
+    if !whole || part.0 >= recipients || terms.deadlines.complaints.is_some() {
+        return Err(ItemsError::Parts);
+    }
+    if terms.arbiter.deposit_key.is_none() {
+        return Err(ItemsError::DepositKey);
+    }
+    Ok([Leg::Information(part), Leg::Signature])
 }
 
 /// The lock under which an item's money must be put.

@@ -5,7 +5,7 @@ use semper_core::contract::Final;
 use semper_core::cose::{Draft, Signed};
 use semper_core::domain;
 use semper_core::hash::Digest;
-use semper_core::ids::{Slot, StatementId};
+use semper_core::ids::StatementId;
 use semper_core::machine::{Env, Machine, Step};
 use semper_core::party::Role;
 use semper_core::signature::{Verified, answers, verify};
@@ -30,7 +30,8 @@ pub const DEADLINE: &str = "deadline";
 pub const WINDOW: &str = "window";
 /// Timer: from when on our locked money can be taken back without anybody.
 pub const REFUND: &str = "refund";
-/// Fact space that holds every contract this party has run: the key is the contract's identifier.
+/// Fact space that holds every part of a contract this party has run: the key is the contract's identifier and the part's slot (2 bytes,
+/// big-endian).
 pub const RUN_SPACE: &str = "run";
 
 // Verbs of the payment operations of a run.
@@ -66,6 +67,7 @@ impl Machine for Gx {
                 Ok(self.examined(examined))
             }
             Input::ArbiterSays(bytes) => self.decided(env, &bytes),
+            Input::Timer(DEADLINE) if self.asks_for_all() => Ok(end(self.run, Ending::Lapsed, Vec::new())),
             Input::Timer(WINDOW) => Ok(self.window_over()),
             Input::Timer(REFUND) => Ok(self.refund_date()),
             Input::Timer(_) | Input::GiveUp => Ok(self.give_up()),
@@ -82,7 +84,7 @@ impl Gx {
             State::Ready if run.role() == Role::ORIGINATOR => {
                 in_time(env, &run)?;
                 // A question that nobody answers in time is not asked for ever.
-                let deadline = Effect::SetTimer { name: DEADLINE, due: run.core().terms.deadlines.last_step() };
+                let deadline = Effect::SetTimer { name: DEADLINE, due: run.question_until() };
                 let first = once(&run).into_iter().chain([deadline]).collect();
                 Ok(before(first, agree(run, None, Vec::new())))
             }
@@ -148,6 +150,11 @@ impl Gx {
             State::AwaitPromiseSignature { theirs, payout } => {
                 let answers = theirs.as_ref().map(|theirs| theirs.promise.id());
                 let promise = own(env, &run, run.promise(answers), signed)?;
+                if late && run.shares_promise() {
+                    // In another part it may have been sent in time.
+                    let kept = Effect::keep(&promise);
+                    return Ok(before(vec![kept], ask_abort(run, Promised { promise, token: Vec::new(), payout })));
+                }
                 if late {
                     // The user took too long. The promise was never sent and never will be.
                     return Ok(end(run, Ending::Lapsed, Vec::new()));
@@ -288,6 +295,8 @@ impl Gx {
     fn give_up(self) -> Step<Self> {
         let Gx { run, state } = self;
         match state {
+            // Whether a promise for all parts is given, the user's answer says, and nothing else: where it is given, this part has to be aborted.
+            State::Ready | State::AwaitPromiseSignature { .. } if run.shares_promise() => to(run, state),
             State::Ready => end(run, Ending::Lapsed, Vec::new()),
             State::Checking { ours: None, .. } => {
                 let pending = [VERIFY, PAYOUT].map(|verb| abandon(&run, verb));
@@ -327,6 +336,11 @@ impl Gx {
         }
     }
 
+    /// Whether the user is asked for a promise that is one for several parts.
+    fn asks_for_all(&self) -> bool {
+        self.run.shares_promise() && matches!(self.state, State::AwaitPromiseSignature { .. })
+    }
+
     fn window_over(self) -> Step<Self> {
         let Gx { run, state } = self;
         match state {
@@ -364,7 +378,7 @@ impl Gx {
         };
         let bad = |reason: &dyn std::fmt::Display| GxError::BadVerdict(reason.to_string());
         let answer = ArbiterAnswer::from_bytes(bytes).map_err(|e| bad(&e))?;
-        let decision = answer.read(env.verify, run.arbiter(), run.cid(), asked).map_err(|e| bad(&e))?;
+        let decision = answer.read(env.verify, run.arbiter(), (run.cid(), run.part()), asked).map_err(|e| bad(&e))?;
         let mut promises = promises;
         let mut kept = Vec::new();
         if let Decision::Resolved { basis, .. } = &decision {
@@ -411,7 +425,7 @@ fn ruled(
     match decision {
         Decision::Unused => Some(back(run, Ending::Lapsed, promises)),
         Decision::Aborted => Some(back(run, Ending::Aborted, promises)),
-        Decision::Fault(role) if role == run.role() => Some(end(run, Ending::Faulted, Vec::new())),
+        Decision::Fault(role) if role == run.stated(run.role()) => Some(end(run, Ending::Faulted, Vec::new())),
         Decision::Fault(_) if run.gives().lock().is_some() => Some(back(run, Ending::Refunded, promises)),
         Decision::Fault(_) => Some(end(run, Ending::Defective, Vec::new())),
         Decision::Resolved { .. } => match run.gets() {
@@ -628,19 +642,19 @@ fn in_time(env: &Env<'_>, run: &Run) -> Result<(), GxError> {
     if env.now > run.core().terms.deadlines.last_step() { Err(GxError::TooLate) } else { Ok(()) }
 }
 
-/// One contract is run once, ever: the fact and the first state are one commit.
+/// A part of a contract is run once, ever: the fact and the first state are one commit.
 fn once(run: &Run) -> Option<Effect> {
     if flaws::active(Flaw::NoDedup) || flaws::active(Flaw::UnboundFinal) {
         return None;
     }
-    let key = run.cid().as_bytes().to_vec();
+    let key = [run.cid().as_bytes().as_slice(), &run.part().0.to_be_bytes()].concat();
     Some(Effect::Once(Fact { space: RUN_SPACE.to_owned(), key, value: Vec::new() }))
 }
 
 /// The peer's promise must be of this contract, and come with a token if money is due and without if not.
 fn peer_promise(env: &Env<'_>, run: &Run, theirs: &Promised, answers: Option<StatementId>) -> Result<(), GxError> {
     let role = run.role().peer();
-    match check_promise(env.verify, run.key_set(role), &theirs.promise, run.cid(), role, answers) {
+    match check_promise(env.verify, run.key_set(role), &theirs.promise, run.cid(), run.stated(role), answers) {
         Ok(_) => {}
         Err(RequestError::Signature { error, .. }) => return Err(GxError::PeerSignature { what: "promise", error }),
         Err(_) => return Err(GxError::PeerMismatch("promise")),
@@ -655,10 +669,10 @@ fn peer_final(env: &Env<'_>, run: &Run, signed: &Signed, promises: &[Promised; 2
     let role = run.role().peer();
     let checked: Verified<Final> = verify(env.verify, run.key_set(role), signed)
         .map_err(|error| GxError::PeerSignature { what: "final", error })?;
-    let expected = Final { cid: run.cid(), role, promises: ids(promises) };
+    let expected = Final { cid: run.cid(), role: run.stated(role), promises: ids(promises), slot: run.part() };
     let said = checked.statement();
     let bound = said.promises == expected.promises || flaws::active(Flaw::UnboundFinal);
-    if said.cid != expected.cid || said.role != role || !bound {
+    if (said.cid, said.role, said.slot) != (expected.cid, expected.role, expected.slot) || !bound {
         return Err(GxError::PeerMismatch("final"));
     }
     Ok(())
@@ -675,7 +689,7 @@ fn both_promises(env: &Env<'_>, run: &Run, found: &[Promised]) -> Result<[Promis
         check_promise(env.verify, signer, promise, run.cid(), role, answers).map_err(|e| bad(&e))
     };
     let answered = check(originator, &first.promise, Role::ORIGINATOR, None)?.id();
-    check(responder, &second.promise, Role::RESPONDER, Some(answered))?;
+    check(responder, &second.promise, run.stated(Role::RESPONDER), Some(answered))?;
     Ok([first.clone(), second.clone()])
 }
 
@@ -724,7 +738,7 @@ fn ask_again(run: Run, question: Question, promises: Vec<Promised>) -> Step<Gx> 
 }
 
 fn draft(run: &Run, question: &Question, promises: &[Promised]) -> Draft {
-    let (cid, slot, role) = (run.cid(), Slot::default(), run.role());
+    let (cid, slot, role) = (run.cid(), run.part(), run.stated(run.role()));
     let id = |place: usize| promises.get(place).map(|promised| promised.promise.id());
     let first = id(0).expect("whoever asks the arbiter has promised or was promised");
     match question {

@@ -17,6 +17,10 @@
 //! for an abort; it never asks for an abort after its item or final was asked for; once the arbiter was asked, only its verdict moves
 //! the state, and a late message is kept but not acted on; one contract is run once, ever.
 //!
+//! A contract with several recipients is a run of its own for each of them, in a part of the contract that its slot names: the originator's promise
+//! is one statement for all, everything else is of one part. So its run is begun for all parts at once, and only its user's refusal ends it before it
+//! has promised.
+//!
 //! [`Gx`] is the machine of both roles, [`Message`] what travels, [`Run`] what both know before message 1.
 //!
 //! Source: `spec/gx.md`, `spec/c2.md` (design/exchange.md §§3.2, 3.4), after Asokan, Schunter and Waidner 1997 and Asokan, Shoup and Waidner
@@ -31,7 +35,7 @@ mod state;
 mod tests;
 
 pub(crate) use items::complaints_until;
-pub use items::{ItemsError, Leg, LockDeposit, Price, earliest_refund};
+pub use items::{ItemsError, Leg, LockDeposit, Price, earliest_refund, responder};
 pub use machine::{DEADLINE, PATIENCE, REFUND, RUN_SPACE, WINDOW};
 pub use message::{Completed, Examination, Examined, Found, Message, PROOF_MAX, Promised};
 pub use run::{Own, Run, RunError};

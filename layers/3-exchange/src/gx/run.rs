@@ -7,9 +7,11 @@ use semper_core::ids::{Cid, DealId, Slot, StatementId};
 use semper_core::party::{KeySet, Role};
 use semper_core::time::{Seconds, Time};
 use semper_support::engine::Effect;
+use semper_support::flaws::{self, Flaw};
 use semper_transfer::payment::operation::{Operation, OperationId, PurseId, Task};
+use semper_transfer::payment::statement::Side;
 
-use super::items::{ItemsError, Leg, complaints_until};
+use super::items::{ItemsError, Leg, complaints_until, responder as responder_of};
 use crate::arbiter::rules_hash;
 use crate::goods::{Disclosure, Seed};
 
@@ -18,7 +20,9 @@ use crate::goods::{Disclosure, Seed};
 pub struct Run {
     core: Core,
     cid: Cid,
+    /// Originator or responder of this run; see [`Run::stated`].
     role: Role,
+    part: Slot,
     legs: [Leg; 2],
     key_sets: [KeySet; 2],
     arbiter: KeySet,
@@ -31,6 +35,8 @@ pub struct Run {
 pub struct Own {
     /// The deal that payment operations are done for, and this party's purse.
     pub purse: Option<(DealId, PurseId)>,
+    /// The purse that money comes to, where it is another one.
+    pub comes_to: Option<PurseId>,
     /// The seed of the deposit of the information that this party gives ([`crate::goods::Seed`]).
     pub seed: Vec<u8>,
 }
@@ -79,23 +85,21 @@ impl Run {
         own: Own,
     ) -> Result<Self, RunError> {
         let [originator, responder] = &key_sets;
-        let named = core.terms.parties.len() == 2
-            && core.party(Role::ORIGINATOR) == Some(originator.id())
-            && core.party(Role::RESPONDER) == Some(responder.id());
-        if !named {
-            return Err(RunError::Parties);
-        }
         if originator.shares_a_key_with(responder) {
             return Err(RunError::SelfDeal);
         }
+        let part = core.role_of(responder.id()).and_then(|role| role.number().checked_sub(1));
+        let part = part.filter(|_| core.party(Role::ORIGINATOR) == Some(originator.id()));
+        let part = Slot(part.ok_or(RunError::Parties)?.into());
         if core.terms.arbiter.key_set != arbiter.id() {
             return Err(RunError::Arbiter);
         }
         if core.terms.arbiter.rules != rules_hash() {
             return Err(RunError::Rules);
         }
-        let role = core.role_of(me.id()).ok_or(RunError::NotMine)?;
-        let legs = Leg::of(&core)?;
+        let place_of = key_sets.iter().position(|key_set| key_set.id() == me.id());
+        let role = if place_of.ok_or(RunError::NotMine)? == 0 { Role::ORIGINATOR } else { Role::RESPONDER };
+        let legs = Leg::in_part(&core, part)?;
         let gives = &legs[place(role)];
         if legs.iter().any(|leg| leg.lock().is_some()) && own.purse.is_none() {
             return Err(RunError::Own("a purse"));
@@ -104,7 +108,7 @@ impl Run {
             return Err(RunError::Own("the key to the goods"));
         }
         let cid = core.cid();
-        Ok(Self { core, cid, role, legs, key_sets, arbiter, patience, own })
+        Ok(Self { core, cid, role, part, legs, key_sets, arbiter, patience, own })
     }
 
     /// The contract.
@@ -117,12 +121,36 @@ impl Run {
         self.cid
     }
 
-    /// This party's role.
+    /// This party's role in the run: originator or responder.
     pub fn role(&self) -> Role {
         self.role
     }
 
-    /// The key set of a role.
+    /// The part of the contract that is run.
+    pub fn part(&self) -> Slot {
+        self.part
+    }
+
+    /// The role in the contract of a side of this run.
+    pub fn stated(&self, side: Role) -> Role {
+        if side == Role::ORIGINATOR { side } else { responder_of(self.part) }
+    }
+
+    /// Whether this party's promise is one for several parts: whoever of their recipients has it can have the arbiter complete its own.
+    pub(super) fn shares_promise(&self) -> bool {
+        let several = self.core.terms.parties.len() > 2 && !flaws::active(Flaw::ForgottenPart);
+        self.role == Role::ORIGINATOR && several
+    }
+
+    /// How long the originator's user is asked for its promise. Where that is one for several parts, until by every honest clock the arbiter completes
+    /// none of them any more.
+    pub(super) fn question_until(&self) -> Time {
+        let deadlines = &self.core.terms.deadlines;
+        let past = deadlines.not_after.after(Seconds(deadlines.sigma.0.saturating_mul(2)));
+        if self.shares_promise() { past } else { deadlines.last_step() }
+    }
+
+    /// The key set of a side of this run.
     pub fn key_set(&self, role: Role) -> &KeySet {
         &self.key_sets[place(role)]
     }
@@ -165,9 +193,15 @@ impl Run {
         self.own.purse.map(|(deal, _)| OperationId::of(deal, Slot::default(), verb))
     }
 
-    /// Asks for a payment operation. Runs in which money moves have a purse.
+    /// Asks for a payment operation: of the purse that money comes to, if it is about the peer's lock. Runs in which money moves have a purse.
     pub(super) fn operate(&self, verb: &str, task: Task) -> Option<Effect> {
         let (deal, purse) = self.own.purse?;
+        let comes = match &task {
+            Task::VerifyLock { .. } => true,
+            Task::Payout { to, .. } | Task::Redeem { to, .. } => *to == Side::Payee,
+            _ => false,
+        };
+        let purse = self.own.comes_to.filter(|_| comes).unwrap_or(purse);
         let id = OperationId::of(deal, Slot::default(), verb);
         Some(Effect::Operate(Operation { id, purse, deal: Some(deal), task }.to_bytes()))
     }
@@ -189,12 +223,12 @@ impl Run {
 
     /// This party's promise; `answers` is the originator's promise, in the responder's.
     pub(super) fn promise(&self, answers: Option<StatementId>) -> Draft {
-        self.draft(&Promise { cid: self.cid, role: self.role, answers })
+        self.draft(&Promise { cid: self.cid, role: self.stated(self.role), answers })
     }
 
     /// This party's final.
     pub(super) fn completion(&self, promises: [StatementId; 2]) -> Draft {
-        self.draft(&Final { cid: self.cid, role: self.role, promises })
+        self.draft(&Final { cid: self.cid, role: self.stated(self.role), promises, slot: self.part })
     }
 
     /// A statement of this party.
@@ -214,12 +248,12 @@ pub(super) fn place(role: Role) -> usize {
 
 impl std::fmt::Debug for Own {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Own").field("purse", &self.purse).finish_non_exhaustive()
+        f.debug_struct("Own").field("purse", &self.purse).field("comes_to", &self.comes_to).finish_non_exhaustive()
     }
 }
 
 /// ```text
-/// own = { ? 0: deal, ? 1: purse, 2: seed }
+/// own = { ? 0: deal, ? 1: purse, 2: seed, ? 3: purse that money comes to }
 /// ```
 impl Encode for Own {
     fn to_value(&self) -> Value {
@@ -227,6 +261,7 @@ impl Encode for Own {
             .put_some(0, self.purse.map(|(deal, _)| deal.to_value()))
             .put_some(1, self.purse.map(|(_, purse)| purse.to_value()))
             .put_bytes(2, &self.seed)
+            .put_some(3, self.comes_to.map(|purse| purse.to_value()))
             .build()
     }
 }
@@ -237,7 +272,8 @@ impl Decode for Own {
     fn from_value(value: Value) -> Result<Self, DecodeError> {
         let mut fields = Fields::open(value)?;
         let purse = fields.optional_item(0, "deal")?.zip(fields.optional_item(1, "purse")?);
-        let own = Self { purse, seed: fields.bytes(2, "seed", SEED_MAX)? };
+        let own =
+            Self { purse, comes_to: fields.optional_item(3, "other purse")?, seed: fields.bytes(2, "seed", SEED_MAX)? };
         fields.close()?;
         Ok(own)
     }

@@ -172,7 +172,10 @@ fn awaiting_promise() -> Gx {
 }
 
 fn completion(role: Role) -> Signed {
-    say(&key_sets()[usize::from(role.number())], &Final { cid: core(1).cid(), role, promises: promise_ids() })
+    say(
+        &key_sets()[usize::from(role.number())],
+        &Final { cid: core(1).cid(), role, promises: promise_ids(), slot: Slot::default() },
+    )
 }
 
 fn abort() -> Signed {
@@ -491,7 +494,7 @@ fn a_peer_that_misbehaves_does_not_move_the_state() {
     let [o_final, r_final] = ROLES.map(awaiting_final);
     let from_o = |answers| Promise { cid, role: Role::ORIGINATOR, answers };
     let from_r = |answers| Promise { cid, role: Role::RESPONDER, answers };
-    let fin = |role, promises| Final { cid, role, promises };
+    let fin = |role, promises| Final { cid, role, promises, slot: Slot::default() };
     for (state, bad) in [
         (&ready, first(forged(&promise(Role::ORIGINATOR)))),
         (&ready, first(say(&o, &from_o(Some(ids[1]))))),

@@ -351,7 +351,9 @@ impl World {
     }
 
     fn read(&self, request: &Request, answer: &ArbiterAnswer) -> Decision {
-        answer.read(&Verifier, &self.arbiter_keys, request.core.cid(), request.question.id()).unwrap()
+        answer
+            .read(&Verifier, &self.arbiter_keys, (request.core.cid(), Slot::default()), request.question.id())
+            .unwrap()
     }
 
     /// Asks, and says what was decided.
