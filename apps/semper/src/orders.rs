@@ -6,18 +6,24 @@ use data_encoding::BASE64;
 use semper_commerce::contract_file::{self, Draft, DraftError, Named};
 use semper_commerce::contract_many;
 use semper_commerce::deal::{Deal, DealError, WaitsFor};
+use semper_commerce::letter::{Letter, LetterError};
+use semper_commerce::proposal::{Proposal, ProposalError};
 use semper_core::cbor::{Decode, DecodeError};
 use semper_core::container::{AckWanted, Attributes, Container, Information, Leaf, Node as Part, information_hash};
 use semper_core::document::Document;
 use semper_core::ids::DealId;
 use semper_core::time::{Seconds, Time};
+use semper_crypto::Encapsulator;
 use semper_exchange::arbiter::rules_hash;
 use semper_exchange::cn::{SIGNERS_MAX, SIGNERS_MIN};
 use semper_exchange::evidence::Folder;
+use semper_exchange::goods::{ArticleKey, Sealed, Seed};
+use semper_exchange::gx::Own;
+use semper_support::crypto::Encapsulate as _;
 use semper_support::engine::{Ending, EvidenceKind};
 
-use crate::control::{ContactView, DealView, FileOrder, FileView, MailOrder, SignOrder};
-use crate::node::{BookError, Contact, Entry, Node, now};
+use crate::control::{ContactView, DealView, FileOrder, FileView, MailOrder, SendOrder, SignOrder};
+use crate::node::{Beginning, BookError, Contact, Entry, Node, now, shop};
 
 /// Why an order is not usable. Nothing was stored or sent.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +64,12 @@ pub enum OrderError {
     /// The contract cannot be written.
     #[error(transparent)]
     Draft(#[from] DraftError),
+    /// The letter cannot be written.
+    #[error(transparent)]
+    Letter(#[from] LetterError),
+    /// A proposal contradicts itself.
+    #[error(transparent)]
+    Proposal(#[from] ProposalError),
     /// The deal cannot be made.
     #[error(transparent)]
     Deal(#[from] DealError),
@@ -159,7 +171,7 @@ fn sign_many(
 ///
 /// # Errors
 /// [`OrderError`].
-pub async fn mail(node: &Node, order: MailOrder) -> Result<(Deal, String, String), OrderError> {
+pub async fn send(node: &Node, order: SendOrder) -> Result<(Deal, String, String), OrderError> {
     let peer = node.book().by_name(&order.to).await?;
     let files = files_of(&order.files)?;
     let title = title(&files);
@@ -168,7 +180,54 @@ pub async fn mail(node: &Node, order: MailOrder) -> Result<(Deal, String, String
     let parts = files.into_iter().map(|file| Part::leaf(Attributes::default(), Leaf::Information(file))).collect();
     let container = Container::new(node.random()?, Part::branch(attributes, parts)).map_err(OrderError::TooLarge)?;
     let id = DealId::from_array(node.random()?);
-    Ok((Deal::mail(id, node.keys().key_set(), peer.key_set().clone(), container), title, peer.name))
+    Ok((Deal::send(id, node.keys().key_set(), peer.key_set().clone(), container), title, peer.name))
+}
+
+/// Certified mail: a deal for each recipient, all over one contract.
+///
+/// # Errors
+/// [`OrderError`].
+pub async fn mail(node: &Node, order: MailOrder) -> Result<Vec<Beginning>, OrderError> {
+    let files = files_of(&order.files)?;
+    let title = if order.subject.is_empty() { title(&files) } else { order.subject.clone() };
+    let contact = arbiter(node, &order.arbiter).await?;
+    let referee = shop::referee(&contact).ok_or_else(|| OrderError::NotAnArbiter(contact.name.clone()))?;
+    let mut recipients = Vec::new();
+    for name in &order.to {
+        let recipient = node.book().by_name(name).await?;
+        let seed = Seed::new(node.random_bytes(Encapsulator.seed_len(referee.deposit_key.suite))?);
+        recipients.push((recipient, seed));
+    }
+    let parts = files.into_iter().map(|file| Part::leaf(Attributes::default(), Leaf::Information(file))).collect();
+    let contents = Container::new(node.random()?, Part::branch(Attributes::default(), parts));
+    let contents = contents.map_err(OrderError::TooLarge)?;
+    let (me, key) = (node.keys().key_set(), ArticleKey::from_array(node.random()?));
+    let named = |contact: &Contact| Named { name: contact.name.clone(), key_set: contact.key_set().id() };
+    let letter = Letter {
+        sender: Named { name: node.name().to_owned(), key_set: me.id() },
+        recipients: recipients.iter().map(|(contact, seed)| (named(contact), seed.clone())).collect(),
+        arbiter: &referee,
+        arbiter_name: contact.name.clone(),
+        contents: &contents,
+        key: &key,
+        subject: order.subject,
+        now: now(),
+        closes: now().after(Seconds(order.valid_for)),
+        locale: order.locale,
+        nonce: node.random()?,
+    };
+    let proposal = letter.propose(&Encapsulator, node.random()?)?;
+    let mut prepared = Vec::new();
+    for (recipient, seed) in recipients {
+        let container = Proposal { nonce: node.random()?, ..proposal.clone() }.to_container()?;
+        let own = Own { seed: seed.as_bytes().to_vec(), ..Own::default() };
+        let (id, to) = (DealId::from_array(node.random()?), recipient.key_set().clone());
+        let (by, patience) = (contact.key_set().clone(), Seconds(order.patience));
+        let deal = Deal::mail(id, me.clone(), to, by, patience, container, own);
+        let evidence = vec![(EvidenceKind::Key, key.as_bytes().to_vec())];
+        prepared.push(Beginning { deal, title: title.clone(), peer: recipient.name, evidence });
+    }
+    Ok(prepared)
 }
 
 async fn arbiter(node: &Node, name: &str) -> Result<Contact, OrderError> {
@@ -263,24 +322,36 @@ pub fn file(folder: &Folder, hash: &str) -> Option<Vec<u8>> {
 
 fn all_files(folder: &Folder, name: impl Fn(semper_core::hash::Digest) -> Option<String>) -> Vec<(String, Vec<u8>)> {
     let mut files = Vec::new();
+    let keys = folder.items.iter().filter(|item| item.kind == EvidenceKind::Key);
+    let keys: Vec<_> =
+        keys.filter_map(|item| Some(ArticleKey::from_array(item.bytes.as_slice().try_into().ok()?))).collect();
     for item in &folder.items {
         match item.kind {
             EvidenceKind::Attachment => {
                 let hash = information_hash(&item.bytes);
                 files.push((name(hash).unwrap_or_else(|| format!("{hash}.bin")), item.bytes.clone()));
             }
-            EvidenceKind::Container => {
-                let Ok(container) = Container::from_bytes(&item.bytes) else { continue };
-                for (_, leaf) in container.leaves() {
-                    if let Leaf::Information(file) = leaf {
-                        files.push((file.name().to_owned(), file.bytes().to_vec()));
-                    }
-                }
+            EvidenceKind::Container => files.extend(contained(&item.bytes)),
+            // A letter that has been opened.
+            EvidenceKind::Sealed => {
+                let sealed = Sealed::from_bytes(&item.bytes).ok();
+                let plain = sealed.and_then(|sealed| keys.iter().find_map(|key| sealed.open(key)));
+                files.extend(plain.map(|plain| contained(&plain)).unwrap_or_default());
             }
             _ => {}
         }
     }
     files
+}
+
+/// The files in a container.
+fn contained(bytes: &[u8]) -> Vec<(String, Vec<u8>)> {
+    let Ok(container) = Container::from_bytes(bytes) else { return Vec::new() };
+    let files = container.leaves().into_iter().filter_map(|(_, leaf)| match leaf {
+        Leaf::Information(file) => Some((file.name().to_owned(), file.bytes().to_vec())),
+        Leaf::Statement(_) | Leaf::Credential(_) | Leaf::Money(_) => None,
+    });
+    files.collect()
 }
 
 fn contract_names(folder: &Folder) -> Vec<(String, semper_core::hash::Digest)> {

@@ -9,7 +9,7 @@
 //!
 //! [[allow]]
 //! what = "payment"
-//! up_to = "20.00 EUR"                # each payment; needed for payments
+//! up_to = "20.00 EUR"                # each payment, also one for a receipt or for other money; needed for payments
 //! ```
 
 use std::path::Path;
@@ -22,13 +22,14 @@ use serde::Deserialize;
 /// What is to be signed, as far as a policy looks at it.
 #[derive(Clone, Debug, Default)]
 pub struct Subject {
-    /// `contract`, `mail`, `acknowledgement`, `payment`, `account` (a request to a bank) or `offer`.
+    /// `contract`, `mail`, `acknowledgement`, `payment`, `account` (a request to a bank) or `offer`; `exchange`, somebody's wish to exchange money,
+    /// which no rule allows.
     pub kind: &'static str,
     /// The other party of a contract or payment.
     pub peer: Option<KeySetId>,
     /// The arbiter of a contract.
     pub arbiter: Option<KeySetId>,
-    /// The amount of a payment.
+    /// The amount of a payment, or the money that our user gives in a contract.
     pub amount: Option<Amount>,
 }
 

@@ -6,15 +6,18 @@ use anyhow::{Context, Result, bail};
 use data_encoding::BASE64;
 use semper_channel::ServiceClient;
 use semper_commerce::offer::{Offer, Pace};
+use semper_commerce::swap::FileOffer;
 use semper_core::cbor::Encode as _;
 use semper_core::container::Information;
+use semper_core::cose::Statement;
+use semper_core::hash::Digest;
 use semper_core::party::KeySet;
 use semper_core::signature::Verified;
 use semper_crypto::SystemRandom;
 use semper_exchange::goods::{ArticleKey, Descriptor};
 use semper_support::crypto::Randomness as _;
 
-use crate::control::{BuyOrder, OfferOrder, media_type};
+use crate::control::{BuyOrder, FileOrder, OfferOrder, SwapOrder, media_type};
 use crate::home::Home;
 use crate::node::goods::GoodsStore;
 use crate::{now, party, shop};
@@ -51,6 +54,7 @@ pub async fn prepare(
         key: BASE64.encode(key.as_bytes()),
         cipher_root: article.cipher_root.to_hex(),
         price: String::new(),
+        wants: None,
         arbiters: Vec::new(),
         terms: String::new(),
         law: String::new(),
@@ -67,10 +71,15 @@ pub fn link(base_url: &str, offer: &str) -> String {
     format!("{base_url}/offers/{offer}")
 }
 
-/// An offer that was fetched, and that its seller has signed.
-pub struct Found {
+/// An offer of goods for money that was fetched.
+pub type Found = Linked<Offer>;
+/// An offer of goods for a file that was fetched.
+pub type FoundSwap = Linked<FileOffer>;
+
+/// An offer that a link has led to, and that its seller has signed.
+pub struct Linked<T> {
     /// The offer.
-    pub offer: Verified<Offer>,
+    pub offer: Verified<T>,
     /// Who offers it.
     pub seller: KeySet,
     page: Vec<u8>,
@@ -79,7 +88,36 @@ pub struct Found {
     goods: PathBuf,
 }
 
-impl Found {
+/// What every offer says about its goods.
+pub trait Offering: Statement {
+    /// What is given.
+    fn goods(&self) -> &Descriptor;
+
+    /// The root over its ciphertext.
+    fn cipher_root(&self) -> Digest;
+}
+
+impl Offering for Offer {
+    fn goods(&self) -> &Descriptor {
+        &self.goods
+    }
+
+    fn cipher_root(&self) -> Digest {
+        self.cipher_root
+    }
+}
+
+impl Offering for FileOffer {
+    fn goods(&self) -> &Descriptor {
+        &self.goods
+    }
+
+    fn cipher_root(&self) -> Digest {
+        self.cipher_root
+    }
+}
+
+impl<T: Offering> Linked<T> {
     /// Looks at what a link offers, for the party of a data directory.
     ///
     /// # Errors
@@ -106,7 +144,7 @@ impl Found {
     pub async fn fetch(&self, progress: impl FnMut(u64)) -> Result<()> {
         let offer = self.offer.statement();
         let store = GoodsStore::new(self.goods.clone());
-        Ok(store.fetch(&self.services, &self.base, &offer.goods, offer.cipher_root, progress).await?)
+        Ok(store.fetch(&self.services, &self.base, offer.goods(), offer.cipher_root(), progress).await?)
     }
 
     /// The goods' name, made safe to create a file with.
@@ -114,10 +152,12 @@ impl Found {
     /// # Errors
     /// There is no such file name.
     pub fn file_name(&self) -> Result<String> {
-        let name = self.offer.statement().goods.name();
+        let name = self.offer.statement().goods().name();
         Ok(Information::new(name, "application/octet-stream", Vec::new())?.name().to_owned())
     }
+}
 
+impl Found {
     /// An order of it, to be saved as a file of this absolute path.
     ///
     /// # Errors
@@ -125,6 +165,23 @@ impl Found {
     pub fn order(&self, save_as: &Path) -> Result<BuyOrder> {
         Ok(BuyOrder {
             page: BASE64.encode(&self.page),
+            save_as: save_as.to_str().context("the file's name is not Unicode")?.to_owned(),
+            arbiter: String::new(),
+            locale: "en".to_owned(),
+            patience: PATIENCE,
+        })
+    }
+}
+
+impl FoundSwap {
+    /// An order of it for a file, to be saved as a file of this absolute path.
+    ///
+    /// # Errors
+    /// The path is not Unicode.
+    pub fn order(&self, file: FileOrder, save_as: &Path) -> Result<SwapOrder> {
+        Ok(SwapOrder {
+            page: BASE64.encode(&self.page),
+            file,
             save_as: save_as.to_str().context("the file's name is not Unicode")?.to_owned(),
             arbiter: String::new(),
             locale: "en".to_owned(),

@@ -5,11 +5,12 @@ use std::path::Path;
 use data_encoding::BASE64;
 use semper_commerce::deal::Deal;
 use semper_commerce::offer::{ArbiterOffer, Offer, Order, Pace};
+use semper_commerce::swap::SwapError;
 use semper_core::amount::{Amount, AmountError};
 use semper_core::cbor::{Decode as _, DecodeError};
-use semper_core::cose::{Draft, Statement as _};
+use semper_core::cose::{Draft, Statement};
 use semper_core::hash::Digest;
-use semper_core::ids::{DealId, StatementId};
+use semper_core::ids::{DealId, Slot, StatementId};
 use semper_core::party::KeySet;
 use semper_core::signature::{SignatureError, Verified, verify};
 use semper_core::time::Seconds;
@@ -22,7 +23,7 @@ use semper_transfer::payment::operation::Task;
 use semper_trust::card::{CardError, ContactCard};
 
 use crate::control::{BuyOrder, OfferOrder, OfferView};
-use crate::node::shop::{Article, OfferPage, OwnOffer, arbiter};
+use crate::node::shop::{Article, OfferPage, OwnOffer, Stated, arbiter};
 use crate::node::{BookError, Node, NodeError, now};
 
 /// Why something cannot be sold or bought. No money moved.
@@ -69,6 +70,17 @@ pub enum ShopError {
     /// The offer has ended.
     #[error("the offer has ended")]
     Ended,
+    /// The file is not the one that is wanted.
+    #[error("the offer wants the file with hash {wanted}; this one has the hash {found}")]
+    OtherFile {
+        /// The hash of the file that is wanted.
+        wanted: Digest,
+        /// That of the file that was given.
+        found: Digest,
+    },
+    /// The swap cannot be asked for.
+    #[error(transparent)]
+    Swap(#[from] SwapError),
     /// The user said no.
     #[error("you have declined the offer")]
     Declined,
@@ -90,15 +102,27 @@ async fn lockable(node: &Node, price: Amount) -> Result<Vec<Means>, ShopError> {
     Ok(offered.into_iter().map(|offered| offered.means).filter(|means| demand.misfit(means).is_none()).collect())
 }
 
+/// What is offered, as an order describes it: the goods with their key, and the root of their ciphertext.
+///
+/// # Errors
+/// `Malformed`, `Offer`.
+pub fn article(order: &OfferOrder) -> Result<(Article, Digest), ShopError> {
+    let bytes = |text: &str, what| BASE64.decode(text.as_bytes()).map_err(|_| ShopError::Malformed(what));
+    let goods = Descriptor::from_bytes(&bytes(&order.goods, "description of the goods")?)?;
+    let key = bytes(&order.key, "key")?.try_into().map_err(|_| ShopError::Malformed("key"))?;
+    let cipher_root = Digest::from_hex(&order.cipher_root).ok_or(ShopError::Malformed("root of the goods"))?;
+    Ok((Article { goods, key: ArticleKey::from_array(key) }, cipher_root))
+}
+
 /// Writes an offer, and asks for the user's signature on it. Asked again with the same order, it gives what has become of it.
 ///
 /// # Errors
 /// [`ShopError`]; nothing was offered.
 pub async fn sell(node: &Node, order: OfferOrder) -> Result<OfferView, ShopError> {
-    let bytes = |text: &str, what| BASE64.decode(text.as_bytes()).map_err(|_| ShopError::Malformed(what));
-    let goods = Descriptor::from_bytes(&bytes(&order.goods, "description of the goods")?)?;
-    let key = bytes(&order.key, "key")?.try_into().map_err(|_| ShopError::Malformed("key"))?;
-    let cipher_root = Digest::from_hex(&order.cipher_root).ok_or(ShopError::Malformed("root of the goods"))?;
+    if let Some(wanted) = order.wants.clone() {
+        return crate::swap::sell(node, &order, &wanted).await;
+    }
+    let (article, cipher_root) = article(&order)?;
     let price = Amount::parse(&order.price).map_err(|error| ShopError::Amount { text: order.price.clone(), error })?;
     let means = lockable(node, price).await?;
     if means.is_empty() {
@@ -124,7 +148,7 @@ pub async fn sell(node: &Node, order: OfferOrder) -> Result<OfferView, ShopError
     let until = semper_core::time::Time::from_unix(order.until);
     let seller = node.name().to_owned();
     let offer = Offer {
-        goods: goods.clone(),
+        goods: article.goods.clone(),
         cipher_root,
         price,
         means,
@@ -135,20 +159,33 @@ pub async fn sell(node: &Node, order: OfferOrder) -> Result<OfferView, ShopError
         terms: order.terms,
         law: order.law,
     };
+    let view = OfferView::of(&offer);
+    state(node, &offer, article, view, Stated::Sale(offer.clone())).await
+}
+
+/// Asks for the user's signature on an offer, and keeps it when it is signed. `view` shows it while it is not.
+///
+/// # Errors
+/// [`ShopError`]; nothing was offered.
+pub async fn state(
+    node: &Node,
+    statement: &impl Statement,
+    article: Article,
+    view: OfferView,
+    offer: Stated,
+) -> Result<OfferView, ShopError> {
     let me = node.keys().key_set();
-    let draft: Draft = offer.draft(me.suite(), me.id());
+    let draft: Draft = statement.draft(me.suite(), me.id());
     let id = draft.id();
     let deal = DealId::from_array(*id.as_bytes().first_chunk().ok_or(ShopError::Malformed("offer"))?);
     let request = SignRequest { deal, draft, exhibit: Exhibit::Statement };
     let signed = match node.keys().request(request).await? {
         Answer::Signed(signed) => signed,
         Answer::Declined => return Err(ShopError::Declined),
-        Answer::Waiting => {
-            return Ok(OfferView { id: id.to_string(), approval: Some(id.to_string()), ..OfferView::of(&offer) });
-        }
+        Answer::Waiting => return Ok(OfferView { id: id.to_string(), approval: Some(id.to_string()), ..view }),
     };
     let own = OwnOffer { offer, signed, stands: true };
-    node.put_offer(&Article { goods, key: ArticleKey::from_array(key) }, &own).await?;
+    node.put_offer(&article, &own).await?;
     Ok(OfferView::own(&own))
 }
 
@@ -156,7 +193,7 @@ pub async fn sell(node: &Node, order: OfferOrder) -> Result<OfferView, ShopError
 ///
 /// # Errors
 /// `Offer`, `Card`, `Unsigned`.
-pub fn read(page: &[u8]) -> Result<(Verified<Offer>, KeySet, String), ShopError> {
+pub fn read<T: Statement>(page: &[u8]) -> Result<(Verified<T>, KeySet, String), ShopError> {
     let page = OfferPage::from_bytes(page)?;
     let card = ContactCard::verify_text(&page.card, &Verifier)?;
     let seller = card.statement().key_set.clone();
@@ -169,7 +206,7 @@ pub fn read(page: &[u8]) -> Result<(Verified<Offer>, KeySet, String), ShopError>
 /// [`ShopError`].
 pub async fn buy(node: &Node, order: BuyOrder) -> Result<(Deal, String, String), ShopError> {
     let page = BASE64.decode(order.page.as_bytes()).map_err(|_| ShopError::Malformed("offer"))?;
-    let (signed, seller, card) = read(&page)?;
+    let (signed, seller, card) = read::<Offer>(&page)?;
     let (id, offer): (StatementId, Offer) = (signed.id(), signed.statement().clone());
     if offer.until < now() {
         return Err(ShopError::Ended);
@@ -179,7 +216,7 @@ pub async fn buy(node: &Node, order: BuyOrder) -> Result<(Deal, String, String),
     let (arbiter_place, arbiters) = choose_arbiter(node, &offer, &means, &order.arbiter).await?;
     let purse = node.purse_for(&means).await?.ok_or_else(|| ShopError::NoPurse(means.currency.to_string()))?;
     let deal = DealId::from_array(node.random().map_err(NodeError::Crypto)?);
-    let payer = node.ready(deal, purse, Task::Prepare(offer.price)).await?;
+    let payer = node.ready(deal, Slot::default(), purse, Task::Prepare(offer.price)).await?;
     if !order.save_as.is_empty() {
         node.save_as(deal, Path::new(&order.save_as)).await?;
     }
@@ -239,7 +276,11 @@ async fn choose_arbiter(
 impl OfferView {
     /// An offer of this party, for the screen.
     pub fn own(own: &OwnOffer) -> Self {
-        Self { id: own.signed.id().to_string(), stands: own.stands, ..Self::of(&own.offer) }
+        let view = match &own.offer {
+            Stated::Sale(offer) => Self::of(offer),
+            Stated::Swap(offer) => Self::of_swap(offer),
+        };
+        Self { id: own.signed.id().to_string(), stands: own.stands, ..view }
     }
 
     /// An offer, for the screen.

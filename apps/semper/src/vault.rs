@@ -16,13 +16,15 @@ use async_trait::async_trait;
 use semper_commerce::offer::{Offer, Order};
 use semper_commerce::proposal::{Agreement, ProposalError};
 use semper_commerce::purchase;
+use semper_commerce::swap::FileOffer;
+use semper_commerce::trade::{EXCHANGE_TEMPLATE, RECEIPT_TEMPLATE};
 use semper_core::cbor::{Decode, DecodeError, Encode, Fields, Value, record};
 use semper_core::container::{Ack, Container, ContainerStatement, Leaf};
 use semper_core::contract::{Core, Final, Profile, Promise};
 use semper_core::cose::{Draft, Kind, Signed};
 use semper_core::domain;
 use semper_core::hash::Digest;
-use semper_core::ids::{Cid, DealId, StatementId};
+use semper_core::ids::{Cid, DealId, Slot, StatementId};
 use semper_core::party::{KeySet, Role};
 use semper_core::text::escape;
 use semper_core::time::Time;
@@ -43,8 +45,8 @@ use crate::policy::{Policy, Subject};
 
 /// Fact space of the answers: statement → signed statement, or nothing for a refusal.
 const ANSWERS: &str = "vault-answer";
-/// Fact space of the way a contract went: cid → `final` or `abort`; cid and round → whether we went on or asked the arbiter; lock tag →
-/// the side that an arbiter gave its money to.
+/// Fact space of the way a part of a contract went: cid and slot → `final` or `abort`; cid and round → whether we went on or asked the arbiter;
+/// lock tag → the side that an arbiter gave its money to.
 const WAYS: &str = "vault-way";
 /// Fact space of the contracts that the user has approved: cid.
 const APPROVED: &str = "vault-approved";
@@ -243,18 +245,21 @@ impl Vault {
             }
             (Kind::Container | Kind::Ack, Exhibit::Container { container }) => judge_container(draft, container),
             (Kind::Final, Exhibit::Consequence) => {
-                let cid = read::<Final>(draft)?.cid;
-                self.follows(cid, vec![fact(WAYS, cid, b"final")]).await
+                let Final { cid, slot, .. } = read(draft)?;
+                self.follows(cid, vec![part_way(cid, slot, b"final")]).await
             }
             (Kind::Abort, Exhibit::Consequence) => {
-                let cid = read::<Abort>(draft)?.cid;
-                self.follows(cid, vec![fact(WAYS, cid, b"abort")]).await
+                let Abort { cid, slot, .. } = read(draft)?;
+                self.follows(cid, vec![part_way(cid, slot, b"abort")]).await
             }
             (Kind::Promise, Exhibit::Sale { core, document, template, order }) => {
                 self.judge_sale(draft, core, document, template, order).await
             }
             (Kind::Offer, Exhibit::Statement) => {
-                let text = read::<Offer>(draft)?.describe();
+                let text = match read::<Offer>(draft) {
+                    Ok(offer) => offer.describe(),
+                    Err(_) => read::<FileOffer>(draft)?.describe(),
+                };
                 Ok(Judgement::Ask { subject: Subject { kind: "offer", ..Subject::default() }, text, contract: None })
             }
             (Kind::Disclosure, Exhibit::Consequence) => self.follows(read::<Disclosure>(draft)?.cid, Vec::new()).await,
@@ -313,7 +318,8 @@ impl Vault {
     async fn judge_release(&self, draft: &Draft) -> Result<Judgement, ApprovalError> {
         let release: Release = read(draft)?;
         match self.promised(release.tag).await?.filter(|(_, promised)| *promised == release) {
-            Some((cid, _)) => self.follows(cid, vec![fact(WAYS, cid, b"final")]).await,
+            // Contracts with money are between two: their only part is the first.
+            Some((cid, _)) => self.follows(cid, vec![part_way(cid, Slot::default(), b"final")]).await,
             None => Err(ApprovalError::Forbidden("it releases other money than an approved contract promises")),
         }
     }
@@ -408,11 +414,19 @@ impl Vault {
         if named != cid || !mine || many != (draft.kind == Kind::Round) {
             return Err(mismatch(&"the statement is about another contract or role"));
         }
-        // A rule that names one party says nothing about a contract of many.
-        let peer = if many { None } else { agreement.core.party(role.peer()) };
+        // A promise to several is to nobody in particular: a rule for one of them does not allow it.
+        let alone = !many && (role != Role::ORIGINATOR || agreement.core.terms.parties.len() == 2);
+        let peer = agreement.core.party(role.peer()).filter(|_| alone);
         let arbiter = Some(agreement.core.terms.arbiter.key_set);
-        let subject = Subject { kind: "contract", peer, arbiter, ..Subject::default() };
         let release = promised_release(&agreement.core, role);
+        let kind = match (&release, agreement.template.name()) {
+            // Whether the rate is good no rule can say.
+            (Some(_), EXCHANGE_TEMPLATE) if role != Role::ORIGINATOR => "exchange",
+            (Some(_), EXCHANGE_TEMPLATE | RECEIPT_TEMPLATE) => "payment",
+            _ => "contract",
+        };
+        let amount = release.as_ref().map(|release| release.amount);
+        let subject = Subject { kind, peer, arbiter, amount };
         Ok(Judgement::Ask { subject, text, contract: Some(Box::new((cid, release))) })
     }
 
@@ -597,6 +611,12 @@ fn way(cid: Cid, round: u8, to: &[u8]) -> Fact {
 
 fn fact(space: &str, cid: Cid, value: &[u8]) -> Fact {
     Fact { space: space.to_owned(), key: cid.as_bytes().to_vec(), value: value.to_vec() }
+}
+
+/// The way that a part of a contract goes.
+fn part_way(cid: Cid, part: Slot, value: &[u8]) -> Fact {
+    let key = [cid.as_bytes().as_slice(), &part.0.to_be_bytes()].concat();
+    Fact { space: WAYS.to_owned(), key, value: value.to_vec() }
 }
 
 fn unavailable(error: ReadError) -> ApprovalError {

@@ -130,7 +130,11 @@ pub async fn begin(node: &Node, order: TaskOrder) -> Result<OperationId, WalletE
     Ok(node.payments().begin_operation(purse, task).await?)
 }
 
-fn positive(text: &str) -> Result<Amount, WalletError> {
+/// An amount above zero.
+///
+/// # Errors
+/// `Amount`, `Zero`.
+pub fn positive(text: &str) -> Result<Amount, WalletError> {
     let amount = Amount::parse(text)?;
     if amount.minor() == 0 { Err(WalletError::Zero) } else { Ok(amount) }
 }

@@ -23,9 +23,11 @@ use semper_transfer::payment::pay::{self, Offered, Pay, PayError, Setting};
 use semper_transfer::tx::{Sides, Tx, TxError};
 
 use crate::offer::{Offer, Order};
-use crate::order::{self, OrderError, Ordering};
-use crate::plan::{Action, BUY, MAIL, PAY, Plan, SIGN, SIGN_MANY};
+use crate::order::{self, Asked, OrderError, Ordering, Wanted};
+use crate::plan::{Action, BUY, MAIL, PAY, Plan, SEND, SIGN, SIGN_MANY, SWAP};
 use crate::proposal::{Agreement, Proposal, ProposalError};
+use crate::swap::{FileOffer, Swap};
+use crate::trade::Trade;
 
 /// Timer: how long a proposal waits for its originator's promise.
 pub const OFFER: &str = "offer";
@@ -125,12 +127,12 @@ pub struct PaymentTerms {
     pub salt: [u8; 32],
 }
 
-/// A seller's answer to an order, composed before its side of the deal begins.
+/// The answer to an order or trade, composed before the side of the deal that gives it begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
-    /// The order.
-    pub order: Order,
-    /// The contract, as a proposal in its container, and what only the seller knows of it; or why there is none, in words.
+    /// What was asked.
+    pub asked: Asked,
+    /// The contract, as a proposal in its container, and what only this party knows of it; or why there is none, in words.
     pub composed: Result<(Container, Own), String>,
 }
 
@@ -313,8 +315,27 @@ impl Deal {
     }
 
     /// The originator's side of a deal that delivers `container`. Begins with [`Input::Begin`].
-    pub fn mail(id: DealId, me: KeySet, peer: KeySet, container: Container) -> Self {
-        Self::originator(id, &MAIL, me, peer, container)
+    pub fn send(id: DealId, me: KeySet, peer: KeySet, container: Container) -> Self {
+        Self::originator(id, &SEND, me, peer, container)
+    }
+
+    /// The sender's side of a deal that delivers a letter to one of its recipients, for a receipt. Begins with [`Input::Begin`].
+    ///
+    /// `container` holds the proposal, which is the same for all recipients, and `own` the seed of this recipient's deposit.
+    pub fn mail(
+        id: DealId,
+        me: KeySet,
+        recipient: KeySet,
+        arbiter: KeySet,
+        patience: Seconds,
+        container: Container,
+        own: Own,
+    ) -> Self {
+        let mut deal = Self::originator(id, &MAIL, me, recipient, container);
+        deal.arbiters = vec![arbiter];
+        deal.patience = patience;
+        deal.own = own;
+        deal
     }
 
     /// The originator's side of a deal that pays `peer`. Begins with [`Input::Begin`].
@@ -350,30 +371,69 @@ impl Deal {
         order: Order,
         purse: PurseId,
     ) -> Self {
-        let (offer, order) = (Box::new(offer), Box::new(order));
-        let engine = Engine::Order(Box::new(Ordering::ToOrder { offer, order, patience }));
+        let wanted = Wanted::Goods { offer: Box::new(offer), order: Box::new(order) };
+        let engine = Engine::Order(Box::new(Ordering::ToOrder { wanted, patience }));
         let sides = Between::two(me, seller, Role::ORIGINATOR);
         let own = Own { purse: Some((id, purse)), ..Own::default() };
         Self { id, plan: &BUY, sides, arbiters, patience, agreement: None, own, engines: vec![engine], ending: None }
     }
 
-    /// The seller's side of a deal by which somebody, who says to be `buyer`, takes up an offer. It goes on with the order as its first message.
-    pub fn sold(
+    /// The originator's side of a deal that gives `peer` money for a receipt or for other money. Begins with [`Input::Begin`].
+    ///
+    /// `purses` are those of the trade's pledges: first those that it pays from, then those that it is paid into.
+    pub fn trade(
         id: DealId,
         me: KeySet,
-        buyer: KeySet,
+        peer: KeySet,
+        arbiters: Vec<KeySet>,
+        patience: Seconds,
+        trade: Trade,
+        purses: Vec<PurseId>,
+    ) -> Self {
+        let plan = trade.plan();
+        let wanted = Wanted::Trade { trade: Box::new(trade), purses };
+        let engine = Engine::Order(Box::new(Ordering::ToOrder { wanted, patience }));
+        let (sides, own) = (Between::two(me, peer, Role::ORIGINATOR), Own::default());
+        Self { id, plan, sides, arbiters, patience, agreement: None, own, engines: vec![engine], ending: None }
+    }
+
+    /// The originator's side of a deal that gives a file for one that `owner` offers. Begins with [`Input::Begin`].
+    #[expect(clippy::too_many_arguments, reason = "a swap has so many parts")]
+    pub fn swap(
+        id: DealId,
+        me: KeySet,
+        owner: KeySet,
+        arbiter: KeySet,
+        patience: Seconds,
+        offer: FileOffer,
+        swap: Swap,
+        own: Own,
+    ) -> Self {
+        let wanted = Wanted::Swap { offer: Box::new(offer), swap: Box::new(swap) };
+        let engine = Engine::Order(Box::new(Ordering::ToOrder { wanted, patience }));
+        let (sides, arbiters) = (Between::two(me, owner, Role::ORIGINATOR), vec![arbiter]);
+        Self { id, plan: &SWAP, sides, arbiters, patience, agreement: None, own, engines: vec![engine], ending: None }
+    }
+
+    /// The answering side of a deal by which somebody, who says to be `peer`, takes up an offer or asks for a trade. It goes on with the order as
+    /// its first message.
+    pub fn asked(
+        id: DealId,
+        me: KeySet,
+        peer: KeySet,
         arbiters: Vec<KeySet>,
         patience: Seconds,
         answer: Answer,
     ) -> Self {
-        let Answer { order, composed } = answer;
+        let Answer { asked, composed } = answer;
+        let plan = asked.plan();
         let (answer, own) = match composed {
             Ok((container, own)) => (Ok(container.to_bytes()), own),
             Err(reason) => (Err(reason), Own::default()),
         };
-        let engine = Engine::Order(Box::new(Ordering::ToAnswer { order: Box::new(order), answer }));
-        let sides = Between::two(me, buyer, Role::RESPONDER);
-        Self { id, plan: &BUY, sides, arbiters, patience, agreement: None, own, engines: vec![engine], ending: None }
+        let engine = Engine::Order(Box::new(Ordering::ToAnswer { asked, answer }));
+        let sides = Between::two(me, peer, Role::RESPONDER);
+        Self { id, plan, sides, arbiters, patience, agreement: None, own, engines: vec![engine], ending: None }
     }
 
     /// The responder's side of a deal that somebody opens, who says to be `peer`.
@@ -595,6 +655,11 @@ impl Deal {
                 Effect::Ended(_) => {}
                 other => out.push(other),
             }
+        }
+        if let Engine::Order(order) = &self.engines[index]
+            && let Some(order::Purses { pays, takes }) = order.purses()
+        {
+            self.own = Own { purse: Some((self.id, pays)), comes_to: takes, ..Own::default() };
         }
         match ended {
             Some(Ending::Success) if index + 1 < self.plan.steps.len() => self.begin_step(env, index + 1, out),

@@ -11,13 +11,18 @@
 //!
 //! A [`plan`] says which steps a kind of deal has; [`deal::Deal`] is the machine that takes them one after the other, each with an
 //! engine of a lower layer. A [`proposal`] is what one party suggests that both sign; [`contract_file`] makes one over any file,
-//! [`purchase`] makes one from an [`offer`] and an [`order`].
+//! [`purchase`] makes one from an [`offer`] and an [`order`], [`letter`] one over certified mail,
+//! [`trade`] one over money for a receipt or for other money, [`swap`] one over
+//! information for information.
 
 pub mod contract_file;
 pub mod contract_many;
 pub mod deal;
+pub mod letter;
 pub mod offer;
 pub mod order;
 pub mod plan;
 pub mod proposal;
 pub mod purchase;
+pub mod swap;
+pub mod trade;

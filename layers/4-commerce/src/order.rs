@@ -1,24 +1,28 @@
-//! ORDER: a buyer takes up an offer, and the seller answers with the contract. Nothing in it binds anybody.
+//! ORDER: one party asks, by taking up an offer or with a trade of its own, and the other answers with the contract. Nothing in it binds anybody.
 //!
 //! ```text
-//! 1 B→S  order
-//! 2 S→B  the contract, as a proposal; or a refusal
+//! 1 A→B  order, trade, or swap
+//! 2 B→A  the contract, as a proposal; or a refusal
 //! ```
-//! The seller's answer is composed before its side begins, by whoever has the article's key and the purse: see [`crate::purchase::Sale`].
-//! The buyer takes only a contract that is what it has ordered.
+//! The answer is composed before its side begins, by whoever has the article's key and the purses: see [`crate::purchase::Sale`],
+//! [`crate::trade::Reply`] and [`crate::swap::reply`]. The asker takes only a contract that is what it has asked for.
 //!
-//! Source: `spec/purchase.md` §3.
+//! Source: `spec/purchase.md` §3, `spec/trade.md`.
 
-use semper_core::cbor::{Decode, DecodeError, Encode, Fields, Problem, Value, record};
+use semper_core::cbor::{Decode, DecodeError, Encode, Fields, Problem, Record, Value, record};
 use semper_core::container::Container;
 use semper_core::machine::{Blame, Env, Fault, Machine, Step};
 use semper_core::text::escape;
 use semper_core::time::Seconds;
 use semper_support::engine::{Effect, Ending, EvidenceKind, Input};
+use semper_transfer::payment::operation::PurseId;
 
 use crate::offer::{Offer, Order};
+use crate::plan::{BUY, Plan, SWAP};
 use crate::proposal::{Proposal, ProposalError};
 use crate::purchase;
+use crate::swap::{self, FileOffer, Swap};
+use crate::trade::{self, PLEDGES_MAX, Trade};
 
 /// Timer: how long the buyer waits for the contract.
 pub const PATIENCE: &str = "order-patience";
@@ -28,41 +32,89 @@ const REFUSAL_MAX: usize = 1024;
 /// What travels.
 ///
 /// ```text
-/// message = { 0: 1, 1: "order", 2: order } / { 0: 1, 1: "contract", 3: container } / { 0: 1, 1: "refusal", 4: reason }
+/// message = { 0: 1, 1: "order", 2: order } / { 0: 1, 1: "trade", 5: trade }
+///         / { 0: 1, 1: "swap", 6: swap }
+///         / { 0: 1, 1: "contract", 3: container } / { 0: 1, 1: "refusal", 4: reason }
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message {
-    /// Message 1.
+    /// Message 1: what somebody offers is taken up.
     Order(Box<Order>),
+    /// Message 1: money is offered for a receipt or for other money.
+    Trade(Box<Trade>),
+    /// Message 1: a file is given for one that somebody offers.
+    Swap(Box<Swap>),
     /// Message 2: a [`Proposal`] in its container.
     Contract(Vec<u8>),
-    /// In its place: "I do not sell this."
+    /// In its place: "I do not want this."
     Refusal(String),
+}
+
+/// What was asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// What somebody offers.
+    Order(Box<Order>),
+    /// An exchange of money.
+    Trade(Box<Trade>),
+    /// A swap of files.
+    Swap(Box<Swap>),
+}
+
+/// What a party asks for, with everything that it takes to look at the answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// What somebody offers.
+    Goods {
+        /// The offer.
+        offer: Box<Offer>,
+        /// The order.
+        order: Box<Order>,
+    },
+    /// An exchange of money.
+    Trade {
+        /// What is asked.
+        trade: Box<Trade>,
+        /// The purses of its pledges: first those that it pays from, then those that it is paid into, in their order.
+        purses: Vec<PurseId>,
+    },
+    /// A swap of files.
+    Swap {
+        /// The offer.
+        offer: Box<FileOffer>,
+        /// What is asked.
+        swap: Box<Swap>,
+    },
+}
+
+/// The purses of this party's side of an exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Purses {
+    /// From which it pays.
+    pub pays: PurseId,
+    /// Into which it is paid, if it gets money.
+    pub takes: Option<PurseId>,
 }
 
 /// One party's side of an order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ordering {
-    /// Buyer: the order is ready to go.
+    /// Asker: the order is ready to go.
     ToOrder {
-        /// The offer.
-        offer: Box<Offer>,
-        /// The order.
-        order: Box<Order>,
+        /// What is asked for.
+        wanted: Wanted,
         /// How long the answer is waited for.
         patience: Seconds,
     },
-    /// Buyer: the contract is awaited.
+    /// Asker: the contract is awaited.
     AwaitContract {
-        /// The offer.
-        offer: Box<Offer>,
-        /// The order.
-        order: Box<Order>,
+        /// What was asked for.
+        wanted: Wanted,
     },
-    /// Seller: the answer to this order is ready.
+    /// The other one: the answer is ready.
     ToAnswer {
-        /// The order.
-        order: Box<Order>,
+        /// What was asked.
+        asked: Asked,
         /// The contract, or why there is none.
         answer: Result<Vec<u8>, String>,
     },
@@ -74,6 +126,8 @@ pub enum Ordering {
         why: String,
         /// Seller: the order that was answered with a contract.
         sold: Option<Box<Order>>,
+        /// Asker: the purses that the contract has chosen of those it named.
+        purses: Option<Purses>,
     },
 }
 
@@ -88,7 +142,7 @@ pub enum OrderError {
     #[error("the contract is not acceptable: {0}")]
     Proposal(ProposalError),
     /// The contract is another one than was ordered.
-    #[error("the contract is not what was ordered: the {0} differ")]
+    #[error("the contract is not what was asked for: the {0} differ")]
     NotAsOrdered(&'static str),
     /// The input cannot occur in this state: a bug of the driver.
     #[error("{input} cannot occur while the order is in the state {state}")]
@@ -128,6 +182,14 @@ impl Ordering {
         }
     }
 
+    /// The purses that the contract has chosen, if this party has asked for an exchange of money.
+    pub fn purses(&self) -> Option<Purses> {
+        match self {
+            Ordering::Ended { purses, .. } => *purses,
+            _ => None,
+        }
+    }
+
     /// Why it ended, in words; empty if there is nothing to say.
     pub fn why(&self) -> &str {
         match self {
@@ -144,32 +206,31 @@ impl Machine for Ordering {
 
     fn handle(self, env: &Env<'_>, input: Input) -> Result<Step<Self>, OrderError> {
         match (self, input) {
-            (Ordering::ToOrder { offer, order, patience }, Input::Begin) => {
-                let send = Effect::Send(Message::Order(order.clone()).to_bytes());
+            (Ordering::ToOrder { wanted, patience }, Input::Begin) => {
+                let send = Effect::Send(wanted.message().to_bytes());
                 let timer = Effect::SetTimer { name: PATIENCE, due: env.now.after(patience) };
-                Ok(Step::to(Ordering::AwaitContract { offer, order }).with(send).with(timer))
+                Ok(Step::to(Ordering::AwaitContract { wanted }).with(send).with(timer))
             }
-            (Ordering::AwaitContract { offer, order }, Input::Message(bytes)) => {
+            (Ordering::AwaitContract { wanted }, Input::Message(bytes)) => {
                 match Message::from_bytes(&bytes).map_err(OrderError::Malformed)? {
-                    Message::Contract(container) => contract(env, &offer, &order, container),
+                    Message::Contract(container) => contract(env, &wanted, container),
                     Message::Refusal(reason) => Ok(end(Ending::Lapsed, escape(&reason, 0), Vec::new())),
-                    Message::Order(_) => Ok(Step::to(Ordering::AwaitContract { offer, order })),
+                    Message::Order(_) | Message::Trade(_) | Message::Swap(_) => {
+                        Ok(Step::to(Ordering::AwaitContract { wanted }))
+                    }
                 }
             }
-            (Ordering::ToAnswer { order, answer }, Input::Message(bytes)) => {
+            (Ordering::ToAnswer { asked, answer }, Input::Message(bytes)) => {
                 let message = Message::from_bytes(&bytes).map_err(OrderError::Malformed)?;
-                if message != Message::Order(order.clone()) {
+                if message != asked.message() {
                     // Its answer has been composed for another order.
-                    return Ok(Step::to(Ordering::ToAnswer { order, answer }));
+                    return Ok(Step::to(Ordering::ToAnswer { asked, answer }));
                 }
                 Ok(match answer {
                     Ok(container) => {
                         let send = Effect::Send(Message::Contract(container.clone()).to_bytes());
-                        let step = end(Ending::Success, String::new(), vec![send, keep(container)]);
-                        Step {
-                            state: Ordering::Ended { ending: Ending::Success, why: String::new(), sold: Some(order) },
-                            ..step
-                        }
+                        let sold = if let Asked::Order(order) = asked { Some(order) } else { None };
+                        success(vec![send, keep(container)], sold, None)
                     }
                     Err(reason) => {
                         let send = Effect::Send(Message::Refusal(reason.clone()).to_bytes());
@@ -181,28 +242,77 @@ impl Machine for Ordering {
             (state @ Ordering::Ended { .. }, _) => Ok(Step::to(state)),
             (_, Input::GiveUp) => Ok(end(Ending::Lapsed, String::new(), Vec::new())),
             (_, Input::Timer(PATIENCE)) => {
-                Ok(end(Ending::Lapsed, "the seller has not answered".to_owned(), Vec::new()))
+                Ok(end(Ending::Lapsed, "the other party has not answered".to_owned(), Vec::new()))
             }
             (state, _) => Ok(Step::to(state)),
         }
     }
 }
 
-/// The buyer looks at the contract.
-fn contract(env: &Env<'_>, offer: &Offer, order: &Order, container: Vec<u8>) -> Result<Step<Ordering>, OrderError> {
+/// The asker looks at the contract.
+fn contract(env: &Env<'_>, wanted: &Wanted, container: Vec<u8>) -> Result<Step<Ordering>, OrderError> {
     let read = Container::from_bytes(&container).map_err(OrderError::Malformed)?;
-    let proposal = Proposal::from_container(&read).map_err(OrderError::Proposal)?;
-    purchase::answers(&proposal.agreement, offer, order, env.now).map_err(OrderError::NotAsOrdered)?;
-    Ok(end(Ending::Success, String::new(), vec![keep(container)]))
+    let agreement = Proposal::from_container(&read).map_err(OrderError::Proposal)?.into_agreement();
+    let purses = match wanted {
+        Wanted::Goods { offer, order } => {
+            purchase::answers(&agreement, offer, order, env.now).map_err(OrderError::NotAsOrdered)?;
+            None
+        }
+        Wanted::Trade { trade, purses } => {
+            let chosen = trade::answers(&agreement, trade, env.now).map_err(OrderError::NotAsOrdered)?;
+            let purse = |place: usize| purses.get(place).copied().ok_or(OrderError::NotAsOrdered("means"));
+            let takes = chosen.takes.map(|place| purse(trade.pays.len() + place)).transpose()?;
+            Some(Purses { pays: purse(chosen.pays)?, takes })
+        }
+        Wanted::Swap { offer, swap } => {
+            swap::answers(&agreement, swap, offer).map_err(OrderError::NotAsOrdered)?;
+            None
+        }
+    };
+    Ok(success(vec![keep(container)], None, purses))
 }
 
 fn keep(container: Vec<u8>) -> Effect {
     Effect::Keep { kind: EvidenceKind::Container, bytes: container }
 }
 
+fn success(effects: Vec<Effect>, sold: Option<Box<Order>>, purses: Option<Purses>) -> Step<Ordering> {
+    let step = end(Ending::Success, String::new(), effects);
+    Step { state: Ordering::Ended { ending: Ending::Success, why: String::new(), sold, purses }, ..step }
+}
+
 fn end(ending: Ending, why: String, mut effects: Vec<Effect>) -> Step<Ordering> {
     effects.extend([Effect::CancelTimer(PATIENCE), Effect::Ended(ending)]);
-    Step { state: Ordering::Ended { ending, why, sold: None }, effects }
+    Step { state: Ordering::Ended { ending, why, sold: None, purses: None }, effects }
+}
+
+impl Asked {
+    /// The plan of a deal that begins so.
+    pub fn plan(&self) -> &'static Plan {
+        match self {
+            Asked::Order(_) => &BUY,
+            Asked::Trade(trade) => trade.plan(),
+            Asked::Swap(_) => &SWAP,
+        }
+    }
+
+    fn message(&self) -> Message {
+        match self {
+            Asked::Order(order) => Message::Order(order.clone()),
+            Asked::Trade(trade) => Message::Trade(trade.clone()),
+            Asked::Swap(swap) => Message::Swap(swap.clone()),
+        }
+    }
+}
+
+impl Wanted {
+    fn message(&self) -> Message {
+        match self {
+            Wanted::Goods { order, .. } => Message::Order(order.clone()),
+            Wanted::Trade { trade, .. } => Message::Trade(trade.clone()),
+            Wanted::Swap { swap, .. } => Message::Swap(swap.clone()),
+        }
+    }
 }
 
 impl Encode for Message {
@@ -210,6 +320,8 @@ impl Encode for Message {
         let message = record().put(0, 1_u64);
         match self {
             Message::Order(order) => message.put(1, "order").put_item(2, &**order),
+            Message::Trade(trade) => message.put(1, "trade").put_item(5, &**trade),
+            Message::Swap(swap) => message.put(1, "swap").put_item(6, &**swap),
             Message::Contract(container) => message.put(1, "contract").put_bytes(3, container),
             Message::Refusal(reason) => message.put(1, "refusal").put(4, reason.as_str()),
         }
@@ -226,6 +338,8 @@ impl Decode for Message {
         let kind = fields.text(1, "kind", 16)?;
         let message = match kind.as_str() {
             "order" => Message::Order(Box::new(fields.item(2, "order")?)),
+            "trade" => Message::Trade(Box::new(fields.item(5, "trade")?)),
+            "swap" => Message::Swap(Box::new(fields.item(6, "swap")?)),
             "contract" => Message::Contract(fields.bytes(3, "contract", Container::BYTES_MAX)?),
             "refusal" => Message::Refusal(fields.text(4, "reason", REFUSAL_MAX)?),
             _ => return Err(DecodeError::field("kind", Problem::Unknown { what: "kind of message", found: kind })),
@@ -236,26 +350,31 @@ impl Decode for Message {
 }
 
 /// ```text
-/// ordering = { 0: 1, 1: state, ? 2: offer, ? 3: order, ? 4: patience, ? 5: container, ? 6: ending, ? 7: why }
+/// ordering = { 0: 1, 1: state, ? 2: offer, ? 3: order, ? 4: patience, ? 5: container, ? 6: ending, ? 7: why, ? 8: trade, ? 9: [* purse],
+///              ? 10: file offer, ? 11: swap }
 /// ```
 impl Encode for Ordering {
     fn to_value(&self) -> Value {
         let stored = record().put(0, 1_u64).put(1, self.state_name());
         match self {
-            Ordering::ToOrder { offer, order, patience } => {
-                stored.put_item(2, &**offer).put_item(3, &**order).put_item(4, patience)
-            }
-            Ordering::AwaitContract { offer, order } => stored.put_item(2, &**offer).put_item(3, &**order),
-            Ordering::ToAnswer { order, answer } => {
-                let stored = stored.put_item(3, &**order);
+            Ordering::ToOrder { wanted, patience } => wanted.put(stored).put_item(4, patience),
+            Ordering::AwaitContract { wanted } => wanted.put(stored),
+            Ordering::ToAnswer { asked, answer } => {
+                let stored = match asked {
+                    Asked::Order(order) => stored.put_item(3, &**order),
+                    Asked::Trade(trade) => stored.put_item(8, &**trade),
+                    Asked::Swap(swap) => stored.put_item(11, &**swap),
+                };
                 match answer {
                     Ok(container) => stored.put_bytes(5, container),
                     Err(why) => stored.put(7, why.as_str()),
                 }
             }
-            Ordering::Ended { ending, why, sold } => {
+            Ordering::Ended { ending, why, sold, purses } => {
                 let stored = stored.put_item(6, ending).put(7, why.as_str());
-                stored.put_some(3, sold.as_ref().map(|order| order.to_value()))
+                let purses: Vec<_> =
+                    purses.iter().flat_map(|purses| [Some(purses.pays), purses.takes]).flatten().collect();
+                stored.put_some(3, sold.as_ref().map(|order| order.to_value())).put_list(9, &purses)
             }
         }
         .build()
@@ -269,31 +388,60 @@ impl Decode for Ordering {
         let mut fields = Fields::open(value)?;
         fields.version(0, 1)?;
         let name = fields.text(1, "state", 32)?;
-        let offer = |fields: &mut Fields| fields.item(2, "offer").map(Box::new);
-        let order = |fields: &mut Fields| fields.item(3, "order").map(Box::new);
         let state = match name.as_str() {
-            "to-order" => Ordering::ToOrder {
-                offer: offer(&mut fields)?,
-                order: order(&mut fields)?,
-                patience: fields.item(4, "patience")?,
-            },
-            "await-contract" => Ordering::AwaitContract { offer: offer(&mut fields)?, order: order(&mut fields)? },
+            "to-order" => {
+                Ordering::ToOrder { wanted: Wanted::read(&mut fields)?, patience: fields.item(4, "patience")? }
+            }
+            "await-contract" => Ordering::AwaitContract { wanted: Wanted::read(&mut fields)? },
             "to-answer" => {
-                let order = order(&mut fields)?;
+                let (trade, swap) = (fields.optional_item(8, "trade")?, fields.optional_item(11, "swap")?);
+                let asked = match (trade, swap) {
+                    (Some(trade), _) => Asked::Trade(Box::new(trade)),
+                    (None, Some(swap)) => Asked::Swap(Box::new(swap)),
+                    (None, None) => Asked::Order(Box::new(fields.item(3, "order")?)),
+                };
                 let answer = match fields.optional_item::<String>(7, "reason")? {
                     Some(why) => Err(why),
                     None => Ok(fields.bytes(5, "contract", Container::BYTES_MAX)?),
                 };
-                Ordering::ToAnswer { order, answer }
+                Ordering::ToAnswer { asked, answer }
             }
-            "ended" => Ordering::Ended {
-                ending: fields.item(6, "ending")?,
-                why: fields.text(7, "why", 2 * REFUSAL_MAX)?,
-                sold: fields.optional_item(3, "order")?.map(Box::new),
-            },
+            "ended" => {
+                let purses: Vec<PurseId> = fields.list(9, "purses", 2)?;
+                Ordering::Ended {
+                    ending: fields.item(6, "ending")?,
+                    why: fields.text(7, "why", 2 * REFUSAL_MAX)?,
+                    sold: fields.optional_item(3, "order")?.map(Box::new),
+                    purses: purses.first().map(|pays| Purses { pays: *pays, takes: purses.get(1).copied() }),
+                }
+            }
             _ => return Err(DecodeError::field("state", Problem::Unknown { what: "state", found: name })),
         };
         fields.close()?;
         Ok(state)
+    }
+}
+
+impl Wanted {
+    fn put(&self, stored: Record) -> Record {
+        match self {
+            Wanted::Goods { offer, order } => stored.put_item(2, &**offer).put_item(3, &**order),
+            Wanted::Trade { trade, purses } => stored.put_item(8, &**trade).put_list(9, purses),
+            Wanted::Swap { offer, swap } => stored.put_item(10, &**offer).put_item(11, &**swap),
+        }
+    }
+
+    fn read(fields: &mut Fields) -> Result<Self, DecodeError> {
+        match (fields.optional_item(8, "trade")?, fields.optional_item(11, "swap")?) {
+            (Some(trade), _) => {
+                let purses = fields.list(9, "purses", 2 * PLEDGES_MAX)?;
+                Ok(Wanted::Trade { trade: Box::new(trade), purses })
+            }
+            (None, Some(swap)) => Ok(Wanted::Swap { offer: Box::new(fields.item(10, "offer")?), swap: Box::new(swap) }),
+            (None, None) => {
+                let (offer, order) = (fields.item(2, "offer")?, fields.item(3, "order")?);
+                Ok(Wanted::Goods { offer: Box::new(offer), order: Box::new(order) })
+            }
+        }
     }
 }

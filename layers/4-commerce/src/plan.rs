@@ -36,7 +36,7 @@ pub enum Action {
     Deliver,
     /// The originator pays the responder (PAY).
     Pay,
-    /// The originator takes up an offer of the responder, who answers with the contract (ORDER).
+    /// The originator takes up an offer of the responder or asks for an exchange, and the responder answers with the contract (ORDER).
     Order,
     /// Both exchange what the contract says, both or neither (GX).
     Exchange,
@@ -54,23 +54,38 @@ pub const SIGN_MANY: Plan = Plan {
     steps: &[PlanStep { name: "propose", action: Action::Propose }, PlanStep { name: "sign", action: Action::SignAll }],
 };
 
-/// Send something and have it acknowledged.
-pub const MAIL: Plan = Plan { name: "mail/1", steps: &[PlanStep { name: "deliver", action: Action::Deliver }] };
+/// Send something and have it acknowledged, if the receiver likes.
+pub const SEND: Plan = Plan { name: "send/1", steps: &[PlanStep { name: "deliver", action: Action::Deliver }] };
+
+/// Certified mail: a sealed letter for a signed receipt.
+pub const MAIL: Plan = Plan {
+    name: "mail/1",
+    steps: &[
+        PlanStep { name: "propose", action: Action::Propose },
+        PlanStep { name: "exchange", action: Action::Exchange },
+    ],
+};
 
 /// Pay somebody.
 pub const PAY: Plan = Plan { name: "pay/1", steps: &[PlanStep { name: "pay", action: Action::Pay }] };
 
 /// Buy what somebody offers.
-pub const BUY: Plan = Plan {
-    name: "buy/1",
-    steps: &[
-        PlanStep { name: "order", action: Action::Order },
-        PlanStep { name: "exchange", action: Action::Exchange },
-    ],
-};
+pub const BUY: Plan = Plan { name: "buy/1", steps: ASK_AND_EXCHANGE };
+
+/// Pay somebody, for a receipt.
+pub const RECEIPT: Plan = Plan { name: "receipt/1", steps: ASK_AND_EXCHANGE };
+
+/// Exchange money for other money.
+pub const EXCHANGE: Plan = Plan { name: "exchange/1", steps: ASK_AND_EXCHANGE };
+
+/// Exchange files.
+pub const SWAP: Plan = Plan { name: "swap/1", steps: ASK_AND_EXCHANGE };
+
+const ASK_AND_EXCHANGE: &[PlanStep] =
+    &[PlanStep { name: "order", action: Action::Order }, PlanStep { name: "exchange", action: Action::Exchange }];
 
 /// Every plan that this version knows.
-pub const ALL: &[&Plan] = &[&SIGN, &SIGN_MANY, &MAIL, &PAY, &BUY];
+pub const ALL: &[&Plan] = &[&SIGN, &SIGN_MANY, &SEND, &MAIL, &PAY, &BUY, &RECEIPT, &EXCHANGE, &SWAP];
 
 impl Encode for &'static Plan {
     fn to_value(&self) -> Value {

@@ -19,7 +19,7 @@ use semper_support::approval::Exhibit;
 use semper_support::engine::{Effect, EvidenceKind};
 
 use crate::offer::Order;
-use crate::{contract_file, contract_many, purchase};
+use crate::{contract_file, contract_many, letter, purchase, swap, trade};
 
 const MEDIA_CORE: &str = "application/vnd.semper.core";
 const MEDIA_DOCUMENT: &str = "application/vnd.semper.document";
@@ -29,12 +29,19 @@ const MEDIA_CARD: &str = "application/vnd.semper.contact-card";
 /// Longest contact card, in bytes of its text form.
 const CARD_MAX: usize = 256 * 1024;
 
+/// The ciphertext of a letter, which travels with its contract.
+pub(crate) const MEDIA_SEALED: &str = "application/vnd.semper.sealed";
+
 /// The contracts that this version knows the words of, each with the check that its words say what it does.
 type Check = fn(&Agreement) -> Result<(), &'static str>;
-const CONTRACTS: [(fn() -> Template, Check); 3] = [
+const CONTRACTS: [(fn() -> Template, Check); 7] = [
     (contract_file::template, contract_file::check),
     (contract_many::template, contract_many::check),
     (purchase::template, purchase::check),
+    (letter::template, letter::check),
+    (trade::receipt_template, trade::check),
+    (trade::exchange_template, trade::check),
+    (swap::template, swap::check),
 ];
 
 /// What is to be signed: the contract and the text that belongs to it.
@@ -134,6 +141,9 @@ impl Agreement {
 
     /// What it is about, in a few words.
     pub fn subject(&self) -> String {
+        if let Some(title) = letter::title(self).or_else(|| trade::title(self)).or_else(|| swap::title(self)) {
+            return title;
+        }
         match purchase::sold(&self.core) {
             Ok((goods, _)) => escape(goods.name(), 0),
             Err(_) => {
@@ -235,8 +245,20 @@ impl Proposal {
         let sold = plain_roots(&self.agreement.core);
         let named: BTreeSet<_> =
             self.agreement.document.digests().into_iter().filter(|digest| !sold.contains(digest)).collect();
-        let present: BTreeSet<_> = self.files.iter().map(Information::hash).collect();
-        if let Some(stray) = self.files.iter().find(|file| !named.contains(&file.hash())) {
+        let is_sealed = |file: &&Information| file.media_type() == MEDIA_SEALED;
+        let sealed: Vec<_> = self.files.iter().filter(is_sealed).collect();
+        let core = &self.agreement.core;
+        let (encloses, enclosed) = match self.agreement.template.name() {
+            letter::TEMPLATE => (1, sealed.iter().all(|file| letter::is_enclosed(core, file.bytes()))),
+            swap::TEMPLATE => (1, sealed.iter().all(|file| swap::is_enclosed(core, file.bytes()))),
+            _ => (0, true),
+        };
+        if sealed.len() != encloses || !enclosed {
+            return Err(ProposalError::Parts("letter"));
+        }
+        let files = || self.files.iter().filter(|file| !is_sealed(file));
+        let present: BTreeSet<_> = files().map(Information::hash).collect();
+        if let Some(stray) = files().find(|file| !named.contains(&file.hash())) {
             return Err(ProposalError::StrayFile(stray.name().to_owned()));
         }
         match named.difference(&present).next() {
@@ -250,7 +272,11 @@ impl Proposal {
         let [core, document, template] = self.agreement.encoded();
         let parts =
             [(EvidenceKind::Core, core), (EvidenceKind::Document, document), (EvidenceKind::Template, template)];
-        let files = self.files.iter().map(|file| (EvidenceKind::Attachment, file.bytes().to_vec()));
+        let kind = |file: &Information| match file.media_type() {
+            MEDIA_SEALED => EvidenceKind::Sealed,
+            _ => EvidenceKind::Attachment,
+        };
+        let files = self.files.iter().map(move |file| (kind(file), file.bytes().to_vec()));
         parts.into_iter().chain(files).map(|(kind, bytes)| Effect::Keep { kind, bytes })
     }
 

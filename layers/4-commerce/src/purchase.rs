@@ -16,7 +16,7 @@ use semper_core::template::{FieldDef, FieldKind, Template};
 use semper_core::time::{Seconds, Time};
 use semper_exchange::goods::{ArticleKey, Deposit, DepositKey, Descriptor, Seed};
 use semper_exchange::gx::{LockDeposit, Price, earliest_refund};
-use semper_exchange::planner::{DatesError, check_dates};
+use semper_exchange::planner::{DatesError, check_dates, plan_of};
 use semper_support::crypto::{CryptoError, Encapsulate};
 use semper_transfer::payment::means::{LockKind, Means};
 
@@ -189,7 +189,7 @@ fn price(offer: &Offer, means: &Means) -> Price {
     Price { amount: offer.price, system: means.system.clone(), issuer: means.issuer.clone(), lock: LockKind::Arbiter }
 }
 
-fn means_in_words(system: &str, issuer: &str) -> String {
+pub(crate) fn means_in_words(system: &str, issuer: &str) -> String {
     format!("{system} ({issuer})")
 }
 
@@ -269,7 +269,8 @@ pub fn check(agreement: &Agreement) -> Result<(), &'static str> {
     same("means", Some(FieldValue::Text(means_in_words(price.system.as_str(), &price.issuer))))?;
     same("description", Some(FieldValue::LongText(goods.text().to_owned())))?;
     let facts = facts(&goods, &core.terms.deadlines, &price, core.terms.arbiter.key_set);
-    facts.into_iter().try_for_each(|(name, value)| same(name, Some(value)))
+    facts.into_iter().try_for_each(|(name, value)| same(name, Some(value)))?;
+    plan_of(core).map(drop).map_err(|_| "plan")
 }
 
 /// What a contract sells, and for how much.

@@ -651,8 +651,8 @@ impl World<'_> {
         let buyer = Some(self.key_set(BUYER)).filter(|buyer| buyer.id() == opening.from)?;
         let composed = self.compose(&order)?.map_err(|error| error.to_string());
         let (me, arbiter) = (self.key_set(SELLER), self.key_set(ARBITER));
-        let answer = Composed { order: *order, composed };
-        Some(Deal::sold(self.deal, me, buyer, vec![arbiter], self.patience, answer))
+        let answer = Composed { asked: order::Asked::Order(order), composed };
+        Some(Deal::asked(self.deal, me, buyer, vec![arbiter], self.patience, answer))
     }
 
     /// The contract for an order; nothing if the seller's process stops over it.
@@ -684,7 +684,8 @@ impl World<'_> {
         let nonce = self.rng.random();
         let proposal = sale.propose(&self.cast.oracle, nonce).map_err(|error| error.to_string());
         let container = proposal.and_then(|proposal| proposal.to_container().map_err(|error| error.to_string()));
-        let own = Own { purse: Some((self.deal, fair::purse(SELLER))), seed: seed.as_bytes().to_vec(), ..Own::default() };
+        let own =
+            Own { purse: Some((self.deal, fair::purse(SELLER))), seed: seed.as_bytes().to_vec(), ..Own::default() };
         Some(container.map(|container| (container, own)))
     }
 

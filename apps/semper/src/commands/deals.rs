@@ -158,6 +158,20 @@ pub(super) fn sentence(deal: &DealView) -> String {
     let what = match (deal.ending.as_deref(), deal.waits_for.as_str()) {
         (Some("success"), _) if deal.plan == "sign/1" => "signed: the contract binds both".to_owned(),
         (Some("success"), _) if deal.plan == "sign-many/1" => "signed: the contract binds all".to_owned(),
+        (Some("success"), _) if deal.plan == "mail/1" && deal.role == "originator" => {
+            "delivered: you have the receipt".to_owned()
+        }
+        (Some("success"), _) if deal.plan == "mail/1" => {
+            format!("received; `semper deals files {}` writes what is in it", &deal.id[..12])
+        }
+        (Some("success"), _) if deal.plan == "receipt/1" && deal.role == "originator" => {
+            "paid: you have the receipt".to_owned()
+        }
+        (Some("success"), _) if deal.plan == "receipt/1" => "you have been paid".to_owned(),
+        (Some("success"), _) if deal.plan == "exchange/1" => "exchanged: you have the other party's money".to_owned(),
+        (Some("success"), _) if deal.plan == "swap/1" && deal.role == "responder" => {
+            format!("swapped; `semper deals files {}` writes the file that you got", &deal.id[..12])
+        }
         (Some(_), _) if deal.remark.is_some() => deal.remark.clone().unwrap_or_default(),
         (Some("success"), _) => "done".to_owned(),
         (Some("aborted"), _) => "aborted: nobody is bound".to_owned(),

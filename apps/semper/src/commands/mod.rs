@@ -84,10 +84,14 @@ enum Command {
     Contact(contact::Contact),
     /// Propose a contract over files, and sign it together with the other party
     Sign(order::Sign),
-    /// Send files, signed and acknowledged if you wish
+    /// Certified mail: a letter that can be read only by whoever signs its receipt
     Mail(order::Mail),
+    /// Send files, signed and acknowledged if you wish
+    Send(order::Send),
     /// Pay somebody, by the means that both of you have and like best
     Pay(pay::Pay),
+    /// Exchange money for other money: both amounts change hands, or neither
+    Exchange(pay::Exchange),
     /// Sell a file to anybody: prints a link, and serves it
     Sell(sell::Sell),
     /// What you offer: links, and whether orders are taken
@@ -95,6 +99,8 @@ enum Command {
     Offers(offers::Offers),
     /// Buy what a link offers: pays, checks what comes and saves it
     Buy(sell::Buy),
+    /// Give a file for one that a link offers: both change hands, or neither
+    Swap(sell::Swap),
     /// Your money: purses at mints (e-cash) and banks (accounts)
     #[command(subcommand)]
     Wallet(wallet::Wallet),
@@ -174,10 +180,13 @@ async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Contact(contact) => contact.run(&common).await?,
         Command::Sign(sign) => return sign.run(&common).await,
         Command::Mail(mail) => return mail.run(&common).await,
+        Command::Send(send) => return send.run(&common).await,
         Command::Pay(pay) => return pay.run(&common).await,
+        Command::Exchange(exchange) => return exchange.run(&common).await,
         Command::Sell(sell) => return sell.run(&common).await,
         Command::Offers(offers) => offers.run(&common).await?,
         Command::Buy(buy) => return buy.run(&common).await,
+        Command::Swap(swap) => return swap.run(&common).await,
         Command::Wallet(wallet) => return wallet.run(&common).await,
         Command::Approvals(approvals) => approvals.run(&common).await?,
         Command::Approve(approve) => approve.run(&common).await?,

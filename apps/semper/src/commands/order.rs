@@ -9,7 +9,7 @@ use semper_core::container::CONTENT_MAX;
 
 use super::{Common, approve, deals, session};
 use crate::control::client::Client;
-use crate::control::{FileOrder, MailOrder, SignOrder, media_type};
+use crate::control::{FileOrder, MailOrder, SendOrder, SignOrder, media_type};
 
 /// Propose a contract over files, and sign it together with one other party or with several, up to seven: all or none.
 #[derive(Debug, Args)]
@@ -47,7 +47,7 @@ pub(super) struct Sign {
 
 /// Send files, signed and acknowledged if you wish.
 #[derive(Debug, Args)]
-pub(super) struct Mail {
+pub(super) struct Send {
     /// The files to send, together at most 16 MiB
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
@@ -63,6 +63,41 @@ pub(super) struct Mail {
     /// Ask the receiver to sign that they have it
     #[arg(long)]
     ack: bool,
+    #[command(flatten)]
+    manner: Manner,
+}
+
+/// Certified mail: a sealed letter that can be read only by whoever signs its receipt.
+///
+/// Each recipient reads what the receipt says and signs it, or not; only then can the letter be read. You have a receipt from just those who
+/// can read it: if the other side falls silent half-way, the arbiter completes both, or neither.
+#[derive(Debug, Args)]
+#[command(after_help = "Example: semper mail notice.pdf --to Bob --to Carol --subject \"your lease\"")]
+pub(super) struct Mail {
+    /// The files in the letter, together at most 15 MiB
+    #[arg(value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// A message in words
+    #[arg(long, short, value_name = "TEXT")]
+    message: Option<String>,
+    /// A recipient, as your contact book calls them; may be repeated. Each sees who else gets the letter
+    #[arg(long, value_name = "CONTACT", required = true)]
+    to: Vec<String>,
+    /// What the recipients see of the letter before they sign [default: nothing]
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    subject: String,
+    /// The arbiter, as your contact book calls it [default: the only one that you accept]
+    #[arg(long, value_name = "CONTACT", default_value = "")]
+    arbiter: String,
+    /// The language of the receipt: en or de
+    #[arg(long, default_value = "en")]
+    language: String,
+    /// How long to wait for each answer before the arbiter is asked, in seconds
+    #[arg(long, default_value_t = 3 * 24 * 3600, value_name = "SECONDS")]
+    patience: u64,
+    /// How long the arbiter can be asked, in days
+    #[arg(long, default_value_t = 14, value_name = "DAYS", value_parser = clap::value_parser!(u64).range(1..3650))]
+    valid_for: u64,
     #[command(flatten)]
     manner: Manner,
 }
@@ -105,32 +140,54 @@ impl Sign {
 
 impl Mail {
     pub(super) async fn run(self, common: &Common) -> Result<ExitCode> {
-        let mut files = read_all(&self.files)?;
-        if let Some(message) = self.message {
-            files.push(FileOrder::new("message.txt", "text/plain", message.as_bytes()));
-        }
-        if files.is_empty() {
-            bail!("there is nothing to send: give a file or --message");
-        }
-        let order = MailOrder { to: self.to, files, signed: self.signed, acknowledged: self.ack };
+        let order = MailOrder {
+            to: self.to,
+            files: with_message(&self.files, self.message)?,
+            subject: self.subject,
+            arbiter: self.arbiter,
+            locale: self.language,
+            patience: self.patience,
+            valid_for: self.valid_for * 24 * 3600,
+        };
         let session = session::connect(common.home()?, common.passphrase_file.as_deref(), !self.manner.no_wait).await?;
-        let deal = session.client().mail(&order).await?.deal;
+        let deals = session.client().mail(&order).await?.deals;
+        follow_all(session, &deals, &self.manner).await
+    }
+}
+
+impl Send {
+    pub(super) async fn run(self, common: &Common) -> Result<ExitCode> {
+        let files = with_message(&self.files, self.message)?;
+        let order = SendOrder { to: self.to, files, signed: self.signed, acknowledged: self.ack };
+        let session = session::connect(common.home()?, common.passphrase_file.as_deref(), !self.manner.no_wait).await?;
+        let deal = session.client().send(&order).await?.deal;
         follow(session, &deal, &self.manner).await
     }
 }
 
 /// Puts the deal's questions to the user and waits for its end, as far as the user wants that.
 async fn follow(session: session::Session, deal: &str, manner: &Manner) -> Result<ExitCode> {
-    println!("Deal {deal}");
-    if !manner.no_ask {
-        answer(session.client(), deal).await?;
+    follow_all(session, &[deal.to_owned()], manner).await
+}
+
+/// The same for deals that are begun together; the exit code is that of the first that did not succeed.
+async fn follow_all(session: session::Session, deals: &[String], manner: &Manner) -> Result<ExitCode> {
+    for deal in deals {
+        println!("Deal {deal}");
     }
-    let code = if manner.no_wait {
+    // One answer is enough for all deals over one contract.
+    if let Some(first) = deals.first().filter(|_| !manner.no_ask) {
+        answer(session.client(), first).await?;
+    }
+    let mut code = ExitCode::SUCCESS;
+    if manner.no_wait {
         session.remind();
-        ExitCode::SUCCESS
     } else {
-        deals::finish(session.client(), deal).await?
-    };
+        for deal in deals {
+            let ended = deals::finish(session.client(), deal).await?;
+            code = if code == ExitCode::SUCCESS { ended } else { code };
+        }
+    }
     session.end().await?;
     Ok(code)
 }
@@ -147,11 +204,23 @@ async fn answer(client: &Client, deal: &str) -> Result<()> {
     Ok(())
 }
 
+/// Files, and a message in words among them.
+fn with_message(paths: &[PathBuf], message: Option<String>) -> Result<Vec<FileOrder>> {
+    let mut files = read_all(paths)?;
+    if let Some(message) = message {
+        files.push(FileOrder::new("message.txt", "text/plain", message.as_bytes()));
+    }
+    if files.is_empty() {
+        bail!("there is nothing to send: give a file or --message");
+    }
+    Ok(files)
+}
+
 fn read_all(paths: &[PathBuf]) -> Result<Vec<FileOrder>> {
     paths.iter().map(|path| read(path)).collect()
 }
 
-fn read(path: &Path) -> Result<FileOrder> {
+pub(super) fn read(path: &Path) -> Result<FileOrder> {
     let size = std::fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?.len();
     if size > CONTENT_MAX as u64 {
         bail!("{} has {size} bytes; at most {CONTENT_MAX} fit into one message", path.display());

@@ -1,4 +1,4 @@
-//! Paying somebody.
+//! Paying somebody, and exchanging money.
 
 use std::process::ExitCode;
 
@@ -6,28 +6,76 @@ use anyhow::Result;
 use clap::Args;
 
 use super::{Common, approve, deals, session};
-use crate::control::PayOrder;
 use crate::control::client::Client;
+use crate::control::{PayOrder, TradeOrder};
 
 /// Pay somebody, by the means that both of you have and like best.
 #[derive(Debug, Args)]
-#[command(after_help = "Example: semper pay Bob \"5.00 EUR\" --for \"a coffee\" --anonymous")]
+#[command(after_help = "Examples: semper pay Bob \"5.00 EUR\" --for \"a coffee\" --anonymous\n          \
+                        semper pay Bob \"900.00 EUR\" --receipt --for \"rent for May\"")]
 pub(super) struct Pay {
     /// The payee, as your contact book calls them
     #[arg(value_name = "CONTACT")]
     to: String,
     /// How much, with the currency: "12.00 EUR"
     amount: String,
-    /// What for, in one line; the payee signs it with the request
+    /// What for, in one line; the payee signs it
     #[arg(long = "for", value_name = "TEXT", default_value = "")]
     purpose: String,
     /// Only by means under which nobody but the payee learns who pays
-    #[arg(long)]
+    #[arg(long, conflicts_with = "receipt")]
     anonymous: bool,
-    /// How long to wait for each message before the payment is ended, in seconds
+    /// Pay only for the payee's signed receipt: both change hands, or neither
+    #[arg(long)]
+    receipt: bool,
+    #[command(flatten)]
+    fairly: Fairly,
+    #[command(flatten)]
+    manner: Manner,
+}
+
+/// Exchange money for other money: both amounts change hands, or neither.
+///
+/// The other party reads the contract and answers. If one of you falls silent half-way, the arbiter gives each the other's money, or sends both
+/// amounts back.
+#[derive(Debug, Args)]
+#[command(after_help = "Example: semper exchange \"10.00 EUR\" --for \"11.00 USD\" --with Bob")]
+pub(super) struct Exchange {
+    /// What you give, with the currency: "10.00 EUR"
+    gives: String,
+    /// What you want for it, with the currency: "11.00 USD"
+    #[arg(long = "for", value_name = "AMOUNT")]
+    wants: String,
+    /// The other party, as your contact book calls them
+    #[arg(long, value_name = "CONTACT")]
+    with: String,
+    #[command(flatten)]
+    fairly: Fairly,
+    #[command(flatten)]
+    manner: Manner,
+}
+
+/// How an exchange is made fair.
+#[derive(Debug, Args)]
+struct Fairly {
+    /// The arbiter, as your contact book calls it [default: the first that both of you accept]
+    #[arg(long, value_name = "CONTACT", default_value = "")]
+    arbiter: String,
+    /// The language of the contract: en or de
+    #[arg(long, default_value = "en")]
+    language: String,
+    /// How long the arbiter can be asked, in days
+    #[arg(long, default_value_t = 14, value_name = "DAYS", value_parser = clap::value_parser!(u64).range(1..3650))]
+    valid_for: u64,
+}
+
+/// How the command goes about it.
+#[derive(Debug, Args)]
+struct Manner {
+    /// How long to wait for each message, in seconds; then the payment is ended, or the arbiter asked
     #[arg(long, default_value_t = 3600, value_name = "SECONDS")]
     patience: u64,
-    /// Do not wait for the end of the payment
+    /// Do not wait for the end
     #[arg(long)]
     no_wait: bool,
     /// Do not ask here: leave the question among the approvals, where a policy or `semper approve` answers it
@@ -37,26 +85,56 @@ pub(super) struct Pay {
 
 impl Pay {
     pub(super) async fn run(self, common: &Common) -> Result<ExitCode> {
-        let Self { to, amount, purpose, anonymous, patience, no_wait, no_ask } = self;
-        let order = PayOrder { to, amount, purpose, anonymous, patience };
-        let session = session::connect(common.home()?, common.passphrase_file.as_deref(), !no_wait).await?;
-        let deal = session.client().pay(&order).await?.deal;
-        println!("Deal {deal}");
-        if !no_ask {
-            approve_when_asked(session.client(), &deal).await?;
+        let Self { to, amount, purpose, anonymous, receipt, fairly, manner } = self;
+        if receipt {
+            let order = fairly.order(to, amount, None, purpose, manner.patience);
+            return trade(common, &order, &manner).await;
         }
-        let code = if no_wait {
-            session.remind();
-            ExitCode::SUCCESS
-        } else {
-            deals::finish(session.client(), &deal).await?
-        };
-        session.end().await?;
-        Ok(code)
+        let order = PayOrder { to, amount, purpose, anonymous, patience: manner.patience };
+        let session = session::connect(common.home()?, common.passphrase_file.as_deref(), !manner.no_wait).await?;
+        let deal = session.client().pay(&order).await?.deal;
+        follow(session, &deal, &manner).await
     }
 }
 
-/// Waits for the payee's request, and puts it to the user.
+impl Exchange {
+    pub(super) async fn run(self, common: &Common) -> Result<ExitCode> {
+        let Self { gives, wants, with, fairly, manner } = self;
+        let order = fairly.order(with, gives, Some(wants), String::new(), manner.patience);
+        trade(common, &order, &manner).await
+    }
+}
+
+impl Fairly {
+    fn order(self, with: String, gives: String, wants: Option<String>, purpose: String, patience: u64) -> TradeOrder {
+        let Self { arbiter, language, valid_for } = self;
+        let valid_for = valid_for * 24 * 3600;
+        TradeOrder { with, gives, wants, purpose, arbiter, locale: language, patience, valid_for }
+    }
+}
+
+async fn trade(common: &Common, order: &TradeOrder, manner: &Manner) -> Result<ExitCode> {
+    let session = session::connect(common.home()?, common.passphrase_file.as_deref(), !manner.no_wait).await?;
+    let deal = session.client().trade(order).await?.deal;
+    follow(session, &deal, manner).await
+}
+
+async fn follow(session: session::Session, deal: &str, manner: &Manner) -> Result<ExitCode> {
+    println!("Deal {deal}");
+    if !manner.no_ask {
+        approve_when_asked(session.client(), deal).await?;
+    }
+    let code = if manner.no_wait {
+        session.remind();
+        ExitCode::SUCCESS
+    } else {
+        deals::finish(session.client(), deal).await?
+    };
+    session.end().await?;
+    Ok(code)
+}
+
+/// Waits for the payee's request or the contract, and puts it to the user.
 async fn approve_when_asked(client: &Client, deal: &str) -> Result<()> {
     loop {
         let view = client.wait(deal).await?;
@@ -65,7 +143,8 @@ async fn approve_when_asked(client: &Client, deal: &str) -> Result<()> {
         for approval in &approvals {
             approve::put(client, approval).await?;
         }
-        if view.ending.is_some() || !approvals.is_empty() || view.state == "await-receipt" {
+        let went_on = view.state == "await-receipt" || view.step == "exchange" && view.waits_for != "us";
+        if view.ending.is_some() || !approvals.is_empty() || went_on {
             return Ok(());
         }
         println!("{}", deals::sentence(&view));

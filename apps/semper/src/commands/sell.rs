@@ -12,24 +12,38 @@ use semper_core::amount::Amount;
 use semper_core::text::escape;
 
 use super::offers::show_qr_code;
+use super::order::read;
 use super::{Common, approve, deals, session};
 use crate::control::client::Client;
-use crate::control::{BuyOrder, OfferOrder, OfferView};
+use crate::control::{BuyOrder, OfferOrder, OfferView, SwapOrder, WantedOrder};
 use crate::now;
-use crate::sale::{self, Found, STANDS, link};
+use crate::sale::{self, Found, FoundSwap, Linked, Offering, STANDS, link};
 
 /// How often progress is shown.
 const EVERY: Duration = Duration::from_millis(200);
 
 /// Sell a file to anybody: encrypts it, signs an offer, prints a link and serves it.
 #[derive(Debug, Args)]
-#[command(after_help = "Example: semper sell data.csv --price \"12.00 EUR\" --text \"all measurements of 2025\"")]
+#[command(
+    after_help = "Examples: semper sell data.csv --price \"12.00 EUR\" --text \"all measurements of 2025\"\n          \
+                        semper sell data.csv --for-file-hash 9c56… --for-file-name other.csv"
+)]
+#[command(group = clap::ArgGroup::new("for").required(true))]
 pub(super) struct Sell {
     /// The file
     file: PathBuf,
     /// What it costs, with the currency: "12.00 EUR"
-    #[arg(long)]
-    price: String,
+    #[arg(long, group = "for")]
+    price: Option<String>,
+    /// The hash of the file that you want for it, as contracts and folders name files
+    #[arg(long, value_name = "HEX", group = "for")]
+    for_file_hash: Option<String>,
+    /// What that file is called
+    #[arg(long, value_name = "NAME", default_value = "", requires = "for_file_hash")]
+    for_file_name: String,
+    /// Its size
+    #[arg(long, value_name = "BYTES", requires = "for_file_hash")]
+    for_file_size: Option<u64>,
     /// What it is called, if not like the file
     #[arg(long, value_name = "NAME")]
     title: Option<String>,
@@ -94,11 +108,44 @@ pub(super) struct Buy {
     no_ask: bool,
 }
 
+/// Give a file for one that a link offers: both change hands, or neither.
+#[derive(Debug, Args)]
+#[command(after_help = "Example: semper swap mine.csv --for https://bob.example/offers/3f5a… --save-as theirs.csv")]
+pub(super) struct Swap {
+    /// The file that you give, at most 4 MiB
+    file: PathBuf,
+    /// The link that the other party printed
+    #[arg(long = "for", value_name = "LINK")]
+    link: String,
+    /// Where the other file goes [default: a file of its name, here]
+    #[arg(long, value_name = "FILE")]
+    save_as: Option<PathBuf>,
+    /// The arbiter, as your contact book calls it [default: the first that both of you accept]
+    #[arg(long, value_name = "CONTACT", default_value = "")]
+    arbiter: String,
+    /// The language of the contract: en or de
+    #[arg(long, default_value = "en")]
+    language: String,
+    /// How long to wait for each message before the arbiter is asked, in seconds
+    #[arg(long, default_value_t = sale::PATIENCE, value_name = "SECONDS")]
+    patience: u64,
+    /// Do not wait for the end of the swap
+    #[arg(long)]
+    no_wait: bool,
+    /// Do not ask here: leave the question among the approvals, where a policy or `semper approve` answers it
+    #[arg(long)]
+    no_ask: bool,
+}
+
 impl Sell {
     pub(super) async fn run(self, common: &Common) -> Result<ExitCode> {
         let home = common.home()?;
         let config = home.config()?;
-        Amount::parse(&self.price).with_context(|| format!("{:?} is no price", self.price))?;
+        if let Some(price) = &self.price {
+            Amount::parse(price).with_context(|| format!("{price:?} is no price"))?;
+        }
+        let (name_of_file, size) = (self.for_file_name, self.for_file_size);
+        let wants = self.for_file_hash.map(|hash| WantedOrder { hash, name: name_of_file, size });
         let name = match &self.title {
             Some(title) => title.clone(),
             None => file_name(&self.file)?,
@@ -108,7 +155,8 @@ impl Sell {
         let mut progress = Progress::new("Encrypting", total);
         let prepared = sale::prepare(&home, &self.file, &name, &self.text, move |done| progress.show(done)).await?;
         let order = OfferOrder {
-            price: self.price,
+            price: self.price.unwrap_or_default(),
+            wants,
             arbiters: self.arbiters,
             terms: self.terms,
             law: self.law,
@@ -156,35 +204,68 @@ impl Buy {
         let offer = found.offer.statement();
         println!("{} sells {} for {}", escape(&offer.seller, 0), escape(offer.goods.name(), 0), offer.price);
         println!("The seller's key: {}", found.seller.id());
-        let save_as = match &self.save_as {
-            Some(path) => std::path::absolute(path)?,
-            None => std::path::absolute(found.file_name()?)?,
-        };
-        if save_as.exists() {
-            bail!("{} exists already; give another name with --save-as", save_as.display());
-        }
-        let mut progress = Progress::new("Fetching", offer.goods.size().bytes());
-        found.fetch(|done| progress.show(done)).await?;
+        let save_as = fetch(&found, self.save_as.as_deref()).await?;
         let order = found.order(&save_as)?;
         let order = BuyOrder { arbiter: self.arbiter, locale: self.language, patience: self.patience, ..order };
         let session = session::connect(home, common.passphrase_file.as_deref(), !self.no_wait).await?;
         let deal = session.client().buy(&order).await?.deal;
-        println!("Deal {deal}");
-        if !self.no_ask {
-            approve_when_asked(session.client(), &deal).await?;
-        }
-        let code = if self.no_wait {
-            session.remind();
-            ExitCode::SUCCESS
-        } else {
-            deals::finish(session.client(), &deal).await?
-        };
-        if code == ExitCode::SUCCESS && save_as.exists() {
-            println!("Saved as {}", save_as.display());
-        }
-        session.end().await?;
-        Ok(code)
+        follow(session, &deal, &save_as, (self.no_ask, self.no_wait)).await
     }
+}
+
+impl Swap {
+    pub(super) async fn run(self, common: &Common) -> Result<ExitCode> {
+        let home = common.home()?;
+        let file = read(&self.file)?;
+        let found = FoundSwap::at(&home, &self.link).await?;
+        let offer = found.offer.statement();
+        println!("{} gives {} for another file", escape(&offer.owner, 0), escape(offer.goods.name(), 0));
+        println!("The owner's key: {}", found.seller.id());
+        let save_as = fetch(&found, self.save_as.as_deref()).await?;
+        let order = found.order(file, &save_as)?;
+        let order = SwapOrder { arbiter: self.arbiter, locale: self.language, patience: self.patience, ..order };
+        let session = session::connect(home, common.passphrase_file.as_deref(), !self.no_wait).await?;
+        let deal = session.client().swap(&order).await?.deal;
+        follow(session, &deal, &save_as, (self.no_ask, self.no_wait)).await
+    }
+}
+
+/// Fetches the goods, and says where they are to be saved.
+async fn fetch<T: Offering>(found: &Linked<T>, save_as: Option<&Path>) -> Result<PathBuf> {
+    let save_as = match save_as {
+        Some(path) => std::path::absolute(path)?,
+        None => std::path::absolute(found.file_name()?)?,
+    };
+    if save_as.exists() {
+        bail!("{} exists already; give another name with --save-as", save_as.display());
+    }
+    let mut progress = Progress::new("Fetching", found.offer.statement().goods().size().bytes());
+    found.fetch(|done| progress.show(done)).await?;
+    Ok(save_as)
+}
+
+/// Puts the deal's question to the user and waits for its end, as far as the user wants that.
+async fn follow(
+    session: session::Session,
+    deal: &str,
+    save_as: &Path,
+    (no_ask, no_wait): (bool, bool),
+) -> Result<ExitCode> {
+    println!("Deal {deal}");
+    if !no_ask {
+        approve_when_asked(session.client(), deal).await?;
+    }
+    let code = if no_wait {
+        session.remind();
+        ExitCode::SUCCESS
+    } else {
+        deals::finish(session.client(), deal).await?
+    };
+    if code == ExitCode::SUCCESS && save_as.exists() {
+        println!("Saved as {}", save_as.display());
+    }
+    session.end().await?;
+    Ok(code)
 }
 
 /// Waits for the seller's contract, and puts it to the user.

@@ -9,12 +9,14 @@ use anyhow::{Context, Result};
 use clap::Args;
 use semper_core::cbor::Decode;
 use semper_core::container::Disposition;
+use semper_core::contract::Profile;
 use semper_core::ids::KeySetId;
 use semper_core::party::Role;
 use semper_core::text::escape;
 use semper_core::time::Time;
 use semper_crypto::{Sealer, Verifier};
 use semper_exchange::evidence::{Contract, Folder, Item, Payment, Receipt, Report, Standing, Transfer, verify};
+use semper_exchange::gx::responder;
 use semper_support::engine::EvidenceKind;
 use semper_transfer::payment::statement::PaymentRequest;
 use semper_trust::path::Certified;
@@ -104,6 +106,10 @@ fn print(report: &Report, names: &Names) {
             println!("  the verdict stands in the arbiter's log, place {place}");
         }
         let parties = &contract.core.terms.parties;
+        if contract.core.terms.profile == Profile::Gx && parties.len() > 2 {
+            let (part, recipients) = (u32::from(contract.part.0) + 1, parties.len() - 1);
+            println!("  about the recipient {part} of {recipients}, and no other");
+        }
         for party in parties {
             let called = party.role.among(parties.len());
             println!("  {:<10}  {}", called.trim_start_matches("the "), names.show(party.key_set));
@@ -114,6 +120,10 @@ fn print(report: &Report, names: &Names) {
                 Some(size) => println!("  file        {hash}, {size} bytes, in the folder, matches"),
                 None => println!("  file        {hash}, not in the folder"),
             }
+        }
+        for file in contract.contents.iter().flatten() {
+            let (name, hash, size) = (escape(&file.name, 0), file.hash, file.size);
+            println!("  in the letter, which opens to what the contract says: {name}, {size} bytes, hash {hash}");
         }
         for line in contract.text.iter().flat_map(|text| text.lines()) {
             println!("  | {line}");
@@ -196,13 +206,16 @@ fn contract_json(contract: &Contract) -> Value {
     };
     json!({
         "cid": contract.cid.to_string(),
+        "part": contract.part.0,
+        "contents": contract.contents.as_ref().map(|contents| contents.iter()
+            .map(|file| json!({ "name": file.name, "hash": file.hash.to_string(), "bytes": file.size })).collect::<Vec<_>>()),
         "standing": standing,
         "standing_text": contract.standing.to_string(),
         "binding": contract.standing.is_binding(),
         "verdict_time": time,
         "verdict_log_place": contract.logged,
         "originator": party(Role::ORIGINATOR),
-        "responder": party(Role::RESPONDER),
+        "responder": party(responder(contract.part)),
         "parties": contract.core.terms.parties.iter().map(|party| party.key_set.to_string()).collect::<Vec<_>>(),
         "arbiter": contract.core.terms.arbiter.key_set.to_string(),
         "text": contract.text,

@@ -7,8 +7,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{
-    AnswerOrder, ApprovalView, Begun, BuyOrder, ContactOrder, ContactView, DealView, Endpoint, MailOrder, OfferOrder,
-    OfferView, Opened, OperationView, PayOrder, Problem, PurseOrder, PurseView, SignOrder, StandsOrder, TaskOrder,
+    AllOpened, AnswerOrder, ApprovalView, Begun, BuyOrder, ContactOrder, ContactView, DealView, Endpoint, MailOrder,
+    OfferOrder, OfferView, Opened, OperationView, PayOrder, Problem, PurseOrder, PurseView, SendOrder, SignOrder,
+    StandsOrder, SwapOrder, TaskOrder, TradeOrder,
 };
 
 /// Why a call has no answer. Whatever the node has begun it goes on with.
@@ -205,7 +206,12 @@ impl Client {
     }
 
     /// Sends a container.
-    pub async fn mail(&self, order: &MailOrder) -> Result<Opened> {
+    pub async fn send(&self, order: &SendOrder) -> Result<Opened> {
+        self.post("/send", order).await
+    }
+
+    /// Sends a letter for receipts.
+    pub async fn mail(&self, order: &MailOrder) -> Result<AllOpened> {
         self.post("/mail", order).await
     }
 
@@ -214,9 +220,19 @@ impl Client {
         self.post("/pay", order).await
     }
 
+    /// Gives money for a receipt or for other money.
+    pub async fn trade(&self, order: &TradeOrder) -> Result<Opened> {
+        self.post("/trade", order).await
+    }
+
     /// Offers goods; asked again, what has become of it.
     pub async fn sell(&self, order: &OfferOrder) -> Result<OfferView> {
         self.post("/offers", order).await
+    }
+
+    /// Gives a file for one that somebody offers.
+    pub async fn swap(&self, order: &SwapOrder) -> Result<Opened> {
+        self.post("/swap", order).await
     }
 
     /// What this party offers.

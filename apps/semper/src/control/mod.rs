@@ -196,7 +196,7 @@ impl SignOrder {
 
 /// A container to be sent.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct MailOrder {
+pub struct SendOrder {
     /// The receiver, by its name in the contact book.
     pub to: String,
     /// The files.
@@ -205,6 +205,27 @@ pub struct MailOrder {
     pub signed: bool,
     /// Whether the receiver is asked to sign that it has it.
     pub acknowledged: bool,
+}
+
+/// Certified mail: a sealed letter for receipts.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct MailOrder {
+    /// The recipients, by their names in the contact book.
+    pub to: Vec<String>,
+    /// The files in the letter.
+    pub files: Vec<FileOrder>,
+    /// What the recipients see of it before they sign; nothing if empty.
+    #[serde(default)]
+    pub subject: String,
+    /// The arbiter, by its name in the contact book; the only accepted one if empty.
+    #[serde(default)]
+    pub arbiter: String,
+    /// The language of the receipt, `en` or `de`.
+    pub locale: String,
+    /// How long each message is waited for, in seconds.
+    pub patience: u64,
+    /// How long from now the arbiter can be asked, in seconds.
+    pub valid_for: u64,
 }
 
 /// A payment to somebody.
@@ -224,6 +245,30 @@ pub struct PayOrder {
     pub patience: u64,
 }
 
+/// Money for a receipt, or for other money.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TradeOrder {
+    /// The other party, by its name in the contact book.
+    pub with: String,
+    /// What is given: `12.00 EUR`.
+    pub gives: String,
+    /// What is wanted for it; a receipt if it is no money.
+    #[serde(default)]
+    pub wants: Option<String>,
+    /// What it is for, in one line.
+    #[serde(default)]
+    pub purpose: String,
+    /// The arbiter, by its name in the contact book; the first that both accept if empty.
+    #[serde(default)]
+    pub arbiter: String,
+    /// The language of the contract, `en` or `de`.
+    pub locale: String,
+    /// How long each message is waited for, in seconds.
+    pub patience: u64,
+    /// How long from now the arbiter can be asked, in seconds.
+    pub valid_for: u64,
+}
+
 /// Goods to be offered. They are encoded and in the node's goods directory already.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct OfferOrder {
@@ -233,8 +278,12 @@ pub struct OfferOrder {
     pub key: String,
     /// The root of the ciphertext, in hexadecimal digits.
     pub cipher_root: String,
-    /// What it costs: `12.00 EUR`.
+    /// What it costs: `12.00 EUR`. Empty if a file is wanted for it.
+    #[serde(default)]
     pub price: String,
+    /// The file that is wanted for it, in the place of money.
+    #[serde(default)]
+    pub wants: Option<WantedOrder>,
     /// The arbiters, by their names in the contact book; all accepted ones if empty.
     #[serde(default)]
     pub arbiters: Vec<String>,
@@ -288,6 +337,38 @@ pub struct BuyOrder {
     /// The offer as it was fetched, in base64.
     pub page: String,
     /// Where the goods go: a path of the node's machine; beside the ciphertext if empty.
+    #[serde(default)]
+    pub save_as: String,
+    /// The arbiter, by its name in the contact book; the first that both accept if empty.
+    #[serde(default)]
+    pub arbiter: String,
+    /// The language of the contract, `en` or `de`.
+    pub locale: String,
+    /// How long each message is waited for, in seconds.
+    pub patience: u64,
+}
+
+/// A file that is wanted.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct WantedOrder {
+    /// Its hash, in hexadecimal digits, as contracts and folders name files.
+    pub hash: String,
+    /// What it is called; not said if empty.
+    #[serde(default)]
+    pub name: String,
+    /// Its size in bytes, if that is known.
+    #[serde(default)]
+    pub size: Option<u64>,
+}
+
+/// A file to be given for another one, whose ciphertext is in the node's goods directory already.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SwapOrder {
+    /// The offer as it was fetched, in base64.
+    pub page: String,
+    /// The file that is given.
+    pub file: FileOrder,
+    /// Where the other one goes: a path of the node's machine; beside the ciphertext if empty.
     #[serde(default)]
     pub save_as: String,
     /// The arbiter, by its name in the contact book; the first that both accept if empty.
@@ -454,6 +535,13 @@ pub struct Begun {
 pub struct Opened {
     /// Its identifier.
     pub deal: String,
+}
+
+/// Deals were opened, one for each recipient, in the order in which they were named.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct AllOpened {
+    /// Their identifiers.
+    pub deals: Vec<String>,
 }
 
 /// What went wrong, as RFC 9457 says it.

@@ -19,12 +19,15 @@ use serde::Deserialize;
 use tokio::sync::Notify;
 
 use super::{
-    AnswerOrder, ApprovalView, Begun, BuyOrder, ContactOrder, ContactView, DealView, MailOrder, OfferOrder, OfferView,
-    Opened, OperationView, PayOrder, Problem, PurseOrder, PurseView, SignOrder, StandsOrder, TaskOrder,
+    AllOpened, AnswerOrder, ApprovalView, Begun, BuyOrder, ContactOrder, ContactView, DealView, MailOrder, OfferOrder,
+    OfferView, Opened, OperationView, PayOrder, Problem, PurseOrder, PurseView, SendOrder, SignOrder, StandsOrder,
+    SwapOrder, TaskOrder, TradeOrder,
 };
 use crate::node::{Node, NodeError};
 use crate::orders;
 use crate::shop::{self, ShopError};
+use crate::swap;
+use crate::trade::{self, TradeError};
 use crate::vault::{Approval, Vault, VaultError};
 use crate::wallet;
 
@@ -66,8 +69,11 @@ pub fn party_routes(controlled: Controlled) -> Router {
         .route("/contacts", get(contacts).post(add_contact))
         .route("/contacts/{name}", delete(remove_contact))
         .route("/sign", post(sign))
+        .route("/send", post(send))
         .route("/mail", post(mail))
         .route("/pay", post(pay))
+        .route("/trade", post(trade))
+        .route("/swap", post(swap))
         .route("/offers", get(offers).post(sell))
         .route("/offers/{id}", post(set_offer))
         .route("/buy", post(buy))
@@ -115,6 +121,16 @@ impl From<ShopError> for Failure {
     fn from(error: ShopError) -> Self {
         match error {
             ShopError::Node(error) => error.into(),
+            error => Self::new(StatusCode::CONFLICT, "not possible; no money moved", error),
+        }
+    }
+}
+
+impl From<TradeError> for Failure {
+    fn from(error: TradeError) -> Self {
+        match error {
+            TradeError::Node(error) => error.into(),
+            TradeError::Wallet(error) => error.into(),
             error => Self::new(StatusCode::CONFLICT, "not possible; no money moved", error),
         }
     }
@@ -264,16 +280,36 @@ async fn sign(State(on): State<Controlled>, Json(order): Json<SignOrder>) -> Rep
     Ok(Json(Opened { deal: id.to_string() }))
 }
 
-async fn mail(State(on): State<Controlled>, Json(order): Json<MailOrder>) -> Reply<Opened> {
-    let (deal, title, peer) = orders::mail(&on.node, order).await?;
+async fn send(State(on): State<Controlled>, Json(order): Json<SendOrder>) -> Reply<Opened> {
+    let (deal, title, peer) = orders::send(&on.node, order).await?;
     let id = on.node.begin(deal, title, peer).await?;
     Ok(Json(Opened { deal: id.to_string() }))
+}
+
+async fn mail(State(on): State<Controlled>, Json(order): Json<MailOrder>) -> Reply<AllOpened> {
+    let prepared = orders::mail(&on.node, order).await?;
+    let deals = prepared.iter().map(|beginning| beginning.deal.id().to_string()).collect();
+    on.node.begin_all(prepared).await?;
+    Ok(Json(AllOpened { deals }))
 }
 
 async fn pay(State(on): State<Controlled>, Json(order): Json<PayOrder>) -> Reply<Opened> {
     let (deal, title, peer) = wallet::pay(&on.node, order).await?;
     let id = on.node.begin(deal, title, peer).await?;
     Ok(Json(Opened { deal: id.to_string() }))
+}
+
+async fn trade(State(on): State<Controlled>, Json(order): Json<TradeOrder>) -> Reply<Opened> {
+    let (deal, title, peer) = trade::trade(&on.node, order).await?;
+    let id = on.node.begin(deal, title, peer).await?;
+    Ok(Json(Opened { deal: id.to_string() }))
+}
+
+async fn swap(State(on): State<Controlled>, Json(order): Json<SwapOrder>) -> Reply<Opened> {
+    let beginning = swap::swap(&on.node, order).await?;
+    let deal = beginning.deal.id().to_string();
+    on.node.begin_all(vec![beginning]).await?;
+    Ok(Json(Opened { deal }))
 }
 
 async fn sell(State(on): State<Controlled>, Json(order): Json<OfferOrder>) -> Reply<OfferView> {

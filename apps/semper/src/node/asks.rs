@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use semper_core::cbor::Decode;
+use semper_core::cose::Kind;
 use semper_core::ids::DealId;
 use semper_support::approval::{Answer, ApprovalError, SignRequest};
 use semper_support::archive::{Commit, ReadError};
@@ -58,6 +59,13 @@ impl Node {
             }
             return self.forget_ask(key).await;
         }
+        let with = Commit { records: vec![(ASK_SPACE.to_owned(), key.clone(), None)], ..Commit::default() };
+        if ask.draft.kind == Kind::Promise
+            && let Some(foreign) = self.foreign_key(&entry).await?
+        {
+            self.note_trouble(deal, foreign.to_owned()).await?;
+            return self.step(deal, Event { input: Input::Declined { statement }, with }).await;
+        }
         let exhibit = entry.deal.exhibit(&ask.draft);
         let input = match self.keys.request(SignRequest { deal, draft: ask.draft, exhibit }).await {
             Ok(Answer::Waiting) => {
@@ -76,7 +84,6 @@ impl Node {
                 return self.note_trouble(deal, error.to_string()).await;
             }
         };
-        let with = Commit { records: vec![(ASK_SPACE.to_owned(), key.clone(), None)], ..Commit::default() };
         self.step(deal, Event { input, with }).await
     }
 

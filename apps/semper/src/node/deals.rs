@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use semper_commerce::deal::{Accepts, Deal, DealError, Message, Opening};
-use semper_commerce::order;
-use semper_commerce::plan::{BUY, SIGN_MANY};
+use semper_commerce::order::{self, Asked};
+use semper_commerce::plan::{Action, Plan, SIGN_MANY};
 use semper_core::cbor::{Decode, Encode};
 use semper_core::container::{Container, Leaf};
 use semper_core::cose::Signed;
@@ -39,6 +39,18 @@ pub struct Event {
     pub with: Commit,
 }
 
+/// A deal that our user starts.
+pub struct Beginning {
+    /// The deal; it has not begun.
+    pub deal: Deal,
+    /// What it is about.
+    pub title: String,
+    /// What the peer is called.
+    pub peer: String,
+    /// What our user can prove from the beginning.
+    pub evidence: Vec<(EvidenceKind, Vec<u8>)>,
+}
+
 impl From<Input> for Event {
     fn from(input: Input) -> Self {
         Self { input, with: Commit::default() }
@@ -61,8 +73,9 @@ impl Node {
     /// # Errors
     /// [`NodeError`]; nothing was stored or sent.
     pub async fn begin(&self, deal: Deal, title: String, peer: String) -> Result<DealId, NodeError> {
-        self.begin_entry(Entry { deal, opened: now(), messages: 0, title, peer, others: Vec::new(), trouble: None })
-            .await
+        let id = deal.id();
+        self.begin_all(vec![Beginning { deal, title, peer, evidence: Vec::new() }]).await?;
+        Ok(id)
     }
 
     pub(super) async fn begin_entry(&self, entry: Entry) -> Result<DealId, NodeError> {
@@ -70,6 +83,52 @@ impl Node {
         let _one_at_a_time = self.lock_of(&id).lock().await;
         self.take(entry, 0, Input::Begin.into()).await?;
         Ok(id)
+    }
+
+    /// Stores deals that our user starts together and takes their first steps: all of them or none.
+    ///
+    /// # Errors
+    /// [`NodeError`]; nothing was stored or sent.
+    pub async fn begin_all(&self, deals: Vec<Beginning>) -> Result<(), NodeError> {
+        let env = Env { now: now(), verify: &*self.verify };
+        let (mut all, mut afterwards) = (Commit::default(), Vec::new());
+        for Beginning { deal, title, peer, evidence } in deals {
+            let key = Entry::key(&deal.id());
+            let keep = |(kind, bytes): (EvidenceKind, _)| {
+                let (key, kind) = (key.clone(), kind.name().to_owned());
+                NewEvidence { key, kind, bytes, time: env.now }
+            };
+            let evidence = evidence.into_iter().map(keep).collect();
+            let mut with = Commit { evidence, ..Commit::default() };
+            let step = deal.handle(&env, Input::Begin)?;
+            for work in Turn::new(step.state, step.effects) {
+                match work {
+                    Work::Commit { state, effects } => {
+                        let (title, peer) = (title.clone(), peer.clone());
+                        let (opened, others) = (env.now, Vec::new());
+                        let entry = Entry { deal: state, opened, messages: 0, title, peer, others, trouble: None };
+                        let commit = self.commit(entry, 0, effects, std::mem::take(&mut with), env.now).await?;
+                        join(&mut all, commit);
+                    }
+                    Work::Perform(effect) => afterwards.push(effect),
+                }
+            }
+        }
+        self.archive.commit(all).await.map_err(|error| match error {
+            CommitError::Taken { .. } => NodeError::RunBefore,
+            error => NodeError::Commit(error),
+        })?;
+        afterwards.iter().for_each(|effect| self.perform(effect));
+        self.stepped();
+        Ok(())
+    }
+
+    /// Whoever looks at deals looks again.
+    fn stepped(&self) {
+        self.timers.notify_one();
+        // A step puts questions, and an end takes them back.
+        self.asks.notify_one();
+        self.changed.send_modify(|count| *count += 1);
     }
 
     /// Gives an event to a deal.
@@ -132,8 +191,8 @@ impl Node {
             return Err(NodeError::NoSuchDeal(id));
         };
         let arbiters = self.book.arbiters().await?;
-        if *plan == BUY {
-            return Ok((self.ordered(id, from, &message.body, arbiters).await?, Vec::new()));
+        if plan.steps[0].action == Action::Order {
+            return Ok((self.ordered((id, plan), from, &message.body, arbiters).await?, Vec::new()));
         }
         if *plan == SIGN_MANY {
             return self.opened_among(id, from, &message).await;
@@ -145,23 +204,28 @@ impl Node {
         Ok((Entry { deal, opened: now(), messages: 0, title, peer, others: Vec::new(), trouble: None }, Vec::new()))
     }
 
-    /// A deal by which somebody, known or not, takes up an offer.
+    /// A deal by which somebody, known or not, takes up an offer; or somebody known asks for a trade of money.
     async fn ordered(
         &self,
-        id: DealId,
+        (id, plan): (DealId, &'static Plan),
         from: KeySetId,
         body: &[u8],
         arbiters: Vec<KeySet>,
     ) -> Result<Entry, NodeError> {
         let malformed = |error| NodeError::Deal(DealError::Malformed(error));
-        let order::Message::Order(order) = order::Message::from_bytes(body).map_err(malformed)? else {
-            return Err(NodeError::NoSuchDeal(id));
+        let (peer, asked) = match order::Message::from_bytes(body).map_err(malformed)? {
+            order::Message::Order(order) => (self.book.stranger(from, &order.card).await?, Asked::Order(order)),
+            order::Message::Trade(trade) => (self.book.by_key_set(from).await?, Asked::Trade(trade)),
+            order::Message::Swap(swap) => (self.book.stranger(from, &swap.card).await?, Asked::Swap(swap)),
+            order::Message::Contract(_) | order::Message::Refusal(_) => return Err(NodeError::NoSuchDeal(id)),
         };
-        let peer = self.book.stranger(from, &order.card).await?;
-        let answer = self.answer(id, from, *order).await?;
-        let (me, buyer) = (self.keys.key_set(), peer.key_set().clone());
-        let deal = Deal::sold(id, me, buyer, arbiters, self.settings.patience, answer);
-        let (title, peer) = (BUY.name.to_owned(), peer.name);
+        if asked.plan() != plan {
+            return Err(NodeError::NoSuchDeal(id));
+        }
+        let answer = self.answer(id, from, asked).await?;
+        let (me, asker) = (self.keys.key_set(), peer.key_set().clone());
+        let deal = Deal::asked(id, me, asker, arbiters, self.settings.patience, answer);
+        let (title, peer) = (plan.name.to_owned(), peer.name);
         Ok(Entry { deal, opened: now(), messages: 0, title, peer, others: Vec::new(), trouble: None })
     }
 
@@ -190,10 +254,7 @@ impl Node {
                 Work::Perform(effect) => self.perform(&effect),
             }
         }
-        self.timers.notify_one();
-        // A step puts questions, and an end takes them back.
-        self.asks.notify_one();
-        self.changed.send_modify(|count| *count += 1);
+        self.stepped();
         tracing::debug!(deal = %id, "step taken");
         Ok(())
     }
@@ -376,6 +437,20 @@ impl Waiting for Node {
             taken => taken.map_err(waiting),
         }
     }
+}
+
+/// Adds everything of a commit to another one.
+fn join(all: &mut Commit, more: Commit) {
+    let Commit { states, consumed, outbox, sent, timers, timers_done, evidence, facts, records } = more;
+    all.states.extend(states);
+    all.consumed.extend(consumed);
+    all.outbox.extend(outbox);
+    all.sent.extend(sent);
+    all.timers.extend(timers);
+    all.timers_done.extend(timers_done);
+    all.evidence.extend(evidence);
+    all.facts.extend(facts);
+    all.records.extend(records);
 }
 
 /// Whether a statement names `signer`; that its signatures are good was checked by the machine that wants it kept.

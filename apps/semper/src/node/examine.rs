@@ -15,16 +15,17 @@ use semper_core::ids::DealId;
 use semper_core::signature::verify;
 use semper_crypto::Encapsulator;
 use semper_exchange::goods::{
-    ArticleKey, DepositKey, Disclosure, Download, DownloadError, Good, KeyAttestation, KeyEvidence,
+    ArticleKey, DepositKey, Disclosure, Download, DownloadError, Good, KeyAttestation, KeyEvidence, Sealed,
+    first_bad_chunk,
 };
 use semper_exchange::gx::{Examination, Examined, Found};
-use semper_support::archive::{Commit, ReadError};
-use semper_support::engine::Input;
+use semper_support::archive::{Commit, NewEvidence, ReadError};
+use semper_support::engine::{EvidenceKind, Input};
 use tokio::sync::watch;
 
 use super::deals::Event;
 use super::goods::{GoodsError, Opened};
-use super::{Entry, LOOK_AGAIN, Node, NodeError, rest};
+use super::{Entry, LOOK_AGAIN, Node, NodeError, now, rest};
 
 const EXAMINE_SPACE: &str = "examine";
 /// Examinations that are read at once.
@@ -69,25 +70,39 @@ impl Node {
 
     async fn examine(&self, deal: DealId, key: Vec<u8>, examination: Examination) -> Result<(), NodeError> {
         let entry = self.entry(deal).await?;
-        let with = Commit { records: vec![(EXAMINE_SPACE.to_owned(), key, None)], ..Commit::default() };
+        let mut with = Commit { records: vec![(EXAMINE_SPACE.to_owned(), key, None)], ..Commit::default() };
         if entry.deal.ending().is_some() {
             return self.archive.commit(with).await.map_err(NodeError::Commit);
         }
-        let found = self.try_release(&entry, &examination).await?;
+        let (found, opener) = self.try_release(&entry, &examination).await?;
+        with.evidence.extend(opener.map(|key| NewEvidence {
+            key: Entry::key(&deal),
+            kind: EvidenceKind::Key.name().to_owned(),
+            bytes: key.as_bytes().to_vec(),
+            time: now(),
+        }));
         let examined = Examined { slot: examination.slot, release: examination.release, found };
         self.step(deal, Event { input: Input::Examined(examined.to_bytes()), with }).await
     }
 
-    async fn try_release(&self, entry: &Entry, examination: &Examination) -> Result<Found, NodeError> {
+    /// What was found; of a letter that is as promised, also the key, which makes its files readable from the deal's evidence.
+    async fn try_release(
+        &self,
+        entry: &Entry,
+        examination: &Examination,
+    ) -> Result<(Found, Option<ArticleKey>), NodeError> {
         let Examination { core, slot, .. } = examination;
         let arbiter = self.book.by_key_set(core.terms.arbiter.key_set).await?;
         let sealing = &arbiter.card().sealing_key;
         let key = DepositKey { suite: sealing.suite, public_key: sealing.public_key.clone() };
-        let Ok(good) = Good::of(core, *slot, &key) else { return Ok(Found::Useless) };
+        let Ok(good) = Good::of(core, *slot, &key) else { return Ok((Found::Useless, None)) };
         let peer = &entry.deal.sides().peer;
         let Some((key, evidence)) = self.opener(&good, peer, arbiter.key_set(), &examination.release) else {
-            return Ok(Found::Useless);
+            return Ok((Found::Useless, None));
         };
+        if let Some(sealed) = self.letter_of(entry.deal.id(), &good).await? {
+            return open_letter(good, &sealed, key, &evidence);
+        }
         let out = self.out_path(entry, &good).await?;
         let store = self.goods.clone();
         let opened = tokio::task::spawn_blocking(move || {
@@ -101,10 +116,19 @@ impl Node {
             }
         });
         match opened.await.map_err(|_| NodeError::Goods(GoodsError::Stopped))?? {
-            Opened::Good => Ok(Found::Good),
-            Opened::Bad(pom) => Ok(Found::Bad(pom.to_bytes())),
+            Opened::Good => Ok((Found::Good, None)),
+            Opened::Bad(pom) => Ok((Found::Bad(pom.to_bytes()), None)),
             Opened::NotHere => Err(NodeError::Goods(GoodsError::Wrong("the goods are not all here".to_owned()))),
         }
+    }
+
+    /// The letter that came with the contract of a deal, if it is about one.
+    async fn letter_of(&self, deal: DealId, good: &Good) -> Result<Option<Sealed>, NodeError> {
+        let root = good.deposit().cipher_root;
+        let evidence = self.archive.evidence(&Entry::key(&deal)).await?;
+        let sealed = evidence.iter().filter(|evidence| evidence.item.kind == EvidenceKind::Sealed.name());
+        let mut read = sealed.filter_map(|evidence| Sealed::from_bytes(&evidence.item.bytes).ok());
+        Ok(read.find(|sealed| sealed.is_of(good.descriptor(), root)))
     }
 
     /// The key that a release says, with what proves it.
@@ -135,4 +159,21 @@ impl Node {
             None => Ok(self.goods.beside(&good.deposit().cipher_root, good.descriptor().name())),
         }
     }
+}
+
+/// Tries a key on a letter.
+fn open_letter(
+    good: Good,
+    sealed: &Sealed,
+    key: ArticleKey,
+    evidence: &KeyEvidence,
+) -> Result<(Found, Option<ArticleKey>), NodeError> {
+    if sealed.open(&key).is_some() {
+        return Ok((Found::Good, Some(key)));
+    }
+    let wrong = |error: DownloadError| NodeError::Goods(GoodsError::Wrong(error.to_string()));
+    let download = Download::new(&Encapsulator, good, sealed.index().clone()).map_err(wrong)?;
+    let chunks = sealed.chunks().map(|(_, chunk)| chunk.to_vec());
+    let found = first_bad_chunk(&download, &key, evidence, chunks);
+    Ok((found.map_or(Found::Useless, |pom| Found::Bad(pom.to_bytes())), None))
 }

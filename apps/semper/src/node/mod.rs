@@ -19,6 +19,8 @@ mod many;
 mod outbox;
 mod payments;
 pub mod shop;
+mod swap;
+mod trade;
 
 use std::fmt;
 use std::sync::Arc;
@@ -36,7 +38,7 @@ use tokio::sync::{Mutex, Notify, watch};
 use tokio::task::JoinSet;
 
 pub use book::{Book, BookError, Contact};
-pub use deals::{FRAME_ARBITER, title};
+pub use deals::{Beginning, FRAME_ARBITER, title};
 pub use entry::{Ask, Entry};
 pub use issuer::Issuers;
 pub use payments::{OperationView, PaymentError, PaymentParts, Payments, Systems};
@@ -222,6 +224,16 @@ impl Node {
     /// `NoRandomness`.
     pub fn random<const N: usize>(&self) -> Result<[u8; N], CryptoError> {
         let mut bytes = [0; N];
+        self.random.fill(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// As many random bytes.
+    ///
+    /// # Errors
+    /// `NoRandomness`.
+    pub fn random_bytes(&self, len: usize) -> Result<Vec<u8>, CryptoError> {
+        let mut bytes = vec![0; len];
         self.random.fill(&mut bytes)?;
         Ok(bytes)
     }

@@ -19,7 +19,9 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use semper_commerce::deal::Answer;
 use semper_commerce::offer::{Offer, Order};
+use semper_commerce::order::Asked;
 use semper_commerce::purchase::{Arbiter, Sale};
+use semper_commerce::swap::FileOffer;
 use semper_core::cbor::{Decode, DecodeError, Encode, Fields, Value, record};
 use semper_core::container::Container;
 use semper_core::cose::Signed;
@@ -56,11 +58,33 @@ pub struct Article {
 /// An offer of this party.
 pub struct OwnOffer {
     /// The offer.
-    pub offer: Offer,
+    pub offer: Stated,
     /// As it was signed.
     pub signed: Signed,
     /// Whether orders are still taken.
     pub stands: bool,
+}
+
+/// What an offer states.
+pub enum Stated {
+    /// Something is given for money.
+    Sale(Offer),
+    /// Something is given for a file.
+    Swap(FileOffer),
+}
+
+impl Stated {
+    fn read(signed: &Signed) -> Result<Self, DecodeError> {
+        let sale = Offer::from_bytes(signed.payload()).map(Stated::Sale);
+        sale.or_else(|error| FileOffer::from_bytes(signed.payload()).map(Stated::Swap).map_err(|_| error))
+    }
+
+    fn cipher_root(&self) -> Digest {
+        match self {
+            Stated::Sale(offer) => offer.cipher_root,
+            Stated::Swap(offer) => offer.cipher_root,
+        }
+    }
 }
 
 impl Node {
@@ -69,7 +93,7 @@ impl Node {
     /// # Errors
     /// Storage failed; nothing was kept.
     pub async fn put_offer(&self, article: &Article, offer: &OwnOffer) -> Result<(), NodeError> {
-        let root = offer.offer.cipher_root.as_bytes().to_vec();
+        let root = offer.offer.cipher_root().as_bytes().to_vec();
         let records = vec![
             (ARTICLES.to_owned(), root, Some(article.to_bytes())),
             (OFFERS.to_owned(), offer.signed.id().as_bytes().to_vec(), Some(offer.to_bytes())),
@@ -107,28 +131,33 @@ impl Node {
         Ok(offer)
     }
 
-    async fn article(&self, cipher_root: &Digest) -> Result<Option<Article>, NodeError> {
+    pub(super) async fn article(&self, cipher_root: &Digest) -> Result<Option<Article>, NodeError> {
         let record = self.archive.record(ARTICLES, cipher_root.as_bytes()).await?;
         record.map(|bytes| Article::from_bytes(&bytes).map_err(|e| damaged("article", &e))).transpose()
     }
 
-    /// The answer to somebody's order: the contract, or why there is none.
+    /// The answer to somebody's order or trade: the contract, or why there is none.
     ///
     /// # Errors
     /// Storage or randomness failed: the order is to come again.
-    pub(super) async fn answer(&self, deal: DealId, buyer: KeySetId, order: Order) -> Result<Answer, NodeError> {
-        let composed = match self.compose(deal, buyer, &order).await {
+    pub(super) async fn answer(&self, deal: DealId, asker: KeySetId, asked: Asked) -> Result<Answer, NodeError> {
+        let composed = match &asked {
+            Asked::Order(order) => self.compose(deal, asker, order).await,
+            Asked::Trade(trade) => self.reply(deal, asker, trade).await,
+            Asked::Swap(swap) => self.answer_swap(swap).await,
+        };
+        let composed = match composed {
             Ok(composed) => Ok(composed),
             Err(Unsold::Refused(reason)) => Err(reason),
             Err(Unsold::Node(error)) => return Err(error),
         };
-        Ok(Answer { order, composed })
+        Ok(Answer { asked, composed })
     }
 
     async fn compose(&self, deal: DealId, buyer: KeySetId, order: &Order) -> Result<(Container, Own), Unsold> {
         let refused = |reason: &str| Unsold::Refused(reason.to_owned());
         let own = self.offer(order.offer).await?.filter(|own| own.stands);
-        let offer = own.ok_or_else(|| refused("there is no such offer"))?.offer;
+        let Some(Stated::Sale(offer)) = own.map(|own| own.offer) else { return Err(refused("there is no such offer")) };
         let article = self.article(&offer.cipher_root).await?.ok_or_else(|| refused("the goods are sold no more"))?;
         let means = offer.means.get(usize::from(order.means)).ok_or_else(|| refused("there is no such means"))?;
         let named =
@@ -136,9 +165,8 @@ impl Node {
         let contact = self.book.by_key_set(named.key_set).await.map_err(NodeError::Book)?;
         let arbiter = arbiter(&contact, &means.system).ok_or_else(|| refused("the arbiter takes no deposits"))?;
         let purse = self.purse_for(means).await?.ok_or_else(|| refused("there is no purse for this means any more"))?;
-        let payee = self.ready(deal, purse, Task::Prepare(offer.price)).await?;
-        let mut seed = vec![0; Encapsulator.seed_len(arbiter.deposit_key.suite)];
-        self.random.fill(&mut seed).map_err(NodeError::Crypto)?;
+        let payee = self.ready(deal, Slot::default(), purse, Task::Prepare(offer.price)).await?;
+        let seed = self.random_bytes(Encapsulator.seed_len(arbiter.deposit_key.suite)).map_err(NodeError::Crypto)?;
         let random = || self.random::<32>().map_err(NodeError::Crypto);
         let seed = Seed::new(seed);
         let sale = Sale {
@@ -170,12 +198,12 @@ impl Node {
         Ok(self.payments.offered().await?.into_iter().find(|offered| same(&offered.means)).map(|offered| offered.purse))
     }
 
-    /// Makes a purse ready for a lock of a deal that is not stored yet; it need not ask anybody. Asked again, it gives the same.
+    /// Makes a purse ready for a lock of a deal that is not stored yet; it need not ask anybody. Asked again for the same slot, it gives the same.
     ///
     /// # Errors
     /// It failed, or its end did not come in time.
-    pub async fn ready(&self, deal: DealId, purse: PurseId, task: Task) -> Result<Vec<u8>, NodeError> {
-        let id = OperationId::of(deal, Slot::default(), task.verb());
+    pub async fn ready(&self, deal: DealId, slot: Slot, purse: PurseId, task: Task) -> Result<Vec<u8>, NodeError> {
+        let id = OperationId::of(deal, slot, task.verb());
         self.payments.begin(Operation { id, purse, deal: None, task }).await.map_err(NodeError::Payment)?;
         match self.payments.end_of(id, READY_MAX).await.map_err(NodeError::Payment)? {
             Some(answer) => match answer.result {
@@ -207,9 +235,9 @@ impl Node {
     }
 }
 
-/// Why an order gets no contract.
-enum Unsold {
-    /// The buyer is told.
+/// Why an order or trade gets no contract.
+pub(super) enum Unsold {
+    /// The asker is told.
     Refused(String),
     /// Something failed here.
     Node(NodeError),
@@ -228,15 +256,20 @@ impl From<NodeError> for Unsold {
     }
 }
 
-/// The arbiter for a purchase, as its card describes it; `None` if it cannot be one for this payment system.
+/// The arbiter for an exchange in which money moves, as its card describes it; `None` if it cannot be one for this payment system.
 pub fn arbiter(contact: &Contact, system: &System) -> Option<Arbiter> {
+    Some(Arbiter { lock_key: contact.lock_key(system)?, ..referee(contact)? })
+}
+
+/// The arbiter for an exchange without money; `None` if it is none.
+pub fn referee(contact: &Contact) -> Option<Arbiter> {
     let sealing = &contact.card().sealing_key;
     Some(Arbiter {
         key_set: contact.key_set().id(),
         log: contact.log()?.id(),
         rules: rules_hash(),
         deposit_key: DepositKey { suite: sealing.suite, public_key: sealing.public_key.clone() },
-        lock_key: contact.lock_key(system)?,
+        lock_key: Vec::new(),
     })
 }
 
@@ -314,7 +347,7 @@ impl Decode for OwnOffer {
         let (signed, stands): (Signed, bool) = (fields.item(0, "offer")?, fields.bool(1, "stands")?);
         fields.close()?;
         // Signed here, so it is not checked again.
-        let offer = Offer::from_bytes(signed.payload())?;
+        let offer = Stated::read(&signed)?;
         Ok(Self { offer, signed, stands })
     }
 }

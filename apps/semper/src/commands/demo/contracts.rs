@@ -81,7 +81,7 @@ impl Stage {
     }
 
     fn mail(&self, file: &Path) -> Result<Exhibit> {
-        let message = ["mail", &shown(file), "--to", "Bob", "-m", "see you on Monday", "--signed", "--ack"];
+        let message = ["send", &shown(file), "--to", "Bob", "-m", "see you on Monday", "--signed", "--ack"];
         let deal = self.begin("alice", &message)?;
         self.ended("alice", &deal, "success")?;
         say("signed mail with a signed acknowledgement: Alice can prove that Bob has it, Bob that it is from Alice");

@@ -158,6 +158,7 @@ impl Stage {
             key: BASE64.encode(&key),
             cipher_root: given.cipher_root.to_hex(),
             price: article.price.to_string(),
+            wants: None,
             arbiters: Vec::new(),
             terms: String::new(),
             law: String::new(),

@@ -1,0 +1,203 @@
+//! Answers to trades: somebody gives money for a receipt of our user, or for other money.
+//!
+//! What is chosen is the first of the asker's ways that this party has too, under the first of its arbiters that this party accepts. Our user is
+//! asked only when the asker has promised: composing a contract binds nobody. Whether our purses hold enough is not looked at: the answer would
+//! tell every contact what we have.
+
+use semper_commerce::trade::{Choice, Pledge, Reply, Trade};
+use semper_core::amount::Amount;
+use semper_core::cbor::Decode as _;
+use semper_core::container::Container;
+use semper_core::contract::{Core, Item, ItemKind};
+use semper_core::hash::Digest;
+use semper_core::ids::{DealId, KeySetId, Slot};
+use semper_exchange::gx::{LockDeposit, Own, Price};
+use semper_transfer::payment::means::{LockKind, PayerAnonymity, System};
+use semper_transfer::payment::negotiation::Demand;
+use semper_transfer::payment::operation::{PurseId, Task};
+
+use super::shop::{Unsold, arbiter, referee};
+use super::{Contact, Entry, Node, NodeError, now};
+
+/// A way of the asker's that this party has too.
+struct Common {
+    place: usize,
+    purse: PurseId,
+    amount: Amount,
+    lock_key: Vec<u8>,
+}
+
+impl Node {
+    /// The contract that answers a trade, or why there is none.
+    pub(super) async fn reply(&self, deal: DealId, asker: KeySetId, trade: &Trade) -> Result<(Container, Own), Unsold> {
+        let refused = |reason: &str| Unsold::Refused(reason.to_owned());
+        let mut accepted = false;
+        for named in &trade.arbiters {
+            let known = self.book.by_key_set(named.key_set).await.ok().filter(|contact| contact.arbiter);
+            let Some(contact) = known else { continue };
+            accepted = true;
+            let Some(pays) = self.common(&contact, &trade.pays, trade.gives).await? else { continue };
+            let takes = match trade.wants {
+                Some(wants) => match self.common(&contact, &trade.takes, wants).await? {
+                    Some(takes) => Some(takes),
+                    None => continue,
+                },
+                None => None,
+            };
+            return self.compose_reply(deal, asker, trade, &contact, (pays, takes)).await;
+        }
+        Err(refused(if accepted {
+            "there is no means of payment in common that can be locked"
+        } else {
+            "none of the arbiters is accepted"
+        }))
+    }
+
+    /// The first way that this party has too, and whose locks the arbiter knows.
+    async fn common(&self, contact: &Contact, pledges: &[Pledge], amount: Amount) -> Result<Option<Common>, NodeError> {
+        let demand = Demand { amount, anonymity: PayerAnonymity::None, lock: Some(LockKind::Arbiter) };
+        for (place, Pledge { means, .. }) in
+            pledges.iter().enumerate().filter(|(_, p)| demand.misfit(&p.means).is_none())
+        {
+            let known = arbiter(contact, &means.system);
+            if let Some((arbiter, purse)) = known.zip(self.purse_for(means).await?) {
+                return Ok(Some(Common { place, purse, amount, lock_key: arbiter.lock_key }));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn compose_reply(
+        &self,
+        deal: DealId,
+        asker: KeySetId,
+        trade: &Trade,
+        contact: &Contact,
+        (pays, takes): (Common, Option<Common>),
+    ) -> Result<(Container, Own), Unsold> {
+        let refused = |error: &dyn std::fmt::Display| Unsold::Refused(error.to_string());
+        let arbiter = referee(contact).ok_or_else(|| refused(&"the arbiter is none"))?;
+        // Our money goes out of the second purse, if any does.
+        let own = match &takes {
+            Some(takes) => Own { purse: Some((deal, takes.purse)), comes_to: Some(pays.purse), ..Own::default() },
+            None => Own { purse: Some((deal, pays.purse)), ..Own::default() },
+        };
+        let pays = self.choice(deal, Slot(0), pays).await?;
+        let takes = match takes {
+            Some(takes) => Some(self.choice(deal, Slot(1), takes).await?),
+            None => None,
+        };
+        let random = self.random().map_err(NodeError::Crypto)?;
+        let me = self.keys.key_set().id();
+        let reply = Reply { trade, asker, me, arbiter: &arbiter, pays, takes, nonce: random, now: now() };
+        let proposal = reply.propose(self.random().map_err(NodeError::Crypto)?).map_err(|error| refused(&error))?;
+        Ok((proposal.to_container().map_err(|error| refused(&error))?, own))
+    }
+
+    async fn choice(&self, deal: DealId, slot: Slot, common: Common) -> Result<Choice, NodeError> {
+        let Common { place, purse, amount, lock_key } = common;
+        let details = self.ready(deal, slot, purse, Task::Prepare(amount)).await?;
+        Ok(Choice { place, details, lock_key, salt: self.random().map_err(NodeError::Crypto)? })
+    }
+
+    /// Which key of the arbiter's in a deal's contract is not on its card, if one is not. Whoever holds another one could decide alone, together
+    /// with one party.
+    pub(super) async fn foreign_key(&self, entry: &Entry) -> Result<Option<&'static str>, NodeError> {
+        let Some(agreement) = entry.deal.agreement() else { return Ok(None) };
+        let contact = self.book.by_key_set(agreement.core.terms.arbiter.key_set).await?;
+        let deposit_key = referee(&contact).map(|arbiter| arbiter.deposit_key.id());
+        Ok(foreign(&agreement.core, deposit_key, |system| contact.lock_key(system)))
+    }
+}
+
+/// Which key of the arbiter's in a contract is not its own.
+fn foreign(
+    core: &Core,
+    deposit_key: Option<Digest>,
+    lock_key: impl Fn(&System) -> Option<Vec<u8>>,
+) -> Option<&'static str> {
+    if core.terms.arbiter.deposit_key.is_some_and(|key| Some(key) != deposit_key) {
+        return Some("the contract names another key for deposits than the arbiter's card");
+    }
+    let own = |item: &Item| {
+        let lock = LockDeposit::from_bytes(core.deposits.get(&item.slot)?).ok()?;
+        let price = Price::from_bytes(&item.descriptor).ok()?;
+        Some(lock_key(&price.system)? == lock.arbiter)
+    };
+    let money = core.terms.items.iter().filter(|item| item.kind == ItemKind::Money);
+    let foreign = money.map(own).any(|own| own != Some(true));
+    foreign.then_some("the contract names another key for locks than the arbiter's card")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use semper_commerce::offer::ArbiterOffer;
+    use semper_commerce::purchase::Arbiter;
+    use semper_core::amount::Currency;
+    use semper_core::time::{Seconds, Time};
+    use semper_exchange::goods::DepositKey;
+    use semper_support::crypto::KemSuite;
+    use semper_transfer::payment::means::{Fees, Limits, Means, ReceiptKind, Reversal};
+
+    use super::*;
+
+    /// A contract under an arbiter's lock key.
+    fn contract(lock_key: Vec<u8>) -> Core {
+        let key_set = |byte| KeySetId::from_digest(Digest::from_array([byte; 32]));
+        let means = Means {
+            system: System::parse("ecash").unwrap(),
+            issuer: "https://mint.example".to_owned(),
+            currency: Currency::parse("EUR").unwrap(),
+            anonymity: PayerAnonymity::FromAll,
+            reversal: Reversal::Final,
+            locks: [LockKind::Arbiter].into(),
+            receipt: ReceiptKind::Witness,
+            fees: Fees { fixed: 0, per_million: 0 },
+            limits: Limits { least: 1, most: 1_000_000 },
+            latency: Seconds(1),
+        };
+        let trade = Trade {
+            gives: Amount::parse("10.00 EUR").unwrap(),
+            wants: None,
+            purpose: String::new(),
+            pays: vec![Pledge { means, details: vec![1; 4] }],
+            takes: Vec::new(),
+            arbiters: vec![ArbiterOffer { name: "Ann".to_owned(), key_set: key_set(3) }],
+            valid_for: Seconds(100_000),
+            asker: "Alice".to_owned(),
+            peer: "Bob".to_owned(),
+            locale: "en".to_owned(),
+        };
+        let deposit_key = DepositKey { suite: KemSuite::X25519, public_key: vec![1; 32] };
+        let arbiter = Arbiter {
+            key_set: key_set(3),
+            log: key_set(4),
+            rules: *key_set(5).digest(),
+            deposit_key,
+            lock_key: Vec::new(),
+        };
+        let pays = Choice { place: 0, details: vec![2; 4], lock_key, salt: [8; 32] };
+        let (asker, me, now) = (key_set(1), key_set(2), Time::from_unix(1_000_000));
+        let reply = Reply { trade: &trade, asker, me, arbiter: &arbiter, pays, takes: None, nonce: [6; 32], now };
+        reply.propose([0; 16]).unwrap().into_agreement().core
+    }
+
+    // A peer that puts a key of its own in the arbiter's place decides over the lock alone: with the payee's and the arbiter's word the money
+    // is its own.
+    #[test]
+    fn a_key_that_is_not_on_the_arbiters_card_is_found() {
+        let card = |system: &System| (system.as_str() == "ecash").then(|| vec![7; 4]);
+        assert_eq!(foreign(&contract(vec![7; 4]), None, card), None);
+        assert!(foreign(&contract(vec![8; 4]), None, card).unwrap().contains("for locks"));
+        assert!(foreign(&contract(vec![7; 4]), None, |_| None).unwrap().contains("for locks"));
+        let (own, other) = (Digest::from_array([1; 32]), Digest::from_array([2; 32]));
+        let mut deposited = contract(vec![7; 4]);
+        deposited.terms.arbiter.deposit_key = Some(own);
+        assert_eq!(foreign(&deposited, Some(own), card), None);
+        for wrong in [Some(other), None] {
+            assert!(foreign(&deposited, wrong, card).unwrap().contains("for deposits"));
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! From a file that the user gives for another one to an offer and to a deal.
+
+use std::path::Path;
+
+use data_encoding::BASE64;
+use semper_commerce::contract_file::Named;
+use semper_commerce::deal::Deal;
+use semper_commerce::offer::{ARBITERS_MAX, ArbiterOffer};
+use semper_commerce::swap::{Bid, FileOffer, WantedFile};
+use semper_core::container::{Attributes, Container, Information, Leaf, Node as Part};
+use semper_core::hash::Digest;
+use semper_core::ids::DealId;
+use semper_core::text::escape;
+use semper_core::time::{Seconds, Time};
+use semper_crypto::Encapsulator;
+use semper_exchange::goods::{ArticleKey, Seed};
+use semper_exchange::gx::Own;
+use semper_support::crypto::Encapsulate as _;
+use semper_support::engine::EvidenceKind;
+
+use crate::control::{OfferOrder, OfferView, SwapOrder, WantedOrder};
+use crate::node::shop::{Stated, referee};
+use crate::node::{Beginning, Contact, Node, NodeError, now};
+use crate::shop::{ShopError, article, read, state};
+
+/// Writes an offer whose price is a file, and asks for the user's signature on it.
+///
+/// # Errors
+/// [`ShopError`]; nothing was offered.
+pub async fn sell(node: &Node, order: &OfferOrder, wanted: &WantedOrder) -> Result<OfferView, ShopError> {
+    let (article, cipher_root) = article(order)?;
+    let hash = Digest::from_hex(&wanted.hash).ok_or(ShopError::Malformed("hash of the file"))?;
+    let contacts = node.book().all().await?;
+    let named = contacts.iter().filter(|contact| order.arbiters.is_empty() || order.arbiters.contains(&contact.name));
+    let usable = named.filter(|contact| contact.arbiter && referee(contact).is_some());
+    let arbiters: Vec<_> = usable
+        .map(|contact| ArbiterOffer { name: contact.name.clone(), key_set: contact.key_set().id() })
+        .take(ARBITERS_MAX)
+        .collect();
+    if arbiters.is_empty() {
+        return Err(ShopError::NoArbiter);
+    }
+    let offer = FileOffer {
+        goods: article.goods.clone(),
+        cipher_root,
+        wants: WantedFile { hash, name: wanted.name.clone(), size: wanted.size },
+        arbiters,
+        owner: node.name().to_owned(),
+        valid_for: Seconds(order.valid_for),
+        until: Time::from_unix(order.until),
+    };
+    let view = OfferView::of_swap(&offer);
+    state(node, &offer, article, view, Stated::Swap(offer.clone())).await
+}
+
+/// A deal that gives a file for one that is offered.
+///
+/// # Errors
+/// [`ShopError`].
+pub async fn swap(node: &Node, order: SwapOrder) -> Result<Beginning, ShopError> {
+    let page = BASE64.decode(order.page.as_bytes()).map_err(|_| ShopError::Malformed("offer"))?;
+    let (signed, owner, card) = read::<FileOffer>(&page)?;
+    let (id, offer) = (signed.id(), signed.statement().clone());
+    if offer.until < now() {
+        return Err(ShopError::Ended);
+    }
+    let bytes = BASE64.decode(order.file.base64.as_bytes()).map_err(|_| ShopError::Malformed("file"))?;
+    let file = Information::new(&order.file.name, &order.file.media_type, bytes)?;
+    if file.hash() != offer.wants.hash {
+        return Err(ShopError::OtherFile { wanted: offer.wants.hash, found: file.hash() });
+    }
+    let contact = node.book().stranger(owner.id(), &card).await?;
+    let accepted = arbiter(node, &offer, &order.arbiter).await?;
+    let referee = referee(&accepted).ok_or(ShopError::NoArbiter)?;
+    let random = || node.random().map_err(NodeError::Crypto);
+    let contents = Part::leaf(Attributes::default(), Leaf::Information(file));
+    let contents =
+        Container::new(node.random().map_err(NodeError::Crypto)?, Part::branch(Attributes::default(), vec![contents]))?;
+    let key = ArticleKey::from_array(random()?);
+    let seed = node.random_bytes(Encapsulator.seed_len(referee.deposit_key.suite)).map_err(NodeError::Crypto)?;
+    let (me, seed) = (node.keys().key_set(), Seed::new(seed));
+    let bid = Bid {
+        offer: &offer,
+        id,
+        owner: owner.id(),
+        bidder: Named { name: node.name().to_owned(), key_set: me.id() },
+        arbiter: &referee,
+        contents: &contents,
+        key: &key,
+        seed: &seed,
+        locale: order.locale,
+        card: node.card().to_owned(),
+        nonce: random()?,
+        now: now(),
+    };
+    let asked = bid.ask(&Encapsulator)?;
+    let deal = DealId::from_array(node.random().map_err(NodeError::Crypto)?);
+    if !order.save_as.is_empty() {
+        node.save_as(deal, Path::new(&order.save_as)).await?;
+    }
+    let title = format!("{} for another file", escape(offer.goods.name(), 0));
+    let evidence = vec![(EvidenceKind::Key, key.as_bytes().to_vec())];
+    let own = Own { seed: seed.as_bytes().to_vec(), ..Own::default() };
+    let (by, patience) = (accepted.key_set().clone(), Seconds(order.patience));
+    let deal = Deal::swap(deal, me, owner, by, patience, offer, asked, own);
+    Ok(Beginning { deal, title, peer: contact.name, evidence })
+}
+
+/// The first arbiter of an offer that is accepted here.
+async fn arbiter(node: &Node, offer: &FileOffer, wanted: &str) -> Result<Contact, ShopError> {
+    for named in &offer.arbiters {
+        let Ok(contact) = node.book().by_key_set(named.key_set).await else { continue };
+        if contact.arbiter && (wanted.is_empty() || wanted == contact.name) {
+            return Ok(contact);
+        }
+    }
+    let names: Vec<_> = offer.arbiters.iter().map(|named| escape(&named.name, 0)).collect();
+    Err(ShopError::OtherArbiters(names.join(", ")))
+}
+
+impl OfferView {
+    /// An offer whose price is a file, for the screen.
+    pub fn of_swap(offer: &FileOffer) -> Self {
+        Self {
+            id: String::new(),
+            name: offer.goods.name().to_owned(),
+            size: offer.goods.size().bytes(),
+            price: format!("the file {}", &offer.wants.hash.to_hex()[..12]),
+            until: offer.until.unix(),
+            approval: None,
+            stands: true,
+        }
+    }
+}

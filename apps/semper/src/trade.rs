@@ -1,0 +1,127 @@
+//! From what the user wants to give for a receipt or for other money to a deal.
+
+use semper_commerce::deal::Deal;
+use semper_commerce::offer::{ARBITERS_MAX, ArbiterOffer};
+use semper_commerce::trade::{PLEDGES_MAX, Pledge, Trade};
+use semper_core::amount::{Amount, Currency};
+use semper_core::ids::{DealId, Slot};
+use semper_core::time::Seconds;
+use semper_transfer::payment::means::{LockKind, PayerAnonymity};
+use semper_transfer::payment::negotiation::Demand;
+use semper_transfer::payment::operation::{PurseId, Task};
+use semper_transfer::payment::pay::Offered;
+use semper_transfer::payment::statement::PURPOSE_MAX;
+
+use crate::control::TradeOrder;
+use crate::node::shop::arbiter;
+use crate::node::{BookError, Node, NodeError};
+use crate::wallet::{WalletError, positive};
+
+/// Why a trade cannot be asked for. No money moved.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TradeError {
+    /// An amount or the purpose.
+    #[error(transparent)]
+    Wallet(#[from] WalletError),
+    /// There is no purse whose money can be locked.
+    #[error("there is no purse in {0} whose money can be locked for an exchange; add one with `semper wallet add`")]
+    NoPurse(Currency),
+    /// No purse holds the amount.
+    #[error(
+        "you have no purse that holds {0} and whose money can be locked; `semper wallet balance` shows what you have"
+    )]
+    TooLittle(Amount),
+    /// There is no arbiter that can be named.
+    #[error("there is no arbiter that knows these means of payment; add one with `semper contact add --arbiter`")]
+    NoArbiter,
+    /// The contact book.
+    #[error(transparent)]
+    Book(#[from] BookError),
+    /// The node.
+    #[error(transparent)]
+    Node(#[from] NodeError),
+}
+
+/// A deal that gives money for a receipt or for other money. Returns the deal, its title, and the peer's name.
+///
+/// # Errors
+/// [`TradeError`].
+pub async fn trade(node: &Node, order: TradeOrder) -> Result<(Deal, String, String), TradeError> {
+    let peer = node.book().by_name(&order.with).await?;
+    let gives = positive(&order.gives)?;
+    let wants = order.wants.as_deref().map(positive).transpose()?;
+    if order.purpose.len() > PURPOSE_MAX {
+        return Err(WalletError::LongPurpose.into());
+    }
+    let deal = DealId::from_array(node.random().map_err(NodeError::Crypto)?);
+    let offered = node.payments().offered().await.map_err(NodeError::Read)?;
+    let held = node.payments().holding(gives).await.map_err(NodeError::Payment)?;
+    let funded: Vec<_> = offered.iter().filter(|offered| held.contains(&offered.means)).cloned().collect();
+    let (pays, mut purses) = match pledges(node, deal, 0, gives, &funded).await {
+        Err(TradeError::NoPurse(_)) if offered.iter().any(|offered| lockable(offered, gives)) => {
+            return Err(TradeError::TooLittle(gives));
+        }
+        found => found?,
+    };
+    let (takes, more) = match wants {
+        Some(wants) => pledges(node, deal, pays.len(), wants, &offered).await?,
+        None => (Vec::new(), Vec::new()),
+    };
+    purses.extend(more);
+    let contacts = node.book().all().await?.into_iter().filter(|contact| contact.arbiter);
+    let named = contacts.filter(|contact| order.arbiter.is_empty() || order.arbiter == contact.name);
+    let knows = |pledges: &[Pledge], contact: &_| {
+        pledges.is_empty() || pledges.iter().any(|pledge| arbiter(contact, &pledge.means.system).is_some())
+    };
+    let usable: Vec<_> =
+        named.filter(|contact| knows(&pays, contact) && knows(&takes, contact)).take(ARBITERS_MAX).collect();
+    if usable.is_empty() {
+        return Err(TradeError::NoArbiter);
+    }
+    let arbiters =
+        usable.iter().map(|contact| ArbiterOffer { name: contact.name.clone(), key_set: contact.key_set().id() });
+    let trade = Trade {
+        gives,
+        wants,
+        purpose: order.purpose,
+        pays,
+        takes,
+        arbiters: arbiters.collect(),
+        valid_for: Seconds(order.valid_for),
+        asker: node.name().to_owned(),
+        peer: peer.name.clone(),
+        locale: order.locale,
+    };
+    let title = match wants {
+        Some(wants) => format!("{gives} for {wants}"),
+        None => format!("{gives} for a receipt"),
+    };
+    let accepted = usable.iter().map(|contact| contact.key_set().clone()).collect();
+    let (me, to) = (node.keys().key_set(), peer.key_set().clone());
+    Ok((Deal::trade(deal, me, to, accepted, Seconds(order.patience), trade, purses), title, peer.name))
+}
+
+fn lockable(offered: &Offered, amount: Amount) -> bool {
+    let demand = Demand { amount, anonymity: PayerAnonymity::None, lock: Some(LockKind::Arbiter) };
+    demand.misfit(&offered.means).is_none()
+}
+
+/// The purses of these whose money can be locked, made ready, the one that is liked best first. `slot` is that of the first.
+async fn pledges(
+    node: &Node,
+    deal: DealId,
+    slot: usize,
+    amount: Amount,
+    offered: &[Offered],
+) -> Result<(Vec<Pledge>, Vec<PurseId>), TradeError> {
+    let fitting = offered.iter().filter(|offered| lockable(offered, amount)).take(PLEDGES_MAX);
+    let (mut pledges, mut purses) = (Vec::new(), Vec::new());
+    for (offered, slot) in fitting.zip(slot..) {
+        let slot = Slot(u16::try_from(slot).expect("there are a few pledges only"));
+        let details = node.ready(deal, slot, offered.purse, Task::Prepare(amount)).await?;
+        pledges.push(Pledge { means: offered.means.clone(), details });
+        purses.push(offered.purse);
+    }
+    if pledges.is_empty() { Err(TradeError::NoPurse(amount.currency())) } else { Ok((pledges, purses)) }
+}

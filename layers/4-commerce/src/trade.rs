@@ -1,0 +1,595 @@
+//! Money for a receipt, and money for other money: what one party asks of another, and the contract that answers it.
+//!
+//! The words are in `services/receipt/` and `services/exchange/`, one file per language. Whoever asks says how it can pay and be paid, with
+//! its details for each lock; whoever is asked chooses of that what it has too, adds its own details, and answers with the contract
+//! ([`Reply`]). The asker takes only a contract that is what it has asked for ([`answers`]).
+//!
+//! Source: `spec/trade.md`.
+
+use std::collections::BTreeMap;
+
+use semper_core::amount::Amount;
+use semper_core::cbor::{Decode, DecodeError, Encode, Fields, Problem, Value, record};
+use semper_core::contract::{ArbiterRef, Core, Deadlines, Item, ItemKind, PartyRef, Profile, Terms};
+use semper_core::document::{Document, DocumentError, FieldValue};
+use semper_core::ids::{KeySetId, Slot};
+use semper_core::party::Role;
+use semper_core::template::{FieldDef, FieldKind, Template};
+use semper_core::time::{Seconds, Time};
+use semper_exchange::gx::{LockDeposit, Price, earliest_refund};
+use semper_exchange::planner::{DatesError, Impossible, check_dates, plan_of};
+use semper_transfer::payment::means::{LockKind, Means};
+use semper_transfer::payment::statement::{DETAILS_MAX, PURPOSE_MAX};
+
+use crate::contract_file::{DELTA, SIGMA};
+use crate::offer::{ARBITERS_MAX, ArbiterOffer, NAME_MAX};
+use crate::plan::{EXCHANGE, Plan, RECEIPT};
+use crate::proposal::{Agreement, Proposal};
+use crate::purchase::{Arbiter, means_in_words};
+
+/// The languages in which the contracts can be shown.
+pub const LOCALES: [&str; 2] = ["en", "de"];
+/// The name of the template of a payment with receipt.
+pub const RECEIPT_TEMPLATE: &str = "receipt";
+/// The name of the template of an exchange of money.
+pub const EXCHANGE_TEMPLATE: &str = "exchange";
+/// Most ways to pay, and to be paid, that a party names.
+pub const PLEDGES_MAX: usize = 8;
+
+/// Where the asker's money stands in the contract.
+const FIRST: Slot = Slot(0);
+/// Where the other's money stands, if there is any.
+const SECOND: Slot = Slot(1);
+
+/// "I give you this money, for other money or for a receipt." By the asker; it binds nobody and is not signed.
+///
+/// ```text
+/// trade  = { 0: 1, 1: gives, ? 2: wants, 3: purpose, 4: [1*8 pledge], 5: [*8 pledge], 6: [1*8 arbiter], 7: valid for, 8: asker's name,
+///            9: peer's name, 10: locale }
+/// pledge = { 0: means, 1: details }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Trade {
+    /// What the asker gives.
+    pub gives: Amount,
+    /// What it wants for that; a receipt if it is no money.
+    pub wants: Option<Amount>,
+    /// What it is for, in one line; not said if empty.
+    pub purpose: String,
+    /// How the asker can pay, the way that it likes best first.
+    pub pays: Vec<Pledge>,
+    /// How it can be paid. Nothing if it wants a receipt.
+    pub takes: Vec<Pledge>,
+    /// The arbiters that it accepts, the one that it likes best first, and what it calls them.
+    pub arbiters: Vec<ArbiterOffer>,
+    /// From the answer until the arbiter takes no first request.
+    pub valid_for: Seconds,
+    /// What the asker calls itself.
+    pub asker: String,
+    /// What it calls the other party.
+    pub peer: String,
+    /// The language of the contract, one of [`LOCALES`].
+    pub locale: String,
+}
+
+/// A way to pay or to be paid, made ready.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Pledge {
+    /// The means.
+    pub means: Means,
+    /// The asker's details for a lock.
+    pub details: Vec<u8>,
+}
+
+/// The answer to a trade, as the party that was asked writes it down.
+pub struct Reply<'a> {
+    /// What was asked.
+    pub trade: &'a Trade,
+    /// Who asked.
+    pub asker: KeySetId,
+    /// Who answers.
+    pub me: KeySetId,
+    /// The arbiter, one of those that were named. Its key for locks is in the legs.
+    pub arbiter: &'a Arbiter,
+    /// How the asker pays.
+    pub pays: Choice,
+    /// How it is paid, if it wants money.
+    pub takes: Option<Choice>,
+    /// Random bytes that make the contract unique.
+    pub nonce: [u8; 32],
+    /// The present time.
+    pub now: Time,
+}
+
+/// A pledge that was chosen, with what belongs to its lock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Choice {
+    /// Its place in the trade.
+    pub place: usize,
+    /// The details of whoever answers.
+    pub details: Vec<u8>,
+    /// The arbiter's key for locks of this payment system.
+    pub lock_key: Vec<u8>,
+    /// Random bytes that hide the contract from the issuer.
+    pub salt: [u8; 32],
+}
+
+/// Which pledges a contract has chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Chosen {
+    /// By which the asker pays.
+    pub pays: usize,
+    /// By which it is paid, if it wants money.
+    pub takes: Option<usize>,
+}
+
+/// Why a trade cannot be answered with a contract.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReplyError {
+    /// There is no such means, arbiter or language in the trade.
+    #[error("what was asked has no such {0}")]
+    NoSuchChoice(&'static str),
+    /// A field does not fit the template.
+    #[error("the contract cannot be written: {0}")]
+    Document(#[from] DocumentError),
+    /// There is too little time.
+    #[error("the contract's dates cannot be kept: {0}")]
+    Dates(#[from] DatesError),
+    /// The exchange would not be fair.
+    #[error("this cannot be exchanged fairly: {0}")]
+    Unfair(#[from] Impossible),
+}
+
+impl Trade {
+    /// The plan of its deal.
+    pub fn plan(&self) -> &'static Plan {
+        if self.wants.is_some() { &EXCHANGE } else { &RECEIPT }
+    }
+}
+
+impl Reply<'_> {
+    /// The proposal of the contract, of which the asker is the originator. `nonce` makes its transfer unique.
+    ///
+    /// # Errors
+    /// [`ReplyError`].
+    pub fn propose(&self, nonce: [u8; 16]) -> Result<Proposal, ReplyError> {
+        let Self { trade, arbiter, .. } = self;
+        let named = trade.arbiters.iter().find(|named| named.key_set == arbiter.key_set);
+        let named = named.ok_or(ReplyError::NoSuchChoice("arbiter"))?;
+        if !LOCALES.contains(&trade.locale.as_str()) {
+            return Err(ReplyError::NoSuchChoice("language"));
+        }
+        let no_means = ReplyError::NoSuchChoice("means of payment");
+        let pays = trade.pays.get(self.pays.place).ok_or(no_means.clone())?;
+        let first = price(trade.gives, &pays.means);
+        let mut deposits = BTreeMap::from([(FIRST, self.pays.lock(&pays.details, &self.pays.details))]);
+        let second = match (trade.wants, &self.takes) {
+            (Some(wants), Some(choice)) => {
+                let takes = trade.takes.get(choice.place).ok_or(no_means)?;
+                deposits.insert(SECOND, choice.lock(&choice.details, &takes.details));
+                Some(price(wants, &takes.means))
+            }
+            (None, None) => None,
+            _ => return Err(no_means),
+        };
+        let mut deadlines = Deadlines {
+            not_after: self.now.after(trade.valid_for),
+            complaints: None,
+            refund_after: None,
+            delta: DELTA,
+            sigma: SIGMA,
+        };
+        deadlines.refund_after = Some(earliest_refund(&deadlines));
+        check_dates(&deadlines, self.now)?;
+        let items = items(&first, second.as_ref());
+        let template = if second.is_some() { exchange_template() } else { receipt_template() };
+        let facts = facts([self.asker, self.me], arbiter.key_set, &first, second.as_ref(), &deadlines);
+        let text = |text: &str| FieldValue::Text(text.to_owned());
+        let document = Document::new(&template, trade.locale.as_str())
+            .with("first_name", text(&trade.asker))
+            .with("second_name", text(&trade.peer))
+            .with("arbiter_name", text(&named.name));
+        let mut document = facts.into_iter().fold(document, |document, (name, value)| document.with(name, value));
+        if !trade.purpose.is_empty() {
+            document = document.with("purpose", text(&trade.purpose));
+        }
+        let party = |role, key_set| PartyRef { role, key_set };
+        let terms = Terms {
+            profile: Profile::Gx,
+            parties: vec![party(Role::ORIGINATOR, self.asker), party(Role::RESPONDER, self.me)],
+            arbiter: ArbiterRef { key_set: arbiter.key_set, deposit_key: None, log: arbiter.log, rules: arbiter.rules },
+            items,
+            deadlines,
+            text: document.text_ref(&template)?,
+            links: Vec::new(),
+            nonce: self.nonce,
+        };
+        let core = Core { terms, deposits };
+        plan_of(&core)?;
+        Ok(Proposal { agreement: Agreement { core, document, template }, files: Vec::new(), nonce })
+    }
+}
+
+impl Choice {
+    fn lock(&self, payer: &[u8], payee: &[u8]) -> Vec<u8> {
+        let (payer, payee, arbiter) = (payer.to_vec(), payee.to_vec(), self.lock_key.clone());
+        LockDeposit { payer, payee, arbiter, salt: self.salt }.to_bytes()
+    }
+}
+
+fn price(amount: Amount, means: &Means) -> Price {
+    Price { amount, system: means.system.clone(), issuer: means.issuer.clone(), lock: LockKind::Arbiter }
+}
+
+/// The asker's money, and the other's money or signature.
+fn items(first: &Price, second: Option<&Price>) -> Vec<Item> {
+    let item = |kind, owner: Role, descriptor, slot| Item { kind, owner, recipient: owner.peer(), descriptor, slot };
+    let money = |owner, price: &Price, slot| item(ItemKind::Money, owner, price.to_bytes(), slot);
+    let answer = match second {
+        Some(second) => money(Role::RESPONDER, second, SECOND),
+        None => item(ItemKind::Signature, Role::RESPONDER, Vec::new(), Slot::default()),
+    };
+    vec![money(Role::ORIGINATOR, first, FIRST), answer]
+}
+
+/// What the text says that the contract says too.
+fn facts(
+    [first, second]: [KeySetId; 2],
+    arbiter: KeySetId,
+    gives: &Price,
+    gets: Option<&Price>,
+    deadlines: &Deadlines,
+) -> Vec<(&'static str, FieldValue)> {
+    let means = |price: &Price| FieldValue::Text(means_in_words(price.system.as_str(), &price.issuer));
+    let mut facts = vec![
+        ("first", FieldValue::Party(first)),
+        ("second", FieldValue::Party(second)),
+        ("amount", FieldValue::Amount(gives.amount)),
+        ("means", means(gives)),
+        ("arbiter", FieldValue::Party(arbiter)),
+        ("closes", FieldValue::Time(deadlines.not_after)),
+        ("refund_after", FieldValue::Time(deadlines.refund_after.unwrap_or(deadlines.not_after))),
+    ];
+    if let Some(gets) = gets {
+        facts.extend([("other_amount", FieldValue::Amount(gets.amount)), ("other_means", means(gets))]);
+    }
+    facts
+}
+
+/// The template of a payment with receipt.
+pub fn receipt_template() -> Template {
+    let fields = fields(["payer", "payee", "Zahler", "Empfänger"]);
+    let texts = [
+        ("en", include_str!("../../../services/receipt/en.txt")),
+        ("de", include_str!("../../../services/receipt/de.txt")),
+    ];
+    let texts = texts.map(|(locale, text)| (locale.to_owned(), text.to_owned())).into();
+    Template::new(RECEIPT_TEMPLATE, 1, fields, texts).expect("the shipped template passes its own test")
+}
+
+/// The template of an exchange of money.
+pub fn exchange_template() -> Template {
+    let mut fields = fields(["first party", "second party", "erste Partei", "zweite Partei"]);
+    fields.push(required("other_amount", FieldKind::Amount, "the second party's amount", "Betrag der zweiten Partei"));
+    fields.push(required(
+        "other_means",
+        FieldKind::Text,
+        "the second party's means of payment",
+        "Zahlungsmittel der zweiten Partei",
+    ));
+    let texts = [
+        ("en", include_str!("../../../services/exchange/en.txt")),
+        ("de", include_str!("../../../services/exchange/de.txt")),
+    ];
+    let texts = texts.map(|(locale, text)| (locale.to_owned(), text.to_owned())).into();
+    Template::new(EXCHANGE_TEMPLATE, 1, fields, texts).expect("the shipped template passes its own test")
+}
+
+fn required(name: &str, kind: FieldKind, en: &str, de: &str) -> FieldDef {
+    FieldDef::required(name, kind).label("en", en).label("de", de)
+}
+
+fn fields([first_en, second_en, first_de, second_de]: [&str; 4]) -> Vec<FieldDef> {
+    let (key_of, schlüssel) = ("key of the ", "Schlüssel: ");
+    vec![
+        required("first_name", FieldKind::Text, first_en, first_de),
+        required("first", FieldKind::Party, &format!("{key_of}{first_en}"), &format!("{schlüssel}{first_de}")),
+        required("second_name", FieldKind::Text, second_en, second_de),
+        required("second", FieldKind::Party, &format!("{key_of}{second_en}"), &format!("{schlüssel}{second_de}")),
+        required("amount", FieldKind::Amount, "amount", "Betrag"),
+        required("means", FieldKind::Text, "means of payment", "Zahlungsmittel"),
+        FieldDef::optional("purpose", FieldKind::Text).label("en", "For").label("de", "Wofür"),
+        required("arbiter_name", FieldKind::Text, "arbiter", "Schiedsrichter"),
+        required("arbiter", FieldKind::Party, "arbiter's key", "Schlüssel des Schiedsrichters"),
+        required(
+            "closes",
+            FieldKind::Time,
+            "the arbiter can be asked until",
+            "der Schiedsrichter kann angerufen werden bis",
+        ),
+        required("refund_after", FieldKind::Time, "the money is locked until", "das Geld ist gesperrt bis"),
+    ]
+}
+
+/// What the text of a payment with receipt, or of an exchange of money, says must be what its core says.
+///
+/// # Errors
+/// The field that differs.
+pub fn check(agreement: &Agreement) -> Result<(), &'static str> {
+    let core = &agreement.core;
+    let (first, second) = traded(agreement).ok_or("items")?;
+    let parties = core.party(Role::ORIGINATOR).zip(core.party(Role::RESPONDER)).ok_or("parties")?;
+    let deadlines = &core.terms.deadlines;
+    if core.terms.parties.len() != 2 || core.terms.profile != Profile::Gx || deadlines.complaints.is_some() {
+        return Err("items");
+    }
+    let facts = facts(parties.into(), core.terms.arbiter.key_set, &first, second.as_ref(), deadlines);
+    let said = |name: &str| agreement.document.fields.get(name);
+    facts.into_iter().try_for_each(|(name, value)| if said(name) == Some(&value) { Ok(()) } else { Err(name) })?;
+    plan_of(core).map(drop).map_err(|_| "plan")
+}
+
+/// The money that a contract of these templates exchanges: the originator's, and the responder's if it gives any.
+fn traded(agreement: &Agreement) -> Option<(Price, Option<Price>)> {
+    let [first, second] = agreement.core.terms.items.as_slice() else { return None };
+    let price = |item: &Item| Price::from_bytes(&item.descriptor).ok();
+    let (gives, gets) = match agreement.template.name() {
+        RECEIPT_TEMPLATE => (price(first)?, None),
+        EXCHANGE_TEMPLATE => (price(first)?, Some(price(second)?)),
+        _ => return None,
+    };
+    (items(&gives, gets.as_ref()) == agreement.core.terms.items).then_some((gives, gets))
+}
+
+/// What such a contract is called on the screen, if it is one.
+pub fn title(agreement: &Agreement) -> Option<String> {
+    let (gives, gets) = traded(agreement)?;
+    Some(match gets {
+        Some(gets) => format!("{} for {}", gives.amount, gets.amount),
+        None => format!("{} for a receipt", gives.amount),
+    })
+}
+
+/// Whether a contract is what was asked for, and which pledges it has chosen. `now` is when it came.
+///
+/// Whether it names the arbiter's own keys for locks is for whoever knows the arbiter's card.
+///
+/// # Errors
+/// What is not as asked.
+pub fn answers(agreement: &Agreement, trade: &Trade, now: Time) -> Result<Chosen, &'static str> {
+    let core = &agreement.core;
+    let (gives, gets) = traded(agreement).ok_or("items")?;
+    let lock = |slot: Slot| LockDeposit::from_bytes(core.deposits.get(&slot)?).ok();
+    let pledged = |pledges: &[Pledge], details: &[u8], price: &Price| {
+        let of = |pledge: &Pledge| {
+            pledge.details == details && (&pledge.means.system, &pledge.means.issuer) == (&price.system, &price.issuer)
+        };
+        pledges.iter().position(of)
+    };
+    if (gives.amount, gets.as_ref().map(|price| price.amount)) != (trade.gives, trade.wants) {
+        return Err("amounts");
+    }
+    let pays = pledged(&trade.pays, &lock(FIRST).ok_or("money")?.payer, &gives).ok_or("means")?;
+    let takes = match &gets {
+        Some(gets) => Some(pledged(&trade.takes, &lock(SECOND).ok_or("money")?.payee, gets).ok_or("means")?),
+        None => None,
+    };
+    let deadlines = &core.terms.deadlines;
+    let (asked, slack) = (now.after(trade.valid_for), Seconds(2 * SIGMA.0 + DELTA.0));
+    let near = deadlines.not_after <= asked.after(slack) && asked <= deadlines.not_after.after(slack);
+    let arbiter = trade.arbiters.iter().find(|named| named.key_set == core.terms.arbiter.key_set).ok_or("arbiter")?;
+    let said = |name, expected: &str| match agreement.document.fields.get(name) {
+        Some(FieldValue::Text(found)) => found == expected,
+        Some(_) => false,
+        None => expected.is_empty(),
+    };
+    let checks = [
+        ("names", said("first_name", &trade.asker) && said("second_name", &trade.peer)),
+        ("arbiter", said("arbiter_name", &arbiter.name)),
+        ("purpose", said("purpose", &trade.purpose)),
+        ("language", agreement.document.locale == trade.locale),
+        ("deadlines", near && (deadlines.delta, deadlines.sigma) == (DELTA, SIGMA)),
+        ("refund date", deadlines.refund_after == Some(earliest_refund(deadlines))),
+        ("dates", check_dates(deadlines, now).is_ok()),
+    ];
+    let differs = checks.into_iter().find(|(_, holds)| !holds);
+    differs.map_or(Ok(Chosen { pays, takes }), |(name, _)| Err(name))
+}
+
+impl Encode for Trade {
+    fn to_value(&self) -> Value {
+        record()
+            .put(0, 1_u64)
+            .put_item(1, &self.gives)
+            .put_some(2, self.wants.map(|wants| wants.to_value()))
+            .put(3, self.purpose.as_str())
+            .put_list(4, &self.pays)
+            .put_list(5, &self.takes)
+            .put_list(6, &self.arbiters)
+            .put_item(7, &self.valid_for)
+            .put(8, self.asker.as_str())
+            .put(9, self.peer.as_str())
+            .put(10, self.locale.as_str())
+            .build()
+    }
+}
+
+impl Decode for Trade {
+    const BYTES_MAX: usize = 512 * 1024;
+
+    fn from_value(value: Value) -> Result<Self, DecodeError> {
+        let mut fields = Fields::open(value)?;
+        fields.version(0, 1)?;
+        let trade = Self {
+            gives: fields.item(1, "gives")?,
+            wants: fields.optional_item(2, "wants")?,
+            purpose: fields.text(3, "purpose", PURPOSE_MAX)?,
+            pays: fields.list(4, "pays", PLEDGES_MAX)?,
+            takes: fields.list(5, "takes", PLEDGES_MAX)?,
+            arbiters: fields.list(6, "arbiters", ARBITERS_MAX)?,
+            valid_for: fields.item(7, "valid for")?,
+            asker: fields.text(8, "asker", NAME_MAX)?,
+            peer: fields.text(9, "peer", NAME_MAX)?,
+            locale: fields.text(10, "locale", 35)?,
+        };
+        fields.close()?;
+        let usable = |pledges: &[Pledge], amount: Option<Amount>| {
+            let fits = |pledge: &Pledge| {
+                let currency = Some(pledge.means.currency) == amount.map(|amount| amount.currency());
+                currency && pledge.means.locks.contains(&LockKind::Arbiter)
+            };
+            pledges.is_empty() == amount.is_none() && pledges.iter().all(fits)
+        };
+        if !usable(&trade.pays, Some(trade.gives)) || !usable(&trade.takes, trade.wants) {
+            let rule = "means of payment in the currencies of the amounts, which can be locked";
+            return Err(DecodeError::field("pledges", Problem::OutOfRange(rule)));
+        }
+        if trade.arbiters.is_empty() {
+            return Err(DecodeError::field("arbiters", Problem::OutOfRange("at least one is needed")));
+        }
+        Ok(trade)
+    }
+}
+
+impl Encode for Pledge {
+    fn to_value(&self) -> Value {
+        record().put_item(0, &self.means).put_bytes(1, &self.details).build()
+    }
+}
+
+impl Decode for Pledge {
+    fn from_value(value: Value) -> Result<Self, DecodeError> {
+        let mut fields = Fields::open(value)?;
+        let pledge = Self { means: fields.item(0, "means")?, details: fields.bytes(1, "details", DETAILS_MAX)? };
+        fields.close()?;
+        Ok(pledge)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use semper_core::amount::Currency;
+    use semper_core::hash::Digest;
+    use semper_exchange::goods::DepositKey;
+    use semper_support::crypto::KemSuite;
+    use semper_transfer::payment::means::{Fees, Limits, PayerAnonymity, ReceiptKind, Reversal, System};
+
+    use super::*;
+
+    const NOW: Time = Time::from_unix(1_000_000);
+
+    fn key_set(byte: u8) -> KeySetId {
+        KeySetId::from_digest(Digest::from_array([byte; 32]))
+    }
+
+    fn pledge(issuer: &str, currency: &str, details: u8) -> Pledge {
+        let means = Means {
+            system: System::parse("ecash").unwrap(),
+            issuer: issuer.to_owned(),
+            currency: Currency::parse(currency).unwrap(),
+            anonymity: PayerAnonymity::FromAll,
+            reversal: Reversal::Final,
+            locks: [LockKind::Arbiter].into(),
+            receipt: ReceiptKind::Witness,
+            fees: Fees { fixed: 0, per_million: 0 },
+            limits: Limits { least: 1, most: 1_000_000 },
+            latency: Seconds(1),
+        };
+        Pledge { means, details: vec![details; 4] }
+    }
+
+    fn trade(wants: Option<&str>) -> Trade {
+        Trade {
+            gives: Amount::parse("10.00 EUR").unwrap(),
+            wants: wants.map(|text| Amount::parse(text).unwrap()),
+            purpose: "holidays".to_owned(),
+            pays: vec![pledge("https://a.example", "EUR", 1), pledge("https://b.example", "EUR", 2)],
+            takes: wants.iter().map(|_| pledge("https://c.example", "USD", 3)).collect(),
+            arbiters: vec![ArbiterOffer { name: "Ann".to_owned(), key_set: key_set(3) }],
+            valid_for: Seconds(100_000),
+            asker: "Alice".to_owned(),
+            peer: "Bob".to_owned(),
+            locale: "en".to_owned(),
+        }
+    }
+
+    fn proposal(trade: &Trade) -> Proposal {
+        let deposit_key = DepositKey { suite: KemSuite::X25519, public_key: vec![1; 32] };
+        let (rules, lock_key) = (Digest::from_array([5; 32]), Vec::new());
+        let arbiter = Arbiter { key_set: key_set(3), log: key_set(4), rules, deposit_key, lock_key };
+        let choice = |place| Choice { place, details: vec![9; 4], lock_key: vec![7; 4], salt: [8; 32] };
+        let takes = trade.wants.map(|_| choice(0));
+        let (asker, me, nonce) = (key_set(1), key_set(2), [6; 32]);
+        let reply = Reply { trade, asker, me, arbiter: &arbiter, pays: choice(1), takes, nonce, now: NOW };
+        reply.propose([0; 16]).unwrap()
+    }
+
+    fn agreement(trade: &Trade) -> Agreement {
+        proposal(trade).into_agreement()
+    }
+
+    #[test]
+    fn a_reply_is_what_was_asked() {
+        for (wants, chosen, title_of) in [
+            (None, Chosen { pays: 1, takes: None }, "10.00 EUR for a receipt"),
+            (Some("11.00 USD"), Chosen { pays: 1, takes: Some(0) }, "10.00 EUR for 11.00 USD"),
+        ] {
+            let asked = trade(wants);
+            assert_eq!(Trade::from_bytes(&asked.to_bytes()), Ok(asked.clone()));
+            let proposal = proposal(&asked);
+            let read = Proposal::from_container(&proposal.to_container().unwrap()).unwrap();
+            assert_eq!(read, proposal);
+            assert_eq!(answers(&read.agreement, &asked, NOW), Ok(chosen));
+            assert_eq!(title(&read.agreement).as_deref(), Some(title_of));
+        }
+    }
+
+    // Whoever answers would like another amount, a lock of its own on both sides, more time, or other words.
+    #[test]
+    fn a_reply_that_is_something_else_is_refused() {
+        let asked = trade(Some("11.00 USD"));
+        let refused = |change: &dyn Fn(&mut Trade), why| {
+            let mut other = asked.clone();
+            change(&mut other);
+            assert_eq!(answers(&agreement(&other), &asked, NOW), Err(why), "{why}");
+        };
+        refused(&|trade| trade.gives = Amount::parse("10.01 EUR").unwrap(), "amounts");
+        refused(&|trade| trade.wants = Some(Amount::parse("10.99 USD").unwrap()), "amounts");
+        refused(&|trade| trade.pays[1].details[0] ^= 1, "means");
+        refused(&|trade| trade.pays[1].means.issuer.push('x'), "means");
+        refused(&|trade| trade.takes[0].details[0] ^= 1, "means");
+        refused(&|trade| trade.asker.push('x'), "names");
+        refused(&|trade| trade.arbiters[0].name.push('x'), "arbiter");
+        refused(&|trade| trade.purpose.push('x'), "purpose");
+        refused(&|trade| trade.locale = "de".to_owned(), "language");
+        refused(&|trade| trade.valid_for.0 += 10_000, "deadlines");
+        assert_eq!(answers(&agreement(&trade(None)), &asked, NOW), Err("amounts"));
+        assert_eq!(answers(&agreement(&asked), &asked, NOW.after(Seconds(10_000))), Err("deadlines"));
+        let mut late = agreement(&asked);
+        late.core.terms.deadlines.refund_after = Some(late.core.terms.deadlines.not_after);
+        assert_eq!(answers(&late, &asked, NOW), Err("refund date"));
+    }
+
+    // What a user reads and what the arbiter decides by must not differ.
+    #[test]
+    fn the_text_says_what_the_contract_does() {
+        let good = agreement(&trade(Some("11.00 USD")));
+        assert_eq!(check(&good), Ok(()));
+        for field in
+            ["first", "second", "amount", "means", "arbiter", "closes", "refund_after", "other_amount", "other_means"]
+        {
+            let mut other = good.clone();
+            other.document.fields.remove(field).unwrap();
+            assert_eq!(check(&other), Err(field));
+        }
+        let mut swapped = good.clone();
+        swapped.core.terms.items.swap(0, 1);
+        assert_eq!(check(&swapped), Err("items"));
+        let mut windowed = good;
+        windowed.core.terms.deadlines.complaints = Some(Seconds(10_000));
+        assert_eq!(check(&windowed), Err("items"));
+    }
+}
