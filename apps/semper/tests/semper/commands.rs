@@ -30,7 +30,7 @@ fn mistakes_of_one_party_are_named() {
     world
         .run("alice", &["sign", &large.display().to_string(), "--with", "x"])
         .failed_with(&["large.bin", "at most 16777216"]);
-    world.run("alice", &["mail", "--to", "x"]).failed_with(&["there is nothing to send"]);
+    world.run("alice", &["send", "--to", "x"]).failed_with(&["there is nothing to send"]);
 }
 
 // A card that is taken although a byte of it was changed, or under the name of somebody else, sends a contract to the wrong party.
@@ -159,7 +159,7 @@ fn files_stay_in_their_directory() {
         assert!(status.is_client_error(), "a file called {name:?} was taken: {status}");
     }
     let file = world.file("note.txt", "from Alice");
-    let args = ["mail", &file, "--to", "bob", "--no-ask", "--signed", "--ack"];
+    let args = ["send", &file, "--to", "bob", "--no-ask", "--signed", "--ack"];
     let deal = deal_in(&world.run("alice", &args).good());
     assert_eq!(world.ending("bob", &deal), "success");
     let out = world.path("out");

@@ -124,7 +124,7 @@ fn mail_survives() {
     let mut random = random();
     let mut running = Running::start();
     for victim in ["alice", "bob", "alice", "bob"] {
-        let args = ["mail", "-m", "see you on Monday", "--to", "bob", "--signed", "--ack", "--no-ask", "--no-wait"];
+        let args = ["send", "-m", "see you on Monday", "--to", "bob", "--signed", "--ack", "--no-ask", "--no-wait"];
         let deal = deal_in(&running.world.run("alice", &args).good());
         let moment = a_moment(&mut random);
         running.crash(victim);

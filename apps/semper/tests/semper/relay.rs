@@ -28,7 +28,7 @@ fn first_start(world: &World) -> Process {
 
 fn send(world: &World, message: &str) -> String {
     let file = world.file("note.txt", message);
-    deal_in(&world.run("alice", &["mail", &file, "--to", "bob", "--no-ask", "--no-wait"]).good())
+    deal_in(&world.run("alice", &["send", &file, "--to", "bob", "--no-ask", "--no-wait"]).good())
 }
 
 fn signed_by_both(world: &World, deal: &str) {

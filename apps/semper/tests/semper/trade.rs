@@ -1,0 +1,258 @@
+//! Money for a receipt, and money for other money, between real processes. What could go wrong: the payer has paid and has no receipt, the payee has
+//! signed and has no money, one side has both amounts; or a user's money goes out without a question.
+
+use serde_json::Value;
+
+use crate::world::{Process, World, deal_in, until};
+
+const PAYER: &str = "[[allow]]\nwhat = \"payment\"\nup_to = \"50.00 EUR\"\n\n[[allow]]\nwhat = \"contract\"\n";
+pub const PAYEE: &str = "[[allow]]\nwhat = \"contract\"\n";
+
+/// Alice and Bob, who know each other, accept one arbiter and have purses at two mints. Alice has 40 euros, Bob 40 dollars.
+pub struct Market {
+    pub world: World,
+    running: Vec<(&'static str, Process)>,
+}
+
+impl Market {
+    /// `payee`: what Bob signs without asking.
+    pub fn new(payee: &str) -> Self {
+        let world = World::new();
+        world.init("arbiter", &["--role", "arbiter"]);
+        let mut running = vec![("arbiter", world.serve("arbiter"))];
+        for (mint, currency) in [("euros", "EUR"), ("dollars", "USD")] {
+            world.init(mint, &["--role", "mint"]);
+            world.configure(mint, |config| {
+                let mint = config["mint"].as_table_mut().unwrap();
+                mint.insert("test_money".to_owned(), true.into());
+                mint.insert("currency".to_owned(), currency.into());
+            });
+            running.push((mint, world.start(mint, &["serve", "--role", "mint"])));
+        }
+        for (party, policy) in [("alice", PAYER), ("bob", payee)] {
+            world.init(party, &[]);
+            world.configure(party, |config| {
+                config.insert("patience".to_owned(), 3.into());
+                config.insert("retry_max".to_owned(), 1.into());
+            });
+            std::fs::write(world.path(party).join("policy.toml"), policy).unwrap();
+        }
+        world.acquaint();
+        for party in ["alice", "bob"] {
+            running.push((party, world.up(party)));
+            for (mint, currency) in [("euros", "EUR"), ("dollars", "USD")] {
+                let args = ["wallet", "add", &world.url(mint), "--system", "ecash", "--currency", currency];
+                world.run(party, &args).good();
+            }
+        }
+        world.run("alice", &["wallet", "withdraw", "40.00 EUR", "--method", "bolt11"]).good();
+        world.run("bob", &["wallet", "withdraw", "40.00 USD", "--method", "bolt11"]).good();
+        Self { world, running }
+    }
+
+    /// A bank at which both have an account in euros, which they like best; Alice has 30 euros in hers.
+    fn open_bank(&mut self) {
+        let world = &self.world;
+        world.init("bank", &["--role", "bank"]);
+        world.configure("bank", |config| {
+            config["bank"].as_table_mut().unwrap().insert("anyone".to_owned(), true.into());
+        });
+        self.running.push(("bank", world.serve("bank")));
+        let account = |party: &str| {
+            let purses = world.json(party, &["wallet", "balance", "--json"]);
+            purses.as_array().unwrap().iter().find(|purse| purse["system"] == "account").unwrap().clone()
+        };
+        for party in ["alice", "bob"] {
+            world.run(party, &["wallet", "add", &world.url("bank"), "--system", "account"]).good();
+            world.run(party, &["wallet", "prefer", account(party)["id"].as_str().unwrap()]).good();
+        }
+        let address = account("alice")["address"].as_str().unwrap().to_owned();
+        let number = address.strip_prefix("account:").unwrap().split('@').next().unwrap();
+        world.run("bank", &["bank", "credit", number, "30.00 EUR"]).good();
+    }
+
+    pub fn down(&mut self, party: &str) {
+        self.running.retain(|(name, _)| *name != party);
+    }
+
+    pub fn up(&mut self, party: &'static str) {
+        let process = match party {
+            "arbiter" => self.world.serve(party),
+            "euros" | "dollars" => self.world.start(party, &["serve", "--role", "mint"]),
+            party => self.world.up(party),
+        };
+        self.running.push((party, process));
+    }
+
+    /// What a party has, in euros and dollars.
+    fn has(&self, party: &str) -> [String; 2] {
+        let purses: Value = self.world.json(party, &["wallet", "balance", "--refresh", "--json"]);
+        ["EUR", "USD"].map(|currency| {
+            let purse = purses.as_array().unwrap().iter().find(|purse| purse["currency"] == currency).unwrap();
+            purse["available"].as_str().unwrap().to_owned()
+        })
+    }
+
+    #[track_caller]
+    pub fn ends_with(&self, party: &str, money: [&str; 2]) {
+        let mut last = Default::default();
+        let found = until(|| {
+            last = self.has(party);
+            (last == money).then_some(())
+        });
+        assert!(found.is_some(), "{party} has {last:?}");
+    }
+
+    fn begin(&self, args: &[&str]) -> String {
+        deal_in(&self.world.run("alice", &[args, &["--no-ask", "--no-wait"]].concat()).good())
+    }
+
+    /// Waits until Bob is asked; which question.
+    fn asked(&self) -> String {
+        let approval = until(|| {
+            let shown = self.world.run("bob", &["approvals"]).good();
+            shown.lines().find(|line| line.contains("Sign this contract?")).map(|line| line[..12].to_owned())
+        });
+        approval.unwrap()
+    }
+
+    /// Bob signs what he is asked; what he was shown.
+    fn signs(&self, approval: &str) -> String {
+        self.world.type_in("bob", &["approve", approval], "sign\n").good()
+    }
+
+    /// Bob signs whatever he is asked now.
+    pub fn signs_everything(&self) {
+        let asked = self.world.run("bob", &["approvals"]).text;
+        for line in asked.lines().filter(|line| line.contains("Sign this contract?")) {
+            // It may have been answered, or taken back, meanwhile.
+            self.world.type_in("bob", &["approve", &line[..12]], "sign\n");
+        }
+    }
+
+    /// What a stranger finds in both folders.
+    fn proven(&self, deal: &str, standing: &str, word: &str) {
+        for party in ["alice", "bob"] {
+            let report = self.world.report(&self.world.export(party, deal));
+            assert_eq!(report["sound"], true, "{party}: {report:#}");
+            let contract = &report["contracts"][0];
+            assert_eq!(contract["standing"], standing, "{party}: {report:#}");
+            assert!(contract["text"].as_str().unwrap().contains(word), "{party}: {report:#}");
+        }
+    }
+}
+
+#[test]
+fn money_for_a_receipt() {
+    let market = Market::new(PAYEE);
+    let deal = market.begin(&["pay", "bob", "12.00 EUR", "--receipt", "--for", "rent for May"]);
+    for party in ["alice", "bob"] {
+        assert_eq!(market.world.ending(party, &deal), "success");
+        assert_eq!(market.world.deal(party, &deal)["title"], "12.00 EUR for a receipt");
+    }
+    market.ends_with("alice", ["28.00 EUR", "0.00 USD"]);
+    market.ends_with("bob", ["12.00 EUR", "40.00 USD"]);
+    market.proven(&deal, "complete", "rent for May");
+}
+
+// The payer's machine goes down before the payee signs. The arbiter gives the payee the money and the payer the receipt.
+#[test]
+fn a_silent_payer_has_paid_and_has_the_receipt() {
+    let mut market = Market::new("");
+    let deal = market.begin(&["pay", "bob", "12.00 EUR", "--receipt", "--patience", "10"]);
+    let question = market.asked();
+    market.down("alice");
+    let shown = market.signs(&question);
+    assert!(shown.contains("The payer pays 12.00 EUR by ecash"), "{shown}");
+    assert_eq!(market.world.ending("bob", &deal), "success");
+    market.ends_with("bob", ["12.00 EUR", "40.00 USD"]);
+    market.up("alice");
+    assert_eq!(market.world.ending("alice", &deal), "success");
+    market.ends_with("alice", ["28.00 EUR", "0.00 USD"]);
+    market.proven(&deal, "resolved", "PAYMENT WITH RECEIPT");
+}
+
+// The payee answers too late. The arbiter lets the payer have its locked money back, and nobody has a receipt.
+#[test]
+fn a_silent_payee_gets_nothing() {
+    let mut market = Market::new("");
+    let deal = market.begin(&["pay", "bob", "12.00 EUR", "--receipt", "--patience", "4"]);
+    let question = market.asked();
+    market.down("bob");
+    assert_eq!(market.world.ending("alice", &deal), "aborted");
+    market.ends_with("alice", ["40.00 EUR", "0.00 USD"]);
+    market.up("bob");
+    market.signs(&question);
+    assert_eq!(market.world.ending("bob", &deal), "aborted");
+    market.ends_with("bob", ["0.00 EUR", "40.00 USD"]);
+    market.proven(&deal, "aborted", "PAYMENT WITH RECEIPT");
+}
+
+// Bob is asked, whatever his rules say about contracts: how good a rate is no rule can say.
+#[test]
+fn euros_for_dollars() {
+    let market = Market::new(PAYEE);
+    let deal = market.begin(&["exchange", "10.00 EUR", "--for", "11.00 USD", "--with", "bob", "--patience", "30"]);
+    let shown = market.signs(&market.asked());
+    assert!(shown.contains("alice gives 10.00 EUR") && shown.contains("bob gives 11.00 USD"), "{shown}");
+    for party in ["alice", "bob"] {
+        assert_eq!(market.world.ending(party, &deal), "success");
+    }
+    market.ends_with("alice", ["30.00 EUR", "11.00 USD"]);
+    market.ends_with("bob", ["10.00 EUR", "29.00 USD"]);
+    market.proven(&deal, "complete", "EXCHANGE OF MONEY");
+}
+
+// A hold at a bank is exchanged like coins at a mint, and paid for a receipt.
+#[test]
+fn money_in_an_account_for_coins_and_for_a_receipt() {
+    let mut market = Market::new(PAYEE);
+    market.open_bank();
+    assert_eq!(market.has("alice"), ["30.00 EUR", "0.00 USD"]);
+    let deal = market.begin(&["exchange", "10.00 EUR", "--for", "11.00 USD", "--with", "bob", "--patience", "30"]);
+    let shown = market.signs(&market.asked());
+    assert!(shown.contains("alice gives 10.00 EUR by account") && shown.contains("11.00 USD by ecash"), "{shown}");
+    for party in ["alice", "bob"] {
+        assert_eq!(market.world.ending(party, &deal), "success");
+    }
+    market.proven(&deal, "complete", "EXCHANGE OF MONEY");
+    let deal = market.begin(&["pay", "bob", "5.00 EUR", "--receipt"]);
+    for party in ["alice", "bob"] {
+        assert_eq!(market.world.ending(party, &deal), "success");
+    }
+    market.proven(&deal, "complete", "by account");
+    market.ends_with("alice", ["15.00 EUR", "11.00 USD"]);
+    market.ends_with("bob", ["15.00 EUR", "29.00 USD"]);
+}
+
+// Alice's machine goes down when her money is locked. The arbiter gives each the other's money.
+#[test]
+fn an_exchange_that_the_arbiter_completes() {
+    let mut market = Market::new("");
+    let deal = market.begin(&["exchange", "10.00 EUR", "--for", "11.00 USD", "--with", "bob", "--patience", "10"]);
+    let question = market.asked();
+    market.down("alice");
+    market.signs(&question);
+    assert_eq!(market.world.ending("bob", &deal), "success");
+    market.ends_with("bob", ["10.00 EUR", "29.00 USD"]);
+    market.up("alice");
+    assert_eq!(market.world.ending("alice", &deal), "success");
+    market.ends_with("alice", ["30.00 EUR", "11.00 USD"]);
+    market.proven(&deal, "resolved", "EXCHANGE OF MONEY");
+}
+
+// What cannot be exchanged is refused with its reason, before any money is locked.
+#[test]
+fn what_the_other_party_cannot_take_is_refused() {
+    let market = Market::new(PAYEE);
+    let world = &market.world;
+    world.run("alice", &["pay", "bob", "0.00 EUR", "--receipt"]).failed_with(&["amounts are above zero"]);
+    world.run("alice", &["pay", "bob", "1.00 CHF", "--receipt"]).failed_with(&["there is no purse in CHF"]);
+    world.run("alice", &["pay", "bob", "40.01 EUR", "--receipt"]).failed_with(&["no purse that holds 40.01 EUR"]);
+    world.run("bob", &["contact", "remove", "arbiter"]).good();
+    let deal = market.begin(&["pay", "bob", "12.00 EUR", "--receipt"]);
+    assert_eq!(world.ending("alice", &deal), "lapsed");
+    let said = world.deal("alice", &deal)["remark"].as_str().unwrap().to_owned();
+    assert!(said.contains("none of the arbiters is accepted"), "{said}");
+    market.ends_with("alice", ["40.00 EUR", "0.00 USD"]);
+}
