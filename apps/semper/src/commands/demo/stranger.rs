@@ -15,6 +15,9 @@ impl Stage {
         for (folder, expected) in folders {
             self.check(folder, *expected)?;
         }
+        for (folder, _) in folders.iter().filter(|(_, proves)| *proves == Proves::Fault) {
+            self.judge(folder)?;
+        }
         let (folder, _) = folders.first().context("no folders")?;
         let mut bytes = std::fs::read(folder)?;
         let middle = bytes.len() / 2;
@@ -24,6 +27,21 @@ impl Stage {
         let output = self.verify(&altered, &[])?;
         ensure!(output.status.code() == Some(1), "an altered folder was accepted:\n{}", text(&output));
         say("one byte flipped: REFUSED");
+        Ok(())
+    }
+
+    /// What a stranger reads about the questions that everybody has.
+    fn judge(&self, folder: &Path) -> Result<()> {
+        let name = folder.file_name().unwrap_or_default().to_string_lossy();
+        let output = self.ask("judge", folder, &self.trusted())?;
+        let text = text(&output);
+        let answers: Vec<_> = text.lines().filter(|line| line.contains("? ")).collect();
+        ensure!(
+            answers.iter().any(|answer| answer.contains("was it what was promised? No")),
+            "{name} is not judged:\n{text}"
+        );
+        say(&format!("and who is right about {name}? `semper judge` says:"));
+        answers.into_iter().for_each(|answer| say(&format!("  {answer}")));
         Ok(())
     }
 
@@ -56,8 +74,12 @@ impl Stage {
 
     /// What a stranger does: there is no data directory and no passphrase.
     fn verify(&self, folder: &Path, args: &[String]) -> Result<Output> {
+        self.ask("verify", folder, args)
+    }
+
+    fn ask(&self, question: &str, folder: &Path, args: &[String]) -> Result<Output> {
         let mut command = Command::new(std::env::current_exe()?);
-        command.arg("--dir").arg(self.dir.join("nobody")).arg("verify").arg(folder).args(args);
+        command.arg("--dir").arg(self.dir.join("nobody")).arg(question).arg(folder).args(args);
         Ok(command.stdin(Stdio::null()).output()?)
     }
 }
