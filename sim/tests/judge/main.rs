@@ -792,7 +792,7 @@ fn standard_questions_are_answered_for_both_sides() {
     assert_eq!(
         words,
         [
-            "did both agree to the contract?",
+            "does the contract bind both?",
             "did the seller deliver?",
             "did the buyer get it?",
             "was it what was promised?",

@@ -27,7 +27,7 @@ use super::{Common, ask};
 use crate::now;
 use crate::party::unlock;
 
-/// Judge a deal by its folders: did both agree, was it paid, was it delivered? Each answer with its proof.
+/// Judge a deal by its folders: does it bind both, was it paid, was it delivered? Each answer with its proof.
 ///
 /// Give your own folder, or those of both parties: what one left out the other may hold. The exit code is 0 if everything that was asked is
 /// proven, 1 if not, 2 if the input is not usable.

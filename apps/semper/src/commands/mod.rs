@@ -126,7 +126,7 @@ enum Command {
     Bank(serve::Bank),
     /// Check a deal folder: what happened, who signed what, what is proven
     Verify(verify::Verify),
-    /// Judge a deal by its folders: did both agree, was it paid, was it delivered?
+    /// Judge a deal by its folders: does it bind both, was it paid, was it delivered?
     Judge(judge::Judge),
     /// See everything at work on this machine, with separate processes
     Demo(demo::Demo),

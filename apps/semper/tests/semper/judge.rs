@@ -56,7 +56,7 @@ fn a_contract_is_judged() {
     let [alice, bob] = ["alice", "bob"].map(|party| world.export(party, &deals[0]));
     let other = world.export("alice", &deals[1]);
 
-    let agreed = "did both agree to the contract? Yes: final by the originator, final by the responder";
+    let agreed = "does the contract bind both? Yes: final by the originator, final by the responder";
     for folders in [&[alice.as_path()][..], &[&bob], &[&alice, &bob]] {
         said(&world.judge(folders, &[]), 0, &[agreed, "speaks for both", "arbiter     key"]);
     }
@@ -131,7 +131,7 @@ fn a_contract_that_was_ended_binds_nobody() {
     let deal = world.propose(&["--patience", "1"]);
     assert_eq!(world.ending("alice", &deal), "aborted");
     let folder = world.export("alice", &deal);
-    let parts = ["did both agree to the contract? No: verdict \"aborted\"", "Not proven"];
+    let parts = ["does the contract bind both? No: verdict \"aborted\"", "Not proven"];
     said(&world.judge(&[&folder], &[]), 1, &parts[..1]);
     said(&world.judge(&[&folder], &["--claim", "not(agreed(responder))"]), 0, &["Yes: verdict \"aborted\""]);
     said(&world.judge(&[&folder], &["--claim", "aborted(arbiter, after 2020-01-01T00:00:00Z by log)"]), 0, &["Yes"]);

@@ -122,7 +122,7 @@ fn about_contract(report: &Report, contract: &Contract) -> Vec<Question> {
     let yes =
         |words: String, did, role| Question { words, claim: Claim::Did(did), speaks_for: Some(name(role).to_owned()) };
     let mut questions = vec![Question {
-        words: "did both agree to the contract?".to_owned(),
+        words: "does the contract bind both?".to_owned(),
         claim: Claim::Did(said(Role::ORIGINATOR, Verb::Agreed)),
         speaks_for: None,
     }];
