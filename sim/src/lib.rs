@@ -10,5 +10,6 @@ pub mod market;
 pub mod mint;
 pub mod model;
 pub mod scenario;
+pub mod signers;
 pub mod symbolic;
 pub mod world;

@@ -18,12 +18,10 @@ use semper_core::signature::{SignatureError, verify};
 use semper_core::template::{FieldDef, FieldKind, Template};
 use semper_core::time::{Seconds, Time};
 use semper_exchange::arbiter::log::{self, LogError, LogHead, LogReceipt};
-use semper_exchange::arbiter::many::{Ask, Asker};
 use semper_exchange::arbiter::request::{Case, Complaint, Request, RequestError, Resolve};
 use semper_exchange::arbiter::service::{Next, decide};
 use semper_exchange::arbiter::verdict::{ArbiterAnswer, ClosedUnused, ClosingOutcome, Outcome, Verdict};
 use semper_exchange::arbiter::{Cell, Ruling, rule};
-use semper_exchange::cn::Round;
 use semper_exchange::evidence::{self, Finding, Folder, Item, Standing};
 use semper_exchange::goods::{Claim, Pom};
 use semper_exchange::gx::{
@@ -34,6 +32,7 @@ use semper_sim::deal::{COMPLAINTS, Deal, MAIL, NOT_AFTER as NOT_AFTER_TICK, PURC
 use semper_sim::mint;
 use semper_sim::model::{Action, Setup, World, cn};
 use semper_sim::scenario::{Cast, NOT_AFTER, PATIENCE};
+use semper_sim::signers::Three;
 use semper_sim::symbolic::Hand;
 use semper_support::crypto::Signer;
 use semper_support::engine::{Effect, Ending, EvidenceKind, Input};
@@ -800,75 +799,25 @@ fn abort_chaining_n5() {
     assert_eq!(chain_of_refusals(5, 3), Some(Ending::Success));
 }
 
-/// Three who sign, their arbiter, and what they say.
-struct Three {
-    cast: Cast,
-    hands: Vec<Hand>,
-    core: Core,
+/// What a stranger finds in what three signers and their arbiter have said.
+fn seen(three: &Three, statements: impl IntoIterator<Item = Signed>) -> evidence::Report {
+    evidence::verify(&three.cast.oracle, &[], &three.folder(statements))
 }
 
-impl Three {
-    fn new() -> Self {
-        let cast = Cast::default();
-        let hands: Vec<_> = (1..=3).map(|number| cast.oracle.hand(Suite::Ed25519, number)).collect();
-        let key_sets: Vec<_> = hands.iter().map(|hand| hand.key_set().clone()).collect();
-        let core = cn::contract(&key_sets, cast.arbiter.key_set());
-        Self { cast, hands, core }
-    }
-
-    fn say(by: &Hand, statement: &impl Statement) -> Signed {
-        by.sign(statement.draft(by.key_set().suite(), by.key_set().id())).unwrap()
-    }
-
-    fn round(&self, party: u8, round: u8) -> Signed {
-        let said = Round { cid: self.core.cid(), role: Role::numbered(party), round };
-        Self::say(&self.hands[usize::from(party)], &said)
-    }
-
-    fn ask(&self, party: u8, round: u8) -> Signed {
-        let said = Ask { cid: self.core.cid(), role: Role::numbered(party), round };
-        Self::say(&self.hands[usize::from(party)], &said)
-    }
-
-    fn sheet(&self, round: u8) -> Vec<Signed> {
-        (0..3).map(|party| self.round(party, round)).collect()
-    }
-
-    /// A verdict for a party that asked in a round, with the sheet of the round before.
-    fn verdict(&self, (party, round): (u8, u8), outcome: Outcome, refused: &[(u8, u8)], log_index: u64) -> Signed {
-        let sheet = if round == 1 { Vec::new() } else { self.sheet(round - 1) };
-        let basis = [self.ask(party, round)].iter().chain(&sheet).map(Signed::id).collect();
-        let prior =
-            refused.iter().map(|(party, round)| Asker { role: Role::numbered(*party), round: *round }).collect();
-        let (cid, slot) = (self.core.cid(), Slot(u16::from(party)));
-        let verdict = Verdict { cid, slot, outcome, basis, prior, time: NOW, log_index };
-        Self::say(&self.cast.arbiter, &verdict)
-    }
-
-    fn report(&self, statements: impl IntoIterator<Item = Signed>) -> evidence::Report {
-        let item = |kind, bytes| Item { kind, time: NOW, bytes };
-        let keys = self.hands.iter().map(Hand::key_set).chain([self.cast.arbiter.key_set()]);
-        let mut items = vec![item(EvidenceKind::Core, self.core.to_bytes())];
-        items.extend(keys.map(|keys| item(EvidenceKind::KeySet, keys.to_bytes())));
-        items.extend(statements.into_iter().map(|signed| item(EvidenceKind::Statement, signed.bytes().to_vec())));
-        evidence::verify(&self.cast.oracle, &[], &Folder { deal: DealId::from_array([0; 16]), items })
-    }
-
-    fn misconduct(&self, statements: impl IntoIterator<Item = Signed>) -> Vec<Finding> {
-        self.report(statements).findings.into_iter().filter(|finding| !finding.is_fault()).collect()
-    }
+fn misconduct(three: &Three, statements: impl IntoIterator<Item = Signed>) -> Vec<Finding> {
+    seen(three, statements).findings.into_iter().filter(|finding| !finding.is_fault()).collect()
 }
 
 // 8. With as many rounds as parties an honest one could be refused and the others hold the contract: N rounds are no contract, N + 1 are.
 #[test]
 fn mpcs_round_too_few() {
-    let three = Three::new();
-    let standing = |round| three.report((1..=round).flat_map(|round| three.sheet(round))).contracts[0].standing;
+    let three = Three::default();
+    let standing = |round| seen(&three, (1..=round).flat_map(|round| three.sheet(round))).contracts[0].standing;
     assert_eq!(standing(3), Standing::Rounds { complete: 3, of: 4 });
     assert_eq!(standing(4), Standing::Signed { parties: 3 });
-    assert_eq!(three.report(three.sheet(4)).contracts[0].standing, Standing::Signed { parties: 3 });
+    assert_eq!(seen(&three, three.sheet(4)).contracts[0].standing, Standing::Signed { parties: 3 });
     let short = three.sheet(4).into_iter().skip(1);
-    assert_eq!(three.report(short).contracts[0].standing, Standing::Rounds { complete: 0, of: 4 });
+    assert_eq!(seen(&three, short).contracts[0].standing, Standing::Rounds { complete: 0, of: 4 });
 }
 
 // 9. A refusal in round 1 is not overturned by the signatures of round 1: whoever was refused there has sent them honestly. An arbiter
@@ -883,10 +832,10 @@ fn mpcs_overturn_off_by_one() {
     let end = play(&world, begun.into_iter().chain(refused));
     assert_eq!([0, 1].map(|party| world.ending(&end, party)), [Some(Ending::Aborted); 2]);
 
-    let three = Three::new();
+    let three = Three::default();
     let because = |outcome| {
         let said = [three.ask(1, 1), three.ask(0, 2), three.verdict((0, 2), outcome, &[(1, 1)], 1)];
-        three.misconduct(said.into_iter().chain(three.sheet(1)))
+        misconduct(&three, said.into_iter().chain(three.sheet(1)))
     };
     let (cid, role) = (three.core.cid(), Some(O));
     assert_eq!(because(Outcome::Resolved), [Finding::WrongVerdict { cid, role }]);
@@ -895,7 +844,7 @@ fn mpcs_overturn_off_by_one() {
     let earlier = three.verdict((1, 1), Outcome::Aborted, &[], 0);
     let overturns = |refused: &[(u8, u8)], outcome| {
         let said = [three.ask(1, 1), three.ask(0, 2), earlier.clone(), three.verdict((0, 2), outcome, refused, 1)];
-        three.misconduct(said.into_iter().chain(three.sheet(1)))
+        misconduct(&three, said.into_iter().chain(three.sheet(1)))
     };
     assert_eq!(overturns(&[], Outcome::Resolved), [Finding::WrongVerdict { cid, role }]);
     assert_eq!(overturns(&[(1, 1)], Outcome::Aborted), []);
@@ -914,13 +863,13 @@ fn mpcs_double_ask() {
     let end = play(&world, begun.into_iter().chain(asks));
     assert_eq!(world.ending(&end, 0), Some(Ending::Success));
 
-    let three = Three::new();
+    let three = Three::default();
     let (cid, role) = (three.core.cid(), R);
     let twice = [three.ask(1, 1), three.ask(1, 3)].into_iter().chain((1..=2).flat_map(|round| three.sheet(round)));
-    let twice = three.misconduct(twice);
+    let twice = misconduct(&three, twice);
     assert_eq!(twice, [Finding::SignedAfterAsking { cid, role }, Finding::AskedTwice { cid, role }]);
-    assert_eq!(three.misconduct([three.ask(1, 2)].into_iter().chain(three.sheet(2))), []);
+    assert_eq!(misconduct(&three, [three.ask(1, 2)].into_iter().chain(three.sheet(2))), []);
     let verdicts = [Outcome::Aborted, Outcome::Resolved].map(|outcome| three.verdict((1, 3), outcome, &[], 0));
-    let both = three.misconduct(verdicts.into_iter().chain([three.ask(1, 3)]).chain(three.sheet(2)));
+    let both = misconduct(&three, verdicts.into_iter().chain([three.ask(1, 3)]).chain(three.sheet(2)));
     assert!(both.contains(&Finding::ArbiterEquivocated { cid }), "{both:?}");
 }

@@ -2,6 +2,7 @@
 //! proven, evidence that somebody adds or leaves out makes a lie of it, two judges differ.
 #![allow(clippy::unwrap_used)]
 
+mod many;
 mod parties;
 mod till;
 mod vectors;
@@ -870,6 +871,7 @@ fn every_line_of_the_rules_is_at_work_somewhere() {
     cases.extend([Side::Payer, Side::Payee].map(|by| (Cast::default(), settled(by).1)));
     cases.push((Cast::default(), proven_by_the_system()));
     cases.extend([SIGNING, RECEIPT, MAIL].map(|things| (Cast::default(), asked_too_late(things).1)));
+    cases.extend(many::folders());
     let mut at_work = BTreeSet::new();
     for (cast, folder) in &cases {
         let claims = all_claims(&report(cast, std::slice::from_ref(folder)));

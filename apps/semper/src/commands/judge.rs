@@ -10,7 +10,6 @@ use clap::Args;
 use semper_core::cbor::{Decode, Encode};
 use semper_core::cose::Statement as _;
 use semper_core::ids::KeySetId;
-use semper_core::party::Role;
 use semper_crypto::{Encapsulator, Sealer, Verifier};
 use semper_exchange::claims::{
     self, Case, Claim, Decision, Outcome, Policy, Positions, Question, Ruling, SignedDecision, bind, decide, questions,
@@ -241,10 +240,8 @@ fn print(report: &Report, decision: &Decision, questions: &[Question], names: &N
 fn introduce(report: &Report, object: &Subject, names: &Names) {
     println!("{} {}", object.kind(), object.digest());
     if let Some(contract) = report.contracts.iter().find(|contract| *object == Subject::Contract(contract.cid)) {
-        for (role, called) in [Role::ORIGINATOR, Role::RESPONDER].into_iter().zip(claims::called(&contract.core)) {
-            if let Some(key_set) = contract.core.party(role) {
-                println!("  {called:<10}  {}", names.show(key_set));
-            }
+        for party in &contract.core.terms.parties {
+            println!("  {:<10}  {}", claims::called(&contract.core, party.role), names.show(party.key_set));
         }
         println!("  arbiter     {}", names.show(contract.core.terms.arbiter.key_set));
     }

@@ -85,6 +85,8 @@ fn three_sign() {
     assert!(cids.iter().all(|cid| *cid == cids[0]));
     let words = world.verify(&world.export("cora", &deal)).good();
     assert!(words.contains("signed by all three") && words.contains("signer 3"), "{words}");
+    let judged = world.run("nobody", &["judge", &world.export("cora", &deal).display().to_string()]).good();
+    assert!(judged.contains("does the contract bind all? Yes: signatures of all on the last round"), "{judged}");
     let shown = world.run("bert", &["deals", "show", &deal]).good();
     assert!(shown.contains("the contract binds all") && shown.contains("anna, cora"), "{shown}");
     let contacts = world.run("bert", &["contact", "list"]).good();

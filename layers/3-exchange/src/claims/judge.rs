@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use semper_core::amount::Amount;
 use semper_core::cbor::Decode;
-use semper_core::contract::Core;
+use semper_core::contract::{Core, Profile};
 use semper_core::hash::Digest;
 use semper_core::party::Role;
 use semper_core::time::Time;
@@ -98,12 +98,13 @@ enum Tried<'a> {
 
 impl<'a> Bench<'a> {
     pub(super) fn new(report: &'a Report, policy: &'a Policy) -> Self {
-        // What many have signed has no facts that the rules know.
-        let contracts =
-            report.contracts.iter().filter(|contract| contract.core.terms.parties.len() == 2).map(|contract| {
-                let legs = Leg::of(&contract.core).ok();
-                Object::Contract { contract, legs }
-            });
+        // What has several recipients has no facts that the rules know.
+        let known =
+            |contract: &&Contract| contract.core.terms.parties.len() == 2 || contract.core.terms.profile == Profile::Cn;
+        let contracts = report.contracts.iter().filter(known).map(|contract| {
+            let legs = Leg::of(&contract.core).ok();
+            Object::Contract { contract, legs }
+        });
         let transfers = report.transfers.iter().map(|t| Object::Transfer(Subject::Transfer(t.container)));
         let payments =
             report.payments.iter().map(|payment| Object::Payment(Subject::Payment(payment.id), payment.request.amount));
@@ -315,7 +316,8 @@ impl Object<'_> {
         let information = |who| gives(who).is_some_and(|leg| matches!(leg, Leg::Information(_)));
         let signature = |who| gives(who) == Some(&Leg::Signature);
         match condition {
-            C::IsParty => matches!(position, Position::Party(_)),
+            C::IsParty => matches!(position, Position::Party(_)) && !self.is_of_many(),
+            C::IsOneOfMany => matches!(position, Position::Party(_)) && self.is_of_many(),
             C::IsOriginator | C::PeerIsResponder => position == Position::Party(Role::ORIGINATOR),
             C::IsResponder => position == Position::Party(Role::RESPONDER),
             C::IsArbiter => position == Position::Arbiter,
@@ -330,6 +332,10 @@ impl Object<'_> {
             C::GivesSignature => signature(Who::Actor),
             C::PeerGivesSignature => signature(Who::Peer),
         }
+    }
+
+    fn is_of_many(&self) -> bool {
+        matches!(self, Object::Contract { contract, .. } if contract.core.terms.profile == Profile::Cn)
     }
 
     fn support(&self, rule: &'static Rule, position: Position, with: &[Digest], last: &Fact) -> Support {
@@ -375,9 +381,11 @@ impl Evidence {
             | (E::Attested(who), What::Attested(by))
             | (E::Misbehaved(who), What::Misbehaved(by) | What::MisbehavedAttested(by))
             | (E::Taken(who), What::Took(by)) => role(who) == Some(by),
+            (E::LetOff(who), What::LetOff(by)) => role(who) == Some(by),
             (E::AskedBack, What::AskedMoney(by, Side::Payer)) => role(Who::Actor) == Some(by),
             (E::Aborted, What::Aborted)
             | (E::Resolved, What::Resolved)
+            | (E::SignedByAll, What::SignedByAll)
             | (E::Closed, What::Closed)
             | (E::Unused, What::Unused)
             | (E::Signature, What::Sent(_))

@@ -79,6 +79,7 @@ pub(super) enum Needs {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Condition {
     IsParty,
+    IsOneOfMany,
     IsOriginator,
     IsResponder,
     PeerIsResponder,
@@ -115,6 +116,8 @@ pub(super) enum Evidence {
     Request,
     Receipt,
     SystemProof,
+    SignedByAll,
+    LetOff(Who),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,12 +135,13 @@ const fn shown(evidence: Evidence) -> Needs {
 }
 
 /// The words that rules are made of.
-const PIECES: [(&str, Needs); 38] = {
+const PIECES: [(&str, Needs); 41] = {
     use Condition as C;
     use Evidence as E;
     use Who::{Actor, Peer};
     [
         ("the actor is a party", condition(C::IsParty)),
+        ("the actor is one of many signers", condition(C::IsOneOfMany)),
         ("the actor is the originator", condition(C::IsOriginator)),
         ("the actor is the responder", condition(C::IsResponder)),
         ("the peer is the responder", condition(C::PeerIsResponder)),
@@ -175,6 +179,8 @@ const PIECES: [(&str, Needs); 38] = {
         ("request of the payee", shown(E::Request)),
         ("receipt of the payee", shown(E::Receipt)),
         ("proof of the payment system", shown(E::SystemProof)),
+        ("signatures of all on the last round", shown(E::SignedByAll)),
+        ("verdict that lets the actor off", shown(E::LetOff(Actor))),
     ]
 };
 

@@ -1,6 +1,6 @@
 //! The questions that everybody has about a deal, and what each party can prove now.
 
-use semper_core::contract::Core;
+use semper_core::contract::{Core, Profile};
 use semper_core::ids::KeySetId;
 use semper_core::party::Role;
 
@@ -58,10 +58,15 @@ impl Question {
     }
 }
 
-/// What originator and responder of a contract are called by people: after what each of them gives.
-pub fn called(core: &Core) -> [&'static str; 2] {
+/// What a party of a contract is called by people: between two after what it gives, among more by its number.
+pub fn called(core: &Core, role: Role) -> String {
+    let parties = core.terms.parties.len();
+    if parties > 2 { role.among(parties) } else { called_of_two(core, role).to_owned() }
+}
+
+fn called_of_two(core: &Core, role: Role) -> &'static str {
     use Leg::{Information, Money, Signature};
-    match Leg::of(core) {
+    let [first, second] = match Leg::of(core) {
         Ok([Information(_), Money(_)]) => ["seller", "buyer"],
         Ok([Money(_), Information(_)]) => ["buyer", "seller"],
         Ok([Information(_), Signature]) => ["sender", "receiver"],
@@ -71,7 +76,8 @@ pub fn called(core: &Core) -> [&'static str; 2] {
         Ok([Signature, Signature] | [Information(_), Information(_)] | [Money(_), Money(_)]) | Err(_) => {
             ["originator", "responder"]
         }
-    }
+    };
+    if role == Role::ORIGINATOR { first } else { second }
 }
 
 /// What the actor of a statement and the other party are called.
@@ -86,18 +92,20 @@ pub fn called_in(report: &Report, did: &Did) -> [String; 2] {
         Actor::Arbiter => Actor::Arbiter,
     };
     [did.actor, peer].map(|actor| match (actor, contract) {
-        (Actor::Party(role), Some(contract)) => {
-            let named = called(&contract.core).get(usize::from(role.number())).copied();
-            named.map_or_else(|| actor.name(), str::to_owned)
-        }
+        (Actor::Party(role), Some(contract)) => called(&contract.core, role),
         _ => actor.name(),
     })
 }
 
-/// What everybody wants to know about each contract between two, payment and transfer of a case.
+/// What everybody wants to know about each contract, payment and transfer of a case. Contracts with several recipients are not judged.
 pub fn questions(report: &Report) -> Vec<Question> {
-    let of_two = report.contracts.iter().filter(|contract| contract.core.terms.parties.len() == 2);
-    let contracts = of_two.flat_map(|contract| about_contract(report, contract));
+    let contracts = report.contracts.iter().flat_map(|contract| {
+        match (contract.core.terms.profile, contract.core.terms.parties.len()) {
+            (Profile::Cn, _) => vec![about_many(contract)],
+            (_, 2) => about_contract(report, contract),
+            _ => Vec::new(),
+        }
+    });
     let payments = report.payments.iter().map(|payment| {
         let paid = Did::new(Actor::Payer, Verb::Paid).about(Subject::Payment(payment.id));
         Question {
@@ -114,11 +122,17 @@ pub fn questions(report: &Report) -> Vec<Question> {
     contracts.chain(payments).chain(transfers).collect()
 }
 
+fn about_many(contract: &Contract) -> Question {
+    let object = Subject::Contract(contract.cid);
+    let parties = contract.core.terms.parties.iter();
+    let bound = parties.map(|party| Claim::Did(Did::new(Actor::Party(party.role), Verb::Agreed).about(object)));
+    Question { words: "does the contract bind all?".to_owned(), claim: Claim::And(bound.collect()), speaks_for: None }
+}
+
 fn about_contract(report: &Report, contract: &Contract) -> Vec<Question> {
     let object = Subject::Contract(contract.cid);
     let said = |role, verb| Did::new(Actor::Party(role), verb).about(object);
-    let names = called(&contract.core);
-    let name = |role| if role == Role::ORIGINATOR { names[0] } else { names[1] };
+    let name = |role| called_of_two(&contract.core, role);
     let yes =
         |words: String, did, role| Question { words, claim: Claim::Did(did), speaks_for: Some(name(role).to_owned()) };
     let mut questions = vec![Question {
@@ -240,5 +254,6 @@ fn sentence(report: &Report, did: &Did, mine: Option<bool>) -> String {
     let you = if mine == Some(true) { " (you)" } else { "" };
     let meaning = chapter(did.verb).meaning.split(';').next().unwrap_or_default();
     let amount = did.value.and_then(|value| value.least()).map(|least| format!(", {least}")).unwrap_or_default();
-    format!("the {actor}{you} {meaning}{amount}")
+    let article = if actor.starts_with("signer ") { "" } else { "the " };
+    format!("{article}{actor}{you} {meaning}{amount}")
 }

@@ -3,7 +3,7 @@
 //! A fact says what happened and never what follows from it: that is for the rules of [`claims`](crate::claims).
 
 use semper_core::cbor::Encode;
-use semper_core::contract::{Core, Final, Promise};
+use semper_core::contract::{Core, Final, Profile, Promise};
 use semper_core::domain;
 use semper_core::hash::Digest;
 use semper_core::ids::{Cid, ContainerId, KeySetId, Slot, StatementId};
@@ -12,6 +12,7 @@ use semper_core::signature::Verify;
 use semper_core::time::Time;
 use semper_transfer::payment::statement::Side;
 
+use super::many;
 use super::verify::{Checks, Pool};
 use crate::arbiter::request::{Abort, Complaint, Resolve, Settlement};
 use crate::arbiter::verdict::{ClosedUnused, Closing, ClosingOutcome, Outcome, Verdict};
@@ -63,8 +64,12 @@ pub enum Source {
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum What {
-    /// A party promised.
+    /// A party promised; among many, it signed the first round.
     Promised(Role),
+    /// Among many: all have signed the last round.
+    SignedByAll,
+    /// Among many: the arbiter let a party off.
+    LetOff(Role),
     /// A party completed the contract, on both promises.
     Completed(Role),
     /// A party asked the arbiter to abort.
@@ -125,8 +130,9 @@ impl Subject {
 impl What {
     /// Whether this rests on the arbiter's word.
     pub fn is_by_arbiter(&self) -> bool {
-        use What::{Aborted, Attested, Closed, Faulted, MisbehavedAttested, Resolved, Unused};
-        matches!(self, Aborted | Resolved | Faulted(_) | Closed | Unused | Attested(_) | MisbehavedAttested(_))
+        use What::{Aborted, Attested, Closed, Faulted, LetOff, MisbehavedAttested, Resolved, Unused};
+        let ruled = matches!(self, Aborted | LetOff(_) | Resolved | Faulted(_) | Closed | Unused);
+        ruled || matches!(self, Attested(_) | MisbehavedAttested(_))
     }
 
     /// Whose word this is, where nothing but the evidence itself says whose it should be.
@@ -139,8 +145,11 @@ impl What {
     }
 }
 
-/// The facts of one contract between two parties. All that is read here is marked as belonging to the contract.
+/// The facts of one contract between two parties, or that many sign. All that is read here is marked as belonging to the contract.
 pub(super) fn of_contract(checks: &Checks<'_>, pool: &mut Pool, core: &Core) -> Vec<Fact> {
+    if core.terms.profile == Profile::Cn {
+        return many::facts(checks, pool, core);
+    }
     let parties = [core.party(Role::ORIGINATOR), core.party(Role::RESPONDER)];
     let ([Some(originator), Some(responder)], 2) = (parties, core.terms.parties.len()) else { return Vec::new() };
     let mut facts = Facts { cid: core.cid(), core, found: Vec::new() };
@@ -214,10 +223,7 @@ impl Facts<'_> {
 
     fn rulings(&mut self, checks: &Checks<'_>, pool: &mut Pool, promises: Promises) {
         let (cid, slot, arbiter) = (self.cid, Slot::default(), self.core.terms.arbiter.key_set);
-        let dated = |pool: &Pool, core: &Core, id: StatementId, time: Time| {
-            let source = if pool.is_logged(checks.verify, core, id) { Source::Log } else { Source::Claimed };
-            Some(Dated { time, source })
-        };
+        let dated = |pool: &Pool, core: &Core, id, time| Some(pool.dated(checks.verify, core, id, time));
         for (id, verdict) in pool.said(arbiter, |verdict: &Verdict| (verdict.cid, verdict.slot) == (cid, slot)) {
             let dated = dated(pool, self.core, id, verdict.time);
             match verdict.outcome {
@@ -292,6 +298,12 @@ impl Facts<'_> {
 }
 
 impl Pool {
+    /// When the arbiter has said something, and whether its log says so too.
+    pub(super) fn dated(&self, verifier: &dyn Verify, core: &Core, id: StatementId, time: Time) -> Dated {
+        let source = if self.is_logged(verifier, core, id) { Source::Log } else { Source::Claimed };
+        Dated { time, source }
+    }
+
     /// Whether a receipt of the contract's log shows a place for this statement.
     fn is_logged(&self, verifier: &dyn Verify, core: &Core, id: StatementId) -> bool {
         let (Some(log), Some(signed)) = (self.key_sets.get(&core.terms.arbiter.log), self.statements.get(&id)) else {

@@ -4,8 +4,9 @@ use semper_core::contract::Core;
 use semper_core::ids::{Cid, StatementId};
 use semper_core::party::{KeySet, Role};
 
+use super::fact::{Dated, Fact, Source, Subject, What};
 use super::report::{Finding, Standing};
-use super::verify::Pool;
+use super::verify::{Checks, Pool};
 use crate::arbiter::many::{Ask, Asker, check_verdict, slot_of};
 use crate::arbiter::verdict::{ClosedUnused, Outcome, Verdict};
 use crate::cn::{Circle, Round};
@@ -28,13 +29,9 @@ pub(super) fn standing(pool: &mut Pool, core: &Core, cid: Cid) -> Standing {
     if complete == circle.rounds() {
         return Standing::Signed { parties: circle.parties() };
     }
-    let resolved = verdicts.iter().find(|verdict| {
-        let sheet = verdict.basis.get(1..).unwrap_or_default();
-        let rounds = 1..=circle.rounds();
-        verdict.outcome == Outcome::Resolved
-            && pool.holds(sheet)
-            && rounds.into_iter().any(|round| circle.sheet_ids(round) == sheet)
-    });
+    let resolved = verdicts
+        .iter()
+        .find(|verdict| verdict.outcome == Outcome::Resolved && rests_on_a_sheet(pool, &circle, verdict));
     if let Some(verdict) = resolved {
         return Standing::Resolved { time: verdict.time };
     }
@@ -44,6 +41,46 @@ pub(super) fn standing(pool: &mut Pool, core: &Core, cid: Cid) -> Standing {
         Some((role, time)) => Standing::LetOff { role, time },
         None => Standing::Rounds { complete, of: circle.rounds() },
     }
+}
+
+/// The facts of a contract that many sign.
+pub(super) fn facts(checks: &Checks<'_>, pool: &mut Pool, core: &Core) -> Vec<Fact> {
+    let Some(circle) = circle(pool, core) else { return Vec::new() };
+    let (cid, arbiter) = (circle.cid(), core.terms.arbiter.key_set);
+    let fact = |what, dated, evidence: &[StatementId]| {
+        let mut evidence: Vec<_> = evidence.iter().map(|id| *id.digest()).collect();
+        evidence.sort_unstable();
+        evidence.dedup();
+        Fact { about: Subject::Contract(cid), what, dated, evidence }
+    };
+    let mut facts = Vec::new();
+    for (role, first) in circle.roles().zip(circle.sheet_ids(1)) {
+        facts.extend(pool.holds(&[first]).then(|| fact(What::Promised(role), None, &[first])));
+    }
+    let last = circle.sheet_ids(circle.rounds());
+    facts.extend(pool.holds(&last).then(|| fact(What::SignedByAll, None, &last)));
+    for (id, verdict) in pool.said(arbiter, |verdict: &Verdict| verdict.cid == cid) {
+        let dated = Some(pool.dated(checks.verify, core, id, verdict.time));
+        match (verdict.outcome, role_of(&circle, &verdict)) {
+            (Outcome::Resolved, _) if rests_on_a_sheet(pool, &circle, &verdict) => {
+                let shown = verdict.basis.get(1..).unwrap_or_default();
+                facts.push(fact(What::Resolved, dated, &[&[id], shown].concat()));
+            }
+            (Outcome::Aborted, Some(role)) => facts.push(fact(What::LetOff(role), dated, &[id])),
+            _ => {}
+        }
+    }
+    for (id, status) in pool.said(arbiter, |status: &ClosedUnused| status.cid == cid) {
+        let dated = Some(Dated { time: status.time, source: Source::Claimed });
+        facts.push(fact(What::Unused, dated, &[id]));
+    }
+    facts
+}
+
+/// Whether a verdict names the signatures of all on one round, and they are here.
+fn rests_on_a_sheet(pool: &Pool, circle: &Circle, verdict: &Verdict) -> bool {
+    let sheet = verdict.basis.get(1..).unwrap_or_default();
+    pool.holds(sheet) && (1..=circle.rounds()).any(|round| circle.sheet_ids(round) == sheet)
 }
 
 /// Who signs, if the folder holds all their key sets.
