@@ -56,33 +56,6 @@ fn a_file_is_sold_for_money_in_an_account() {
     }
 }
 
-// The buyer's machine goes down when it has promised; the seller has the arbiter complete the sale. When the buyer comes back, it lets go of
-// the money, and the seller need not wait for two weeks of possible complaints.
-#[test]
-fn a_buyer_who_comes_back_pays_at_once() {
-    let mut market = Market::new("40.00 EUR");
-    let world = &market.world;
-    let file = world.file("data.bin", vec![9; 50_000]);
-    std::fs::write(world.path("alice").join("policy.toml"), "").unwrap();
-    drop(market.running.remove(2));
-    market.running.insert(2, market.world.up("alice"));
-    let bought = market.world.path("bought.bin").display().to_string();
-    let deal = market.buy(&market.sell(&file), &bought);
-    let approval = question(&market.world);
-    drop(market.running.remove(2));
-    let world = &market.world;
-    // Her answer, her promise and the lock go out; nothing comes in any more.
-    world.type_in("alice", &["approve", &approval], "sign\n").good();
-    world.wait("bob", &deal, "the last message", |view| view["state"] == "await-peer-final");
-    world.run("bob", &["deals", "give-up", &deal, "--no-wait"]).good();
-    world.wait("bob", &deal, "the ruling", |view| view["state"] == "await-window");
-    market.running.insert(2, market.world.up("alice"));
-    let world = &market.world;
-    assert_eq!(world.ending("alice", &deal), "success");
-    assert_eq!(world.ending("bob", &deal), "success");
-    assert_eq!(market.coins("bob"), "12.00 EUR");
-}
-
 /// The question about a contract that waits for Alice.
 fn question(world: &World) -> String {
     let approval = until(|| {

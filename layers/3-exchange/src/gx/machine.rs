@@ -121,15 +121,6 @@ impl Gx {
                 first.extend(disclosed.as_ref().map(Effect::keep));
                 Ok(before(first, take(run, promises, theirs)))
             }
-            // The peer has come back after the ruling and lets go of the money: nobody needs to wait for the end of complaints.
-            (State::AwaitWindow { promises }, Message::Final(theirs)) => {
-                let Ok(both) = <&[Promised; 2]>::try_from(promises.as_slice()) else {
-                    return Ok(to(run, State::AwaitWindow { promises }));
-                };
-                peer_final(env, &run, &theirs.completion, both)?;
-                let redeem = redeem(&run, both, &theirs);
-                Ok(to(run, State::AwaitWindow { promises }).with(Effect::keep(&theirs.completion)).with_all(redeem))
-            }
             (State::AwaitVerdict { promises, .. }, Message::Promise(theirs))
                 if flaws::active(Flaw::ContinueAfterAbort) && promises.len() == 1 =>
             {
@@ -611,17 +602,13 @@ fn take(run: Run, promises: [Promised; 2], theirs: Completed) -> Step<Gx> {
             let (core, release) = (run.core().clone(), theirs.release.clone());
             Some(Effect::Examine(Examination { core, slot: *slot, release }.to_bytes()))
         }
-        Leg::Money(_) => redeem(&run, &promises, &theirs),
+        Leg::Money(lock) => {
+            let token = promises[place(run.role().peer())].token.clone();
+            let authorisation = theirs.release.clone();
+            run.operate(REDEEM, Task::Redeem { lock: (**lock).clone(), token, to: Side::Payee, authorisation })
+        }
     };
     to(run, State::Taking { promises, theirs }).with_all(look)
-}
-
-/// Takes the money that the peer has let go of.
-fn redeem(run: &Run, promises: &[Promised; 2], theirs: &Completed) -> Option<Effect> {
-    let lock = run.gets().lock()?.clone();
-    let token = promises[place(run.role().peer())].token.clone();
-    let authorisation = theirs.release.clone();
-    run.operate(REDEEM, Task::Redeem { lock, token, to: Side::Payee, authorisation })
 }
 
 fn to(run: Run, state: State) -> Step<Gx> {
