@@ -1,8 +1,8 @@
 //! The arbiter's service: requests in, verdicts out, a register that is written once, a log that only grows.
 //!
 //! The decision itself is [`semper_exchange::arbiter`]; here it is stored and answered. Cell or closing, request, statement and log leaf
-//! are one commit ([`register`]); only then does the answer leave. Two requests at once: the second finds the cell taken and gets
-//! what stands. Where money is locked, its issuer is asked before a ruling, and its payout is authorised after one ([`money`]).
+//! are one commit (`register.rs`); only then does the answer leave. Two requests at once: the second finds the cell taken and gets
+//! what stands. Where money is locked, its issuer is asked before a ruling, and its payout is authorised after one (`money.rs`).
 
 mod many;
 mod metrics;
