@@ -6,7 +6,7 @@ use crate::world::World;
 
 /// What is usually asked about a deal, each question by its most telling word: Proven, Refuted or Undecided.
 fn answers(world: &World, folder: &Path) -> String {
-    let words = ["agree", "deliver", "get", "promised", "pay", "paid", "back"];
+    let words = ["bind", "deliver", "get", "promised", "pay", "paid", "back"];
     let answer = |(question, outcome): (String, String)| {
         let asked = |word: &&&str| question.split(|c: char| !c.is_alphabetic()).any(|part| part == **word);
         let word = words.iter().find(asked).unwrap_or_else(|| panic!("{question}"));
@@ -25,17 +25,17 @@ fn it_runs_once_into_one_directory() {
     let text = world.run("nobody", &["demo", "--dir", &stage]).good();
     assert!(text.contains("Done in"), "{text}");
     for (name, expected) in [
-        ("1-purchase", "agree P, deliver P, get P, promised P, pay U"),
-        ("2-garbage", "agree R, deliver R, get U, promised R, pay R, back P"),
-        ("3-silent-seller", "agree P, deliver P, get P, promised U, pay U"),
-        ("4-silent-buyer", "agree P, deliver P, get U, promised U, pay U"),
-        ("5-power-cut", "agree P, deliver P, get P, promised P, pay U"),
+        ("1-purchase", "bind P, deliver P, get P, promised P, pay U"),
+        ("2-garbage", "bind R, deliver R, get U, promised R, pay R, back P"),
+        ("3-silent-seller", "bind P, deliver P, get P, promised U, pay U"),
+        ("4-silent-buyer", "bind P, deliver P, get U, promised U, pay U"),
+        ("5-power-cut", "bind P, deliver P, get P, promised P, pay U"),
         ("6-ecash", "paid P"),
         ("7-account", "paid P"),
-        ("8-contract", "agree P"),
-        ("9-contract-silent", "agree P"),
-        ("10-contract-aborted", "agree R"),
-        ("11-contract-killed", "agree P"),
+        ("8-contract", "bind P"),
+        ("9-contract-silent", "bind P"),
+        ("10-contract-aborted", "bind R"),
+        ("11-contract-killed", "bind P"),
         ("12-mail", "get P"),
     ] {
         let folder = dir.join(format!("folders/{name}.semper"));
