@@ -29,12 +29,10 @@ use semper_exchange::arbiter::verdict::{ArbiterAnswer, Outcome, Verdict};
 use semper_exchange::evidence::{self, Folder, Item, Standing};
 use semper_exchange::gx::{self, Completed, Gx, Message, Promised};
 use semper_store::MemoryArchive;
-use semper_support::archive::{
-    Archive, Commit, CommitError, Consumed, Fact, NewEvidence, NewOutgoing, PutState, SetTimer,
-};
+use semper_support::archive::{Archive, Commit, CommitError, Consumed, Fact, NewOutgoing, PutState};
 use semper_support::crypto::Signer;
 use semper_support::engine::{Consent, Effect, Ending, EvidenceKind, Input};
-use semper_support::runner::{Turn, Work, is_outward};
+use semper_support::runner::{Turn, Work, is_outward, store};
 
 use crate::scenario::{Cast, DELTA, NOT_AFTER, SIGMA};
 
@@ -311,23 +309,11 @@ impl World {
             commit.sent.push(*statement.digest());
         }
         for effect in effects {
-            match effect {
-                Effect::Once(fact) => commit.facts.push(fact.clone()),
-                Effect::Keep { kind, bytes } => commit.evidence.push(NewEvidence {
-                    key: key.clone(),
-                    kind: kind.name().to_owned(),
-                    bytes: bytes.clone(),
-                    time: now,
-                }),
-                Effect::SetTimer { name, due } => {
-                    commit.timers.push(SetTimer { key: key.clone(), name: (*name).to_owned(), due: *due });
-                }
-                Effect::CancelTimer(name) => commit.timers_done.push((key.clone(), (*name).to_owned())),
-                outward if is_outward(outward) => {
-                    let (id, destination, bytes) = outgoing(outward);
-                    commit.outbox.push(NewOutgoing { id, key: key.clone(), destination, bytes, due: now });
-                }
-                _ => {}
+            if is_outward(effect) {
+                let (id, destination, bytes) = outgoing(effect);
+                commit.outbox.push(NewOutgoing { id, key: key.clone(), destination, bytes, due: now });
+            } else {
+                store(&mut commit, &key, effect.clone(), now);
             }
         }
         commit

@@ -8,6 +8,9 @@
 
 use std::collections::VecDeque;
 
+use semper_core::time::Time;
+
+use crate::archive::{Commit, NewEvidence, SetTimer};
 use crate::engine::Effect;
 use crate::flaws::{self, Flaw};
 
@@ -59,6 +62,29 @@ impl<S> Turn<S> {
     }
 }
 
+/// Adds to a commit what an effect stores under the state's own key: timers, evidence, facts. How any other effect is stored
+/// is for the driver: nothing is added for it here.
+///
+/// Of a timer that one step both sets and cancels, the later of the two counts.
+pub fn store(commit: &mut Commit, key: &[u8], effect: Effect, now: Time) {
+    match effect {
+        Effect::SetTimer { name, due } => {
+            commit.timers_done.retain(|(_, done)| done != name);
+            commit.timers.push(SetTimer { key: key.to_vec(), name: name.to_owned(), due });
+        }
+        Effect::CancelTimer(name) => {
+            commit.timers.retain(|timer| timer.name != name);
+            commit.timers_done.push((key.to_vec(), name.to_owned()));
+        }
+        Effect::Keep { kind, bytes } => {
+            commit.evidence.push(NewEvidence { key: key.to_vec(), kind: kind.name().to_owned(), bytes, time: now });
+        }
+        Effect::Once(fact) => commit.facts.push(fact),
+        Effect::Send(_) | Effect::AskArbiter(_) | Effect::Sign { .. } | Effect::Ended(_) => {}
+        Effect::Operate(_) | Effect::Abandon(_) | Effect::Examine(_) => {}
+    }
+}
+
 /// Whether an effect leaves this process: everything else is complete with the commit.
 pub fn is_outward(effect: &Effect) -> bool {
     use Effect::{Abandon, AskArbiter, Examine, Operate, Send, Sign};
@@ -70,5 +96,30 @@ impl<S> Iterator for Turn<S> {
 
     fn next(&mut self) -> Option<Self::Item> {
         self.work.pop_front()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DUE: Time = Time::from_unix(9);
+
+    fn stored(effects: [Effect; 2]) -> Commit {
+        let mut commit = Commit::default();
+        for effect in effects {
+            store(&mut commit, b"deal", effect, DUE);
+        }
+        commit
+    }
+
+    // A timer that is lost or that fires after it was cancelled moves a machine that waits for something else.
+    #[test]
+    fn of_setting_and_cancelling_a_timer_the_later_counts() {
+        let set = Effect::SetTimer { name: "patience", due: DUE };
+        let kept = stored([Effect::CancelTimer("patience"), set.clone()]);
+        assert_eq!((kept.timers.len(), kept.timers_done.len()), (1, 0));
+        let gone = stored([set, Effect::CancelTimer("patience")]);
+        assert_eq!((gone.timers.len(), gone.timers_done.len()), (0, 1));
     }
 }

@@ -28,12 +28,10 @@ use semper_exchange::goods::{
     DepositKey, Disclosure, Download, Good, KeyAttestation, KeyEvidence, Seed, Side, first_bad_chunk,
 };
 use semper_exchange::gx::{self, Examination, Examined, Found, Own};
-use semper_support::archive::{
-    Archive, Commit, CommitError, Consumed, NewEvidence, NewOutgoing, OutgoingId, PutState, SetTimer,
-};
+use semper_support::archive::{Archive, Commit, CommitError, Consumed, NewOutgoing, OutgoingId, PutState, SetTimer};
 use semper_support::crypto::{Decapsulate as _, Encapsulate as _, Signer as _};
 use semper_support::engine::{Consent, Effect, Ending, EvidenceKind, Input};
-use semper_support::runner::{Turn, Work};
+use semper_support::runner::{Turn, Work, store};
 use semper_transfer::payment::journal::{Entry, load_entry, load_purse};
 use semper_transfer::payment::module::Next;
 use semper_transfer::payment::operation::{Operation, OperationId, Task};
@@ -266,19 +264,9 @@ impl World<'_> {
                     let (id, _, bytes) = outgoing(&effect);
                     commit.records.push((ASKS.to_owned(), id.as_bytes().to_vec(), Some(bytes)));
                 }
-                Effect::SetTimer { name, due } => {
-                    commit.timers_done.retain(|(_, done)| done != name);
-                    commit.timers.push(SetTimer { key: key.clone(), name: name.to_owned(), due });
+                inward @ (Effect::SetTimer { .. } | Effect::CancelTimer(_) | Effect::Keep { .. } | Effect::Once(_)) => {
+                    store(&mut commit, &key, inward, now);
                 }
-                Effect::CancelTimer(name) => {
-                    commit.timers.retain(|timer| timer.name != name);
-                    commit.timers_done.push((key.clone(), name.to_owned()));
-                }
-                Effect::Keep { kind, bytes } => {
-                    let kind = kind.name().to_owned();
-                    commit.evidence.push(NewEvidence { key: key.clone(), kind, bytes, time: now });
-                }
-                Effect::Once(fact) => commit.facts.push(fact),
                 Effect::Examine(bytes) => match Examination::from_bytes(&bytes) {
                     Ok(wanted) => {
                         let release = Digest::of(domain::INPUT, &wanted.release);

@@ -16,11 +16,11 @@ use semper_core::text::escape;
 use semper_core::time::Time;
 use semper_exchange::gx::Examination;
 use semper_support::archive::{
-    Commit, CommitError, Consumed, NewEvidence, NewOutgoing, OutgoingId, PutState, ReadError, SetTimer, StoredState,
+    Commit, CommitError, Consumed, NewEvidence, NewOutgoing, OutgoingId, PutState, ReadError, StoredState,
 };
 use semper_support::channel::{Frame, InboxAddress};
 use semper_support::engine::{Effect, Ending, EvidenceKind, Input};
-use semper_support::runner::{Turn, Work};
+use semper_support::runner::{Turn, Work, store};
 use semper_transfer::payment::journal::Entry as PaymentEntry;
 use semper_transfer::payment::operation::{Answer, Operation};
 
@@ -315,14 +315,6 @@ impl Node {
                     let record = (ASK_SPACE.to_owned(), Ask::key(&id, &ask.draft.id()), Some(ask.to_bytes()));
                     commit.records.push(record);
                 }
-                Effect::SetTimer { name, due } => {
-                    commit.timers_done.retain(|(_, done)| done != name);
-                    commit.timers.push(SetTimer { key: key.clone(), name: name.to_owned(), due });
-                }
-                Effect::CancelTimer(name) => {
-                    commit.timers.retain(|timer| timer.name != name);
-                    commit.timers_done.push((key.clone(), name.to_owned()));
-                }
                 Effect::Keep { kind, bytes } => {
                     if kind == EvidenceKind::Statement && is_signed_by(&bytes, entry.deal.sides().peer.id()) {
                         let peer = entry.deal.sides().peer.id().as_bytes().to_vec();
@@ -332,14 +324,11 @@ impl Node {
                     if kind == EvidenceKind::Container && entry.title == entry.deal.plan().name {
                         entry.title = container_title(&bytes).unwrap_or(entry.title);
                     }
-                    commit.evidence.push(NewEvidence {
-                        key: key.clone(),
-                        kind: kind.name().to_owned(),
-                        bytes,
-                        time: now,
-                    });
+                    store(&mut commit, &key, Effect::Keep { kind, bytes }, now);
                 }
-                Effect::Once(fact) => commit.facts.push(fact),
+                inward @ (Effect::SetTimer { .. } | Effect::CancelTimer(_) | Effect::Once(_)) => {
+                    store(&mut commit, &key, inward, now);
+                }
                 Effect::Examine(examination) => {
                     let examination = Examination::from_bytes(&examination).map_err(|_| NodeError::BadExamination)?;
                     commit.records.push(examine::wanted(&id, &examination));
