@@ -61,7 +61,7 @@ impl World<'_> {
     /// How an operation has ended, if it has.
     pub(super) fn end_of(&self, who: usize, id: OperationId) -> Option<Answer> {
         let (entry, _) = ready(load_entry(&self.nodes[who].store, &id)).expect("the archive in memory reads")?;
-        end(&entry)
+        entry.answer()
     }
 
     pub(super) fn drive(&mut self, who: usize, id: OperationId) {
@@ -164,7 +164,7 @@ impl World<'_> {
             commit.records.retain(|(space, _, _)| space != ABANDONED);
             commit.records.push((ABANDONED.to_owned(), id.as_bytes().to_vec(), None));
         }
-        let kept = match end(&advance.entry).zip(advance.entry.operation.deal) {
+        let kept = match advance.entry.answer().zip(advance.entry.operation.deal) {
             Some((answer, _)) if self.broken == Some(Break::SplitEnd) => {
                 let kept = self.keep(who, commit);
                 if kept == Kept::Stored && !self.crashes(who) {
@@ -269,15 +269,5 @@ impl World<'_> {
         let ids = open.into_iter().map(|(key, _)| OperationId::from_array(key.try_into().expect("32 bytes")));
         // What the arbiter asks anew after a failure it asks only if somebody wants it.
         ids.filter(|_| who != ARBITER).collect()
-    }
-}
-
-/// The end of an operation, if it has ended.
-fn end(entry: &Entry) -> Option<Answer> {
-    let id = entry.operation.id;
-    match entry.next.as_ref()? {
-        Next::Done(outcome) => Some(Answer { id, result: Ok(outcome.clone()) }),
-        Next::Failed(failure) => Some(Answer { id, result: Err(failure.clone()) }),
-        _ => None,
     }
 }

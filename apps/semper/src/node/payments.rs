@@ -465,7 +465,7 @@ impl Payments {
                 commit.records.retain(|(space, _, _)| space != ABANDONED_SPACE);
                 commit.records.push((ABANDONED_SPACE.to_owned(), id.as_bytes().to_vec(), None));
             }
-            let stored = match (waiting, deal, end(&advance.entry)) {
+            let stored = match (waiting, deal, advance.entry.answer()) {
                 (Some(waiting), Some(deal), Some(answer)) => waiting.ended(deal, answer, commit).await,
                 _ => self.parts.archive.commit(commit).await.map_err(PaymentError::Commit),
             };
@@ -539,7 +539,7 @@ impl Payments {
         let until = Instant::now() + patience;
         let mut changes = self.changed.subscribe();
         loop {
-            match load_entry(&*self.parts.archive, &id).await?.map(|(entry, _)| end(&entry)) {
+            match load_entry(&*self.parts.archive, &id).await?.map(|(entry, _)| entry.answer()) {
                 None => return Ok(None),
                 Some(Some(answer)) => return Ok(Some(answer)),
                 Some(None) => {}
@@ -701,16 +701,6 @@ impl Payments {
             }
         }
         Ok(views)
-    }
-}
-
-/// The end of an operation, if it has ended.
-fn end(entry: &Entry) -> Option<Answer> {
-    let id = entry.operation.id;
-    match entry.next.as_ref()? {
-        Next::Done(outcome) => Some(Answer { id, result: Ok(outcome.clone()) }),
-        Next::Failed(failure) => Some(Answer { id, result: Err(failure.clone()) }),
-        _ => None,
     }
 }
 

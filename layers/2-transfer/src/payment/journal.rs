@@ -23,7 +23,7 @@ use semper_support::archive::{Archive, Commit, MachineKey, NewEvidence, PutState
 use semper_support::engine::EvidenceKind;
 
 use super::module::{Context, Event, Module, Next, Purse, STAGE_MAX, Step, StepError};
-use super::operation::{Operation, OperationId, PurseId};
+use super::operation::{Answer, Operation, OperationId, PurseId};
 
 /// Record space of the purses' records.
 pub const PURSE_SPACE: &str = "purse";
@@ -71,6 +71,16 @@ impl Entry {
     /// Whether it has ended.
     pub fn has_ended(&self) -> bool {
         self.next.as_ref().is_some_and(Next::is_end)
+    }
+
+    /// How it has ended, if it has.
+    pub fn answer(&self) -> Option<Answer> {
+        let id = self.operation.id;
+        match self.next.as_ref()? {
+            Next::Done(outcome) => Some(Answer { id, result: Ok(outcome.clone()) }),
+            Next::Failed(failure) => Some(Answer { id, result: Err(failure.clone()) }),
+            _ => None,
+        }
     }
 
     /// Adds the intent to the commit of whoever wants it. If the operation stands already the commit is refused as stale, and
