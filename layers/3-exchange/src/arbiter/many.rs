@@ -31,7 +31,6 @@ use semper_support::flaws::{self, Flaw};
 
 use super::log::LogReceipt;
 use super::request::{Court, RequestError};
-use super::rules_hash;
 use super::verdict::{AnswerError, ClosedUnused, Outcome, Verdict};
 use crate::cn::{Circle, Message, SIGNERS_MAX};
 use crate::cn::{in_range, round_field};
@@ -190,12 +189,7 @@ impl Court<'_> {
     /// [`RequestError`]: the request is not valid. Nothing may be decided from it.
     pub fn check_many(&self, request: &Request) -> Result<Case, RequestError> {
         let core = &request.core;
-        if core.terms.arbiter.key_set != self.arbiter.id() {
-            return Err(RequestError::NotMine);
-        }
-        if core.terms.arbiter.rules != rules_hash() {
-            return Err(RequestError::OtherRules);
-        }
+        self.admits(core)?;
         let circle = Circle::new(core.clone(), request.key_sets.clone()).map_err(RequestError::Circle)?;
         let by = circle.signer(&request.question).ok_or(RequestError::Foreign("question"))?;
         let asker = circle.key_set(by).ok_or(RequestError::Foreign("question"))?;

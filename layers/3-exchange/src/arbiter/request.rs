@@ -366,18 +366,21 @@ pub enum RequestError {
 }
 
 impl Court<'_> {
+    /// Whether a contract names this arbiter, and the rules that it decides by.
+    pub(super) fn admits(&self, core: &Core) -> Result<(), RequestError> {
+        if core.terms.arbiter.key_set != self.arbiter.id() {
+            return Err(RequestError::NotMine);
+        }
+        if core.terms.arbiter.rules != rules_hash() { Err(RequestError::OtherRules) } else { Ok(()) }
+    }
+
     /// Checks a request.
     ///
     /// # Errors
     /// [`RequestError`]: the request is not valid. Nothing may be decided from it.
     pub fn check(&self, request: &Request) -> Result<Case, RequestError> {
         let core = &request.core;
-        if core.terms.arbiter.key_set != self.arbiter.id() {
-            return Err(RequestError::NotMine);
-        }
-        if core.terms.arbiter.rules != rules_hash() {
-            return Err(RequestError::OtherRules);
-        }
+        self.admits(core)?;
         let [originator, responder] = &request.key_sets;
         if originator.shares_a_key_with(responder) {
             return Err(RequestError::SelfDeal);
