@@ -21,3 +21,5 @@ pub mod evidence;
 pub mod goods;
 pub mod gx;
 pub mod planner;
+#[cfg(test)]
+mod testing;

@@ -6,14 +6,11 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use semper_core::cbor::{Decode, Encode};
-use semper_core::contract::{ArbiterRef, Core, Deadlines, Item, ItemKind, PartyRef, Profile, Terms, TextRef};
+use semper_core::contract::{ArbiterRef, Core, Deadlines, Item, ItemKind, PartyRef, Profile, Terms};
 use semper_core::cose::{Draft, Kind, Signed, Statement};
-use semper_core::domain;
-use semper_core::hash::Digest;
-use semper_core::ids::{Slot, TemplateId};
+use semper_core::ids::Slot;
 use semper_core::machine::{Blame, Env, Fault, Machine, Step};
-use semper_core::party::{Algorithm, KeySet, Role, Suite};
-use semper_core::signature::Verify;
+use semper_core::party::{KeySet, Role};
 use semper_core::time::{Seconds, Time};
 use semper_support::engine::{Consent, Effect, Ending, EvidenceKind, Input};
 
@@ -23,40 +20,15 @@ use crate::arbiter::request::{Court, RequestError};
 use crate::arbiter::rules_hash;
 use crate::arbiter::verdict::{Outcome, Verdict};
 use crate::gx::{ItemsError, Leg};
+use crate::testing::{Tags, key_set, say, sign, text};
 
 const NOW: Time = Time::from_unix(1000);
 const LAST_STEP: Time = Time::from_unix(9_640);
 const NOT_AFTER: Time = Time::from_unix(10_000);
 const ARBITER: u8 = 200;
 
-/// A signature is the signer's key, then a hash of the message: enough where nobody forges.
-struct Tags;
-
-impl Verify for Tags {
-    fn verify(&self, _: Algorithm, public_key: &[u8], message: &[u8], signature: &[u8]) -> bool {
-        signature == tag(public_key, message)
-    }
-}
-
-fn tag(public_key: &[u8], message: &[u8]) -> Vec<u8> {
-    [public_key, Digest::of(domain::INPUT, message).as_bytes()].concat()
-}
-
-fn key_set(number: u8) -> KeySet {
-    KeySet::new(Suite::Ed25519, vec![vec![number; 32]]).unwrap()
-}
-
 fn key_sets(parties: u8) -> Vec<KeySet> {
     (0..parties).map(key_set).collect()
-}
-
-fn sign(by: &KeySet, draft: Draft) -> Signed {
-    let signatures = by.keys().map(|(algorithm, key)| tag(key, &draft.to_be_signed(algorithm))).collect();
-    draft.assemble(signatures).unwrap()
-}
-
-fn say(by: &KeySet, statement: &impl Statement) -> Signed {
-    sign(by, statement.draft(by.suite(), by.id()))
 }
 
 fn core(parties: u8) -> Core {
@@ -75,12 +47,7 @@ fn core(parties: u8) -> Core {
                 delta: Seconds(300),
                 sigma: Seconds(60),
             },
-            text: TextRef {
-                template: TemplateId::from_digest(Digest::of(domain::TEMPLATE, b"")),
-                fields: Digest::of(domain::FIELDS, b""),
-                locale: "en".to_owned(),
-                render: Digest::of(domain::RENDER, b""),
-            },
+            text: text(),
             links: Vec::new(),
             nonce: [7; 32],
         },

@@ -6,16 +6,13 @@
 use std::collections::BTreeMap;
 
 use semper_core::cbor::{Decode, Encode};
-use semper_core::contract::{
-    ArbiterRef, Core, Deadlines, Final, Item, ItemKind, PartyRef, Profile, Promise, Terms, TextRef,
-};
+use semper_core::contract::{ArbiterRef, Core, Deadlines, Final, Item, ItemKind, PartyRef, Profile, Promise, Terms};
 use semper_core::cose::{Draft, Kind, Signed, Statement};
 use semper_core::domain;
 use semper_core::hash::Digest;
-use semper_core::ids::{Slot, StatementId, TemplateId};
+use semper_core::ids::{Slot, StatementId};
 use semper_core::machine::{Blame, Env, Fault, Machine, Step};
-use semper_core::party::{Algorithm, KeySet, Role, Suite};
-use semper_core::signature::Verify;
+use semper_core::party::{KeySet, Role, Suite};
 use semper_core::time::{Seconds, Time};
 use semper_support::engine::{Consent, Effect, Ending, EvidenceKind, Input};
 
@@ -25,28 +22,12 @@ use super::{
 use crate::arbiter::request::{Abort, Request, Resolve};
 use crate::arbiter::rules_hash;
 use crate::arbiter::verdict::{ArbiterAnswer, ClosedUnused, Outcome, Verdict};
+use crate::testing::{self, Tags, key_set, say, text};
 
 const ROLES: [Role; 2] = [Role::ORIGINATOR, Role::RESPONDER];
 const NOW: Time = Time::from_unix(1000);
 const LAST_STEP: Time = Time::from_unix(9_640);
 const NOT_AFTER: Time = Time::from_unix(10_000);
-
-/// A signature is the signer's key, then a hash of the message: enough where nobody forges.
-struct Tags;
-
-impl Verify for Tags {
-    fn verify(&self, _: Algorithm, public_key: &[u8], message: &[u8], signature: &[u8]) -> bool {
-        signature == tag(public_key, message)
-    }
-}
-
-fn tag(public_key: &[u8], message: &[u8]) -> Vec<u8> {
-    [public_key, Digest::of(domain::INPUT, message).as_bytes()].concat()
-}
-
-fn key_set(number: u8) -> KeySet {
-    KeySet::new(Suite::Ed25519, vec![vec![number; 32]]).unwrap()
-}
 
 fn key_sets() -> [KeySet; 2] {
     [key_set(1), key_set(2)]
@@ -56,15 +37,11 @@ fn arbiter() -> KeySet {
     key_set(3)
 }
 
+/// What the key holder answers: the statement, signed by whoever is to sign it.
 fn sign(draft: Draft) -> Signed {
     let all = [key_set(1), key_set(2), arbiter()];
     let signer = all.iter().find(|k| k.id() == draft.signer).unwrap();
-    let signatures = signer.keys().map(|(algorithm, key)| tag(key, &draft.to_be_signed(algorithm))).collect();
-    draft.assemble(signatures).unwrap()
-}
-
-fn say(signer: &KeySet, statement: &impl Statement) -> Signed {
-    sign(statement.draft(signer.suite(), signer.id()))
+    testing::sign(signer, draft)
 }
 
 fn forged(signed: &Signed) -> Signed {
@@ -103,12 +80,7 @@ fn core(nonce: u8) -> Core {
                 delta: Seconds(300),
                 sigma: Seconds(60),
             },
-            text: TextRef {
-                template: TemplateId::from_digest(Digest::of(domain::TEMPLATE, b"")),
-                fields: Digest::of(domain::FIELDS, b""),
-                locale: "en".to_owned(),
-                render: Digest::of(domain::RENDER, b""),
-            },
+            text: text(),
             links: Vec::new(),
             nonce: [nonce; 32],
         },
