@@ -110,12 +110,7 @@ impl Cast {
                     delta: DELTA,
                     sigma: SIGMA,
                 },
-                text: TextRef {
-                    template: TemplateId::from_digest(Digest::of(domain::TEMPLATE, b"")),
-                    fields: Digest::of(domain::FIELDS, b""),
-                    locale: "en".to_owned(),
-                    render: Digest::of(domain::RENDER, b""),
-                },
+                text: text(),
                 links: Vec::new(),
                 nonce: [nonce; 32],
             },
@@ -208,5 +203,15 @@ impl Cast {
     fn request(&self, core: &Core, promises: Vec<Promised>, question: Signed) -> Request {
         let (proof, payout) = (Vec::new(), Vec::new());
         Request { core: core.clone(), key_sets: self.key_sets(), promises, question, proof, payout }
+    }
+}
+
+/// A text that nobody has written: these checks are about who is bound, not to what.
+pub fn text() -> TextRef {
+    TextRef {
+        template: TemplateId::from_digest(Digest::of(domain::TEMPLATE, b"")),
+        fields: Digest::of(domain::FIELDS, b""),
+        locale: "en".to_owned(),
+        render: Digest::of(domain::RENDER, b""),
     }
 }

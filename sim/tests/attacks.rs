@@ -30,6 +30,7 @@ use semper_exchange::gx::{
 };
 use semper_sim::deal::{COMPLAINTS, Deal, MAIL, NOT_AFTER as NOT_AFTER_TICK, PURCHASE, SIGNING, Thing, Things, moment};
 use semper_sim::mint;
+use semper_sim::model::search::World as _;
 use semper_sim::model::{Action, Setup, World, cn};
 use semper_sim::scenario::{Cast, NOT_AFTER, PATIENCE};
 use semper_sim::signers::Three;
@@ -752,7 +753,7 @@ fn signing(parties: u8, honest: &'static [u8]) -> cn::World {
 fn play(world: &cn::World, events: impl IntoIterator<Item = cn::Action>) -> cn::State {
     events.into_iter().fold(world.init_states().remove(0), |state, event| {
         let next = world.next_state(&state, event);
-        let next = next.unwrap_or_else(|| panic!("{} cannot happen", world.describe(&event)));
+        let next = next.unwrap_or_else(|| panic!("{} cannot happen", world.format_action(&event)));
         for property in world.properties() {
             if property.expectation == Expectation::Always {
                 let words = world.describe_state(&next);
@@ -760,7 +761,7 @@ fn play(world: &cn::World, events: impl IntoIterator<Item = cn::Action>) -> cn::
                     (property.condition)(world, &next),
                     "{} after: {}: {words}",
                     property.name,
-                    world.describe(&event)
+                    world.format_action(&event)
                 );
             }
         }

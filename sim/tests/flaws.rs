@@ -5,9 +5,9 @@
 
 use semper_core::party::Role;
 use semper_sim::deal::{NOT_AFTER, PURCHASE, SIGNING, Thing, Things};
+use semper_sim::model::search::violations;
 use semper_sim::model::{Setup, World, cn, letters};
 use semper_support::flaws::{self, Flaw};
-use stateright::{Checker, HasDiscoveries, Model};
 
 const PLAIN: Setup = Setup {
     malicious: None,
@@ -86,53 +86,6 @@ fn lair(flaw: Flaw) -> (Setup, &'static [&'static str]) {
     }
 }
 
-/// The violated properties, each with its trace in words.
-fn violations(setup: Setup) -> Vec<(&'static str, String)> {
-    // Every property is searched for its own counterexample, so that a lesser violation does not hide the one that matters.
-    let checker = World::new(setup)
-        .checker()
-        .threads(2)
-        .finish_when(HasDiscoveries::All)
-        .target_state_count(BOUND)
-        .spawn_bfs()
-        .join();
-    let world = checker.model();
-    let words =
-        |actions: Vec<_>| actions.iter().map(|action| world.describe(action)).collect::<Vec<_>>().join("\n    ");
-    let mut found: Vec<_> =
-        checker.discoveries().into_iter().map(|(name, path)| (name, words(path.into_actions()))).collect();
-    found.sort_unstable();
-    found
-}
-
-/// The same, where many sign. The search ends when all of the properties in `enough` are violated, or when every state was seen.
-fn violations_of_many(setup: cn::Setup, enough: Option<&[&str]>) -> Vec<(&'static str, String)> {
-    let world = cn::World::new(setup);
-    let named = |enough: &[&str]| {
-        let names = world.property_names().into_iter();
-        HasDiscoveries::AllOf(names.filter(|name| enough.iter().any(|e| name.split(' ').next() == Some(e))).collect())
-    };
-    let until = enough.map_or(HasDiscoveries::All, named);
-    let checker = world.checker().threads(2).finish_when(until).spawn_bfs().join();
-    let world = checker.model();
-    let words =
-        |actions: Vec<_>| actions.iter().map(|action| world.describe(action)).collect::<Vec<_>>().join("\n    ");
-    let mut found: Vec<_> =
-        checker.discoveries().into_iter().map(|(name, path)| (name, words(path.into_actions()))).collect();
-    found.sort_unstable();
-    found
-}
-
-/// The same of a letter to several.
-fn violations_of_letters(setup: letters::Setup) -> Vec<(&'static str, String)> {
-    let checker = letters::World::new(setup).checker().threads(2).finish_when(HasDiscoveries::All).spawn_bfs().join();
-    let words = |actions: Vec<letters::Action>| format!("{actions:?}");
-    let mut found: Vec<_> =
-        checker.discoveries().into_iter().map(|(name, path)| (name, words(path.into_actions()))).collect();
-    found.sort_unstable();
-    found
-}
-
 #[test]
 fn every_seeded_mistake_is_found() {
     let only = std::env::var("SEMPER_FLAW").ok();
@@ -141,14 +94,14 @@ fn every_seeded_mistake_is_found() {
             continue;
         }
         for (lair, expected) in lairs(flaw) {
-            let look = |enough| match lair {
-                Lair::Two(setup) => violations(setup),
-                Lair::Many(setup) => violations_of_many(setup, enough),
-                Lair::Letters(setup) => violations_of_letters(setup),
+            let look = |enough: &[&str]| match lair {
+                Lair::Two(setup) => violations(World::new(setup), Some(BOUND), enough),
+                Lair::Many(setup) => violations(cn::World::new(setup), None, enough),
+                Lair::Letters(setup) => violations(letters::World::new(setup), None, enough),
             };
-            let clean = flaws::with(None, || look(None));
+            let clean = flaws::with(None, || look(&[]));
             assert!(clean.is_empty(), "without a mistake: {clean:?}");
-            let found = flaws::with(Some(flaw), || look(Some(expected)));
+            let found = flaws::with(Some(flaw), || look(expected));
             println!("{flaw:?}: {:?}", found.iter().map(|(name, _)| *name).collect::<Vec<_>>());
             for property in expected {
                 let hit = found.iter().find(|(name, _)| name.split(' ').next() == Some(*property));

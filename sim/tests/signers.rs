@@ -3,34 +3,15 @@
 //! Parties other than the originator are alike, so one choice of honest ones stands for all of the same size. Not seen here: see
 //! `src/model/cn.rs`.
 
-use std::time::Instant;
-
 use semper_sim::model::cn::{Grain, Setup, World};
-use stateright::{Checker, Model};
+use semper_sim::model::search;
 
 const FEW: &[&str] = &["all succeed without the arbiter", "aborted", "resolved"];
 const ALL: &[&str] = &["all succeed without the arbiter", "aborted", "resolved", "overturned"];
 
-/// Searches the whole world; panics with the trace of a violated property or the name of a state that is never reached.
 fn check(setup: Setup) {
-    let begin = Instant::now();
-    let checker = World::new(setup).checker().threads(2).spawn_bfs().join();
-    let world = checker.model();
-    let elapsed = begin.elapsed();
-    println!("{setup:?}\n  {} states, {} generated, {elapsed:?}", checker.unique_state_count(), checker.state_count());
-    let discoveries = checker.discoveries();
-    for name in world.property_names() {
-        let violated = name.starts_with('S');
-        match discoveries.get(name) {
-            Some(path) if violated => {
-                let last = world.describe_state(path.last_state());
-                let trace: Vec<_> = path.clone().into_actions().iter().map(|a| world.describe(a)).collect();
-                panic!("{name} is violated:\n  {}\n  {last}", trace.join("\n  "));
-            }
-            None if !violated => panic!("never reached: {name}"),
-            _ => {}
-        }
-    }
+    println!("{setup:?}");
+    search::check(World::new(setup), None);
 }
 
 fn coarse(parties: u8, honest: &'static [u8]) -> Setup {

@@ -18,11 +18,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use semper_core::cbor::{Decode, Encode};
-use semper_core::contract::{ArbiterRef, Core, Deadlines, PartyRef, Profile, Terms, TextRef};
+use semper_core::contract::{ArbiterRef, Core, Deadlines, PartyRef, Profile, Terms};
 use semper_core::cose::{Draft, Signed, Statement};
-use semper_core::domain;
-use semper_core::hash::Digest;
-use semper_core::ids::TemplateId;
 use semper_core::machine::{Env, Machine};
 use semper_core::party::{KeySet, Role, Suite};
 use semper_core::time::Time;
@@ -36,7 +33,7 @@ use semper_support::engine::{Consent, Effect, Ending, Input};
 use stateright::{Model, Property};
 
 use super::table::{Memo, Table};
-use crate::scenario::{DELTA, NOT_AFTER, PATIENCE, SIGMA};
+use crate::scenario::{DELTA, NOT_AFTER, PATIENCE, SIGMA, text};
 use crate::symbolic::{Hand, Oracle};
 
 const EARLY: Time = Time::from_unix(1000);
@@ -265,6 +262,36 @@ impl Model for World {
         }
         all
     }
+
+    fn format_action(&self, action: &Action) -> String {
+        match *action {
+            Action::Begin => "P0 begins".to_owned(),
+            Action::Deliver { party, from, round } => format!("P{party} receives m[{round},{from}]"),
+            Action::Fill { party } => format!("P{party} receives the rest of its round"),
+            Action::Sign { party } => format!("P{party}'s key holder signs"),
+            Action::Decline { party } => format!("P{party}'s user declines"),
+            Action::Declined { party } => format!("P{party} hears that somebody declines"),
+            Action::GiveUp { party } => format!("P{party} gives up"),
+            Action::Take { party } => format!("the arbiter takes the request of P{party}"),
+            Action::Lie { party, round } => {
+                format!("the arbiter takes a request of malicious P{party} in round {round}")
+            }
+            Action::Hear { party } => format!("P{party} hears the arbiter"),
+            Action::Late { party } => format!("P{party}'s clock passes the last step"),
+            Action::Close => "the arbiter's clock passes not-after".to_owned(),
+        }
+    }
+}
+
+impl super::search::World for World {
+    fn describe_state(&self, state: &State) -> String {
+        let party = |party| {
+            let machine = self.machine(state, party);
+            format!("P{party}: {} {:?}, sent {}", machine.state().name(), machine.ending(), state.sent[party])
+        };
+        let parties: Vec<_> = self.honest().map(party).collect();
+        format!("{}; record: {:?}", parties.join("; "), self.records.thing(state.record))
+    }
 }
 
 type Check = fn(&World, &State) -> bool;
@@ -322,41 +349,6 @@ impl World {
         let signatures = (0..world.hands.len()).map(signatures).collect();
         world.signatures = signatures;
         world
-    }
-
-    /// The names of all properties of this world.
-    pub fn property_names(&self) -> Vec<&'static str> {
-        self.properties().iter().map(|property| property.name).collect()
-    }
-
-    /// An action in words.
-    pub fn describe(&self, action: &Action) -> String {
-        match *action {
-            Action::Begin => "P0 begins".to_owned(),
-            Action::Deliver { party, from, round } => format!("P{party} receives m[{round},{from}]"),
-            Action::Fill { party } => format!("P{party} receives the rest of its round"),
-            Action::Sign { party } => format!("P{party}'s key holder signs"),
-            Action::Decline { party } => format!("P{party}'s user declines"),
-            Action::Declined { party } => format!("P{party} hears that somebody declines"),
-            Action::GiveUp { party } => format!("P{party} gives up"),
-            Action::Take { party } => format!("the arbiter takes the request of P{party}"),
-            Action::Lie { party, round } => {
-                format!("the arbiter takes a request of malicious P{party} in round {round}")
-            }
-            Action::Hear { party } => format!("P{party} hears the arbiter"),
-            Action::Late { party } => format!("P{party}'s clock passes the last step"),
-            Action::Close => "the arbiter's clock passes not-after".to_owned(),
-        }
-    }
-
-    /// A state in words.
-    pub fn describe_state(&self, state: &State) -> String {
-        let party = |party| {
-            let machine = self.machine(state, party);
-            format!("P{party}: {} {:?}, sent {}", machine.state().name(), machine.ending(), state.sent[party])
-        };
-        let parties: Vec<_> = self.honest().map(party).collect();
-        format!("{}; record: {:?}", parties.join("; "), self.records.thing(state.record))
     }
 
     fn honest(&self) -> impl Iterator<Item = usize> + use<> {
@@ -696,12 +688,7 @@ pub fn contract(key_sets: &[KeySet], arbiter: &KeySet) -> Core {
                 delta: DELTA,
                 sigma: SIGMA,
             },
-            text: TextRef {
-                template: TemplateId::from_digest(Digest::of(domain::TEMPLATE, b"")),
-                fields: Digest::of(domain::FIELDS, b""),
-                locale: "en".to_owned(),
-                render: Digest::of(domain::RENDER, b""),
-            },
+            text: text(),
             links: Vec::new(),
             nonce: [1; 32],
         },

@@ -246,6 +246,8 @@ impl Model for World {
     }
 }
 
+impl super::search::World for World {}
+
 impl World {
     /// A letter from the sender to B and C.
     ///
@@ -291,11 +293,6 @@ impl World {
         let ask = |(request, needs): (Request, _)| Ask { request: world.requests.number(request.to_bytes()), needs };
         world.asks = asks.into_iter().map(ask).collect();
         world
-    }
-
-    /// The names of all properties.
-    pub fn property_names(&self) -> Vec<&'static str> {
-        self.properties().iter().map(|property| property.name).collect()
     }
 
     fn is_of_sender(&self, session: &Session) -> bool {

@@ -15,6 +15,7 @@ mod hostile;
 pub mod letters;
 mod money;
 mod properties;
+pub mod search;
 mod table;
 
 pub use table::Set;
@@ -418,6 +419,62 @@ impl Model for World {
     fn properties(&self) -> Vec<Property<Self>> {
         properties::all(&self.setup)
     }
+
+    fn format_action(&self, action: &Action) -> String {
+        let who = |party: usize, session: usize| format!("{}{}", ["O", "R"][party], "'".repeat(session));
+        match *action {
+            Action::Begin { party, session } => format!("{} begins", who(party, session)),
+            Action::Deliver { party, session, input } => {
+                format!("{} receives {:?}", who(party, session), self.mark(input))
+            }
+            Action::Sign { party, session, .. } => format!("{}'s key holder signs", who(party, session)),
+            Action::Decline { party, session, .. } => format!("{}'s user declines", who(party, session)),
+            Action::GiveUp { party, session } => format!("{} gives up", who(party, session)),
+            Action::Work { party, session } => format!("{} does the next piece of its work", who(party, session)),
+            Action::Crash { party } => format!("{} crashes and restarts", who(party, 0)),
+            Action::Late { party } => format!("{}'s clock passes the last step", who(party, 0)),
+            Action::Take { request } => {
+                let bytes = self.requests.thing(request);
+                let request = Request::from_bytes(&bytes).expect("the model makes well-formed requests");
+                let by = request.core.role_of(request.question.signer()).map_or("nobody".to_owned(), |r| r.to_string());
+                format!("the arbiter takes the {} of the {by}", request.question.kind())
+            }
+            Action::Rule { worker } => format!("the arbiter does the next piece of work {worker}"),
+            Action::CrashArbiter => "the arbiter crashes and restarts".to_owned(),
+            Action::Close => "the arbiter's clock passes not-after".to_owned(),
+            Action::Operate { party, session, .. } => format!("what {} asked for is done", who(party, session)),
+            Action::Fail { party, session, .. } => format!("{} cannot lock money", who(party, session)),
+            Action::Timer { party, session, timer } => {
+                format!("{}'s {} timer fires", who(party, session), TIMERS[timer])
+            }
+            Action::Tick => "all clocks go on".to_owned(),
+            Action::Lock { number } => format!("the malicious party makes lock {number}"),
+            Action::Redeem { token, paper: None } => format!("the malicious party takes {token:?} back after its date"),
+            Action::Redeem { token, .. } => {
+                format!("the malicious party has an authorisation for {token:?} carried out")
+            }
+        }
+    }
+}
+
+impl search::World for World {
+    fn describe_state(&self, state: &State) -> String {
+        let sessions = state
+            .parties
+            .iter()
+            .zip(["O", "R"])
+            .flat_map(|(party, name)| party.sessions.iter().map(move |session| (name, session)));
+        let sessions: Vec<_> = sessions
+            .map(|(name, session)| {
+                let machine = self.machines.thing(session.machine);
+                format!("{name}: {} {:?}", machine.state().name(), machine.ending())
+            })
+            .collect();
+        let cell = state.arbiter.cell.map(|cell| self.mark(cell.answer));
+        let closing = state.arbiter.closing.map(|closing| self.mark(closing.answer));
+        let State { clock, locks, .. } = state;
+        format!("{}; cell: {cell:?} {closing:?}; tick {clock}; locks {locks:?}", sessions.join("; "))
+    }
 }
 
 /// A party and one of its sessions.
@@ -460,62 +517,6 @@ impl World {
             hostile,
             alone,
         }
-    }
-
-    /// An action in words.
-    pub fn describe(&self, action: &Action) -> String {
-        let who = |party: usize, session: usize| format!("{}{}", ["O", "R"][party], "'".repeat(session));
-        match *action {
-            Action::Begin { party, session } => format!("{} begins", who(party, session)),
-            Action::Deliver { party, session, input } => {
-                format!("{} receives {:?}", who(party, session), self.mark(input))
-            }
-            Action::Sign { party, session, .. } => format!("{}'s key holder signs", who(party, session)),
-            Action::Decline { party, session, .. } => format!("{}'s user declines", who(party, session)),
-            Action::GiveUp { party, session } => format!("{} gives up", who(party, session)),
-            Action::Work { party, session } => format!("{} does the next piece of its work", who(party, session)),
-            Action::Crash { party } => format!("{} crashes and restarts", who(party, 0)),
-            Action::Late { party } => format!("{}'s clock passes the last step", who(party, 0)),
-            Action::Take { request } => {
-                let bytes = self.requests.thing(request);
-                let request = Request::from_bytes(&bytes).expect("the model makes well-formed requests");
-                let by = request.core.role_of(request.question.signer()).map_or("nobody".to_owned(), |r| r.to_string());
-                format!("the arbiter takes the {} of the {by}", request.question.kind())
-            }
-            Action::Rule { worker } => format!("the arbiter does the next piece of work {worker}"),
-            Action::CrashArbiter => "the arbiter crashes and restarts".to_owned(),
-            Action::Close => "the arbiter's clock passes not-after".to_owned(),
-            Action::Operate { party, session, .. } => format!("what {} asked for is done", who(party, session)),
-            Action::Fail { party, session, .. } => format!("{} cannot lock money", who(party, session)),
-            Action::Timer { party, session, timer } => {
-                format!("{}'s {} timer fires", who(party, session), TIMERS[timer])
-            }
-            Action::Tick => "all clocks go on".to_owned(),
-            Action::Lock { number } => format!("the malicious party makes lock {number}"),
-            Action::Redeem { token, paper: None } => format!("the malicious party takes {token:?} back after its date"),
-            Action::Redeem { token, .. } => {
-                format!("the malicious party has an authorisation for {token:?} carried out")
-            }
-        }
-    }
-
-    /// A state in words.
-    pub fn describe_state(&self, state: &State) -> String {
-        let sessions = state
-            .parties
-            .iter()
-            .zip(["O", "R"])
-            .flat_map(|(party, name)| party.sessions.iter().map(move |session| (name, session)));
-        let sessions: Vec<_> = sessions
-            .map(|(name, session)| {
-                let machine = self.machines.thing(session.machine);
-                format!("{name}: {} {:?}", machine.state().name(), machine.ending())
-            })
-            .collect();
-        let cell = state.arbiter.cell.map(|cell| self.mark(cell.answer));
-        let closing = state.arbiter.closing.map(|closing| self.mark(closing.answer));
-        let State { clock, locks, .. } = state;
-        format!("{}; cell: {cell:?} {closing:?}; tick {clock}; locks {locks:?}", sessions.join("; "))
     }
 
     fn session_actions(&self, state: &State, place: Place, run: &Session, actions: &mut Vec<Action>) {

@@ -12,7 +12,7 @@ use semper_exchange::evidence::{self, Folder, Item, Standing};
 use semper_exchange::gx::{self, Examined, Found, Gx, Promised};
 use semper_support::crypto::Signer;
 use semper_support::engine::{Ending, EvidenceKind, Input};
-use stateright::{Model, Property};
+use stateright::Property;
 
 use super::{Cell, EARLY, Mark, NONE, Party, ROLES, Register, Session, Setup, State, World};
 use crate::deal::{SIGNING, Thing};
@@ -421,11 +421,4 @@ fn recovers_at(world: &World, state: &State, party: usize, session: usize) -> bo
 /// The work in hand has not left the process yet: it still begins with the commit.
 fn before_commit(world: &World, run: &Session) -> bool {
     matches!((*world.turns.thing(run.turn)).clone().next(), Some(semper_support::runner::Work::Commit { .. }))
-}
-
-impl World {
-    /// The names of all properties of this world.
-    pub fn property_names(&self) -> Vec<&'static str> {
-        self.properties().iter().map(|property| property.name).collect()
-    }
 }
