@@ -307,3 +307,24 @@ impl Decode for Agreement {
         Ok(Self { core, document, template })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Contracts name their template by its hash: another word, or a field in another place, and nobody takes those already proposed.
+    #[test]
+    fn the_shipped_templates_stay_what_they_are() {
+        let expected = [
+            ("sign", "a95a12d2b5a4c2be0291b466788c2078115f103fa7cf60f9ebacefe26cdf1cb4"),
+            ("sign-many", "181fbf8a1114c458db41269ddb70b574b2549f7f628755b36ff96b502dfe89c4"),
+            ("buy", "75400b1159567dce21cf34ff1c0f46dfa1ad5727e6eadc9436687d0054b98105"),
+            ("mail", "5e4ac8b1f09075ff506780acb5186e058460ef46b6f1adcb6b420855b878b3b5"),
+            ("receipt", "44b784e983c84f6f58e279161b464f81bc015fe888d1b6a7314988ae285905a5"),
+            ("exchange", "ffebfd612d517432acd92b3aa908e2500cdbf9dd6b0c707d6854021775799e15"),
+            ("swap", "0b3fe66f0968f4a8c89f9ce5ddf29aecb36aee088fe9f8033b982475e11aaf6b"),
+        ];
+        let shipped = CONTRACTS.map(|(template, _)| (template().name().to_owned(), template().id().to_string()));
+        assert_eq!(shipped, expected.map(|(name, id)| (name.to_owned(), id.to_owned())));
+    }
+}
