@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use data_encoding::BASE64;
-use semper_commerce::contract_file::{self, Draft, DraftError, Named};
-use semper_commerce::contract_many;
+use semper_commerce::contract_file::{self, Draft, DraftError};
 use semper_commerce::deal::{Deal, DealError, WaitsFor};
 use semper_commerce::letter::{Letter, LetterError};
 use semper_commerce::proposal::{Proposal, ProposalError};
+use semper_commerce::terms::Named;
 use semper_core::cbor::{Decode, DecodeError};
 use semper_core::container::{AckWanted, Attributes, Container, Information, Leaf, Node as Part, information_hash};
 use semper_core::document::Document;
@@ -15,7 +15,7 @@ use semper_core::ids::DealId;
 use semper_core::time::{Seconds, Time};
 use semper_crypto::Encapsulator;
 use semper_exchange::arbiter::rules_hash;
-use semper_exchange::cn::{SIGNERS_MAX, SIGNERS_MIN};
+use semper_exchange::cn::SIGNERS_MAX;
 use semper_exchange::evidence::Folder;
 use semper_exchange::goods::{ArticleKey, Sealed, Seed};
 use semper_exchange::gx::Own;
@@ -91,66 +91,19 @@ pub async fn sign(node: &Node, order: SignOrder) -> Result<(Deal, String, Vec<St
     let files = files_of(&order.files)?;
     let title = title(&files);
     let names = others.iter().map(|other| other.name.clone()).collect();
-    let deal = match others.as_slice() {
-        [] => return Err(OrderError::Signers(1)),
-        [peer] => sign_two(node, order, peer, &arbiter, files)?,
-        others => sign_many(node, order, others, &arbiter, files)?,
-    };
-    Ok((deal, title, names))
-}
-
-fn named(contact: &Contact) -> Named {
-    Named { name: contact.name.clone(), key_set: contact.key_set().id() }
-}
-
-fn sign_two(
-    node: &Node,
-    order: SignOrder,
-    peer: &Contact,
-    arbiter: &Contact,
-    files: Vec<Information>,
-) -> Result<Deal, OrderError> {
-    let me = node.keys().key_set();
-    let draft = Draft {
-        originator: Named { name: node.name().to_owned(), key_set: me.id() },
-        responder: named(peer),
-        arbiter: named(arbiter),
-        log: arbiter.log().ok_or_else(|| OrderError::NotAnArbiter(arbiter.name.clone()))?.id(),
-        rules: rules_hash(),
-        closes: now().after(Seconds(order.valid_for)),
-        files,
-        terms: order.terms,
-        law: order.law,
-        locale: order.locale,
-        nonce: node.random()?,
-    };
-    let proposal = draft.propose(node.random()?)?;
-    let id = DealId::from_array(node.random()?);
-    let patience = Seconds(order.patience);
-    Ok(Deal::sign(id, me, peer.key_set().clone(), arbiter.key_set().clone(), patience, &proposal)?)
-}
-
-/// A contract of three and more. Each gets the cards of all the others, so that it can reach them.
-fn sign_many(
-    node: &Node,
-    order: SignOrder,
-    others: &[Contact],
-    arbiter: &Contact,
-    files: Vec<Information>,
-) -> Result<Deal, OrderError> {
     let me = node.keys().key_set();
     let signers = [Named { name: node.name().to_owned(), key_set: me.id() }].into_iter();
     let signers: Vec<_> = signers.chain(others.iter().map(named)).collect();
-    if !(SIGNERS_MIN..=SIGNERS_MAX).contains(&signers.len()) {
+    if !(2..=SIGNERS_MAX).contains(&signers.len()) {
         return Err(OrderError::Signers(signers.len()));
     }
     let mut seen = BTreeSet::new();
     if let Some(twice) = signers.iter().find(|signer| !seen.insert(signer.key_set)) {
         return Err(OrderError::Twice(twice.name.clone()));
     }
-    let draft = contract_many::Draft {
+    let draft = Draft {
         signers,
-        arbiter: named(arbiter),
+        arbiter: named(&arbiter),
         log: arbiter.log().ok_or_else(|| OrderError::NotAnArbiter(arbiter.name.clone()))?.id(),
         rules: rules_hash(),
         closes: now().after(Seconds(order.valid_for)),
@@ -162,9 +115,21 @@ fn sign_many(
     };
     let proposal = draft.propose(node.random()?)?;
     let (id, patience) = (DealId::from_array(node.random()?), Seconds(order.patience));
-    let key_sets = others.iter().map(|other| other.key_set().clone()).collect();
-    let cards: Vec<_> = others.iter().map(Contact::card_text).collect();
-    Ok(Deal::sign_many(id, me, key_sets, arbiter.key_set().clone(), patience, &proposal, &cards)?)
+    let by = arbiter.key_set().clone();
+    let deal = match others.as_slice() {
+        [peer] => Deal::sign(id, me, peer.key_set().clone(), by, patience, &proposal)?,
+        // Each gets the cards of all the others, so that it can reach them.
+        others => {
+            let cards: Vec<_> = others.iter().map(Contact::card_text).collect();
+            let others = others.iter().map(|other| other.key_set().clone()).collect();
+            Deal::sign_many(id, me, others, by, patience, &proposal, &cards)?
+        }
+    };
+    Ok((deal, title, names))
+}
+
+fn named(contact: &Contact) -> Named {
+    Named { name: contact.name.clone(), key_set: contact.key_set().id() }
 }
 
 /// A deal that sends files. Returns the deal, its title, and the peer's name.

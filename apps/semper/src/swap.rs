@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use data_encoding::BASE64;
-use semper_commerce::contract_file::Named;
 use semper_commerce::deal::Deal;
 use semper_commerce::offer::{ARBITERS_MAX, ArbiterOffer};
 use semper_commerce::swap::{Bid, FileOffer, WantedFile};
+use semper_commerce::terms::Named;
 use semper_core::container::{Attributes, Container, Information, Leaf, Node as Part};
 use semper_core::hash::Digest;
 use semper_core::ids::DealId;

@@ -1,44 +1,28 @@
-//! A contract over files: both sign that these files, exactly as they are, are what they agree on.
+//! A contract over files: all sign that these files, exactly as they are, are what they agree on.
 //!
-//! The words are in `services/sign/`, one file per language.
+//! The words are in `services/sign/` for two parties and in `services/sign-many/` for three to eight, one file per language.
 
 use std::collections::BTreeMap;
 
 use semper_core::cbor::DecodeError;
 use semper_core::container::Information;
-use semper_core::contract::{ArbiterRef, Core, Deadlines, Item, ItemKind, PartyRef, Profile, Terms};
+use semper_core::contract::{ArbiterRef, Core, ItemKind, Profile, Terms};
 use semper_core::document::{Document, DocumentError, FieldValue, Row};
 use semper_core::hash::Digest;
 use semper_core::ids::{KeySetId, Slot};
 use semper_core::party::Role;
 use semper_core::template::{FieldDef, FieldKind, Template};
-use semper_core::time::{Seconds, Time};
+use semper_core::time::Time;
 
 use crate::proposal::{Agreement, Proposal};
-
-/// The languages in which the contract can be shown.
-pub const LOCALES: [&str; 2] = ["en", "de"];
-/// The longest that a message to the arbiter takes, for parties that want to keep their rights near the deadline.
-pub const DELTA: Seconds = Seconds(3600);
-/// The most by which two honest clocks differ.
-pub const SIGMA: Seconds = Seconds(120);
-
-/// Somebody, and what the originator calls them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Named {
-    /// The name.
-    pub name: String,
-    /// The key set.
-    pub key_set: KeySetId,
-}
+use crate::terms::{Named, deadlines, item, pair, parties};
+use crate::words::{self, required, text, texts};
 
 /// What is to stand in the contract.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Draft {
-    /// Who proposes it.
-    pub originator: Named,
-    /// The other party.
-    pub responder: Named,
+    /// Who signs, 2 to 8 parties; the first proposes it.
+    pub signers: Vec<Named>,
     /// Who decides if something goes wrong.
     pub arbiter: Named,
     /// The key set that signs the heads of the arbiter's log.
@@ -53,7 +37,7 @@ pub struct Draft {
     pub terms: String,
     /// The law that applies, in words; none if empty.
     pub law: String,
-    /// The language in which it is shown, one of [`LOCALES`].
+    /// The language in which it is shown, one of [`words::LOCALES`].
     pub locale: String,
     /// Random bytes that make this contract unique.
     pub nonce: [u8; 32],
@@ -80,25 +64,18 @@ impl Draft {
         if self.files.is_empty() {
             return Err(DraftError::NoFile);
         }
-        let template = template();
-        let document = self.document(&template);
-        let party = |role, named: &Named| PartyRef { role, key_set: named.key_set };
-        let signature = |owner: Role| {
-            let (recipient, slot) = (owner.peer(), Slot::default());
-            Item { kind: ItemKind::Signature, owner, recipient, descriptor: Vec::new(), slot }
+        let signature = |owner| item(ItemKind::Signature, owner, Vec::new(), Slot::default());
+        let (profile, template, items) = match self.signers.len() {
+            2 => (Profile::C2, template(), vec![signature(Role::ORIGINATOR), signature(Role::RESPONDER)]),
+            _ => (Profile::Cn, template_of_many(), Vec::new()),
         };
+        let document = self.document(&template);
         let terms = Terms {
-            profile: Profile::C2,
-            parties: vec![party(Role::ORIGINATOR, &self.originator), party(Role::RESPONDER, &self.responder)],
+            profile,
+            parties: parties(self.signers.iter().map(|signer| signer.key_set)),
             arbiter: ArbiterRef { key_set: self.arbiter.key_set, deposit_key: None, log: self.log, rules: self.rules },
-            items: vec![signature(Role::ORIGINATOR), signature(Role::RESPONDER)],
-            deadlines: Deadlines {
-                not_after: self.closes,
-                complaints: None,
-                refund_after: None,
-                delta: DELTA,
-                sigma: SIGMA,
-            },
+            items,
+            deadlines: deadlines(self.closes),
             text: document.text_ref(&template)?,
             links: Vec::new(),
             nonce: self.nonce,
@@ -108,103 +85,105 @@ impl Draft {
     }
 
     fn document(&self, template: &Template) -> Document {
-        let text = |text: &str| FieldValue::Text(text.to_owned());
-        let party = |named: &Named| FieldValue::Party(named.key_set);
-        let mut document = Document::new(template, self.locale.as_str())
-            .with("originator_name", text(&self.originator.name))
-            .with("originator", party(&self.originator))
-            .with("responder_name", text(&self.responder.name))
-            .with("responder", party(&self.responder))
-            .with("arbiter_name", text(&self.arbiter.name))
-            .with("arbiter", party(&self.arbiter))
-            .with("closes", FieldValue::Time(self.closes))
-            .with("files", FieldValue::Table(self.files.iter().map(file_row).collect()));
-        if !self.terms.is_empty() {
-            document = document.with("terms", FieldValue::LongText(self.terms.clone()));
-        }
-        if !self.law.is_empty() {
-            document = document.with("law", text(&self.law));
-        }
-        document
+        let signers = match self.signers.as_slice() {
+            [originator, responder] => vec![
+                ("originator_name", text(&originator.name)),
+                ("originator", FieldValue::Party(originator.key_set)),
+                ("responder_name", text(&responder.name)),
+                ("responder", FieldValue::Party(responder.key_set)),
+            ],
+            many => vec![("signers", words::parties(many))],
+        };
+        let files = FieldValue::Table(self.files.iter().map(file_row).collect());
+        let facts = signers.into_iter().chain([("arbiter_name", text(&self.arbiter.name)), ("files", files)]);
+        let facts = facts.chain(words::arbiter_facts(self.arbiter.key_set, self.closes));
+        words::fill(template, &self.locale, facts.chain(words::terms_facts(&self.terms, &self.law)))
     }
 }
 
 /// A file as a row of the table of files.
-pub(crate) fn file_row(file: &Information) -> Row {
+fn file_row(file: &Information) -> Row {
     Row::from([
-        ("name".to_owned(), FieldValue::Text(file.name().to_owned())),
-        ("media_type".to_owned(), FieldValue::Text(file.media_type().to_owned())),
+        ("name".to_owned(), text(file.name())),
+        ("media_type".to_owned(), text(file.media_type())),
         ("size".to_owned(), FieldValue::Uint(file.bytes().len() as u64)),
         ("hash".to_owned(), FieldValue::Digest(file.hash())),
     ])
 }
 
-/// The columns of the table of files.
-pub(crate) fn file_columns() -> Vec<FieldDef> {
-    let required = |name, kind, en, de| FieldDef::required(name, kind).label("en", en).label("de", de);
-    vec![
-        required("name", FieldKind::Text, "name", "Name"),
-        required("media_type", FieldKind::Text, "media type", "Medientyp"),
-        required("size", FieldKind::Uint, "size in bytes", "Größe in Bytes"),
-        required("hash", FieldKind::Digest, "hash", "Hash"),
-    ]
-}
-
-/// The template of a contract over files.
+/// The template of a contract over files between two.
 pub fn template() -> Template {
-    let required = |name, kind, en, de| FieldDef::required(name, kind).label("en", en).label("de", de);
-    let optional = |name, kind, en, de| FieldDef::optional(name, kind).label("en", en).label("de", de);
-    let fields = vec![
+    let mut fields = vec![
         required("originator_name", FieldKind::Text, "originator", "Antragsteller"),
         required("originator", FieldKind::Party, "originator's key", "Schlüssel des Antragstellers"),
         required("responder_name", FieldKind::Text, "responder", "Gegenseite"),
         required("responder", FieldKind::Party, "responder's key", "Schlüssel der Gegenseite"),
-        required("arbiter_name", FieldKind::Text, "arbiter", "Schiedsrichter"),
-        required("arbiter", FieldKind::Party, "arbiter's key", "Schlüssel des Schiedsrichters"),
-        required(
-            "closes",
-            FieldKind::Time,
-            "the arbiter can be asked until",
-            "der Schiedsrichter kann angerufen werden bis",
-        ),
-        required("files", FieldKind::Table(file_columns()), "files", "Dateien"),
-        optional("terms", FieldKind::LongText, "Terms", "Bedingungen"),
-        optional("law", FieldKind::Text, "Applicable law", "Anwendbares Recht"),
     ];
-    let texts =
-        [("en", include_str!("../../../services/sign/en.txt")), ("de", include_str!("../../../services/sign/de.txt"))];
-    let texts = texts.map(|(locale, text)| (locale.to_owned(), text.to_owned())).into();
-    Template::new("sign", 1, fields, texts).expect("the shipped template passes its own test")
+    fields.extend(other_fields());
+    words::template("sign", fields, texts!("sign"))
 }
 
-/// What a contract over files says about who signs, who decides, and until when must be what its core says.
+/// The template of a contract over files among many.
+pub fn template_of_many() -> Template {
+    let mut fields = vec![words::parties_field("signers", "parties", "Beteiligte")];
+    fields.extend(other_fields());
+    words::template("sign-many", fields, texts!("sign-many"))
+}
+
+/// What both templates have beside the signers.
+fn other_fields() -> impl Iterator<Item = FieldDef> {
+    let files = FieldKind::Table(words::file_fields("name", "name", "Name").into());
+    let fields = words::arbiter_fields().into_iter().chain([required("files", files, "files", "Dateien")]);
+    fields.chain(words::terms_fields())
+}
+
+/// What a contract over files between two says about who signs, who decides, and until when must be what its core says.
 ///
 /// # Errors
 /// The field that differs.
 pub fn check(agreement: &Agreement) -> Result<(), &'static str> {
-    let terms = &agreement.core.terms;
-    if terms.profile != Profile::C2 {
+    if agreement.core.terms.profile != Profile::C2 {
         return Err("profile");
     }
-    let field = |name: &str| agreement.document.fields.get(name);
-    let party = |role| agreement.core.party(role).map(FieldValue::Party);
-    let same = |name, expected: Option<FieldValue>| if field(name) == expected.as_ref() { Ok(()) } else { Err(name) };
-    same("originator", party(Role::ORIGINATOR))?;
-    same("responder", party(Role::RESPONDER))?;
-    same("arbiter", Some(FieldValue::Party(terms.arbiter.key_set)))?;
-    same("closes", Some(FieldValue::Time(terms.deadlines.not_after)))
+    let [originator, responder] = pair(&agreement.core)?.map(FieldValue::Party);
+    words::agree(&agreement.document, [("originator", originator), ("responder", responder)])?;
+    check_arbiter(agreement)
+}
+
+/// The same for a contract over files among many.
+///
+/// # Errors
+/// What differs.
+pub fn check_of_many(agreement: &Agreement) -> Result<(), &'static str> {
+    let terms = &agreement.core.terms;
+    if terms.profile != Profile::Cn {
+        return Err("profile");
+    }
+    words::agree_on(&agreement.document, "signers", &terms.parties)?;
+    check_arbiter(agreement)
+}
+
+fn check_arbiter(agreement: &Agreement) -> Result<(), &'static str> {
+    let Terms { arbiter, deadlines, .. } = &agreement.core.terms;
+    words::agree(&agreement.document, words::arbiter_facts(arbiter.key_set, deadlines.not_after))
+}
+
+/// What a contract among many calls its parties, in the order of their roles.
+pub fn signer_names(document: &Document) -> Vec<String> {
+    let name = |row: &Row| match row.get("name") {
+        Some(FieldValue::Text(name)) => name.clone(),
+        _ => String::new(),
+    };
+    words::rows(document, "signers").iter().map(name).collect()
 }
 
 /// The files that a contract over files names: name and hash.
 pub fn file_names(document: &Document) -> Vec<(String, Digest)> {
-    let Some(FieldValue::Table(rows)) = document.fields.get("files") else {
-        return Vec::new();
-    };
     let named = |row: &Row| match (row.get("name"), row.get("hash")) {
         (Some(FieldValue::Text(name)), Some(FieldValue::Digest(hash))) => Some((name.clone(), *hash)),
         _ => None,
     };
-    rows.iter().filter_map(named).collect()
+    words::rows(document, "files").iter().filter_map(named).collect()
 }
 
 /// A file name that came from a document, made safe to create: the same rules as for the files of a container.
@@ -219,17 +198,17 @@ pub fn safe_name(name: &str) -> Result<String, DecodeError> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::fixtures::{key_set, named};
+    use crate::words::LOCALES;
 
-    fn named(name: &str, byte: u8) -> Named {
-        Named { name: name.to_owned(), key_set: KeySetId::from_digest(Digest::from_array([byte; 32])) }
-    }
+    const TWO: [(&str, u8); 2] = [("Alice", 1), ("Bob", 2)];
+    const THREE: [(&str, u8); 3] = [("Alice", 1), ("Bob", 2), ("Carol", 3)];
 
-    fn draft(locale: &str) -> Draft {
-        Draft {
-            originator: named("Alice", 1),
-            responder: named("Bob", 2),
-            arbiter: named("Arbiter", 3),
-            log: named("", 3).key_set,
+    fn proposal(signers: &[(&str, u8)], locale: &str) -> Proposal {
+        let draft = Draft {
+            signers: signers.iter().map(|(name, byte)| named(name, *byte)).collect(),
+            arbiter: named("Arbiter", 9),
+            log: key_set(9),
             rules: Digest::from_array([4; 32]),
             closes: Time::from_unix(1_800_000_000),
             files: vec![Information::new("offer.txt", "text/plain", b"one bicycle".to_vec()).unwrap()],
@@ -237,38 +216,64 @@ mod tests {
             law: "Swiss law".to_owned(),
             locale: locale.to_owned(),
             nonce: [5; 32],
-        }
+        };
+        draft.propose([6; 16]).unwrap()
     }
 
     #[test]
-    fn the_contract_can_be_shown_in_every_language_and_survives_the_wire() {
-        for locale in LOCALES {
-            let proposal = draft(locale).propose([6; 16]).unwrap();
-            let text = proposal.agreement.text().unwrap();
-            for part in ["Alice", "Bob", "offer.txt", "11", "| No returns.", "Swiss law", "2027-01-15"] {
-                assert!(text.contains(part), "{locale}: {part} is missing in\n{text}");
+    fn the_contract_names_all_signers_in_every_language_and_survives_the_wire() {
+        let cards = vec!["card of Bob".to_owned(), "card of Carol".to_owned()];
+        for (signers, check, cards) in [(&TWO[..], check as fn(&_) -> _, vec![]), (&THREE[..], check_of_many, cards)] {
+            for locale in LOCALES {
+                let proposal = proposal(signers, locale);
+                let text = proposal.agreement.text().unwrap();
+                let parts = ["offer.txt", "11", "| No returns.", "Swiss law", "2027-01-15"];
+                for part in signers.iter().map(|(name, _)| *name).chain(parts) {
+                    assert!(text.contains(part), "{locale}: {part} is missing in\n{text}");
+                }
+                assert_eq!(check(&proposal.agreement), Ok(()));
+                let container = proposal.to_container_with(&cards).unwrap();
+                assert_eq!(Proposal::cards(&container).unwrap(), cards);
+                assert_eq!(Proposal::from_container(&container), Ok(proposal));
             }
-            assert_eq!(check(&proposal.agreement), Ok(()));
-            let container = proposal.to_container().unwrap();
-            assert_eq!(Proposal::from_container(&container), Ok(proposal));
         }
+        assert_eq!(signer_names(&proposal(&THREE, "en").agreement.document), ["Alice", "Bob", "Carol"]);
     }
 
-    // A text that names one arbiter and a core that names another would have the user agree to what was not shown.
+    // A text that leaves out a signer, names another one or another arbiter would have the user agree to what was not shown.
     #[test]
     fn rendered_text_differs_from_core() {
-        let mut proposal = draft("en").propose([6; 16]).unwrap();
-        proposal.agreement.core.terms.arbiter.key_set = named("", 9).key_set;
-        assert_eq!(check(&proposal.agreement), Err("arbiter"));
-        let mut proposal = draft("en").propose([6; 16]).unwrap();
-        proposal.agreement.core.terms.deadlines.not_after = Time::from_unix(1);
-        assert_eq!(check(&proposal.agreement), Err("closes"));
+        let changed = |signers: &[_], change: fn(&mut Terms)| {
+            let mut agreement = proposal(signers, "en").agreement;
+            change(&mut agreement.core.terms);
+            if signers.len() == 2 { check(&agreement) } else { check_of_many(&agreement) }
+        };
+        for signers in [&TWO[..], &THREE] {
+            assert_eq!(changed(signers, |terms| terms.arbiter.key_set = key_set(7)), Err("arbiter"));
+            assert_eq!(changed(signers, |terms| terms.deadlines.not_after = Time::from_unix(1)), Err("closes"));
+            assert_eq!(changed(signers, |_| {}), Ok(()));
+        }
+        assert_eq!(changed(&TWO, |terms| terms.parties[0].key_set = key_set(7)), Err("originator"));
+        assert_eq!(changed(&TWO, |terms| terms.parties[1].key_set = key_set(7)), Err("responder"));
+        assert_eq!(changed(&TWO, |terms| terms.profile = Profile::Cn), Err("profile"));
+        assert_eq!(changed(&THREE, |terms| terms.parties.truncate(2)), Err("signers"));
+        assert_eq!(changed(&THREE, |terms| terms.parties[2].key_set = key_set(7)), Err("signers"));
+        assert_eq!(changed(&THREE, |terms| terms.parties.swap(1, 2)), Err("signers"));
+        assert_eq!(changed(&THREE, |terms| terms.profile = Profile::C2), Err("profile"));
+    }
+
+    // The words for two, over a contract of three: they would not name the third.
+    #[test]
+    fn the_words_for_two_are_not_for_three() {
+        let mut agreement = proposal(&THREE, "en").agreement;
+        agreement.template = template();
+        assert_eq!(check(&agreement), Err("profile"));
     }
 
     // A file that the text does not name, or a named one that is missing, is not what the signers agree on.
     #[test]
     fn files_and_text_must_agree() {
-        let mut proposal = draft("en").propose([6; 16]).unwrap();
+        let mut proposal = proposal(&TWO, "en");
         let file = std::mem::take(&mut proposal.files);
         let without = proposal.to_container().unwrap();
         assert!(Proposal::from_container(&without).is_err());

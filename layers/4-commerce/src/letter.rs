@@ -8,32 +8,32 @@
 
 use std::collections::BTreeMap;
 
-use semper_core::cbor::{Decode, Encode};
+use semper_core::cbor::{Decode, DecodeError, Encode};
 use semper_core::container::{Container, Information};
-use semper_core::contract::{ArbiterRef, Core, Deadlines, Item, ItemKind, PARTIES_MAX, PartyRef, Profile, Terms};
-use semper_core::document::{Document, DocumentError, FieldValue, Row};
+use semper_core::contract::{Core, Item, ItemKind, PARTIES_MAX, Profile, Terms};
+use semper_core::document::{Document, DocumentError, FieldValue};
 use semper_core::hash::Digest;
 use semper_core::ids::Slot;
 use semper_core::party::Role;
-use semper_core::template::{FieldDef, FieldKind, Template};
+use semper_core::template::{FieldKind, Template};
 use semper_core::time::Time;
-use semper_exchange::goods::{ArticleKey, Deposit, Descriptor, Sealed, Seed, TooLarge};
+use semper_exchange::goods::{Article, ArticleKey, Deposit, Descriptor, Sealed, Seed, TooLarge};
 use semper_exchange::gx::responder;
 use semper_exchange::planner::{DatesError, Impossible, check_dates, plan_of};
 use semper_support::crypto::{CryptoError, Encapsulate};
 
-use crate::contract_file::{DELTA, Named, SIGMA};
-use crate::proposal::{Agreement, MEDIA_SEALED, Proposal};
-use crate::purchase::Arbiter;
+use crate::proposal::{Agreement, Proposal};
+use crate::terms::{Arbiter, Named, deadlines, pair, parties};
+use crate::words::{self, required, text, texts};
 
-/// The languages in which the contract can be shown.
-pub const LOCALES: [&str; 2] = ["en", "de"];
 /// The name of the template.
 pub const TEMPLATE: &str = "mail";
 /// Most recipients of one letter.
 pub const RECIPIENTS_MAX: usize = PARTIES_MAX - 1;
 /// Most bytes that one letter to several recipients has in all its copies.
 pub const COPIES_MAX: usize = 4 * semper_exchange::goods::SEALED_MAX;
+/// The ciphertext of a letter, which travels with its contract.
+pub(crate) const MEDIA_SEALED: &str = "application/vnd.semper.sealed";
 /// What a letter is called in its contract: what its files are called shows when it is open.
 const NAME: &str = "letter";
 /// What it is.
@@ -59,7 +59,7 @@ pub struct Letter<'a> {
     pub now: Time,
     /// Until when the arbiter takes a first request.
     pub closes: Time,
-    /// The language in which the contract is shown, one of [`LOCALES`].
+    /// The language in which the contract is shown, one of [`words::LOCALES`].
     pub locale: String,
     /// Random bytes that make the contract unique.
     pub nonce: [u8; 32],
@@ -86,7 +86,7 @@ pub enum LetterError {
     Document(#[from] DocumentError),
     /// A part of the contract breaks its rule.
     #[error("the contract cannot be written: {0}")]
-    Malformed(#[from] semper_core::cbor::DecodeError),
+    Malformed(#[from] DecodeError),
     /// There is too little time.
     #[error("the contract's dates cannot be kept: {0}")]
     Dates(#[from] DatesError),
@@ -119,29 +119,18 @@ impl Letter<'_> {
             return Err(LetterError::Copies);
         }
         let (article, sealed) = Sealed::seal(&contents, self.key.clone())?;
-        let letter = Descriptor::new(NAME, MEDIA, article.size, article.plain_root, &self.subject)?;
-        let deadlines =
-            Deadlines { not_after: self.closes, complaints: None, refund_after: None, delta: DELTA, sigma: SIGMA };
+        let letter = describe(&article, &self.subject)?;
+        let deadlines = deadlines(self.closes);
         check_dates(&deadlines, self.now)?;
         let template = template();
         let document = self.document(&template, &letter);
-        let party = |role, named: &Named| PartyRef { role, key_set: named.key_set };
-        let mut parties = vec![party(Role::ORIGINATOR, &self.sender)];
-        let mut items = Vec::new();
-        for (slot, (recipient, _)) in (0..).map(Slot).zip(&self.recipients) {
-            parties.push(party(responder(slot), recipient));
-            items.extend(exchanged(slot, &letter));
-        }
+        let senders = [self.sender.key_set].into_iter();
+        let slots = (0..).map(Slot).take(self.recipients.len());
         let terms = Terms {
             profile: Profile::Gx,
-            parties,
-            arbiter: ArbiterRef {
-                key_set: self.arbiter.key_set,
-                deposit_key: Some(self.arbiter.deposit_key.id()),
-                log: self.arbiter.log,
-                rules: self.arbiter.rules,
-            },
-            items,
+            parties: parties(senders.chain(self.recipients.iter().map(|(named, _)| named.key_set))),
+            arbiter: self.arbiter.reference(),
+            items: slots.flat_map(|slot| exchanged(slot, &letter)).collect(),
             deadlines,
             text: document.text_ref(&template)?,
             links: Vec::new(),
@@ -155,27 +144,51 @@ impl Letter<'_> {
                 Deposit::make(kem, &self.arbiter.deposit_key, seed, (tid, slot), self.key, article.cipher_root)?;
             core.deposits.insert(slot, deposit.to_bytes());
         }
-        let files = vec![Information::new("letter.sealed", MEDIA_SEALED, sealed.to_bytes())?];
+        let files = vec![enclosure(sealed.to_bytes())?];
         Ok(Proposal { agreement: Agreement { core, document, template }, files, nonce })
     }
 
     fn document(&self, template: &Template, letter: &Descriptor) -> Document {
-        let text = |text: &str| FieldValue::Text(text.to_owned());
-        let row = |named: &Named| {
-            Row::from([("name".to_owned(), text(&named.name)), ("key".to_owned(), FieldValue::Party(named.key_set))])
-        };
-        let recipients = self.recipients.iter().map(|(named, _)| row(named)).collect();
-        let document = Document::new(template, self.locale.as_str())
-            .with("sender_name", text(&self.sender.name))
-            .with("sender", FieldValue::Party(self.sender.key_set))
-            .with("recipients", FieldValue::Table(recipients))
-            .with("arbiter_name", text(&self.arbiter_name))
-            .with("arbiter", FieldValue::Party(self.arbiter.key_set))
-            .with("size", FieldValue::Uint(letter.size().bytes()))
-            .with("hash", FieldValue::Digest(letter.plain_root()))
-            .with("closes", FieldValue::Time(self.closes));
-        if self.subject.is_empty() { document } else { document.with("subject", text(&self.subject)) }
+        let facts = [
+            ("sender_name", text(&self.sender.name)),
+            ("sender", FieldValue::Party(self.sender.key_set)),
+            ("recipients", words::parties(self.recipients.iter().map(|(named, _)| named))),
+            ("arbiter_name", text(&self.arbiter_name)),
+        ];
+        let facts = facts.into_iter().chain(words::arbiter_facts(self.arbiter.key_set, self.closes));
+        words::fill(template, &self.locale, facts.chain(words::bytes_facts(letter)).chain(subject(letter)))
     }
+}
+
+/// A letter as its contract describes it. `subject` shows before it is open.
+///
+/// # Errors
+/// The subject is too long.
+pub(crate) fn describe(letter: &Article, subject: &str) -> Result<Descriptor, DecodeError> {
+    Descriptor::new(NAME, MEDIA, letter.size, letter.plain_root, subject)
+}
+
+/// Whether a contract describes this as a letter.
+pub(crate) fn is_letter(described: &Descriptor) -> bool {
+    described.name() == NAME && described.media_type() == MEDIA
+}
+
+/// A sealed letter as a file of a proposal.
+///
+/// # Errors
+/// It is too large.
+pub(crate) fn enclosure(sealed: Vec<u8>) -> Result<Information, DecodeError> {
+    Information::new("letter.sealed", MEDIA_SEALED, sealed)
+}
+
+/// Whether what travels with a contract is the letter that it describes, with the root over its ciphertext.
+pub(crate) fn is_of(sealed: &[u8], described: Option<(Descriptor, Digest)>) -> bool {
+    let sealed = Sealed::from_bytes(sealed).ok();
+    sealed.zip(described).is_some_and(|(sealed, (letter, root))| sealed.is_of(&letter, root))
+}
+
+fn subject(letter: &Descriptor) -> Option<words::Fact> {
+    words::unless_empty("subject", letter.text(), FieldValue::Text)
 }
 
 /// What a part of the contract exchanges.
@@ -190,30 +203,15 @@ fn exchanged(slot: Slot, letter: &Descriptor) -> [Item; 2] {
 
 /// The template of certified mail.
 pub fn template() -> Template {
-    let required = |name, kind, en, de| FieldDef::required(name, kind).label("en", en).label("de", de);
-    let optional = |name, kind, en, de| FieldDef::optional(name, kind).label("en", en).label("de", de);
-    let columns =
-        vec![required("name", FieldKind::Text, "name", "Name"), required("key", FieldKind::Party, "key", "Schlüssel")];
-    let fields = vec![
+    let mut fields = vec![
         required("sender_name", FieldKind::Text, "sender", "Absender"),
         required("sender", FieldKind::Party, "sender's key", "Schlüssel des Absenders"),
-        required("recipients", FieldKind::Table(columns), "recipients", "Empfänger"),
-        required("size", FieldKind::Uint, "size in bytes", "Größe in Bytes"),
-        required("hash", FieldKind::Digest, "hash", "Hash"),
-        optional("subject", FieldKind::Text, "Subject", "Betreff"),
-        required("arbiter_name", FieldKind::Text, "arbiter", "Schiedsrichter"),
-        required("arbiter", FieldKind::Party, "arbiter's key", "Schlüssel des Schiedsrichters"),
-        required(
-            "closes",
-            FieldKind::Time,
-            "the arbiter can be asked until",
-            "der Schiedsrichter kann angerufen werden bis",
-        ),
+        words::parties_field("recipients", "recipients", "Empfänger"),
     ];
-    let texts =
-        [("en", include_str!("../../../services/mail/en.txt")), ("de", include_str!("../../../services/mail/de.txt"))];
-    let texts = texts.map(|(locale, text)| (locale.to_owned(), text.to_owned())).into();
-    Template::new(TEMPLATE, 1, fields, texts).expect("the shipped template passes its own test")
+    fields.extend(words::bytes_fields());
+    fields.push(words::optional("subject", FieldKind::Text, "Subject", "Betreff"));
+    fields.extend(words::arbiter_fields());
+    words::template(TEMPLATE, fields, texts!("mail"))
 }
 
 /// What the text of certified mail says must be what its core says, and every recipient must get the same letter.
@@ -222,25 +220,20 @@ pub fn template() -> Template {
 /// The field that differs.
 pub fn check(agreement: &Agreement) -> Result<(), &'static str> {
     let terms = &agreement.core.terms;
-    let field = |name: &str| agreement.document.fields.get(name);
-    let same = |name, expected: Option<FieldValue>| if field(name) == expected.as_ref() { Ok(()) } else { Err(name) };
+    let document = &agreement.document;
     let (letter, _) = sealed_as(&agreement.core).ok_or("letter")?;
-    let recipients = terms.parties.len() - 1;
-    let all = (0_u16..).map(Slot).take(recipients).flat_map(|slot| exchanged(slot, &letter));
+    let all = (0..).map(Slot).take(terms.parties.len() - 1).flat_map(|slot| exchanged(slot, &letter));
     if terms.profile != Profile::Gx || !all.eq(terms.items.iter().cloned()) || terms.deadlines.complaints.is_some() {
         return Err("items");
     }
-    same("sender", agreement.core.party(Role::ORIGINATOR).map(FieldValue::Party))?;
-    let Some(FieldValue::Table(rows)) = field("recipients") else { return Err("recipients") };
-    let named = rows.iter().map(|row| row.get("key").cloned());
-    if !named.eq(terms.parties.iter().skip(1).map(|party| Some(FieldValue::Party(party.key_set)))) {
-        return Err("recipients");
+    let [sender, _] = pair(&agreement.core)?;
+    words::agree(document, [("sender", FieldValue::Party(sender))])?;
+    words::agree_on(document, "recipients", &terms.parties[1..])?;
+    words::agree(document, words::bytes_facts(&letter))?;
+    if document.fields.get("subject") != subject(&letter).map(|(_, said)| said).as_ref() {
+        return Err("subject");
     }
-    same("size", Some(FieldValue::Uint(letter.size().bytes())))?;
-    same("hash", Some(FieldValue::Digest(letter.plain_root())))?;
-    same("subject", Some(letter.text()).filter(|text| !text.is_empty()).map(|text| FieldValue::Text(text.to_owned())))?;
-    same("arbiter", Some(FieldValue::Party(terms.arbiter.key_set)))?;
-    same("closes", Some(FieldValue::Time(terms.deadlines.not_after)))?;
+    words::agree(document, words::arbiter_facts(terms.arbiter.key_set, terms.deadlines.not_after))?;
     plan_of(&agreement.core).map(drop).map_err(|_| "plan")
 }
 
@@ -250,14 +243,12 @@ fn sealed_as(core: &Core) -> Option<(Descriptor, Digest)> {
     let roots: Option<Vec<_>> =
         core.deposits.values().map(|deposit| Some(Deposit::from_bytes(deposit).ok()?.cipher_root)).collect();
     let (first, others) = roots?.split_first().map(|(first, others)| (*first, others.to_vec()))?;
-    (letter.name() == NAME && letter.media_type() == MEDIA && others.iter().all(|other| *other == first))
-        .then_some((letter, first))
+    (is_letter(&letter) && others.iter().all(|other| *other == first)).then_some((letter, first))
 }
 
 /// Whether what travels with a proposal is the letter that its contract describes.
 pub(crate) fn is_enclosed(core: &Core, sealed: &[u8]) -> bool {
-    let sealed = Sealed::from_bytes(sealed).ok();
-    sealed.zip(sealed_as(core)).is_some_and(|(sealed, (letter, root))| sealed.is_of(&letter, root))
+    is_of(sealed, sealed_as(core))
 }
 
 /// What a letter is called on the screen, if the contract is one over a letter.
@@ -271,41 +262,11 @@ pub fn title(agreement: &Agreement) -> Option<String> {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use semper_core::ids::KeySetId;
-    use semper_exchange::goods::DepositKey;
-    use semper_support::crypto::{KemSuite, Secret};
-
     use super::*;
+    use crate::fixtures::{NOW, Open, arbiter, named};
     use crate::proposal::ProposalError;
 
-    const NOW: Time = Time::from_unix(1_000_000);
-
-    /// Hides nothing; enough to see what goes where.
-    struct Open;
-
-    impl Encapsulate for Open {
-        fn seed_len(&self, _: KemSuite) -> usize {
-            32
-        }
-
-        fn encapsulate(&self, _: KemSuite, _: &[u8], seed: &[u8]) -> Result<(Vec<u8>, Secret), CryptoError> {
-            Ok((seed.to_vec(), Secret::new(seed.to_vec())))
-        }
-
-        fn can_be_opened(&self, _: KemSuite, _: &[u8]) -> bool {
-            true
-        }
-    }
-
-    fn named(name: &str, byte: u8) -> Named {
-        Named { name: name.to_owned(), key_set: KeySetId::from_digest(Digest::from_array([byte; 32])) }
-    }
-
     fn written(recipients: &[(&str, u8)], subject: &str) -> Result<Proposal, LetterError> {
-        let deposit_key = DepositKey { suite: KemSuite::X25519, public_key: vec![1; 32] };
-        let key_set = named("", 9).key_set;
-        let rules = Digest::from_array([5; 32]);
-        let arbiter = Arbiter { key_set, log: key_set, rules, deposit_key, lock_key: Vec::new() };
         let contents = Container::message([3; 16], "the lease ends", Default::default()).unwrap();
         let letter = Letter {
             sender: named("Alice", 1),
@@ -313,7 +274,7 @@ mod tests {
                 .iter()
                 .map(|(name, byte)| (named(name, *byte), Seed::new(vec![*byte; 32])))
                 .collect(),
-            arbiter: &arbiter,
+            arbiter: &arbiter(),
             arbiter_name: "Ann".to_owned(),
             contents: &contents,
             key: &ArticleKey::from_array([4; ArticleKey::LEN]),
@@ -360,7 +321,7 @@ mod tests {
         twice.files.push(twice.files[0].clone());
         let (_, foreign) = Sealed::seal(b"something else", ArticleKey::from_array([4; ArticleKey::LEN])).unwrap();
         let mut other = good.clone();
-        other.files = vec![Information::new("letter.sealed", MEDIA_SEALED, foreign.to_bytes()).unwrap()];
+        other.files = vec![enclosure(foreign.to_bytes()).unwrap()];
         for wrong in [&without, &twice, &other] {
             assert_eq!(read(wrong), Err(ProposalError::Parts("letter")));
         }

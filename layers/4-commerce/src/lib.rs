@@ -10,14 +10,15 @@
 //! ```
 //!
 //! A [`plan`] says which steps a kind of deal has; [`deal::Deal`] is the machine that takes them one after the other, each with an
-//! engine of a lower layer. A [`proposal`] is what one party suggests that both sign; [`contract_file`] makes one over any file,
+//! engine of a lower layer. A [`proposal`] is what one party suggests that all sign; [`contract_file`] makes one over any file,
 //! [`purchase`] makes one from an [`offer`] and an [`order`], [`letter`] one over certified mail,
 //! [`trade`] one over money for a receipt or for other money, [`swap`] one over
 //! information for information.
 
 pub mod contract_file;
-pub mod contract_many;
 pub mod deal;
+#[cfg(test)]
+mod fixtures;
 pub mod letter;
 pub mod offer;
 pub mod order;
@@ -25,4 +26,6 @@ pub mod plan;
 pub mod proposal;
 pub mod purchase;
 pub mod swap;
+pub mod terms;
 pub mod trade;
+pub mod words;

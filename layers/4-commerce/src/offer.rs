@@ -105,7 +105,7 @@ pub struct Order {
     pub payer: Vec<u8>,
     /// What the buyer calls itself.
     pub buyer: String,
-    /// The language of the contract, one of [`crate::purchase::LOCALES`].
+    /// The language of the contract, one of [`crate::words::LOCALES`].
     pub locale: String,
     /// The buyer's contact card in its text form: the seller need not know the buyer. Not checked here.
     pub card: String,

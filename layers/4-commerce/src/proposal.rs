@@ -18,8 +18,9 @@ use semper_exchange::goods::plain_roots;
 use semper_support::approval::Exhibit;
 use semper_support::engine::{Effect, EvidenceKind};
 
+use crate::letter::MEDIA_SEALED;
 use crate::offer::Order;
-use crate::{contract_file, contract_many, letter, purchase, swap, trade};
+use crate::{contract_file, letter, purchase, swap, trade};
 
 const MEDIA_CORE: &str = "application/vnd.semper.core";
 const MEDIA_DOCUMENT: &str = "application/vnd.semper.document";
@@ -29,14 +30,11 @@ const MEDIA_CARD: &str = "application/vnd.semper.contact-card";
 /// Longest contact card, in bytes of its text form.
 const CARD_MAX: usize = 256 * 1024;
 
-/// The ciphertext of a letter, which travels with its contract.
-pub(crate) const MEDIA_SEALED: &str = "application/vnd.semper.sealed";
-
 /// The contracts that this version knows the words of, each with the check that its words say what it does.
 type Check = fn(&Agreement) -> Result<(), &'static str>;
 const CONTRACTS: [(fn() -> Template, Check); 7] = [
     (contract_file::template, contract_file::check),
-    (contract_many::template, contract_many::check),
+    (contract_file::template_of_many, contract_file::check_of_many),
     (purchase::template, purchase::check),
     (letter::template, letter::check),
     (trade::receipt_template, trade::check),

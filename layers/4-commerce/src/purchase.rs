@@ -7,24 +7,22 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use semper_core::cbor::{Decode, DecodeError, Encode};
-use semper_core::contract::{ArbiterRef, Core, Deadlines, Item, ItemKind, PartyRef, Profile, Terms};
+use semper_core::contract::{Core, Deadlines, ItemKind, Profile, Terms};
 use semper_core::document::{Document, DocumentError, FieldValue};
-use semper_core::hash::Digest;
 use semper_core::ids::{KeySetId, Slot};
 use semper_core::party::Role;
-use semper_core::template::{FieldDef, FieldKind, Template};
-use semper_core::time::{Seconds, Time};
-use semper_exchange::goods::{ArticleKey, Deposit, DepositKey, Descriptor, Seed};
+use semper_core::template::{FieldKind, Template};
+use semper_core::time::Time;
+use semper_exchange::goods::{ArticleKey, Deposit, Descriptor, Seed};
 use semper_exchange::gx::{LockDeposit, Price, earliest_refund};
 use semper_exchange::planner::{DatesError, check_dates, plan_of};
 use semper_support::crypto::{CryptoError, Encapsulate};
-use semper_transfer::payment::means::{LockKind, Means};
 
 use crate::offer::{Offer, Order};
 use crate::proposal::{Agreement, Proposal};
+use crate::terms::{Arbiter, all_hold, are_as_asked, item, locked, pair, parties};
+use crate::words::{self, Fact, LOCALES, required, text, texts};
 
-/// The languages in which the contract can be shown.
-pub const LOCALES: [&str; 2] = ["en", "de"];
 /// The name of the template.
 pub const TEMPLATE: &str = "buy";
 
@@ -32,21 +30,6 @@ pub const TEMPLATE: &str = "buy";
 pub const GOODS: Slot = Slot(0);
 /// Where the money stands in the contract.
 pub const MONEY: Slot = Slot(1);
-
-/// The arbiter of a contract, as its own card describes it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Arbiter {
-    /// The key set that signs verdicts.
-    pub key_set: KeySetId,
-    /// The key set that signs the heads of its log.
-    pub log: KeySetId,
-    /// Hash of its rules.
-    pub rules: Digest,
-    /// Its key for deposits of information.
-    pub deposit_key: DepositKey,
-    /// Its key for locks of the means that is paid with.
-    pub lock_key: Vec<u8>,
-}
 
 /// A sale, as the seller writes it down.
 pub struct Sale<'a> {
@@ -116,7 +99,7 @@ impl Sale<'_> {
         if !LOCALES.contains(&order.locale.as_str()) {
             return Err(SaleError::NoSuchChoice("language"));
         }
-        let price = price(offer, means);
+        let price = locked(offer.price, means);
         let lock = LockDeposit {
             payer: order.payer.clone(),
             payee: self.payee.clone(),
@@ -133,19 +116,11 @@ impl Sale<'_> {
         deadlines.refund_after = Some(earliest_refund(&deadlines));
         check_dates(&deadlines, self.now)?;
         let template = template();
-        let document = self.document(&template, &named.name, &deadlines, means);
-        let party = |role, key_set| PartyRef { role, key_set };
-        let item =
-            |kind, owner: Role, descriptor, slot| Item { kind, owner, recipient: owner.peer(), descriptor, slot };
+        let document = self.document(&template, &named.name, &deadlines, &price);
         let terms = Terms {
             profile: Profile::Gx,
-            parties: vec![party(Role::ORIGINATOR, self.seller), party(Role::RESPONDER, self.buyer)],
-            arbiter: ArbiterRef {
-                key_set: arbiter.key_set,
-                deposit_key: Some(arbiter.deposit_key.id()),
-                log: arbiter.log,
-                rules: arbiter.rules,
-            },
+            parties: parties([self.seller, self.buyer]),
+            arbiter: arbiter.reference(),
             items: vec![
                 item(ItemKind::Information, Role::ORIGINATOR, offer.goods.to_bytes(), GOODS),
                 item(ItemKind::Money, Role::RESPONDER, price.to_bytes(), MONEY),
@@ -162,56 +137,37 @@ impl Sale<'_> {
         Ok(Proposal { agreement: Agreement { core, document, template }, files: Vec::new(), nonce })
     }
 
-    fn document(&self, template: &Template, arbiter: &str, deadlines: &Deadlines, means: &Means) -> Document {
+    fn document(&self, template: &Template, arbiter: &str, deadlines: &Deadlines, price: &Price) -> Document {
         let Self { offer, order, .. } = self;
-        let text = |text: &str| FieldValue::Text(text.to_owned());
-        let mut document = Document::new(template, order.locale.as_str())
-            .with("seller_name", text(&offer.seller))
-            .with("seller", FieldValue::Party(self.seller))
-            .with("buyer_name", text(&order.buyer))
-            .with("buyer", FieldValue::Party(self.buyer))
-            .with("arbiter_name", text(arbiter))
-            .with("description", FieldValue::LongText(offer.goods.text().to_owned()))
-            .with("means", text(&means_in_words(means.system.as_str(), &means.issuer)));
-        let facts = facts(&offer.goods, deadlines, &price(offer, means), self.arbiter.key_set);
-        document = facts.into_iter().fold(document, |document, (name, value)| document.with(name, value));
-        if !offer.terms.is_empty() {
-            document = document.with("terms", FieldValue::LongText(offer.terms.clone()));
-        }
-        if !offer.law.is_empty() {
-            document = document.with("law", text(&offer.law));
-        }
-        document
+        let names =
+            [("seller_name", text(&offer.seller)), ("buyer_name", text(&order.buyer)), ("arbiter_name", text(arbiter))];
+        let facts = facts([self.seller, self.buyer], &offer.goods, price, self.arbiter.key_set, deadlines);
+        let facts = names.into_iter().chain(facts).chain(words::terms_facts(&offer.terms, &offer.law));
+        words::fill(template, &order.locale, facts)
     }
-}
-
-fn price(offer: &Offer, means: &Means) -> Price {
-    Price { amount: offer.price, system: means.system.clone(), issuer: means.issuer.clone(), lock: LockKind::Arbiter }
-}
-
-pub(crate) fn means_in_words(system: &str, issuer: &str) -> String {
-    format!("{system} ({issuer})")
 }
 
 /// What the text says that the contract says too.
 fn facts(
+    [seller, buyer]: [KeySetId; 2],
     goods: &Descriptor,
-    deadlines: &Deadlines,
     price: &Price,
     arbiter: KeySetId,
-) -> [(&'static str, FieldValue); 9] {
-    let text = |text: &str| FieldValue::Text(text.to_owned());
-    [
-        ("goods", text(goods.name())),
-        ("media_type", text(goods.media_type())),
-        ("size", FieldValue::Uint(goods.size().bytes())),
-        ("hash", FieldValue::Digest(goods.plain_root())),
-        ("price", FieldValue::Amount(price.amount)),
-        ("arbiter", FieldValue::Party(arbiter)),
-        ("closes", FieldValue::Time(deadlines.not_after)),
-        ("complaints", FieldValue::Time(deadlines.not_after.after(deadlines.complaints.unwrap_or_default()))),
-        ("refund_after", FieldValue::Time(deadlines.refund_after.unwrap_or(deadlines.not_after))),
-    ]
+    deadlines: &Deadlines,
+) -> Vec<Fact> {
+    let complaints = deadlines.not_after.after(deadlines.complaints.unwrap_or_default());
+    let mut facts = vec![
+        ("seller", FieldValue::Party(seller)),
+        ("buyer", FieldValue::Party(buyer)),
+        ("means", words::means(price)),
+        ("description", FieldValue::LongText(goods.text().to_owned())),
+    ];
+    facts.extend(words::goods_facts(goods));
+    facts.push(("price", FieldValue::Amount(price.amount)));
+    facts.extend(words::arbiter_facts(arbiter, deadlines.not_after));
+    facts.push(("complaints", FieldValue::Time(complaints)));
+    facts.push(("refund_after", FieldValue::Time(deadlines.refund_after.unwrap_or(deadlines.not_after))));
+    facts
 }
 
 /// The template of a purchase.
@@ -222,37 +178,21 @@ pub fn template() -> Template {
 }
 
 fn written() -> Template {
-    let required = |name, kind, en, de| FieldDef::required(name, kind).label("en", en).label("de", de);
-    let optional = |name, kind, en, de| FieldDef::optional(name, kind).label("en", en).label("de", de);
-    let fields = vec![
+    let mut fields = vec![
         required("seller_name", FieldKind::Text, "seller", "Verkäufer"),
         required("seller", FieldKind::Party, "seller's key", "Schlüssel des Verkäufers"),
         required("buyer_name", FieldKind::Text, "buyer", "Käufer"),
         required("buyer", FieldKind::Party, "buyer's key", "Schlüssel des Käufers"),
-        required("goods", FieldKind::Text, "goods", "Ware"),
-        required("media_type", FieldKind::Text, "media type", "Medientyp"),
-        required("size", FieldKind::Uint, "size in bytes", "Größe in Bytes"),
-        required("hash", FieldKind::Digest, "hash", "Hash"),
-        required("description", FieldKind::LongText, "description", "Beschreibung"),
-        required("price", FieldKind::Amount, "price", "Preis"),
-        required("means", FieldKind::Text, "means of payment", "Zahlungsmittel"),
-        required("arbiter_name", FieldKind::Text, "arbiter", "Schiedsrichter"),
-        required("arbiter", FieldKind::Party, "arbiter's key", "Schlüssel des Schiedsrichters"),
-        required(
-            "closes",
-            FieldKind::Time,
-            "the arbiter can be asked until",
-            "der Schiedsrichter kann angerufen werden bis",
-        ),
-        required("complaints", FieldKind::Time, "complaints until", "Beschwerden bis"),
-        required("refund_after", FieldKind::Time, "the money is locked until", "das Geld ist gesperrt bis"),
-        optional("terms", FieldKind::LongText, "Terms", "Bedingungen"),
-        optional("law", FieldKind::Text, "Applicable law", "Anwendbares Recht"),
     ];
-    let texts =
-        [("en", include_str!("../../../services/buy/en.txt")), ("de", include_str!("../../../services/buy/de.txt"))];
-    let texts = texts.map(|(locale, text)| (locale.to_owned(), text.to_owned())).into();
-    Template::new(TEMPLATE, 1, fields, texts).expect("the shipped template passes its own test")
+    fields.extend(words::file_fields("goods", "goods", "Ware"));
+    fields.push(required("description", FieldKind::LongText, "description", "Beschreibung"));
+    fields.push(required("price", FieldKind::Amount, "price", "Preis"));
+    fields.push(required("means", FieldKind::Text, "means of payment", "Zahlungsmittel"));
+    fields.extend(words::arbiter_fields());
+    fields.push(required("complaints", FieldKind::Time, "complaints until", "Beschwerden bis"));
+    fields.push(words::refund_field());
+    fields.extend(words::terms_fields());
+    words::template(TEMPLATE, fields, texts!("buy"))
 }
 
 /// What the text of a purchase says must be what its core says.
@@ -261,15 +201,9 @@ fn written() -> Template {
 /// The field that differs.
 pub fn check(agreement: &Agreement) -> Result<(), &'static str> {
     let core = &agreement.core;
-    let field = |name: &str| agreement.document.fields.get(name);
-    let same = |name, expected: Option<FieldValue>| if field(name) == expected.as_ref() { Ok(()) } else { Err(name) };
     let (goods, price) = sold(core).map_err(|_| "goods")?;
-    same("seller", core.party(Role::ORIGINATOR).map(FieldValue::Party))?;
-    same("buyer", core.party(Role::RESPONDER).map(FieldValue::Party))?;
-    same("means", Some(FieldValue::Text(means_in_words(price.system.as_str(), &price.issuer))))?;
-    same("description", Some(FieldValue::LongText(goods.text().to_owned())))?;
-    let facts = facts(&goods, &core.terms.deadlines, &price, core.terms.arbiter.key_set);
-    facts.into_iter().try_for_each(|(name, value)| same(name, Some(value)))?;
+    let Terms { arbiter, deadlines, .. } = &core.terms;
+    words::agree(&agreement.document, facts(pair(core)?, &goods, &price, arbiter.key_set, deadlines))?;
     plan_of(core).map(drop).map_err(|_| "plan")
 }
 
@@ -305,29 +239,22 @@ pub fn answers(agreement: &Agreement, offer: &Offer, order: &Order, now: Time) -
     let means = offer.means.get(usize::from(order.means)).ok_or("means")?;
     let arbiter = offer.arbiters.get(usize::from(order.arbiter)).ok_or("arbiter")?;
     let deadlines = &core.terms.deadlines;
-    let slack = Seconds(deadlines.sigma.0.saturating_mul(2).saturating_add(deadlines.delta.0));
-    let ordered = now.after(offer.pace.valid_for);
-    let near = deadlines.not_after <= ordered.after(slack) && ordered <= deadlines.not_after.after(slack);
+    let asked = now.after(offer.pace.valid_for);
     let deposit = |slot: Slot| core.deposits.get(&slot).map(Vec::as_slice).unwrap_or_default();
     let deposited = Deposit::from_bytes(deposit(GOODS)).map_err(|_| "goods")?;
     let lock = LockDeposit::from_bytes(deposit(MONEY)).map_err(|_| "money")?;
-    let text = |name: &str| agreement.document.fields.get(name);
-    let said = |name, text_of: &str| match text(name) {
-        Some(FieldValue::Text(found) | FieldValue::LongText(found)) => found == text_of,
-        Some(_) => false,
-        None => text_of.is_empty(),
-    };
+    let said = |name, expected: &str| words::said(&agreement.document, name, expected);
     let checks = [
         ("goods", goods == offer.goods && deposited.cipher_root == offer.cipher_root),
-        ("price", found == price(offer, means)),
+        ("price", found == locked(offer.price, means)),
         ("money", lock.payer == order.payer),
         ("arbiter", core.terms.arbiter.key_set == arbiter.key_set && said("arbiter_name", &arbiter.name)),
         ("complaints", deadlines.complaints == Some(offer.pace.complaints)),
-        ("deadlines", near && (deadlines.delta, deadlines.sigma) == (offer.pace.delta, offer.pace.sigma)),
+        ("deadlines", are_as_asked(deadlines, asked, [offer.pace.delta, offer.pace.sigma])),
         ("refund date", deadlines.refund_after == Some(earliest_refund(deadlines))),
         ("dates", check_dates(deadlines, now).is_ok()),
         ("names", said("seller_name", &offer.seller) && said("buyer_name", &order.buyer)),
         ("terms", said("terms", &offer.terms) && said("law", &offer.law)),
     ];
-    checks.into_iter().find(|(_, holds)| !holds).map_or(Ok(()), |(name, _)| Err(name))
+    all_hold(checks)
 }

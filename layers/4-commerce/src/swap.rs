@@ -9,36 +9,30 @@
 use std::collections::BTreeMap;
 
 use semper_core::cbor::{Decode, DecodeError, Encode, Fields, Problem, Value, record};
-use semper_core::container::{Container, Information, NAME_MAX as FILE_NAME_MAX};
-use semper_core::contract::{
-    ArbiterRef, Core, DEPOSIT_MAX, DESCRIPTOR_MAX, Deadlines, Item, ItemKind, PartyRef, Profile, Terms,
-};
+use semper_core::container::{Container, NAME_MAX as FILE_NAME_MAX};
+use semper_core::contract::{Core, DEPOSIT_MAX, DESCRIPTOR_MAX, Item, ItemKind, Profile, Terms};
 use semper_core::cose::{Kind, Statement};
 use semper_core::document::{Document, DocumentError, FieldValue};
 use semper_core::hash::Digest;
 use semper_core::ids::{KeySetId, Slot, StatementId};
 use semper_core::party::Role;
-use semper_core::template::{FieldDef, FieldKind, Template};
+use semper_core::template::{FieldKind, Template};
 use semper_core::text::escape;
 use semper_core::time::{Seconds, Time};
 use semper_exchange::goods::{ArticleKey, Deposit, Descriptor, Sealed, Seed, TooLarge};
 use semper_exchange::planner::{DatesError, Impossible, check_dates, plan_of};
 use semper_support::crypto::{CryptoError, Encapsulate};
 
-use crate::contract_file::{DELTA, Named, SIGMA};
+use crate::letter;
 use crate::offer::{ARBITERS_MAX, ArbiterOffer, CARD_MAX, NAME_MAX};
-use crate::proposal::{Agreement, MEDIA_SEALED, Proposal};
-use crate::purchase::Arbiter;
+use crate::proposal::{Agreement, Proposal};
+use crate::terms::{Arbiter, DELTA, Named, SIGMA, all_hold, are_as_asked, deadlines, item, pair, parties};
+use crate::words::{self, Fact, LOCALES, required, text, texts};
 
-/// The languages in which the contract can be shown.
-pub const LOCALES: [&str; 2] = ["en", "de"];
 /// The name of the template.
 pub const TEMPLATE: &str = "swap";
 /// Most bytes of the letter with the file that is given for the goods.
 pub const SWAP_MAX: usize = 4 * 1024 * 1024;
-/// What the letter is called in its contract: what its file is called shows when it is open.
-const LETTER: &str = "letter";
-const MEDIA: &str = "application/vnd.semper.container";
 
 /// Where the letter stands in the contract.
 const FIRST: Slot = Slot(0);
@@ -215,30 +209,24 @@ impl Bid<'_> {
             return Err(SwapError::Size);
         }
         let (article, sealed) = Sealed::seal(&contents, self.key.clone())?;
-        let letter = Descriptor::new(LETTER, MEDIA, article.size, article.plain_root, "")?;
-        let not_after = self.now.after(offer.valid_for);
-        let deadlines = Deadlines { not_after, complaints: None, refund_after: None, delta: DELTA, sigma: SIGMA };
+        let letter = letter::describe(&article, "")?;
+        let deadlines = deadlines(self.now.after(offer.valid_for));
         check_dates(&deadlines, self.now)?;
         let template = template();
-        let text = |text: &str| FieldValue::Text(text.to_owned());
-        let document = Document::new(&template, self.locale.as_str())
-            .with("first_name", text(&self.bidder.name))
-            .with("second_name", text(&offer.owner))
-            .with("file_hash", text(&offer.wants.hash.to_hex()))
-            .with("arbiter_name", text(&named.name));
-        let facts = facts([self.bidder.key_set, self.owner], arbiter.key_set, [&letter, &offer.goods], not_after);
-        let document = facts.into_iter().fold(document, |document, (name, value)| document.with(name, value));
-        let party = |role, key_set| PartyRef { role, key_set };
+        let parts = [&letter, &offer.goods];
+        let names = [
+            ("first_name", text(&self.bidder.name)),
+            ("second_name", text(&offer.owner)),
+            ("file_hash", text(&offer.wants.hash.to_hex())),
+            ("arbiter_name", text(&named.name)),
+        ];
+        let facts = facts([self.bidder.key_set, self.owner], parts, arbiter.key_set, deadlines.not_after);
+        let document = words::fill(&template, &self.locale, names.into_iter().chain(facts));
         let terms = Terms {
             profile: Profile::Gx,
-            parties: vec![party(Role::ORIGINATOR, self.bidder.key_set), party(Role::RESPONDER, self.owner)],
-            arbiter: ArbiterRef {
-                key_set: arbiter.key_set,
-                deposit_key: Some(arbiter.deposit_key.id()),
-                log: arbiter.log,
-                rules: arbiter.rules,
-            },
-            items: items([&letter, &offer.goods]),
+            parties: parties([self.bidder.key_set, self.owner]),
+            arbiter: arbiter.reference(),
+            items: items(parts),
             deadlines,
             text: document.text_ref(&template)?,
             links: Vec::new(),
@@ -277,7 +265,7 @@ pub fn reply(
     if swap.sealed.len() > SWAP_MAX + SWAP_MAX / 128 || !is_enclosed(&agreement.core, &swap.sealed) {
         return Err(SwapError::NotOffered("letter"));
     }
-    let files = vec![Information::new("letter.sealed", MEDIA_SEALED, swap.sealed.clone())?];
+    let files = vec![letter::enclosure(swap.sealed.clone())?];
     Ok(Proposal { agreement, files, nonce })
 }
 
@@ -285,20 +273,17 @@ pub fn reply(
 fn offered(agreement: &Agreement, offer: &FileOffer, now: Time) -> Result<(), &'static str> {
     let terms = &agreement.core.terms;
     let deadlines = &terms.deadlines;
-    let (asked, slack) = (now.after(offer.valid_for), Seconds(2 * SIGMA.0 + DELTA.0));
-    let near = deadlines.not_after <= asked.after(slack) && asked <= deadlines.not_after.after(slack);
     let arbiter = offer.arbiters.iter().find(|named| named.key_set == terms.arbiter.key_set).ok_or("arbiter")?;
-    let said = |name: &str, expected: &str| {
-        agreement.document.fields.get(name) == Some(&FieldValue::Text(expected.to_owned()))
-    };
+    let said = |name, expected: &str| words::said(&agreement.document, name, expected);
+    let asked = now.after(offer.valid_for);
     let checks = [
         ("goods", terms.items.get(1).is_some_and(|item| item.descriptor == offer.goods.to_bytes())),
         ("file", said("file_hash", &offer.wants.hash.to_hex())),
         ("names", said("second_name", &offer.owner) && said("arbiter_name", &arbiter.name)),
-        ("deadlines", near && (deadlines.delta, deadlines.sigma) == (DELTA, SIGMA)),
+        ("deadlines", are_as_asked(deadlines, asked, [DELTA, SIGMA])),
         ("dates", check_dates(deadlines, now).is_ok()),
     ];
-    checks.into_iter().find(|(_, holds)| !holds).map_or(Ok(()), |(name, _)| Err(name))
+    all_hold(checks)
 }
 
 /// Whether a contract is the one that was asked for, over the goods that were offered and fetched.
@@ -313,45 +298,37 @@ pub fn answers(agreement: &Agreement, swap: &Swap, offer: &FileOffer) -> Result<
         ("letter", deposit(FIRST) == swap.deposit),
         ("goods", goods.cipher_root == offer.cipher_root),
     ];
-    checks.into_iter().find(|(_, holds)| !holds).map_or(Ok(()), |(name, _)| Err(name))
+    all_hold(checks)
 }
 
 /// The letter of the originator, the goods of the responder.
 fn items([letter, goods]: [&Descriptor; 2]) -> Vec<Item> {
-    let item = |owner: Role, descriptor: &Descriptor, slot| {
-        let (kind, recipient) = (ItemKind::Information, owner.peer());
-        Item { kind, owner, recipient, descriptor: descriptor.to_bytes(), slot }
-    };
+    let item = |owner, file: &Descriptor, slot| item(ItemKind::Information, owner, file.to_bytes(), slot);
     vec![item(Role::ORIGINATOR, letter, FIRST), item(Role::RESPONDER, goods, SECOND)]
 }
 
 /// What the text says that the contract says too.
 fn facts(
     [first, second]: [KeySetId; 2],
-    arbiter: KeySetId,
     [letter, goods]: [&Descriptor; 2],
+    arbiter: KeySetId,
     closes: Time,
-) -> [(&'static str, FieldValue); 11] {
-    let text = |text: &str| FieldValue::Text(text.to_owned());
-    [
+) -> impl Iterator<Item = Fact> {
+    let [(_, sealed_size), (_, sealed_hash)] = words::bytes_facts(letter);
+    let facts = [
         ("first", FieldValue::Party(first)),
         ("second", FieldValue::Party(second)),
-        ("sealed_size", FieldValue::Uint(letter.size().bytes())),
-        ("sealed_hash", FieldValue::Digest(letter.plain_root())),
-        ("goods", text(goods.name())),
-        ("media_type", text(goods.media_type())),
-        ("size", FieldValue::Uint(goods.size().bytes())),
-        ("hash", FieldValue::Digest(goods.plain_root())),
-        ("description", FieldValue::LongText(goods.text().to_owned())),
-        ("arbiter", FieldValue::Party(arbiter)),
-        ("closes", FieldValue::Time(closes)),
-    ]
+        ("sealed_size", sealed_size),
+        ("sealed_hash", sealed_hash),
+    ];
+    let facts = facts.into_iter().chain(words::goods_facts(goods));
+    let facts = facts.chain([("description", FieldValue::LongText(goods.text().to_owned()))]);
+    facts.chain(words::arbiter_facts(arbiter, closes))
 }
 
 /// The template of a swap.
 pub fn template() -> Template {
-    let required = |name, kind, en, de| FieldDef::required(name, kind).label("en", en).label("de", de);
-    let fields = vec![
+    let mut fields = vec![
         required("first_name", FieldKind::Text, "first party", "erste Partei"),
         required("first", FieldKind::Party, "key of the first party", "Schlüssel der ersten Partei"),
         required("second_name", FieldKind::Text, "second party", "zweite Partei"),
@@ -359,24 +336,11 @@ pub fn template() -> Template {
         required("file_hash", FieldKind::Text, "hash of the file", "Hash der Datei"),
         required("sealed_size", FieldKind::Uint, "size of the letter in bytes", "Größe des Briefs in Bytes"),
         required("sealed_hash", FieldKind::Digest, "hash of the letter", "Hash des Briefs"),
-        required("goods", FieldKind::Text, "file of the second party", "Datei der zweiten Partei"),
-        required("media_type", FieldKind::Text, "media type", "Medientyp"),
-        required("size", FieldKind::Uint, "size in bytes", "Größe in Bytes"),
-        required("hash", FieldKind::Digest, "hash", "Hash"),
-        required("description", FieldKind::LongText, "description", "Beschreibung"),
-        required("arbiter_name", FieldKind::Text, "arbiter", "Schiedsrichter"),
-        required("arbiter", FieldKind::Party, "arbiter's key", "Schlüssel des Schiedsrichters"),
-        required(
-            "closes",
-            FieldKind::Time,
-            "the arbiter can be asked until",
-            "der Schiedsrichter kann angerufen werden bis",
-        ),
     ];
-    let texts =
-        [("en", include_str!("../../../services/swap/en.txt")), ("de", include_str!("../../../services/swap/de.txt"))];
-    let texts = texts.map(|(locale, text)| (locale.to_owned(), text.to_owned())).into();
-    Template::new(TEMPLATE, 1, fields, texts).expect("the shipped template passes its own test")
+    fields.extend(words::file_fields("goods", "file of the second party", "Datei der zweiten Partei"));
+    fields.push(required("description", FieldKind::LongText, "description", "Beschreibung"));
+    fields.extend(words::arbiter_fields());
+    words::template(TEMPLATE, fields, texts!("swap"))
 }
 
 /// What the text of a swap says must be what its core says.
@@ -386,15 +350,13 @@ pub fn template() -> Template {
 pub fn check(agreement: &Agreement) -> Result<(), &'static str> {
     let core = &agreement.core;
     let [letter, goods] = swapped(core).ok_or("items")?;
-    let parties = core.party(Role::ORIGINATOR).zip(core.party(Role::RESPONDER)).ok_or("parties")?;
-    let Deadlines { not_after, complaints, .. } = core.terms.deadlines;
-    if core.terms.parties.len() != 2 || core.terms.profile != Profile::Gx || complaints.is_some() {
+    let (parties, terms) = (pair(core)?, &core.terms);
+    if terms.parties.len() != 2 || terms.profile != Profile::Gx || terms.deadlines.complaints.is_some() {
         return Err("items");
     }
-    let facts = facts(parties.into(), core.terms.arbiter.key_set, [&letter, &goods], not_after);
-    let said = |name: &str| agreement.document.fields.get(name);
-    facts.into_iter().try_for_each(|(name, value)| if said(name) == Some(&value) { Ok(()) } else { Err(name) })?;
-    match said("file_hash") {
+    let facts = facts(parties, [&letter, &goods], terms.arbiter.key_set, terms.deadlines.not_after);
+    words::agree(&agreement.document, facts)?;
+    match agreement.document.fields.get("file_hash") {
         Some(FieldValue::Text(hash)) if Digest::from_hex(hash).is_some_and(|read| read.to_hex() == *hash) => {}
         _ => return Err("file_hash"),
     }
@@ -406,16 +368,14 @@ fn swapped(core: &Core) -> Option<[Descriptor; 2]> {
     let [first, second] = core.terms.items.as_slice() else { return None };
     let (letter, goods) =
         (Descriptor::from_bytes(&first.descriptor).ok()?, Descriptor::from_bytes(&second.descriptor).ok()?);
-    let named = letter.name() == LETTER && letter.media_type() == MEDIA && letter.text().is_empty();
-    (named && items([&letter, &goods]) == core.terms.items).then_some([letter, goods])
+    let as_asked = letter::is_letter(&letter) && letter.text().is_empty();
+    (as_asked && items([&letter, &goods]) == core.terms.items).then_some([letter, goods])
 }
 
 /// Whether what travels with a contract is the letter that it describes.
 pub(crate) fn is_enclosed(core: &Core, sealed: &[u8]) -> bool {
     let root = core.deposits.get(&FIRST).and_then(|deposit| Deposit::from_bytes(deposit).ok());
-    let described = swapped(core).zip(root);
-    let sealed = Sealed::from_bytes(sealed).ok();
-    sealed.zip(described).is_some_and(|(sealed, ([letter, _], deposit))| sealed.is_of(&letter, deposit.cipher_root))
+    letter::is_of(sealed, swapped(core).zip(root).map(|([letter, _], deposit)| (letter, deposit.cipher_root)))
 }
 
 /// What a swap is called on the screen, if the contract is one.
@@ -523,40 +483,10 @@ impl Decode for Swap {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use semper_core::container::{Attributes, Leaf, Node};
-    use semper_exchange::goods::DepositKey;
-    use semper_support::crypto::{KemSuite, Secret};
+    use semper_core::container::{Attributes, Information, Leaf, Node};
 
     use super::*;
-
-    const NOW: Time = Time::from_unix(1_000_000);
-
-    /// Hides nothing; enough to see what goes where.
-    struct Open;
-
-    impl Encapsulate for Open {
-        fn seed_len(&self, _: KemSuite) -> usize {
-            32
-        }
-
-        fn encapsulate(&self, _: KemSuite, _: &[u8], seed: &[u8]) -> Result<(Vec<u8>, Secret), CryptoError> {
-            Ok((seed.to_vec(), Secret::new(seed.to_vec())))
-        }
-
-        fn can_be_opened(&self, _: KemSuite, _: &[u8]) -> bool {
-            true
-        }
-    }
-
-    fn key_set(byte: u8) -> KeySetId {
-        KeySetId::from_digest(Digest::from_array([byte; 32]))
-    }
-
-    fn arbiter() -> Arbiter {
-        let deposit_key = DepositKey { suite: KemSuite::X25519, public_key: vec![1; 32] };
-        let rules = Digest::from_array([5; 32]);
-        Arbiter { key_set: key_set(3), log: key_set(4), rules, deposit_key, lock_key: Vec::new() }
-    }
+    use crate::fixtures::{NOW, Open, ann, arbiter, key_set, named};
 
     fn goods_key() -> ArticleKey {
         ArticleKey::from_array([8; ArticleKey::LEN])
@@ -569,7 +499,7 @@ mod tests {
             goods,
             cipher_root: sealed.cipher_root(),
             wants: WantedFile { hash: file().hash(), name: "mine.csv".to_owned(), size: Some(4) },
-            arbiters: vec![ArbiterOffer { name: "Ann".to_owned(), key_set: key_set(3) }],
+            arbiters: vec![ann()],
             owner: "Bob".to_owned(),
             valid_for: Seconds(100_000),
             until: NOW.after(Seconds(1_000_000)),
@@ -587,7 +517,7 @@ mod tests {
             offer,
             id: StatementId::from_digest(Digest::from_array([9; 32])),
             owner: key_set(2),
-            bidder: Named { name: "Alice".to_owned(), key_set: key_set(1) },
+            bidder: named("Alice", 1),
             arbiter: &arbiter(),
             contents: &contents,
             key: &ArticleKey::from_array([7; ArticleKey::LEN]),

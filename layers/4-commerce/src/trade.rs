@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 
 use semper_core::amount::Amount;
 use semper_core::cbor::{Decode, DecodeError, Encode, Fields, Problem, Value, record};
-use semper_core::contract::{ArbiterRef, Core, Deadlines, Item, ItemKind, PartyRef, Profile, Terms};
-use semper_core::document::{Document, DocumentError, FieldValue};
+use semper_core::contract::{ArbiterRef, Core, Deadlines, Item, ItemKind, Profile, Terms};
+use semper_core::document::{DocumentError, FieldValue};
 use semper_core::ids::{KeySetId, Slot};
 use semper_core::party::Role;
 use semper_core::template::{FieldDef, FieldKind, Template};
@@ -21,14 +21,12 @@ use semper_exchange::planner::{DatesError, Impossible, check_dates, plan_of};
 use semper_transfer::payment::means::{LockKind, Means};
 use semper_transfer::payment::statement::{DETAILS_MAX, PURPOSE_MAX};
 
-use crate::contract_file::{DELTA, SIGMA};
 use crate::offer::{ARBITERS_MAX, ArbiterOffer, NAME_MAX};
 use crate::plan::{EXCHANGE, Plan, RECEIPT};
 use crate::proposal::{Agreement, Proposal};
-use crate::purchase::{Arbiter, means_in_words};
+use crate::terms::{Arbiter, DELTA, SIGMA, all_hold, are_as_asked, deadlines, item, locked, pair, parties};
+use crate::words::{self, Fact, LOCALES, optional, required, text, texts};
 
-/// The languages in which the contracts can be shown.
-pub const LOCALES: [&str; 2] = ["en", "de"];
 /// The name of the template of a payment with receipt.
 pub const RECEIPT_TEMPLATE: &str = "receipt";
 /// The name of the template of an exchange of money.
@@ -162,44 +160,35 @@ impl Reply<'_> {
         }
         let no_means = ReplyError::NoSuchChoice("means of payment");
         let pays = trade.pays.get(self.pays.place).ok_or(no_means.clone())?;
-        let first = price(trade.gives, &pays.means);
+        let first = locked(trade.gives, &pays.means);
         let mut deposits = BTreeMap::from([(FIRST, self.pays.lock(&pays.details, &self.pays.details))]);
         let second = match (trade.wants, &self.takes) {
             (Some(wants), Some(choice)) => {
                 let takes = trade.takes.get(choice.place).ok_or(no_means)?;
                 deposits.insert(SECOND, choice.lock(&choice.details, &takes.details));
-                Some(price(wants, &takes.means))
+                Some(locked(wants, &takes.means))
             }
             (None, None) => None,
             _ => return Err(no_means),
         };
-        let mut deadlines = Deadlines {
-            not_after: self.now.after(trade.valid_for),
-            complaints: None,
-            refund_after: None,
-            delta: DELTA,
-            sigma: SIGMA,
-        };
+        let mut deadlines = deadlines(self.now.after(trade.valid_for));
         deadlines.refund_after = Some(earliest_refund(&deadlines));
         check_dates(&deadlines, self.now)?;
-        let items = items(&first, second.as_ref());
         let template = if second.is_some() { exchange_template() } else { receipt_template() };
         let facts = facts([self.asker, self.me], arbiter.key_set, &first, second.as_ref(), &deadlines);
-        let text = |text: &str| FieldValue::Text(text.to_owned());
-        let document = Document::new(&template, trade.locale.as_str())
-            .with("first_name", text(&trade.asker))
-            .with("second_name", text(&trade.peer))
-            .with("arbiter_name", text(&named.name));
-        let mut document = facts.into_iter().fold(document, |document, (name, value)| document.with(name, value));
-        if !trade.purpose.is_empty() {
-            document = document.with("purpose", text(&trade.purpose));
-        }
-        let party = |role, key_set| PartyRef { role, key_set };
+        let names = [
+            ("first_name", text(&trade.asker)),
+            ("second_name", text(&trade.peer)),
+            ("arbiter_name", text(&named.name)),
+        ];
+        let facts = names.into_iter().chain(facts);
+        let facts = facts.chain(words::unless_empty("purpose", &trade.purpose, FieldValue::Text));
+        let document = words::fill(&template, &trade.locale, facts);
         let terms = Terms {
             profile: Profile::Gx,
-            parties: vec![party(Role::ORIGINATOR, self.asker), party(Role::RESPONDER, self.me)],
-            arbiter: ArbiterRef { key_set: arbiter.key_set, deposit_key: None, log: arbiter.log, rules: arbiter.rules },
-            items,
+            parties: parties([self.asker, self.me]),
+            arbiter: ArbiterRef { deposit_key: None, ..arbiter.reference() },
+            items: items(&first, second.as_ref()),
             deadlines,
             text: document.text_ref(&template)?,
             links: Vec::new(),
@@ -218,13 +207,8 @@ impl Choice {
     }
 }
 
-fn price(amount: Amount, means: &Means) -> Price {
-    Price { amount, system: means.system.clone(), issuer: means.issuer.clone(), lock: LockKind::Arbiter }
-}
-
 /// The asker's money, and the other's money or signature.
 fn items(first: &Price, second: Option<&Price>) -> Vec<Item> {
-    let item = |kind, owner: Role, descriptor, slot| Item { kind, owner, recipient: owner.peer(), descriptor, slot };
     let money = |owner, price: &Price, slot| item(ItemKind::Money, owner, price.to_bytes(), slot);
     let answer = match second {
         Some(second) => money(Role::RESPONDER, second, SECOND),
@@ -240,32 +224,25 @@ fn facts(
     gives: &Price,
     gets: Option<&Price>,
     deadlines: &Deadlines,
-) -> Vec<(&'static str, FieldValue)> {
-    let means = |price: &Price| FieldValue::Text(means_in_words(price.system.as_str(), &price.issuer));
+) -> Vec<Fact> {
     let mut facts = vec![
         ("first", FieldValue::Party(first)),
         ("second", FieldValue::Party(second)),
         ("amount", FieldValue::Amount(gives.amount)),
-        ("means", means(gives)),
+        ("means", words::means(gives)),
         ("arbiter", FieldValue::Party(arbiter)),
         ("closes", FieldValue::Time(deadlines.not_after)),
         ("refund_after", FieldValue::Time(deadlines.refund_after.unwrap_or(deadlines.not_after))),
     ];
     if let Some(gets) = gets {
-        facts.extend([("other_amount", FieldValue::Amount(gets.amount)), ("other_means", means(gets))]);
+        facts.extend([("other_amount", FieldValue::Amount(gets.amount)), ("other_means", words::means(gets))]);
     }
     facts
 }
 
 /// The template of a payment with receipt.
 pub fn receipt_template() -> Template {
-    let fields = fields(["payer", "payee", "Zahler", "Empfänger"]);
-    let texts = [
-        ("en", include_str!("../../../services/receipt/en.txt")),
-        ("de", include_str!("../../../services/receipt/de.txt")),
-    ];
-    let texts = texts.map(|(locale, text)| (locale.to_owned(), text.to_owned())).into();
-    Template::new(RECEIPT_TEMPLATE, 1, fields, texts).expect("the shipped template passes its own test")
+    words::template(RECEIPT_TEMPLATE, fields(["payer", "payee", "Zahler", "Empfänger"]), texts!("receipt"))
 }
 
 /// The template of an exchange of money.
@@ -278,38 +255,23 @@ pub fn exchange_template() -> Template {
         "the second party's means of payment",
         "Zahlungsmittel der zweiten Partei",
     ));
-    let texts = [
-        ("en", include_str!("../../../services/exchange/en.txt")),
-        ("de", include_str!("../../../services/exchange/de.txt")),
-    ];
-    let texts = texts.map(|(locale, text)| (locale.to_owned(), text.to_owned())).into();
-    Template::new(EXCHANGE_TEMPLATE, 1, fields, texts).expect("the shipped template passes its own test")
-}
-
-fn required(name: &str, kind: FieldKind, en: &str, de: &str) -> FieldDef {
-    FieldDef::required(name, kind).label("en", en).label("de", de)
+    words::template(EXCHANGE_TEMPLATE, fields, texts!("exchange"))
 }
 
 fn fields([first_en, second_en, first_de, second_de]: [&str; 4]) -> Vec<FieldDef> {
     let (key_of, schlüssel) = ("key of the ", "Schlüssel: ");
-    vec![
+    let mut fields = vec![
         required("first_name", FieldKind::Text, first_en, first_de),
         required("first", FieldKind::Party, &format!("{key_of}{first_en}"), &format!("{schlüssel}{first_de}")),
         required("second_name", FieldKind::Text, second_en, second_de),
         required("second", FieldKind::Party, &format!("{key_of}{second_en}"), &format!("{schlüssel}{second_de}")),
         required("amount", FieldKind::Amount, "amount", "Betrag"),
         required("means", FieldKind::Text, "means of payment", "Zahlungsmittel"),
-        FieldDef::optional("purpose", FieldKind::Text).label("en", "For").label("de", "Wofür"),
-        required("arbiter_name", FieldKind::Text, "arbiter", "Schiedsrichter"),
-        required("arbiter", FieldKind::Party, "arbiter's key", "Schlüssel des Schiedsrichters"),
-        required(
-            "closes",
-            FieldKind::Time,
-            "the arbiter can be asked until",
-            "der Schiedsrichter kann angerufen werden bis",
-        ),
-        required("refund_after", FieldKind::Time, "the money is locked until", "das Geld ist gesperrt bis"),
-    ]
+        optional("purpose", FieldKind::Text, "For", "Wofür"),
+    ];
+    fields.extend(words::arbiter_fields());
+    fields.push(words::refund_field());
+    fields
 }
 
 /// What the text of a payment with receipt, or of an exchange of money, says must be what its core says.
@@ -319,14 +281,13 @@ fn fields([first_en, second_en, first_de, second_de]: [&str; 4]) -> Vec<FieldDef
 pub fn check(agreement: &Agreement) -> Result<(), &'static str> {
     let core = &agreement.core;
     let (first, second) = traded(agreement).ok_or("items")?;
-    let parties = core.party(Role::ORIGINATOR).zip(core.party(Role::RESPONDER)).ok_or("parties")?;
+    let parties = pair(core)?;
     let deadlines = &core.terms.deadlines;
     if core.terms.parties.len() != 2 || core.terms.profile != Profile::Gx || deadlines.complaints.is_some() {
         return Err("items");
     }
-    let facts = facts(parties.into(), core.terms.arbiter.key_set, &first, second.as_ref(), deadlines);
-    let said = |name: &str| agreement.document.fields.get(name);
-    facts.into_iter().try_for_each(|(name, value)| if said(name) == Some(&value) { Ok(()) } else { Err(name) })?;
+    let facts = facts(parties, core.terms.arbiter.key_set, &first, second.as_ref(), deadlines);
+    words::agree(&agreement.document, facts)?;
     plan_of(core).map(drop).map_err(|_| "plan")
 }
 
@@ -376,25 +337,19 @@ pub fn answers(agreement: &Agreement, trade: &Trade, now: Time) -> Result<Chosen
         None => None,
     };
     let deadlines = &core.terms.deadlines;
-    let (asked, slack) = (now.after(trade.valid_for), Seconds(2 * SIGMA.0 + DELTA.0));
-    let near = deadlines.not_after <= asked.after(slack) && asked <= deadlines.not_after.after(slack);
     let arbiter = trade.arbiters.iter().find(|named| named.key_set == core.terms.arbiter.key_set).ok_or("arbiter")?;
-    let said = |name, expected: &str| match agreement.document.fields.get(name) {
-        Some(FieldValue::Text(found)) => found == expected,
-        Some(_) => false,
-        None => expected.is_empty(),
-    };
+    let said = |name, expected: &str| words::said(&agreement.document, name, expected);
+    let asked = now.after(trade.valid_for);
     let checks = [
         ("names", said("first_name", &trade.asker) && said("second_name", &trade.peer)),
         ("arbiter", said("arbiter_name", &arbiter.name)),
         ("purpose", said("purpose", &trade.purpose)),
         ("language", agreement.document.locale == trade.locale),
-        ("deadlines", near && (deadlines.delta, deadlines.sigma) == (DELTA, SIGMA)),
+        ("deadlines", are_as_asked(deadlines, asked, [DELTA, SIGMA])),
         ("refund date", deadlines.refund_after == Some(earliest_refund(deadlines))),
         ("dates", check_dates(deadlines, now).is_ok()),
     ];
-    let differs = checks.into_iter().find(|(_, holds)| !holds);
-    differs.map_or(Ok(Chosen { pays, takes }), |(name, _)| Err(name))
+    all_hold(checks).map(|()| Chosen { pays, takes })
 }
 
 impl Encode for Trade {
@@ -472,18 +427,10 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use semper_core::amount::Currency;
-    use semper_core::hash::Digest;
-    use semper_exchange::goods::DepositKey;
-    use semper_support::crypto::KemSuite;
     use semper_transfer::payment::means::{Fees, Limits, PayerAnonymity, ReceiptKind, Reversal, System};
 
     use super::*;
-
-    const NOW: Time = Time::from_unix(1_000_000);
-
-    fn key_set(byte: u8) -> KeySetId {
-        KeySetId::from_digest(Digest::from_array([byte; 32]))
-    }
+    use crate::fixtures::{NOW, ann, arbiter, key_set};
 
     fn pledge(issuer: &str, currency: &str, details: u8) -> Pledge {
         let means = Means {
@@ -508,7 +455,7 @@ mod tests {
             purpose: "holidays".to_owned(),
             pays: vec![pledge("https://a.example", "EUR", 1), pledge("https://b.example", "EUR", 2)],
             takes: wants.iter().map(|_| pledge("https://c.example", "USD", 3)).collect(),
-            arbiters: vec![ArbiterOffer { name: "Ann".to_owned(), key_set: key_set(3) }],
+            arbiters: vec![ann()],
             valid_for: Seconds(100_000),
             asker: "Alice".to_owned(),
             peer: "Bob".to_owned(),
@@ -517,13 +464,10 @@ mod tests {
     }
 
     fn proposal(trade: &Trade) -> Proposal {
-        let deposit_key = DepositKey { suite: KemSuite::X25519, public_key: vec![1; 32] };
-        let (rules, lock_key) = (Digest::from_array([5; 32]), Vec::new());
-        let arbiter = Arbiter { key_set: key_set(3), log: key_set(4), rules, deposit_key, lock_key };
         let choice = |place| Choice { place, details: vec![9; 4], lock_key: vec![7; 4], salt: [8; 32] };
         let takes = trade.wants.map(|_| choice(0));
         let (asker, me, nonce) = (key_set(1), key_set(2), [6; 32]);
-        let reply = Reply { trade, asker, me, arbiter: &arbiter, pays: choice(1), takes, nonce, now: NOW };
+        let reply = Reply { trade, asker, me, arbiter: &arbiter(), pays: choice(1), takes, nonce, now: NOW };
         reply.propose([0; 16]).unwrap()
     }
 

@@ -7,7 +7,7 @@
 //! record "introduced"   deal (16 bytes) ‖ key set → contact card (text)
 //! ```
 
-use semper_commerce::contract_many;
+use semper_commerce::contract_file;
 use semper_commerce::deal::{Accepts, Deal, DealError, Message};
 use semper_commerce::plan::SIGN_MANY;
 use semper_commerce::proposal::Proposal;
@@ -65,7 +65,7 @@ impl Node {
             let card = ContactCard::verify_text(&text, &*self.verify).map_err(BookError::Card)?;
             cards.push((card.statement().key_set.clone(), text));
         }
-        let called = contract_many::signer_names(&agreement.document);
+        let called = contract_file::signer_names(&agreement.document);
         let (mut others, mut names, mut records) = (Vec::new(), Vec::new(), Vec::new());
         for (place, party) in agreement.core.terms.parties.iter().enumerate().filter(|(_, party)| party.role != role) {
             let (key_set, name) = match self.book.by_key_set(party.key_set).await {

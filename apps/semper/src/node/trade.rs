@@ -134,7 +134,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use semper_commerce::offer::ArbiterOffer;
-    use semper_commerce::purchase::Arbiter;
+    use semper_commerce::terms::Arbiter;
     use semper_core::amount::Currency;
     use semper_core::time::{Seconds, Time};
     use semper_exchange::goods::DepositKey;

@@ -3,7 +3,8 @@
 #![allow(clippy::unwrap_used)]
 
 use semper_commerce::offer::{ArbiterOffer, Pace};
-use semper_commerce::purchase::{Arbiter, Sale};
+use semper_commerce::purchase::Sale;
+use semper_commerce::terms::Arbiter;
 use semper_core::amount::{Amount, Currency};
 use semper_core::cose::Statement;
 use semper_core::ids::{KeySetId, Slot};

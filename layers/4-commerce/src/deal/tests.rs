@@ -10,8 +10,8 @@ use semper_exchange::arbiter::rules_hash;
 use semper_exchange::gx::PATIENCE;
 
 use super::*;
-use crate::contract_file::{Draft as ContractDraft, Named};
-use crate::contract_many;
+use crate::contract_file::Draft as ContractDraft;
+use crate::terms::Named;
 
 const NOW: Time = Time::from_unix(1_000_000);
 const CLOSES: Time = Time::from_unix(2_000_000);
@@ -34,13 +34,12 @@ fn sign(draft: Draft, by: u8) -> Signed {
     draft.assemble(vec![vec![by; 64]]).unwrap()
 }
 
-fn proposal() -> Proposal {
-    let named = |name: &str, byte| Named { name: name.to_owned(), key_set: keys(byte).id() };
+fn proposal_of(signers: &[u8], arbiter: u8) -> Proposal {
+    let named = |byte| Named { name: format!("Party {byte}"), key_set: keys(byte).id() };
     let draft = ContractDraft {
-        originator: named("Alice", 1),
-        responder: named("Bob", 2),
-        arbiter: named("Arbiter", 3),
-        log: keys(3).id(),
+        signers: signers.iter().map(|byte| named(*byte)).collect(),
+        arbiter: named(arbiter),
+        log: keys(arbiter).id(),
         rules: rules_hash(),
         closes: CLOSES,
         files: vec![Information::new("offer.txt", "text/plain", b"one bicycle".to_vec()).unwrap()],
@@ -50,6 +49,14 @@ fn proposal() -> Proposal {
         nonce: [5; 32],
     };
     draft.propose([6; 16]).unwrap()
+}
+
+fn proposal() -> Proposal {
+    proposal_of(&[1, 2], 3)
+}
+
+fn proposal_among() -> Proposal {
+    proposal_of(&[1, 2, 3], 9)
 }
 
 fn originator() -> Deal {
@@ -186,23 +193,6 @@ fn what_the_key_holder_returns_is_checked() {
     assert_eq!(timers(&effects), [(PATIENCE, NOW.after(PATIENT))]);
 }
 
-fn proposal_among(signers: &[u8]) -> Proposal {
-    let named = |byte| Named { name: format!("Signer {byte}"), key_set: keys(byte).id() };
-    let draft = contract_many::Draft {
-        signers: signers.iter().map(|byte| named(*byte)).collect(),
-        arbiter: named(9),
-        log: keys(9).id(),
-        rules: rules_hash(),
-        closes: CLOSES,
-        files: vec![Information::new("offer.txt", "text/plain", b"one bicycle".to_vec()).unwrap()],
-        terms: String::new(),
-        law: String::new(),
-        locale: "en".to_owned(),
-        nonce: [5; 32],
-    };
-    draft.propose([6; 16]).unwrap()
-}
-
 fn opened_among(me: u8, others: &[u8], number: u8) -> Deal {
     let accepts = Accepts { arbiters: vec![keys(9)], purses: Vec::new(), patience: PATIENT };
     let others = others.iter().map(|byte| keys(*byte)).collect();
@@ -211,7 +201,7 @@ fn opened_among(me: u8, others: &[u8], number: u8) -> Deal {
 
 fn begun_among() -> Deal {
     let (id, others) = (DealId::from_array([7; 16]), vec![keys(2), keys(3)]);
-    Deal::sign_many(id, keys(1), others, keys(9), PATIENT, &proposal_among(&[1, 2, 3]), &[]).unwrap()
+    Deal::sign_many(id, keys(1), others, keys(9), PATIENT, &proposal_among(), &[]).unwrap()
 }
 
 // Everybody sends to everybody; each user is shown the contract once, and everybody ends with it.
@@ -227,7 +217,7 @@ fn three_sign_one_contract() {
         }
         if effects.iter().any(|effect| matches!(effect, Effect::Sign { .. })) {
             let draft = asked(&effects);
-            shown += usize::from(deal.exhibit(&draft) == proposal_among(&[1, 2, 3]).agreement.exhibit());
+            shown += usize::from(deal.exhibit(&draft) == proposal_among().agreement.exhibit());
             inputs.push_back((place, Input::Signed(sign(draft, u8::try_from(place).unwrap() + 1))));
         }
         deals[place] = deal;

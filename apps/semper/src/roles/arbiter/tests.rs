@@ -11,8 +11,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use axum::Router;
 use axum::body::{Body, to_bytes};
-use semper_commerce::contract_file::Named;
-use semper_commerce::contract_many;
+use semper_commerce::contract_file::Draft;
+use semper_commerce::terms::Named;
 use semper_core::amount::{Amount, Currency};
 use semper_core::cbor::Encode;
 use semper_core::container::Information;
@@ -736,7 +736,7 @@ impl Three {
     fn new(world: &World, nonce: u8) -> Self {
         let keys: Vec<_> = (0..3).map(|_| SecretKeys::generate(Suite::Ed25519).unwrap()).collect();
         let named = |key_set: &KeySet| Named { name: "Somebody".to_owned(), key_set: key_set.id() };
-        let draft = contract_many::Draft {
+        let draft = Draft {
             signers: keys.iter().map(|keys| named(keys.key_set())).collect(),
             arbiter: named(&world.arbiter_keys),
             log: world.arbiter_keys.id(),
