@@ -115,16 +115,10 @@ pub async fn sign(node: &Node, order: SignOrder) -> Result<(Deal, String, Vec<St
     };
     let proposal = draft.propose(node.random()?)?;
     let (id, patience) = (DealId::from_array(node.random()?), Seconds(order.patience));
-    let by = arbiter.key_set().clone();
-    let deal = match others.as_slice() {
-        [peer] => Deal::sign(id, me, peer.key_set().clone(), by, patience, &proposal)?,
-        // Each gets the cards of all the others, so that it can reach them.
-        others => {
-            let cards: Vec<_> = others.iter().map(Contact::card_text).collect();
-            let others = others.iter().map(|other| other.key_set().clone()).collect();
-            Deal::sign_many(id, me, others, by, patience, &proposal, &cards)?
-        }
-    };
+    // Each of many gets the cards of all the others, so that it can reach them.
+    let cards = if others.len() > 1 { others.iter().map(Contact::card_text).collect() } else { Vec::new() };
+    let others = others.iter().map(|other| other.key_set().clone()).collect();
+    let deal = Deal::sign(id, me, others, arbiter.key_set().clone(), patience, &proposal, &cards)?;
     Ok((deal, title, names))
 }
 

@@ -252,34 +252,14 @@ impl Machine for Deal {
 }
 
 impl Deal {
-    /// The originator's side of a deal in which both sign the contract of `proposal`. Begins with [`Input::Begin`].
+    /// The originator's side of a deal in which all sign the contract of `proposal`. Begins with [`Input::Begin`].
     ///
-    /// `patience` is how long the party waits for each message of the peer before it ends the run with the arbiter's help.
-    ///
-    /// # Errors
-    /// `Proposal`: the proposal contradicts itself.
-    pub fn sign(
-        id: DealId,
-        me: KeySet,
-        peer: KeySet,
-        arbiter: KeySet,
-        patience: Seconds,
-        proposal: &Proposal,
-    ) -> Result<Self, DealError> {
-        let container = proposal.to_container().map_err(DealError::Proposal)?;
-        let mut deal = Self::originator(id, &SIGN, me, peer, container);
-        deal.arbiters = vec![arbiter];
-        deal.patience = patience;
-        Ok(deal)
-    }
-
-    /// The originator's side of a deal in which three or more sign the contract of `proposal`. Begins with [`Input::Begin`].
-    ///
-    /// `others` are the other signers in the order of their roles, `cards` their contact cards: each must be able to reach every other.
+    /// `others` are the other signers in the order of their roles. `cards` are the contact cards of three or more, each of whom must be able
+    /// to reach every other. `patience` is how long the party waits for each message before it ends the run with the arbiter's help.
     ///
     /// # Errors
     /// `Proposal`: the proposal contradicts itself. `OutOfPlace`: there are no others.
-    pub fn sign_many(
+    pub fn sign(
         id: DealId,
         me: KeySet,
         others: Vec<KeySet>,
@@ -289,12 +269,9 @@ impl Deal {
         cards: &[String],
     ) -> Result<Self, DealError> {
         let container = proposal.to_container_with(cards).map_err(DealError::Proposal)?;
-        let sides = Between::many(me, others, Role::ORIGINATOR).ok_or(DealError::OutOfPlace("a deal with nobody"))?;
-        let mut deal = Self::originator(id, &SIGN_MANY, sides.me.clone(), sides.peer.clone(), container);
-        deal.sides = sides;
-        deal.arbiters = vec![arbiter];
-        deal.patience = patience;
-        Ok(deal)
+        let sides = Between::many(me, others, Role::ORIGINATOR)?;
+        let plan = if sides.more.is_empty() { &SIGN } else { &SIGN_MANY };
+        Ok(Self { arbiters: vec![arbiter], patience, ..Self::sending(id, plan, sides, container) })
     }
 
     /// The side of a signer, with `role`, in a deal of many that somebody opens who says to be the first of `others`.
@@ -308,15 +285,12 @@ impl Deal {
         role: Role,
         accepts: Accepts,
     ) -> Result<Self, DealError> {
-        let sides = Between::many(me, others, role).ok_or(DealError::OutOfPlace("a deal with nobody"))?;
-        let mut deal = Self::opened(id, &SIGN_MANY, sides.me.clone(), sides.peer.clone(), accepts);
-        deal.sides = sides;
-        Ok(deal)
+        Ok(Self::accepting(id, &SIGN_MANY, Between::many(me, others, role)?, accepts))
     }
 
     /// The originator's side of a deal that delivers `container`. Begins with [`Input::Begin`].
     pub fn send(id: DealId, me: KeySet, peer: KeySet, container: Container) -> Self {
-        Self::originator(id, &SEND, me, peer, container)
+        Self::sending(id, &SEND, Between::two(me, peer, Role::ORIGINATOR), container)
     }
 
     /// The sender's side of a deal that delivers a letter to one of its recipients, for a receipt. Begins with [`Input::Begin`].
@@ -331,11 +305,8 @@ impl Deal {
         container: Container,
         own: Own,
     ) -> Self {
-        let mut deal = Self::originator(id, &MAIL, me, recipient, container);
-        deal.arbiters = vec![arbiter];
-        deal.patience = patience;
-        deal.own = own;
-        deal
+        let sides = Between::two(me, recipient, Role::ORIGINATOR);
+        Self { arbiters: vec![arbiter], patience, own, ..Self::sending(id, &MAIL, sides, container) }
     }
 
     /// The originator's side of a deal that pays `peer`. Begins with [`Input::Begin`].
@@ -343,18 +314,7 @@ impl Deal {
         let PaymentTerms { amount, purpose, anonymity, purses, patience, salt } = terms;
         let setting = Setting { deal: id, payer: me.clone(), payee: peer.clone(), purses, patience };
         let engine = Engine::Pay(Box::new(Pay::payer(setting, amount, purpose, anonymity, salt)));
-        let sides = Between::two(me, peer, Role::ORIGINATOR);
-        Self {
-            id,
-            plan: &PAY,
-            sides,
-            arbiters: Vec::new(),
-            patience,
-            agreement: None,
-            own: Own::default(),
-            engines: vec![engine],
-            ending: None,
-        }
+        Self { patience, ..Self::new(id, &PAY, Between::two(me, peer, Role::ORIGINATOR), engine) }
     }
 
     /// The originator's side of a deal that buys what `seller` offers, with money of `purse`. Begins with [`Input::Begin`].
@@ -372,10 +332,8 @@ impl Deal {
         purse: PurseId,
     ) -> Self {
         let wanted = Wanted::Goods { offer: Box::new(offer), order: Box::new(order) };
-        let engine = Engine::Order(Box::new(Ordering::ToOrder { wanted, patience }));
-        let sides = Between::two(me, seller, Role::ORIGINATOR);
         let own = Own { purse: Some((id, purse)), ..Own::default() };
-        Self { id, plan: &BUY, sides, arbiters, patience, agreement: None, own, engines: vec![engine], ending: None }
+        Self { arbiters, own, ..Self::ordering(id, &BUY, Between::two(me, seller, Role::ORIGINATOR), wanted, patience) }
     }
 
     /// The originator's side of a deal that gives `peer` money for a receipt or for other money. Begins with [`Input::Begin`].
@@ -392,9 +350,7 @@ impl Deal {
     ) -> Self {
         let plan = trade.plan();
         let wanted = Wanted::Trade { trade: Box::new(trade), purses };
-        let engine = Engine::Order(Box::new(Ordering::ToOrder { wanted, patience }));
-        let (sides, own) = (Between::two(me, peer, Role::ORIGINATOR), Own::default());
-        Self { id, plan, sides, arbiters, patience, agreement: None, own, engines: vec![engine], ending: None }
+        Self { arbiters, ..Self::ordering(id, plan, Between::two(me, peer, Role::ORIGINATOR), wanted, patience) }
     }
 
     /// The originator's side of a deal that gives a file for one that `owner` offers. Begins with [`Input::Begin`].
@@ -410,9 +366,8 @@ impl Deal {
         own: Own,
     ) -> Self {
         let wanted = Wanted::Swap { offer: Box::new(offer), swap: Box::new(swap) };
-        let engine = Engine::Order(Box::new(Ordering::ToOrder { wanted, patience }));
-        let (sides, arbiters) = (Between::two(me, owner, Role::ORIGINATOR), vec![arbiter]);
-        Self { id, plan: &SWAP, sides, arbiters, patience, agreement: None, own, engines: vec![engine], ending: None }
+        let sides = Between::two(me, owner, Role::ORIGINATOR);
+        Self { arbiters: vec![arbiter], own, ..Self::ordering(id, &SWAP, sides, wanted, patience) }
     }
 
     /// The answering side of a deal by which somebody, who says to be `peer`, takes up an offer or asks for a trade. It goes on with the order as
@@ -432,14 +387,16 @@ impl Deal {
             Err(reason) => (Err(reason), Own::default()),
         };
         let engine = Engine::Order(Box::new(Ordering::ToAnswer { asked, answer }));
-        let sides = Between::two(me, peer, Role::RESPONDER);
-        Self { id, plan, sides, arbiters, patience, agreement: None, own, engines: vec![engine], ending: None }
+        Self { arbiters, patience, own, ..Self::new(id, plan, Between::two(me, peer, Role::RESPONDER), engine) }
     }
 
     /// The responder's side of a deal that somebody opens, who says to be `peer`.
     pub fn opened(id: DealId, plan: &'static Plan, me: KeySet, peer: KeySet, accepts: Accepts) -> Self {
+        Self::accepting(id, plan, Between::two(me, peer, Role::RESPONDER), accepts)
+    }
+
+    fn accepting(id: DealId, plan: &'static Plan, sides: Between, accepts: Accepts) -> Self {
         let Accepts { arbiters, purses, patience } = accepts;
-        let sides = Between::two(me, peer, Role::RESPONDER);
         let engine = match plan.steps[0].action {
             Action::Pay => {
                 let (payer, payee) = (sides.peer.clone(), sides.me.clone());
@@ -449,25 +406,23 @@ impl Deal {
                 Engine::Tx(Box::new(Tx::receiver(sides.transfer())))
             }
         };
-        let own = Own::default();
-        Self { id, plan, sides, arbiters, patience, agreement: None, own, engines: vec![engine], ending: None }
+        Self { arbiters, patience, ..Self::new(id, plan, sides, engine) }
     }
 
-    fn originator(id: DealId, plan: &'static Plan, me: KeySet, peer: KeySet, container: Container) -> Self {
-        let sides = Between::two(me, peer, Role::ORIGINATOR);
+    fn sending(id: DealId, plan: &'static Plan, sides: Between, container: Container) -> Self {
         let engine = Engine::Tx(Box::new(Tx::sender(sides.transfer(), container)));
-        let (patience, own) = (Seconds::default(), Own::default());
-        Self {
-            id,
-            plan,
-            sides,
-            arbiters: Vec::new(),
-            patience,
-            agreement: None,
-            own,
-            engines: vec![engine],
-            ending: None,
-        }
+        Self::new(id, plan, sides, engine)
+    }
+
+    fn ordering(id: DealId, plan: &'static Plan, sides: Between, wanted: Wanted, patience: Seconds) -> Self {
+        let engine = Engine::Order(Box::new(Ordering::ToOrder { wanted, patience }));
+        Self { patience, ..Self::new(id, plan, sides, engine) }
+    }
+
+    /// A deal at its beginning, in which nothing is accepted yet.
+    fn new(id: DealId, plan: &'static Plan, sides: Between, engine: Engine) -> Self {
+        let (arbiters, patience, own) = (Vec::new(), Seconds::default(), Own::default());
+        Self { id, plan, sides, arbiters, patience, agreement: None, own, engines: vec![engine], ending: None }
     }
 
     /// The deal's identifier.
@@ -756,10 +711,11 @@ impl Between {
         Self { me, peer, more: Vec::new(), role }
     }
 
-    /// A deal among many, of whom this party has `role`. `others` are in the order of their roles; `None` if there are none.
-    fn many(me: KeySet, others: Vec<KeySet>, role: Role) -> Option<Self> {
+    /// A deal among many, of whom this party has `role`. `others` are in the order of their roles.
+    fn many(me: KeySet, others: Vec<KeySet>, role: Role) -> Result<Self, DealError> {
         let mut others = others.into_iter();
-        Some(Self { me, peer: others.next()?, more: others.collect(), role })
+        let peer = others.next().ok_or(DealError::OutOfPlace("a deal with nobody"))?;
+        Ok(Self { me, peer, more: others.collect(), role })
     }
 
     /// The other parties, in the order of their roles.

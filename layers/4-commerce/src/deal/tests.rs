@@ -60,7 +60,7 @@ fn proposal_among() -> Proposal {
 }
 
 fn originator() -> Deal {
-    Deal::sign(DealId::from_array([7; 16]), keys(1), keys(2), keys(3), PATIENT, &proposal()).unwrap()
+    Deal::sign(DealId::from_array([7; 16]), keys(1), vec![keys(2)], keys(3), PATIENT, &proposal(), &[]).unwrap()
 }
 
 fn responder(arbiters: Vec<KeySet>) -> Deal {
@@ -201,7 +201,7 @@ fn opened_among(me: u8, others: &[u8], number: u8) -> Deal {
 
 fn begun_among() -> Deal {
     let (id, others) = (DealId::from_array([7; 16]), vec![keys(2), keys(3)]);
-    Deal::sign_many(id, keys(1), others, keys(9), PATIENT, &proposal_among(), &[]).unwrap()
+    Deal::sign(id, keys(1), others, keys(9), PATIENT, &proposal_among(), &[]).unwrap()
 }
 
 // Everybody sends to everybody; each user is shown the contract once, and everybody ends with it.
