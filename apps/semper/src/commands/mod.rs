@@ -5,6 +5,7 @@ mod ask;
 mod contact;
 mod deals;
 mod demo;
+mod follow;
 mod init;
 mod judge;
 mod offers;

@@ -7,8 +7,8 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use semper_core::container::CONTENT_MAX;
 
-use super::{Common, approve, deals, session};
-use crate::control::client::Client;
+use super::Common;
+use super::follow::Manner;
 use crate::control::{FileOrder, MailOrder, SendOrder, SignOrder, media_type};
 
 /// Propose a contract over files, and sign it together with one other party or with several, up to seven: all or none.
@@ -102,17 +102,6 @@ pub(super) struct Mail {
     manner: Manner,
 }
 
-/// How the command goes about it.
-#[derive(Debug, Args)]
-struct Manner {
-    /// Do not wait for the end of the deal
-    #[arg(long)]
-    no_wait: bool,
-    /// Do not ask here: leave the question among the approvals, where a policy or `semper approve` answers it
-    #[arg(long)]
-    no_ask: bool,
-}
-
 impl Sign {
     pub(super) async fn run(self, common: &Common) -> Result<ExitCode> {
         let terms = match (self.terms, self.terms_file) {
@@ -132,9 +121,9 @@ impl Sign {
             patience: self.patience,
             valid_for: self.valid_for * 24 * 3600,
         };
-        let session = session::connect(common.home()?, common.passphrase_file.as_deref(), !self.manner.no_wait).await?;
+        let session = self.manner.connect(common).await?;
         let deal = session.client().sign(&order).await?.deal;
-        follow(session, &deal, &self.manner).await
+        self.manner.follow(session, &[deal]).await
     }
 }
 
@@ -149,9 +138,9 @@ impl Mail {
             patience: self.patience,
             valid_for: self.valid_for * 24 * 3600,
         };
-        let session = session::connect(common.home()?, common.passphrase_file.as_deref(), !self.manner.no_wait).await?;
+        let session = self.manner.connect(common).await?;
         let deals = session.client().mail(&order).await?.deals;
-        follow_all(session, &deals, &self.manner).await
+        self.manner.follow(session, &deals).await
     }
 }
 
@@ -159,49 +148,10 @@ impl Send {
     pub(super) async fn run(self, common: &Common) -> Result<ExitCode> {
         let files = with_message(&self.files, self.message)?;
         let order = SendOrder { to: self.to, files, signed: self.signed, acknowledged: self.ack };
-        let session = session::connect(common.home()?, common.passphrase_file.as_deref(), !self.manner.no_wait).await?;
+        let session = self.manner.connect(common).await?;
         let deal = session.client().send(&order).await?.deal;
-        follow(session, &deal, &self.manner).await
+        self.manner.follow(session, &[deal]).await
     }
-}
-
-/// Puts the deal's questions to the user and waits for its end, as far as the user wants that.
-async fn follow(session: session::Session, deal: &str, manner: &Manner) -> Result<ExitCode> {
-    follow_all(session, &[deal.to_owned()], manner).await
-}
-
-/// The same for deals that are begun together; the exit code is that of the first that did not succeed.
-async fn follow_all(session: session::Session, deals: &[String], manner: &Manner) -> Result<ExitCode> {
-    for deal in deals {
-        println!("Deal {deal}");
-    }
-    // One answer is enough for all deals over one contract.
-    if let Some(first) = deals.first().filter(|_| !manner.no_ask) {
-        answer(session.client(), first).await?;
-    }
-    let mut code = ExitCode::SUCCESS;
-    if manner.no_wait {
-        session.remind();
-    } else {
-        for deal in deals {
-            let ended = deals::finish(session.client(), deal).await?;
-            code = if code == ExitCode::SUCCESS { ended } else { code };
-        }
-    }
-    session.end().await?;
-    Ok(code)
-}
-
-/// Puts what this deal asks of its own user first.
-async fn answer(client: &Client, deal: &str) -> Result<()> {
-    let view = client.wait(deal).await?;
-    if view.waits_for != "us" {
-        return Ok(());
-    }
-    for approval in client.approvals().await?.iter().filter(|approval| approval.deal == deal) {
-        approve::put(client, approval).await?;
-    }
-    Ok(())
 }
 
 /// Files, and a message in words among them.
@@ -220,15 +170,24 @@ fn read_all(paths: &[PathBuf]) -> Result<Vec<FileOrder>> {
     paths.iter().map(|path| read(path)).collect()
 }
 
+/// A file as an order carries it.
+///
+/// # Errors
+/// It cannot be read, is too large for one message, or has no usable name.
 pub(super) fn read(path: &Path) -> Result<FileOrder> {
     let size = std::fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?.len();
     if size > CONTENT_MAX as u64 {
         bail!("{} has {size} bytes; at most {CONTENT_MAX} fit into one message", path.display());
     }
     let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let name = path
-        .file_name()
-        .and_then(|name| name.to_str())
-        .with_context(|| format!("{} has no usable name", path.display()))?;
-    Ok(FileOrder::new(name, media_type(path), &bytes))
+    Ok(FileOrder::new(file_name(path)?, media_type(path), &bytes))
+}
+
+/// What a file is called.
+///
+/// # Errors
+/// The path ends in no name, or the name is not Unicode.
+pub(super) fn file_name(path: &Path) -> Result<&str> {
+    let name = path.file_name().and_then(|name| name.to_str());
+    name.with_context(|| format!("{} has no usable name", path.display()))
 }

@@ -5,14 +5,15 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Args;
 
-use super::{Common, approve, deals, session};
-use crate::control::client::Client;
+use super::Common;
+use super::follow::Manner;
 use crate::control::{PayOrder, TradeOrder};
 
 /// Pay somebody, by the means that both of you have and like best.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples: semper pay Bob \"5.00 EUR\" --for \"a coffee\" --anonymous\n          \
                         semper pay Bob \"900.00 EUR\" --receipt --for \"rent for May\"")]
+#[command(mut_arg("no_wait", |arg| arg.help("Do not wait for the end")))]
 pub(super) struct Pay {
     /// The payee, as your contact book calls them
     #[arg(value_name = "CONTACT")]
@@ -40,6 +41,7 @@ pub(super) struct Pay {
 /// amounts back.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: semper exchange \"10.00 EUR\" --for \"11.00 USD\" --with Bob")]
+#[command(mut_arg("no_wait", |arg| arg.help("Do not wait for the end")))]
 pub(super) struct Exchange {
     /// What you give, with the currency: "10.00 EUR"
     gives: String,
@@ -55,7 +57,7 @@ pub(super) struct Exchange {
     manner: Manner,
 }
 
-/// How an exchange is made fair.
+/// How an exchange is made fair, and how long it may take.
 #[derive(Debug, Args)]
 struct Fairly {
     /// The arbiter, as your contact book calls it [default: the first that both of you accept]
@@ -67,86 +69,41 @@ struct Fairly {
     /// How long the arbiter can be asked, in days
     #[arg(long, default_value_t = 14, value_name = "DAYS", value_parser = clap::value_parser!(u64).range(1..3650))]
     valid_for: u64,
-}
-
-/// How the command goes about it.
-#[derive(Debug, Args)]
-struct Manner {
     /// How long to wait for each message, in seconds; then the payment is ended, or the arbiter asked
     #[arg(long, default_value_t = 3600, value_name = "SECONDS")]
     patience: u64,
-    /// Do not wait for the end
-    #[arg(long)]
-    no_wait: bool,
-    /// Do not ask here: leave the question among the approvals, where a policy or `semper approve` answers it
-    #[arg(long)]
-    no_ask: bool,
 }
 
 impl Pay {
     pub(super) async fn run(self, common: &Common) -> Result<ExitCode> {
         let Self { to, amount, purpose, anonymous, receipt, fairly, manner } = self;
         if receipt {
-            let order = fairly.order(to, amount, None, purpose, manner.patience);
-            return trade(common, &order, &manner).await;
+            return trade(common, &fairly.order(to, amount, None, purpose), &manner).await;
         }
-        let order = PayOrder { to, amount, purpose, anonymous, patience: manner.patience };
-        let session = session::connect(common.home()?, common.passphrase_file.as_deref(), !manner.no_wait).await?;
+        let order = PayOrder { to, amount, purpose, anonymous, patience: fairly.patience };
+        let session = manner.connect(common).await?;
         let deal = session.client().pay(&order).await?.deal;
-        follow(session, &deal, &manner).await
+        manner.follow(session, &[deal]).await
     }
 }
 
 impl Exchange {
     pub(super) async fn run(self, common: &Common) -> Result<ExitCode> {
         let Self { gives, wants, with, fairly, manner } = self;
-        let order = fairly.order(with, gives, Some(wants), String::new(), manner.patience);
-        trade(common, &order, &manner).await
+        trade(common, &fairly.order(with, gives, Some(wants), String::new()), &manner).await
     }
 }
 
 impl Fairly {
-    fn order(self, with: String, gives: String, wants: Option<String>, purpose: String, patience: u64) -> TradeOrder {
-        let Self { arbiter, language, valid_for } = self;
+    fn order(self, with: String, gives: String, wants: Option<String>, purpose: String) -> TradeOrder {
+        let Self { arbiter, language, valid_for, patience } = self;
         let valid_for = valid_for * 24 * 3600;
         TradeOrder { with, gives, wants, purpose, arbiter, locale: language, patience, valid_for }
     }
 }
 
 async fn trade(common: &Common, order: &TradeOrder, manner: &Manner) -> Result<ExitCode> {
-    let session = session::connect(common.home()?, common.passphrase_file.as_deref(), !manner.no_wait).await?;
+    let session = manner.connect(common).await?;
     let deal = session.client().trade(order).await?.deal;
-    follow(session, &deal, manner).await
-}
-
-async fn follow(session: session::Session, deal: &str, manner: &Manner) -> Result<ExitCode> {
-    println!("Deal {deal}");
-    if !manner.no_ask {
-        approve_when_asked(session.client(), deal).await?;
-    }
-    let code = if manner.no_wait {
-        session.remind();
-        ExitCode::SUCCESS
-    } else {
-        deals::finish(session.client(), deal).await?
-    };
-    session.end().await?;
-    Ok(code)
-}
-
-/// Waits for the payee's request or the contract, and puts it to the user.
-async fn approve_when_asked(client: &Client, deal: &str) -> Result<()> {
-    loop {
-        let view = client.wait(deal).await?;
-        let mut approvals = client.approvals().await?;
-        approvals.retain(|approval| approval.deal == deal);
-        for approval in &approvals {
-            approve::put(client, approval).await?;
-        }
-        let went_on = view.state == "await-receipt" || view.step == "exchange" && view.waits_for != "us";
-        if view.ending.is_some() || !approvals.is_empty() || went_on {
-            return Ok(());
-        }
-        println!("{}", deals::sentence(&view));
-    }
+    manner.follow(session, &[deal]).await
 }

@@ -12,8 +12,8 @@ use semper_core::amount::Amount;
 use semper_core::text::escape;
 
 use super::offers::show_qr_code;
-use super::order::read;
-use super::{Common, approve, deals, session};
+use super::order::{file_name, read};
+use super::{Common, approve, follow, session};
 use crate::control::client::Client;
 use crate::control::{BuyOrder, OfferOrder, OfferView, SwapOrder, WantedOrder};
 use crate::now;
@@ -85,9 +85,32 @@ pub(super) struct Sell {
 /// Buy what a link offers: shows the contract, pays, checks what comes and saves it.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: semper buy https://shop.example/offers/3f5a… --save-as data.csv")]
+#[command(mut_arg("no_wait", |arg| arg.help("Do not wait for the end of the purchase")))]
 pub(super) struct Buy {
     /// The link that the seller printed
     link: String,
+    #[command(flatten)]
+    taking: Taking,
+}
+
+/// Give a file for one that a link offers: both change hands, or neither.
+#[derive(Debug, Args)]
+#[command(after_help = "Example: semper swap mine.csv --for https://bob.example/offers/3f5a… --save-as theirs.csv")]
+#[command(mut_arg("save_as", |arg| arg.help("Where the other file goes [default: a file of its name, here]")))]
+#[command(mut_arg("no_wait", |arg| arg.help("Do not wait for the end of the swap")))]
+pub(super) struct Swap {
+    /// The file that you give, at most 4 MiB
+    file: PathBuf,
+    /// The link that the other party printed
+    #[arg(long = "for", value_name = "LINK")]
+    link: String,
+    #[command(flatten)]
+    taking: Taking,
+}
+
+/// How an offer is taken up.
+#[derive(Debug, Args)]
+struct Taking {
     /// Where the goods go [default: a file of their name, here]
     #[arg(long, value_name = "FILE")]
     save_as: Option<PathBuf>,
@@ -100,41 +123,8 @@ pub(super) struct Buy {
     /// How long to wait for each message before the arbiter is asked, in seconds
     #[arg(long, default_value_t = sale::PATIENCE, value_name = "SECONDS")]
     patience: u64,
-    /// Do not wait for the end of the purchase
-    #[arg(long)]
-    no_wait: bool,
-    /// Do not ask here: leave the question among the approvals, where a policy or `semper approve` answers it
-    #[arg(long)]
-    no_ask: bool,
-}
-
-/// Give a file for one that a link offers: both change hands, or neither.
-#[derive(Debug, Args)]
-#[command(after_help = "Example: semper swap mine.csv --for https://bob.example/offers/3f5a… --save-as theirs.csv")]
-pub(super) struct Swap {
-    /// The file that you give, at most 4 MiB
-    file: PathBuf,
-    /// The link that the other party printed
-    #[arg(long = "for", value_name = "LINK")]
-    link: String,
-    /// Where the other file goes [default: a file of its name, here]
-    #[arg(long, value_name = "FILE")]
-    save_as: Option<PathBuf>,
-    /// The arbiter, as your contact book calls it [default: the first that both of you accept]
-    #[arg(long, value_name = "CONTACT", default_value = "")]
-    arbiter: String,
-    /// The language of the contract: en or de
-    #[arg(long, default_value = "en")]
-    language: String,
-    /// How long to wait for each message before the arbiter is asked, in seconds
-    #[arg(long, default_value_t = sale::PATIENCE, value_name = "SECONDS")]
-    patience: u64,
-    /// Do not wait for the end of the swap
-    #[arg(long)]
-    no_wait: bool,
-    /// Do not ask here: leave the question among the approvals, where a policy or `semper approve` answers it
-    #[arg(long)]
-    no_ask: bool,
+    #[command(flatten)]
+    manner: follow::Manner,
 }
 
 impl Sell {
@@ -147,13 +137,13 @@ impl Sell {
         let (name_of_file, size) = (self.for_file_name, self.for_file_size);
         let wants = self.for_file_hash.map(|hash| WantedOrder { hash, name: name_of_file, size });
         let name = match &self.title {
-            Some(title) => title.clone(),
+            Some(title) => title,
             None => file_name(&self.file)?,
         };
         let total =
             std::fs::metadata(&self.file).with_context(|| format!("cannot read {}", self.file.display()))?.len();
         let mut progress = Progress::new("Encrypting", total);
-        let prepared = sale::prepare(&home, &self.file, &name, &self.text, move |done| progress.show(done)).await?;
+        let prepared = sale::prepare(&home, &self.file, name, &self.text, move |done| progress.show(done)).await?;
         let order = OfferOrder {
             price: self.price.unwrap_or_default(),
             wants,
@@ -204,12 +194,13 @@ impl Buy {
         let offer = found.offer.statement();
         println!("{} sells {} for {}", escape(&offer.seller, 0), escape(offer.goods.name(), 0), offer.price);
         println!("The seller's key: {}", found.seller.id());
-        let save_as = fetch(&found, self.save_as.as_deref()).await?;
-        let order = found.order(&save_as)?;
-        let order = BuyOrder { arbiter: self.arbiter, locale: self.language, patience: self.patience, ..order };
-        let session = session::connect(home, common.passphrase_file.as_deref(), !self.no_wait).await?;
+        let Taking { save_as, arbiter, language, patience, manner } = self.taking;
+        let save_as = fetch(&found, save_as.as_deref()).await?;
+        let order = BuyOrder { arbiter, locale: language, patience, ..found.order(&save_as)? };
+        let session = manner.connect(common).await?;
         let deal = session.client().buy(&order).await?.deal;
-        follow(session, &deal, &save_as, (self.no_ask, self.no_wait)).await
+        let code = manner.follow(session, &[deal]).await?;
+        Ok(saved(&save_as, code))
     }
 }
 
@@ -221,12 +212,13 @@ impl Swap {
         let offer = found.offer.statement();
         println!("{} gives {} for another file", escape(&offer.owner, 0), escape(offer.goods.name(), 0));
         println!("The owner's key: {}", found.seller.id());
-        let save_as = fetch(&found, self.save_as.as_deref()).await?;
-        let order = found.order(file, &save_as)?;
-        let order = SwapOrder { arbiter: self.arbiter, locale: self.language, patience: self.patience, ..order };
-        let session = session::connect(home, common.passphrase_file.as_deref(), !self.no_wait).await?;
+        let Taking { save_as, arbiter, language, patience, manner } = self.taking;
+        let save_as = fetch(&found, save_as.as_deref()).await?;
+        let order = SwapOrder { arbiter, locale: language, patience, ..found.order(file, &save_as)? };
+        let session = manner.connect(common).await?;
         let deal = session.client().swap(&order).await?.deal;
-        follow(session, &deal, &save_as, (self.no_ask, self.no_wait)).await
+        let code = manner.follow(session, &[deal]).await?;
+        Ok(saved(&save_as, code))
     }
 }
 
@@ -244,48 +236,12 @@ async fn fetch<T: Offering>(found: &Linked<T>, save_as: Option<&Path>) -> Result
     Ok(save_as)
 }
 
-/// Puts the deal's question to the user and waits for its end, as far as the user wants that.
-async fn follow(
-    session: session::Session,
-    deal: &str,
-    save_as: &Path,
-    (no_ask, no_wait): (bool, bool),
-) -> Result<ExitCode> {
-    println!("Deal {deal}");
-    if !no_ask {
-        approve_when_asked(session.client(), deal).await?;
-    }
-    let code = if no_wait {
-        session.remind();
-        ExitCode::SUCCESS
-    } else {
-        deals::finish(session.client(), deal).await?
-    };
+/// Says where the goods are, if they came.
+fn saved(save_as: &Path, code: ExitCode) -> ExitCode {
     if code == ExitCode::SUCCESS && save_as.exists() {
         println!("Saved as {}", save_as.display());
     }
-    session.end().await?;
-    Ok(code)
-}
-
-/// Waits for the seller's contract, and puts it to the user.
-async fn approve_when_asked(client: &Client, deal: &str) -> Result<()> {
-    loop {
-        let view = client.wait(deal).await?;
-        let mut approvals = client.approvals().await?;
-        approvals.retain(|approval| approval.deal == deal);
-        for approval in &approvals {
-            approve::put(client, approval).await?;
-        }
-        if view.ending.is_some() || !approvals.is_empty() || view.step == "exchange" && view.waits_for != "us" {
-            return Ok(());
-        }
-    }
-}
-
-fn file_name(path: &Path) -> Result<String> {
-    let name = path.file_name().and_then(|name| name.to_str());
-    Ok(name.with_context(|| format!("{} has no usable name", path.display()))?.to_owned())
+    code
 }
 
 /// Progress on long work, for people only.
