@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use data_encoding::BASE64;
 use semper_channel::ServiceClient;
+use semper_commerce::contract_file::safe_name;
 use semper_commerce::offer::{Offer, Pace};
 use semper_commerce::swap::FileOffer;
 use semper_core::cbor::Encode as _;
-use semper_core::container::Information;
 use semper_core::cose::Statement;
 use semper_core::hash::Digest;
 use semper_core::party::KeySet;
@@ -152,8 +152,7 @@ impl<T: Offering> Linked<T> {
     /// # Errors
     /// There is no such file name.
     pub fn file_name(&self) -> Result<String> {
-        let name = self.offer.statement().goods().name();
-        Ok(Information::new(name, "application/octet-stream", Vec::new())?.name().to_owned())
+        Ok(safe_name(self.offer.statement().goods().name())?)
     }
 }
 
