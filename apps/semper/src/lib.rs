@@ -44,7 +44,6 @@ pub mod roles;
 pub mod sale;
 pub mod secrets;
 mod shop;
-mod swap;
 mod trade;
 mod vault;
 mod wallet;

@@ -161,7 +161,6 @@ pub async fn mail(node: &Node, order: MailOrder) -> Result<Vec<Beginning>, Order
     let contents = Container::new(node.random()?, Part::branch(Attributes::default(), parts));
     let contents = contents.map_err(OrderError::TooLarge)?;
     let (me, key) = (node.keys().key_set(), ArticleKey::from_array(node.random()?));
-    let named = |contact: &Contact| Named { name: contact.name.clone(), key_set: contact.key_set().id() };
     let letter = Letter {
         sender: Named { name: node.name().to_owned(), key_set: me.id() },
         recipients: recipients.iter().map(|(contact, seed)| (named(contact), seed.clone())).collect(),
@@ -194,7 +193,7 @@ async fn arbiter(node: &Node, name: &str) -> Result<Contact, OrderError> {
         let contact = node.book().by_name(name).await?;
         return if contact.arbiter { Ok(contact) } else { Err(OrderError::NotAnArbiter(contact.name)) };
     }
-    let mut accepted: Vec<_> = node.book().all().await?.into_iter().filter(|contact| contact.arbiter).collect();
+    let mut accepted = node.book().arbiters_named(&[]).await?;
     match (accepted.pop(), accepted.is_empty()) {
         (Some(only), true) => Ok(only),
         (last, _) => {

@@ -1,30 +1,36 @@
-//! From what the user wants to sell or buy to an offer and to a deal.
+//! From what the user wants to sell, to buy or to swap to an offer and to a deal.
+
+mod swap;
 
 use std::path::Path;
 
 use data_encoding::BASE64;
 use semper_commerce::deal::Deal;
-use semper_commerce::offer::{ArbiterOffer, Offer, Order, Pace};
+use semper_commerce::offer::{ARBITERS_MAX, ArbiterOffer, Offer, Order, Pace};
+use semper_commerce::terms::Arbiter;
 use semper_commerce::swap::SwapError;
 use semper_core::amount::{Amount, AmountError};
 use semper_core::cbor::{Decode as _, DecodeError};
-use semper_core::cose::{Draft, Statement};
+use semper_core::cose::Statement;
 use semper_core::hash::Digest;
 use semper_core::ids::{DealId, Slot, StatementId};
 use semper_core::party::KeySet;
 use semper_core::signature::{SignatureError, Verified, verify};
-use semper_core::time::Seconds;
+use semper_core::text::escape;
+use semper_core::time::{Seconds, Time};
 use semper_crypto::Verifier;
 use semper_exchange::goods::{ArticleKey, Descriptor};
 use semper_support::approval::{Answer, ApprovalError, Exhibit, SignRequest};
-use semper_transfer::payment::means::{LockKind, Means, PayerAnonymity};
-use semper_transfer::payment::negotiation::{Demand, negotiate};
+use semper_transfer::payment::means::Means;
+use semper_transfer::payment::negotiation::negotiate;
 use semper_transfer::payment::operation::Task;
 use semper_trust::card::{CardError, ContactCard};
 
 use crate::control::{BuyOrder, OfferOrder, OfferView};
-use crate::node::shop::{Article, OfferPage, OwnOffer, Stated, arbiter};
-use crate::node::{BookError, Node, NodeError, now};
+use crate::node::shop::{Article, OfferPage, OwnOffer, Stated, arbiter, lockable};
+use crate::node::{BookError, Contact, Node, NodeError, now};
+
+pub use swap::swap;
 
 /// Why something cannot be sold or bought. No money moved.
 #[derive(Debug, thiserror::Error)]
@@ -95,21 +101,15 @@ pub enum ShopError {
     Node(#[from] NodeError),
 }
 
-/// The purses whose money can be locked, for a currency or for all.
-async fn lockable(node: &Node, price: Amount) -> Result<Vec<Means>, ShopError> {
-    let offered = node.payments().offered().await.map_err(NodeError::Read)?;
-    let demand = Demand { amount: price, anonymity: PayerAnonymity::None, lock: Some(LockKind::Arbiter) };
-    Ok(offered.into_iter().map(|offered| offered.means).filter(|means| demand.misfit(means).is_none()).collect())
+/// The bytes in base64 of a part of an order.
+fn decoded(text: &str, what: &'static str) -> Result<Vec<u8>, ShopError> {
+    BASE64.decode(text.as_bytes()).map_err(|_| ShopError::Malformed(what))
 }
 
 /// What is offered, as an order describes it: the goods with their key, and the root of their ciphertext.
-///
-/// # Errors
-/// `Malformed`, `Offer`.
-pub fn article(order: &OfferOrder) -> Result<(Article, Digest), ShopError> {
-    let bytes = |text: &str, what| BASE64.decode(text.as_bytes()).map_err(|_| ShopError::Malformed(what));
-    let goods = Descriptor::from_bytes(&bytes(&order.goods, "description of the goods")?)?;
-    let key = bytes(&order.key, "key")?.try_into().map_err(|_| ShopError::Malformed("key"))?;
+fn article(order: &OfferOrder) -> Result<(Article, Digest), ShopError> {
+    let goods = Descriptor::from_bytes(&decoded(&order.goods, "description of the goods")?)?;
+    let key = decoded(&order.key, "key")?.try_into().map_err(|_| ShopError::Malformed("key"))?;
     let cipher_root = Digest::from_hex(&order.cipher_root).ok_or(ShopError::Malformed("root of the goods"))?;
     Ok((Article { goods, key: ArticleKey::from_array(key) }, cipher_root))
 }
@@ -119,70 +119,68 @@ pub fn article(order: &OfferOrder) -> Result<(Article, Digest), ShopError> {
 /// # Errors
 /// [`ShopError`]; nothing was offered.
 pub async fn sell(node: &Node, order: OfferOrder) -> Result<OfferView, ShopError> {
-    if let Some(wanted) = order.wants.clone() {
-        return crate::swap::sell(node, &order, &wanted).await;
+    if let Some(wanted) = &order.wants {
+        return swap::offer(node, &order, wanted).await;
     }
     let (article, cipher_root) = article(&order)?;
     let price = Amount::parse(&order.price).map_err(|error| ShopError::Amount { text: order.price.clone(), error })?;
-    let means = lockable(node, price).await?;
+    let demand = lockable(price);
+    let offered = node.payments().offered().await.map_err(NodeError::Read)?.into_iter().map(|offered| offered.means);
+    let means: Vec<_> = offered.filter(|means| demand.misfit(means).is_none()).collect();
     if means.is_empty() {
         return Err(ShopError::NoPurse(price.currency().to_string()));
     }
-    let contacts = node.book().all().await?;
-    let named = contacts.iter().filter(|contact| order.arbiters.is_empty() || order.arbiters.contains(&contact.name));
-    let usable =
-        named.filter(|contact| contact.arbiter && means.iter().any(|means| arbiter(contact, &means.system).is_some()));
-    let arbiters: Vec<_> = usable
-        .map(|contact| ArbiterOffer { name: contact.name.clone(), key_set: contact.key_set().id() })
-        .take(semper_commerce::offer::ARBITERS_MAX)
-        .collect();
-    if arbiters.is_empty() {
-        return Err(ShopError::NoArbiter);
-    }
+    let knows = |contact: &Contact| means.iter().any(|means| arbiter(contact, &means.system).is_some());
+    let arbiters = arbiters(node, &order.arbiters, knows).await?;
     let pace = Pace {
         valid_for: Seconds(order.valid_for),
         complaints: Seconds(order.complaints),
         delta: Seconds(order.delta),
         sigma: Seconds(order.sigma),
     };
-    let until = semper_core::time::Time::from_unix(order.until);
-    let seller = node.name().to_owned();
     let offer = Offer {
         goods: article.goods.clone(),
         cipher_root,
         price,
         means,
         arbiters,
-        seller,
+        seller: node.name().to_owned(),
         pace,
-        until,
+        until: Time::from_unix(order.until),
         terms: order.terms,
         law: order.law,
     };
-    let view = OfferView::of(&offer);
-    state(node, &offer, article, view, Stated::Sale(offer.clone())).await
+    state(node, article, Stated::Sale(offer)).await
 }
 
-/// Asks for the user's signature on an offer, and keeps it when it is signed. `view` shows it while it is not.
-///
-/// # Errors
-/// [`ShopError`]; nothing was offered.
-pub async fn state(
+/// The arbiters that an offer names: those that the user names, or all accepted ones, as far as they can decide.
+async fn arbiters(
     node: &Node,
-    statement: &impl Statement,
-    article: Article,
-    view: OfferView,
-    offer: Stated,
-) -> Result<OfferView, ShopError> {
+    names: &[String],
+    can_decide: impl Fn(&Contact) -> bool,
+) -> Result<Vec<ArbiterOffer>, ShopError> {
+    let named = node.book().arbiters_named(names).await?;
+    let usable = named.iter().filter(|contact| can_decide(contact)).take(ARBITERS_MAX);
+    let arbiters: Vec<_> = usable.map(Contact::offered).collect();
+    if arbiters.is_empty() { Err(ShopError::NoArbiter) } else { Ok(arbiters) }
+}
+
+/// Asks for the user's signature on an offer, and keeps it when it is signed.
+async fn state(node: &Node, article: Article, offer: Stated) -> Result<OfferView, ShopError> {
     let me = node.keys().key_set();
-    let draft: Draft = statement.draft(me.suite(), me.id());
+    let draft = match &offer {
+        Stated::Sale(offer) => offer.draft(me.suite(), me.id()),
+        Stated::Swap(offer) => offer.draft(me.suite(), me.id()),
+    };
     let id = draft.id();
     let deal = DealId::from_array(*id.as_bytes().first_chunk().ok_or(ShopError::Malformed("offer"))?);
     let request = SignRequest { deal, draft, exhibit: Exhibit::Statement };
     let signed = match node.keys().request(request).await? {
         Answer::Signed(signed) => signed,
         Answer::Declined => return Err(ShopError::Declined),
-        Answer::Waiting => return Ok(OfferView { id: id.to_string(), approval: Some(id.to_string()), ..view }),
+        Answer::Waiting => {
+            return Ok(OfferView { approval: Some(id.to_string()), ..OfferView::of(&offer, id, true) });
+        }
     };
     let own = OwnOffer { offer, signed, stands: true };
     node.put_offer(&article, &own).await?;
@@ -205,22 +203,22 @@ pub fn read<T: Statement>(page: &[u8]) -> Result<(Verified<T>, KeySet, String), 
 /// # Errors
 /// [`ShopError`].
 pub async fn buy(node: &Node, order: BuyOrder) -> Result<(Deal, String, String), ShopError> {
-    let page = BASE64.decode(order.page.as_bytes()).map_err(|_| ShopError::Malformed("offer"))?;
-    let (signed, seller, card) = read::<Offer>(&page)?;
+    let (signed, seller, card) = read::<Offer>(&decoded(&order.page, "offer")?)?;
     let (id, offer): (StatementId, Offer) = (signed.id(), signed.statement().clone());
     if offer.until < now() {
         return Err(ShopError::Ended);
     }
     let contact = node.book().stranger(seller.id(), &card).await?;
     let (place, means) = choose_means(node, &offer).await?;
-    let (arbiter_place, arbiters) = choose_arbiter(node, &offer, &means, &order.arbiter).await?;
+    let knows = |contact: &Contact| arbiter(contact, &means.system);
+    let (arbiter_place, accepted, _) = choose_arbiter(node, &offer.arbiters, &order.arbiter, knows).await?;
     let purse = node.purse_for(&means).await?.ok_or_else(|| ShopError::NoPurse(means.currency.to_string()))?;
     let deal = DealId::from_array(node.random().map_err(NodeError::Crypto)?);
     let payer = node.ready(deal, Slot::default(), purse, Task::Prepare(offer.price)).await?;
     if !order.save_as.is_empty() {
         node.save_as(deal, Path::new(&order.save_as)).await?;
     }
-    let title = semper_core::text::escape(offer.goods.name(), 0);
+    let title = escape(offer.goods.name(), 0);
     let taken = Order {
         offer: id,
         means: place,
@@ -230,7 +228,7 @@ pub async fn buy(node: &Node, order: BuyOrder) -> Result<(Deal, String, String),
         locale: order.locale,
         card: node.card().to_owned(),
     };
-    let (me, patience) = (node.keys().key_set(), Seconds(order.patience));
+    let (me, patience, arbiters) = (node.keys().key_set(), Seconds(order.patience), vec![accepted.key_set().clone()]);
     Ok((Deal::buy(deal, me, seller, arbiters, patience, offer, taken, purse), title, contact.name))
 }
 
@@ -239,8 +237,7 @@ async fn choose_means(node: &Node, offer: &Offer) -> Result<(u16, Means), ShopEr
     if own.is_empty() {
         return Err(ShopError::TooLittle(offer.price));
     }
-    let demand = Demand { amount: offer.price, anonymity: PayerAnonymity::None, lock: Some(LockKind::Arbiter) };
-    let found = negotiate(&demand, &own, &offer.means);
+    let found = negotiate(&lockable(offer.price), &own, &offer.means);
     let same = |means: &Means, theirs: &Means| {
         (&means.system, &means.issuer, means.currency) == (&theirs.system, &theirs.issuer, theirs.currency)
     };
@@ -256,43 +253,45 @@ async fn choose_means(node: &Node, offer: &Offer) -> Result<(u16, Means), ShopEr
     })
 }
 
+/// The first arbiter of an offer, with its place, that is accepted here, wanted, and can decide.
 async fn choose_arbiter(
     node: &Node,
-    offer: &Offer,
-    means: &Means,
+    offered: &[ArbiterOffer],
     wanted: &str,
-) -> Result<(u16, Vec<KeySet>), ShopError> {
-    for (place, named) in (0_u16..).zip(&offer.arbiters) {
+    can_decide: impl Fn(&Contact) -> Option<Arbiter>,
+) -> Result<(u16, Contact, Arbiter), ShopError> {
+    for (place, named) in (0_u16..).zip(offered) {
         let Ok(contact) = node.book().by_key_set(named.key_set).await else { continue };
-        let fits = contact.arbiter && arbiter(&contact, &means.system).is_some();
-        if fits && (wanted.is_empty() || wanted == contact.name) {
-            return Ok((place, vec![contact.key_set().clone()]));
+        let fits = contact.arbiter && (wanted.is_empty() || wanted == contact.name);
+        if let Some(arbiter) = can_decide(&contact).filter(|_| fits) {
+            return Ok((place, contact, arbiter));
         }
     }
-    let names: Vec<_> = offer.arbiters.iter().map(|named| semper_core::text::escape(&named.name, 0)).collect();
+    let names: Vec<_> = offered.iter().map(|named| escape(&named.name, 0)).collect();
     Err(ShopError::OtherArbiters(names.join(", ")))
 }
 
 impl OfferView {
     /// An offer of this party, for the screen.
     pub fn own(own: &OwnOffer) -> Self {
-        let view = match &own.offer {
-            Stated::Sale(offer) => Self::of(offer),
-            Stated::Swap(offer) => Self::of_swap(offer),
-        };
-        Self { id: own.signed.id().to_string(), stands: own.stands, ..view }
+        Self::of(&own.offer, own.signed.id(), own.stands)
     }
 
-    /// An offer, for the screen.
-    pub fn of(offer: &Offer) -> Self {
+    fn of(offer: &Stated, id: StatementId, stands: bool) -> Self {
+        let (goods, price, until) = match offer {
+            Stated::Sale(offer) => (&offer.goods, offer.price.to_string(), offer.until),
+            Stated::Swap(offer) => {
+                (&offer.goods, format!("the file {}", &offer.wants.hash.to_hex()[..12]), offer.until)
+            }
+        };
         Self {
-            id: String::new(),
-            name: offer.goods.name().to_owned(),
-            size: offer.goods.size().bytes(),
-            price: offer.price.to_string(),
-            until: offer.until.unix(),
+            id: id.to_string(),
+            name: goods.name().to_owned(),
+            size: goods.size().bytes(),
+            price,
+            until: until.unix(),
             approval: None,
-            stands: true,
+            stands,
         }
     }
 }

@@ -1,20 +1,18 @@
 //! From what the user wants to give for a receipt or for other money to a deal.
 
 use semper_commerce::deal::Deal;
-use semper_commerce::offer::{ARBITERS_MAX, ArbiterOffer};
+use semper_commerce::offer::ARBITERS_MAX;
 use semper_commerce::trade::{PLEDGES_MAX, Pledge, Trade};
 use semper_core::amount::{Amount, Currency};
 use semper_core::ids::{DealId, Slot};
 use semper_core::time::Seconds;
-use semper_transfer::payment::means::{LockKind, PayerAnonymity};
-use semper_transfer::payment::negotiation::Demand;
 use semper_transfer::payment::operation::{PurseId, Task};
 use semper_transfer::payment::pay::Offered;
 use semper_transfer::payment::statement::PURPOSE_MAX;
 
 use crate::control::TradeOrder;
-use crate::node::shop::arbiter;
-use crate::node::{BookError, Node, NodeError};
+use crate::node::shop::{arbiter, lockable};
+use crate::node::{BookError, Contact, Node, NodeError};
 use crate::wallet::{WalletError, positive};
 
 /// Why a trade cannot be asked for. No money moved.
@@ -25,7 +23,7 @@ pub enum TradeError {
     #[error(transparent)]
     Wallet(#[from] WalletError),
     /// There is no purse whose money can be locked.
-    #[error("there is no purse in {0} whose money can be locked for an exchange; add one with `semper wallet add`")]
+    #[error("there is no purse in {0} whose money can be locked for an exchange; open one with `semper wallet open`")]
     NoPurse(Currency),
     /// No purse holds the amount.
     #[error(
@@ -58,8 +56,9 @@ pub async fn trade(node: &Node, order: TradeOrder) -> Result<(Deal, String, Stri
     let offered = node.payments().offered().await.map_err(NodeError::Read)?;
     let held = node.payments().holding(gives).await.map_err(NodeError::Payment)?;
     let funded: Vec<_> = offered.iter().filter(|offered| held.contains(&offered.means)).cloned().collect();
+    let demand = lockable(gives);
     let (pays, mut purses) = match pledges(node, deal, 0, gives, &funded).await {
-        Err(TradeError::NoPurse(_)) if offered.iter().any(|offered| lockable(offered, gives)) => {
+        Err(TradeError::NoPurse(_)) if offered.iter().any(|offered| demand.misfit(&offered.means).is_none()) => {
             return Err(TradeError::TooLittle(gives));
         }
         found => found?,
@@ -69,25 +68,23 @@ pub async fn trade(node: &Node, order: TradeOrder) -> Result<(Deal, String, Stri
         None => (Vec::new(), Vec::new()),
     };
     purses.extend(more);
-    let contacts = node.book().all().await?.into_iter().filter(|contact| contact.arbiter);
-    let named = contacts.filter(|contact| order.arbiter.is_empty() || order.arbiter == contact.name);
     let knows = |pledges: &[Pledge], contact: &_| {
         pledges.is_empty() || pledges.iter().any(|pledge| arbiter(contact, &pledge.means.system).is_some())
     };
-    let usable: Vec<_> =
-        named.filter(|contact| knows(&pays, contact) && knows(&takes, contact)).take(ARBITERS_MAX).collect();
+    let names: Vec<_> = Some(order.arbiter).filter(|name| !name.is_empty()).into_iter().collect();
+    let mut usable = node.book().arbiters_named(&names).await?;
+    usable.retain(|contact| knows(&pays, contact) && knows(&takes, contact));
+    usable.truncate(ARBITERS_MAX);
     if usable.is_empty() {
         return Err(TradeError::NoArbiter);
     }
-    let arbiters =
-        usable.iter().map(|contact| ArbiterOffer { name: contact.name.clone(), key_set: contact.key_set().id() });
     let trade = Trade {
         gives,
         wants,
         purpose: order.purpose,
         pays,
         takes,
-        arbiters: arbiters.collect(),
+        arbiters: usable.iter().map(Contact::offered).collect(),
         valid_for: Seconds(order.valid_for),
         asker: node.name().to_owned(),
         peer: peer.name.clone(),
@@ -102,11 +99,6 @@ pub async fn trade(node: &Node, order: TradeOrder) -> Result<(Deal, String, Stri
     Ok((Deal::trade(deal, me, to, accepted, Seconds(order.patience), trade, purses), title, peer.name))
 }
 
-fn lockable(offered: &Offered, amount: Amount) -> bool {
-    let demand = Demand { amount, anonymity: PayerAnonymity::None, lock: Some(LockKind::Arbiter) };
-    demand.misfit(&offered.means).is_none()
-}
-
 /// The purses of these whose money can be locked, made ready, the one that is liked best first. `slot` is that of the first.
 async fn pledges(
     node: &Node,
@@ -115,7 +107,8 @@ async fn pledges(
     amount: Amount,
     offered: &[Offered],
 ) -> Result<(Vec<Pledge>, Vec<PurseId>), TradeError> {
-    let fitting = offered.iter().filter(|offered| lockable(offered, amount)).take(PLEDGES_MAX);
+    let demand = lockable(amount);
+    let fitting = offered.iter().filter(|offered| demand.misfit(&offered.means).is_none()).take(PLEDGES_MAX);
     let (mut pledges, mut purses) = (Vec::new(), Vec::new());
     for (offered, slot) in fitting.zip(slot..) {
         let slot = Slot(u16::try_from(slot).expect("there are a few pledges only"));

@@ -26,7 +26,6 @@ use super::{
 use crate::node::{Node, NodeError};
 use crate::orders;
 use crate::shop::{self, ShopError};
-use crate::swap;
 use crate::trade::{self, TradeError};
 use crate::vault::{Approval, Vault, VaultError};
 use crate::wallet;
@@ -306,7 +305,7 @@ async fn trade(State(on): State<Controlled>, Json(order): Json<TradeOrder>) -> R
 }
 
 async fn swap(State(on): State<Controlled>, Json(order): Json<SwapOrder>) -> Reply<Opened> {
-    let beginning = swap::swap(&on.node, order).await?;
+    let beginning = shop::swap(&on.node, order).await?;
     let deal = beginning.deal.id().to_string();
     on.node.begin_all(vec![beginning]).await?;
     Ok(Json(Opened { deal }))

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use semper_commerce::offer::ArbiterOffer;
 use semper_core::cbor::{Decode, DecodeError, Fields, Value, record};
 use semper_core::cose::Signed;
 use semper_core::ids::KeySetId;
@@ -188,12 +189,22 @@ impl Book {
         self.read(&bytes)
     }
 
+    /// The accepted arbiters with these names; all of them if there is no name.
+    ///
+    /// # Errors
+    /// Storage.
+    pub async fn arbiters_named(&self, names: &[String]) -> Result<Vec<Contact>, BookError> {
+        let mut accepted = self.all().await?;
+        accepted.retain(|contact| contact.arbiter && (names.is_empty() || names.contains(&contact.name)));
+        Ok(accepted)
+    }
+
     /// The key sets of the accepted arbiters.
     ///
     /// # Errors
     /// Storage.
     pub async fn arbiters(&self) -> Result<Vec<KeySet>, BookError> {
-        let accepted = self.all().await?.into_iter().filter(|contact| contact.arbiter);
+        let accepted = self.arbiters_named(&[]).await?.into_iter();
         Ok(accepted.map(|contact| contact.key_set().clone()).take(semper_commerce::deal::ARBITERS_MAX).collect())
     }
 
@@ -220,6 +231,11 @@ impl Contact {
     /// The key set.
     pub fn key_set(&self) -> &KeySet {
         &self.card().key_set
+    }
+
+    /// As an offer names it among the arbiters.
+    pub fn offered(&self) -> ArbiterOffer {
+        ArbiterOffer { name: self.name.clone(), key_set: self.key_set().id() }
     }
 
     /// The best inbox.

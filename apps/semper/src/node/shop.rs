@@ -23,6 +23,7 @@ use semper_commerce::order::Asked;
 use semper_commerce::purchase::Sale;
 use semper_commerce::swap::FileOffer;
 use semper_commerce::terms::Arbiter;
+use semper_core::amount::Amount;
 use semper_core::cbor::{Decode, DecodeError, Encode, Fields, Value, record};
 use semper_core::container::Container;
 use semper_core::cose::Signed;
@@ -34,7 +35,8 @@ use semper_exchange::goods::{ArticleKey, DepositKey, Descriptor, Seed};
 use semper_exchange::gx::Own;
 use semper_support::archive::{Commit, ReadError};
 use semper_support::crypto::Encapsulate as _;
-use semper_transfer::payment::means::{Means, System};
+use semper_transfer::payment::means::{LockKind, Means, PayerAnonymity, System};
+use semper_transfer::payment::negotiation::Demand;
 use semper_transfer::payment::operation::{Operation, OperationId, PurseId, Task};
 
 use super::{BookError, Contact, Node, NodeError, PaymentError, now};
@@ -255,6 +257,11 @@ impl From<NodeError> for Unsold {
             error => Unsold::Node(error),
         }
     }
+}
+
+/// What an exchange demands of a means of payment: that an arbiter can decide over money that is locked.
+pub fn lockable(amount: Amount) -> Demand {
+    Demand { amount, anonymity: PayerAnonymity::None, lock: Some(LockKind::Arbiter) }
 }
 
 /// The arbiter for an exchange in which money moves, as its card describes it; `None` if it cannot be one for this payment system.

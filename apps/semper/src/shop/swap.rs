@@ -2,9 +2,7 @@
 
 use std::path::Path;
 
-use data_encoding::BASE64;
 use semper_commerce::deal::Deal;
-use semper_commerce::offer::{ARBITERS_MAX, ArbiterOffer};
 use semper_commerce::swap::{Bid, FileOffer, WantedFile};
 use semper_commerce::terms::Named;
 use semper_core::container::{Attributes, Container, Information, Leaf, Node as Part};
@@ -18,39 +16,28 @@ use semper_exchange::gx::Own;
 use semper_support::crypto::Encapsulate as _;
 use semper_support::engine::EvidenceKind;
 
+use super::{ShopError, arbiters, article, choose_arbiter, decoded, read, state};
 use crate::control::{OfferOrder, OfferView, SwapOrder, WantedOrder};
 use crate::node::shop::{Stated, referee};
-use crate::node::{Beginning, Contact, Node, NodeError, now};
-use crate::shop::{ShopError, article, read, state};
+use crate::node::{Beginning, Node, NodeError, now};
 
 /// Writes an offer whose price is a file, and asks for the user's signature on it.
 ///
 /// # Errors
 /// [`ShopError`]; nothing was offered.
-pub async fn sell(node: &Node, order: &OfferOrder, wanted: &WantedOrder) -> Result<OfferView, ShopError> {
+pub(super) async fn offer(node: &Node, order: &OfferOrder, wanted: &WantedOrder) -> Result<OfferView, ShopError> {
     let (article, cipher_root) = article(order)?;
     let hash = Digest::from_hex(&wanted.hash).ok_or(ShopError::Malformed("hash of the file"))?;
-    let contacts = node.book().all().await?;
-    let named = contacts.iter().filter(|contact| order.arbiters.is_empty() || order.arbiters.contains(&contact.name));
-    let usable = named.filter(|contact| contact.arbiter && referee(contact).is_some());
-    let arbiters: Vec<_> = usable
-        .map(|contact| ArbiterOffer { name: contact.name.clone(), key_set: contact.key_set().id() })
-        .take(ARBITERS_MAX)
-        .collect();
-    if arbiters.is_empty() {
-        return Err(ShopError::NoArbiter);
-    }
     let offer = FileOffer {
         goods: article.goods.clone(),
         cipher_root,
         wants: WantedFile { hash, name: wanted.name.clone(), size: wanted.size },
-        arbiters,
+        arbiters: arbiters(node, &order.arbiters, |contact| referee(contact).is_some()).await?,
         owner: node.name().to_owned(),
         valid_for: Seconds(order.valid_for),
         until: Time::from_unix(order.until),
     };
-    let view = OfferView::of_swap(&offer);
-    state(node, &offer, article, view, Stated::Swap(offer.clone())).await
+    state(node, article, Stated::Swap(offer)).await
 }
 
 /// A deal that gives a file for one that is offered.
@@ -58,20 +45,17 @@ pub async fn sell(node: &Node, order: &OfferOrder, wanted: &WantedOrder) -> Resu
 /// # Errors
 /// [`ShopError`].
 pub async fn swap(node: &Node, order: SwapOrder) -> Result<Beginning, ShopError> {
-    let page = BASE64.decode(order.page.as_bytes()).map_err(|_| ShopError::Malformed("offer"))?;
-    let (signed, owner, card) = read::<FileOffer>(&page)?;
+    let (signed, owner, card) = read::<FileOffer>(&decoded(&order.page, "offer")?)?;
     let (id, offer) = (signed.id(), signed.statement().clone());
     if offer.until < now() {
         return Err(ShopError::Ended);
     }
-    let bytes = BASE64.decode(order.file.base64.as_bytes()).map_err(|_| ShopError::Malformed("file"))?;
-    let file = Information::new(&order.file.name, &order.file.media_type, bytes)?;
+    let file = Information::new(&order.file.name, &order.file.media_type, decoded(&order.file.base64, "file")?)?;
     if file.hash() != offer.wants.hash {
         return Err(ShopError::OtherFile { wanted: offer.wants.hash, found: file.hash() });
     }
     let contact = node.book().stranger(owner.id(), &card).await?;
-    let accepted = arbiter(node, &offer, &order.arbiter).await?;
-    let referee = referee(&accepted).ok_or(ShopError::NoArbiter)?;
+    let (_, accepted, referee) = choose_arbiter(node, &offer.arbiters, &order.arbiter, referee).await?;
     let random = || node.random().map_err(NodeError::Crypto);
     let contents = Part::leaf(Attributes::default(), Leaf::Information(file));
     let contents =
@@ -104,31 +88,4 @@ pub async fn swap(node: &Node, order: SwapOrder) -> Result<Beginning, ShopError>
     let (by, patience) = (accepted.key_set().clone(), Seconds(order.patience));
     let deal = Deal::swap(deal, me, owner, by, patience, offer, asked, own);
     Ok(Beginning { deal, title, peer: contact.name, evidence })
-}
-
-/// The first arbiter of an offer that is accepted here.
-async fn arbiter(node: &Node, offer: &FileOffer, wanted: &str) -> Result<Contact, ShopError> {
-    for named in &offer.arbiters {
-        let Ok(contact) = node.book().by_key_set(named.key_set).await else { continue };
-        if contact.arbiter && (wanted.is_empty() || wanted == contact.name) {
-            return Ok(contact);
-        }
-    }
-    let names: Vec<_> = offer.arbiters.iter().map(|named| escape(&named.name, 0)).collect();
-    Err(ShopError::OtherArbiters(names.join(", ")))
-}
-
-impl OfferView {
-    /// An offer whose price is a file, for the screen.
-    pub fn of_swap(offer: &FileOffer) -> Self {
-        Self {
-            id: String::new(),
-            name: offer.goods.name().to_owned(),
-            size: offer.goods.size().bytes(),
-            price: format!("the file {}", &offer.wants.hash.to_hex()[..12]),
-            until: offer.until.unix(),
-            approval: None,
-            stands: true,
-        }
-    }
 }
