@@ -51,11 +51,11 @@ pub enum ShopError {
         error: AmountError,
     },
     /// There is no purse whose money can be locked.
-    #[error("there is no purse for {0} whose money can be locked for an exchange; open one with `semper wallet open`")]
+    #[error("there is no purse for {0} whose money can be locked for an exchange; add one with `semper wallet add`")]
     NoPurse(String),
     /// No purse holds the price.
     #[error(
-        "you have no purse that holds {0}; `semper wallet balance` shows what you have, `semper wallet open` opens a purse and `semper wallet withdraw` fetches money into it"
+        "you have no purse that holds {0}; `semper wallet balance` shows what you have, `semper wallet add` adds a purse and `semper wallet withdraw` fetches money into it"
     )]
     TooLittle(Amount),
     /// There is no arbiter that can be named.

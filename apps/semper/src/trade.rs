@@ -23,7 +23,7 @@ pub enum TradeError {
     #[error(transparent)]
     Wallet(#[from] WalletError),
     /// There is no purse whose money can be locked.
-    #[error("there is no purse in {0} whose money can be locked for an exchange; open one with `semper wallet open`")]
+    #[error("there is no purse in {0} whose money can be locked for an exchange; add one with `semper wallet add`")]
     NoPurse(Currency),
     /// No purse holds the amount.
     #[error(

@@ -133,7 +133,7 @@ enum Command {
     Demo(demo::Demo),
 }
 
-/// `semper … | head` ends the reader first; that is no fault of ours to be reported. The process may end anywhere: whatever it
+/// In `semper deals list | head` the reader ends first; that is no fault of ours to be reported. The process may end anywhere: whatever it
 /// has begun is in the archive.
 fn end_quietly_when_nobody_reads() {
     let report = std::panic::take_hook();
@@ -201,3 +201,6 @@ async fn run(cli: Cli) -> Result<ExitCode> {
     }
     Ok(ExitCode::SUCCESS)
 }
+
+#[cfg(test)]
+mod tests;
