@@ -35,7 +35,7 @@ use crate::home::{Home, Role};
     version,
     about,
     max_term_width = 110,
-    after_help = "Try `semper demo` first: it shows everything on this machine in half a minute."
+    after_help = "Try `semper demo` first: it shows everything on this machine in a little over a minute."
 )]
 struct Cli {
     #[command(flatten)]
