@@ -267,6 +267,8 @@ async fn add_contact(State(on): State<Controlled>, Json(order): Json<ContactOrde
 
 async fn remove_contact(State(on): State<Controlled>, Path(name): Path<String>) -> Reply<()> {
     on.node.book().remove(&name).await.map_err(NodeError::Book)?;
+    // Nothing more is signed under an arbiter that is not known.
+    on.node.look_at_asks();
     Ok(Json(()))
 }
 

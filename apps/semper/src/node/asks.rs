@@ -52,17 +52,22 @@ impl Node {
     async fn ask(&self, deal: DealId, key: Vec<u8>, ask: Ask) -> Result<(), NodeError> {
         let statement = ask.draft.id();
         let entry = self.entry(deal).await?;
-        if entry.deal.ending().is_some() {
+        let ended = entry.deal.ending().is_some();
+        let foreign = match ask.draft.kind {
+            Kind::Promise if !ended => self.foreign_key(&entry).await?,
+            _ => None,
+        };
+        if ended || foreign.is_some() {
             // Nobody needs the signature any more: the user is not to be asked for it, nor a statement to exist that is not used.
             if let Err(error) = self.keys.withdraw(statement).await {
                 return self.note_trouble(deal, error.to_string()).await;
             }
+        }
+        if ended {
             return self.forget_ask(key).await;
         }
         let with = Commit { records: vec![(ASK_SPACE.to_owned(), key.clone(), None)], ..Commit::default() };
-        if ask.draft.kind == Kind::Promise
-            && let Some(foreign) = self.foreign_key(&entry).await?
-        {
+        if let Some(foreign) = foreign {
             self.note_trouble(deal, foreign.to_owned()).await?;
             return self.step(deal, Event { input: Input::Declined { statement }, with }).await;
         }

@@ -16,7 +16,7 @@ use semper_transfer::payment::means::System;
 use semper_transfer::payment::operation::{PurseId, Task};
 
 use super::shop::{Unsold, arbiter, lockable, referee};
-use super::{Contact, Entry, Node, NodeError, now};
+use super::{BookError, Contact, Entry, Node, NodeError, now};
 
 /// A way of the asker's that this party has too.
 struct Common {
@@ -99,11 +99,14 @@ impl Node {
         Ok(Choice { place, details, lock_key, salt: self.random().map_err(NodeError::Crypto)? })
     }
 
-    /// Which key of the arbiter's in a deal's contract is not on its card, if one is not. Whoever holds another one could decide alone, together
-    /// with one party.
+    /// Which key of the arbiter's in a deal's contract is not known to be its own, if one is not: it is not on its card, or the card is not here
+    /// any more. Whoever holds another one could decide alone, together with one party.
     pub(super) async fn foreign_key(&self, entry: &Entry) -> Result<Option<&'static str>, NodeError> {
         let Some(agreement) = entry.deal.agreement() else { return Ok(None) };
-        let contact = self.book.by_key_set(agreement.core.terms.arbiter.key_set).await?;
+        let contact = match self.book.by_key_set(agreement.core.terms.arbiter.key_set).await {
+            Err(BookError::Unknown(_)) => return Ok(Some("the contract's arbiter is no contact any more")),
+            known => known?,
+        };
         let deposit_key = referee(&contact).map(|arbiter| arbiter.deposit_key.id());
         Ok(foreign(&agreement.core, deposit_key, |system| contact.lock_key(system)))
     }

@@ -124,6 +124,22 @@ fn assert_standing(world: &World, party: &str, deal: &str, standing: &str) {
     assert_eq!(report["contracts"][0]["binding"], false);
 }
 
+// An arbiter is removed while a contract under it waits for its user's word. A question that cannot be used stays for ever, or is signed although
+// nothing here says any more which keys are the arbiter's.
+#[test]
+fn nothing_is_signed_under_an_arbiter_that_was_removed() {
+    let world = World::of_two();
+    let _alice = world.start("alice", &["up"]);
+    let deal = world.propose(&[]);
+    let asked = until(|| world.run("alice", &["approvals"]).good().contains(&deal[..12]).then_some(()));
+    assert!(asked.is_some(), "the question was never put");
+    world.run("alice", &["contact", "remove", "arbiter"]).good();
+    assert_eq!(world.ending("alice", &deal), "lapsed");
+    let trouble = world.deal("alice", &deal)["trouble"].to_string();
+    assert!(trouble.contains("arbiter is no contact any more"), "{trouble}");
+    assert!(world.run("alice", &["approvals"]).good().contains("Nothing waits"), "the question still waits");
+}
+
 // A user who gives up is told how it ended; with the arbiter's help nobody is bound.
 #[test]
 fn giving_up_ends_the_deal() {
