@@ -40,6 +40,8 @@ pub struct Entry {
 /// Most messages that a deal takes, for each other party. A run of C2 has four, one of CN at most nine of each; the rest is room for
 /// contradictions, which are kept.
 pub const MESSAGES_MAX: u64 = 64;
+/// Most bytes that are kept of a title, a name, or what went wrong.
+const WORDS_MAX: usize = 1024;
 
 impl Entry {
     /// The archive's key of a deal.
@@ -84,16 +86,16 @@ impl Encode for Entry {
             .put_item(1, &self.deal)
             .put_item(2, &self.opened)
             .put(3, self.messages)
-            .put(4, self.title.as_str())
-            .put(5, self.peer.as_str())
-            .put_some(6, self.trouble.as_deref())
-            .put_list(7, &self.others)
+            .put(4, words(&self.title))
+            .put(5, words(&self.peer))
+            .put_some(6, self.trouble.as_deref().map(words))
+            .put(7, self.others.iter().map(|name| words(name)).collect::<Vec<_>>())
             .build()
     }
 }
 
 impl Decode for Entry {
-    const BYTES_MAX: usize = Deal::BYTES_MAX + 4096;
+    const BYTES_MAX: usize = Deal::BYTES_MAX + (4 + SIGNERS_MAX) * WORDS_MAX;
 
     fn from_value(value: Value) -> Result<Self, DecodeError> {
         let mut fields = Fields::open(value)?;
@@ -102,13 +104,24 @@ impl Decode for Entry {
             deal: fields.item(1, "deal")?,
             opened: fields.item(2, "opened")?,
             messages: fields.uint(3, "messages")?,
-            title: fields.text(4, "title", 1024)?,
-            peer: fields.text(5, "peer", 1024)?,
+            title: fields.text(4, "title", WORDS_MAX)?,
+            peer: fields.text(5, "peer", WORDS_MAX)?,
             trouble: fields.optional_item(6, "trouble")?,
             others: fields.list(7, "others", SIGNERS_MAX)?,
         };
         fields.close()?;
         Ok(entry)
+    }
+}
+
+/// Words for the screen, as they are stored: many of them come from others, and a deal must be readable whatever they say.
+fn words(text: &str) -> Value {
+    match Value::text(text) {
+        Value::Text(mut text) => {
+            text.truncate(text.floor_char_boundary(WORDS_MAX));
+            Value::Text(text)
+        }
+        other => other,
     }
 }
 
@@ -164,5 +177,41 @@ impl Decode for Ask {
         let consent = if fields.bool(4, "consent")? { Consent::Ask } else { Consent::Implied };
         fields.close()?;
         Ok(Self { draft, consent })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use semper_commerce::deal::Accepts;
+    use semper_commerce::plan::PAY;
+    use semper_core::party::Suite;
+    use semper_core::time::Seconds;
+    use semper_crypto::SecretKeys;
+    use semper_support::crypto::Signer as _;
+
+    use super::*;
+
+    // A peer says so much about a deal that the record of it cannot be read again: the deal stands still, and no list shows any deal.
+    #[test]
+    fn a_deal_is_readable_whatever_is_said_about_it() {
+        let key_set = || SecretKeys::generate(Suite::Ed25519).unwrap().key_set().clone();
+        let accepts = Accepts { arbiters: Vec::new(), purses: Vec::new(), patience: Seconds(1) };
+        let deal = Deal::opened(DealId::from_array([1; 16]), &PAY, key_set(), key_set(), accepts);
+        // The last one is stored as two characters each.
+        for said in ["x".repeat(1025), "\u{e4}".repeat(40_000), "\u{958}".repeat(400)] {
+            let entry = Entry {
+                deal: deal.clone(),
+                opened: Time::from_unix(1),
+                messages: 0,
+                title: said.clone(),
+                peer: said.clone(),
+                others: vec![said.clone(); SIGNERS_MAX],
+                trouble: Some(said.clone()),
+            };
+            let read = Entry::from_bytes(&entry.to_bytes()).unwrap();
+            assert!((1000..=WORDS_MAX).contains(&read.title.len()), "{}", read.title.len());
+        }
     }
 }
