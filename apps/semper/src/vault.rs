@@ -22,6 +22,7 @@ use semper_core::cbor::{Decode, DecodeError, Encode, Fields, Value, record};
 use semper_core::container::{Ack, Container, ContainerStatement, Leaf};
 use semper_core::contract::{Core, Final, Profile, Promise};
 use semper_core::cose::{Draft, Kind, Signed};
+use semper_core::document::RENDERED_MAX;
 use semper_core::domain;
 use semper_core::hash::Digest;
 use semper_core::ids::{Cid, DealId, Slot, StatementId};
@@ -471,6 +472,10 @@ impl Vault {
         if self.policy.as_ref().is_some_and(|policy| policy.allows(subject)) {
             return self.sign(approval.draft, with).await;
         }
+        // What a user has to read is stored, and must be readable again. A contract is never longer; a message may be.
+        if approval.text.len() > RENDERED_MAX {
+            return Err(ApprovalError::Forbidden("the text is too long to be shown"));
+        }
         let id = approval.draft.id();
         if self.archive.record(WAITING, id.as_bytes()).await.map_err(unavailable)?.is_some() {
             return Ok(Answer::Waiting);
@@ -677,7 +682,8 @@ impl Encode for Approval {
 }
 
 impl Decode for Approval {
-    const BYTES_MAX: usize = 4 * 1024 * 1024;
+    // The text, and the statement.
+    const BYTES_MAX: usize = RENDERED_MAX + 128 * 1024;
 
     fn from_value(value: Value) -> Result<Self, DecodeError> {
         let mut fields = Fields::open(value)?;
@@ -687,7 +693,7 @@ impl Decode for Approval {
             deal,
             draft,
             title: fields.text(2, "title", 1024)?,
-            text: fields.text(3, "text", Self::BYTES_MAX)?,
+            text: fields.text(3, "text", RENDERED_MAX)?,
             since: fields.item(4, "since")?,
             cid: fields.optional_item(5, "cid")?,
             release: fields.optional_item(6, "release")?,

@@ -6,6 +6,7 @@ use semper_commerce::offer::{ArbiterOffer, Pace};
 use semper_commerce::purchase::Sale;
 use semper_commerce::terms::Arbiter;
 use semper_core::amount::{Amount, Currency};
+use semper_core::container::{Attributes, Information, Node as Part};
 use semper_core::cose::Statement;
 use semper_core::ids::{KeySetId, Slot};
 use semper_core::party::Suite;
@@ -254,4 +255,24 @@ async fn the_arbiter_is_asked_in_a_round_that_was_not_signed() {
     assert!(signs(&vault, &round(2)).await);
     assert!(signs(&vault, &ask(3)).await && !signs(&vault, &ask(2)).await);
     assert!(!signs(&vault, &round(4)).await, "it has asked in round 3");
+}
+
+// Somebody sends a message that is too long to be shown. If the question about it were stored, it could not be read again, and no other one would be
+// shown any more.
+#[tokio::test]
+async fn a_message_that_is_too_long_hides_no_other_question() {
+    let (vault, _) = vault(Purpose::Party);
+    let me = vault.key_set();
+    let asked = |words: &str, deal| {
+        let message = Information::new(MESSAGE_NAME, "text/plain", words.as_bytes().to_vec()).unwrap();
+        let container = Part::leaf(Attributes::default(), Leaf::Information(message));
+        let container = Container::new([deal; 16], container).unwrap();
+        let draft = ContainerStatement { container: container.id() }.draft(me.suite(), me.id());
+        let exhibit = Exhibit::Container { container: container.to_bytes() };
+        vault.request(SignRequest { deal: DealId::from_array([deal; 16]), draft, exhibit })
+    };
+    let line = "x".repeat(80) + "\n";
+    assert!(matches!(asked(&line.repeat(RENDERED_MAX / 80), 1).await, Err(ApprovalError::Forbidden(_))));
+    assert!(matches!(asked(&line.repeat(RENDERED_MAX / 100), 2).await.unwrap(), Answer::Waiting));
+    assert_eq!(vault.waiting().await.unwrap().len(), 1);
 }
