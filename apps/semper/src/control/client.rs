@@ -1,5 +1,6 @@
 //! The calling side of the control interface.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use reqwest::{Method, Response};
@@ -197,7 +198,12 @@ impl Client {
 
     /// Removes a contact.
     pub async fn remove_contact(&self, name: &str) -> Result<()> {
-        self.call(Method::DELETE, &format!("/contacts/{name}"), None::<&()>).await.map(drop)
+        let mut path = "/contacts/".to_owned();
+        // A name may hold what ends a path.
+        for byte in name.bytes() {
+            write!(path, "%{byte:02X}").expect("writing to a string cannot fail");
+        }
+        self.call(Method::DELETE, &path, None::<&()>).await.map(drop)
     }
 
     /// Proposes a contract.

@@ -18,6 +18,8 @@ use semper_trust::card::{CardError, ContactCard, Service};
 const CONTACTS: &str = "contact";
 /// Most contacts.
 const CONTACTS_MAX: usize = 10_000;
+/// Longest name of a contact, in bytes.
+const NAME_MAX: usize = 256;
 const PAGE: usize = 256;
 
 /// The contact book, in the archive.
@@ -49,6 +51,9 @@ pub enum BookError {
     /// Somebody else has this name already.
     #[error("the name {0:?} is taken by another contact; choose one with --name")]
     NameTaken(String),
+    /// The name is too long.
+    #[error("the name of a contact has at most {NAME_MAX} bytes")]
+    LongName,
     /// The card is not acceptable.
     #[error("the contact card is not acceptable: {0}")]
     Card(#[from] CardError),
@@ -83,6 +88,9 @@ impl Book {
     /// # Errors
     /// [`BookError`]; nothing was changed.
     pub async fn add(&self, card: &str, name: &str, arbiter: bool) -> Result<Contact, BookError> {
+        if name.len() > NAME_MAX {
+            return Err(BookError::LongName);
+        }
         let card = ContactCard::verify_text(card, &*self.verify)?;
         let all = self.all().await?;
         let known = all.iter().find(|contact| contact.key_set().id() == card.signer());

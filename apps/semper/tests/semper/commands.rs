@@ -53,8 +53,28 @@ fn contact_cards_are_checked_and_names_are_unique() {
         .run("alice", &["contact", "add", &world.card("carol"), "--name", "bob"])
         .failed_with(&["the name \"bob\" is taken"]);
     world.run("alice", &["contact", "add", &world.card("bob"), "--arbiter"]).failed_with(&["does not offer to be"]);
+    let long = "x".repeat(1025);
+    world.run("alice", &["contact", "add", &world.card("bob"), "--name", &long]).failed_with(&["at most 256 bytes"]);
+    assert_eq!(world.json("alice", &["contact", "list", "--json"]).as_array().map(Vec::len), Some(1));
     let file = world.file("a.txt", "a");
     world.run("alice", &["sign", &file, "--with", "bob"]).failed_with(&["--arbiter", "none"]);
+}
+
+// A name that is cut on its way removes somebody else.
+#[test]
+fn a_contact_is_removed_by_its_whole_name() {
+    let world = World::new();
+    for party in ["alice", "bob", "carol"] {
+        world.init(party, &[]);
+    }
+    world.run("alice", &["contact", "add", &world.card("carol")]).good();
+    for name in ["carol#2", "carol?", "carol/..", "carol%", "c\u{e4}rol"] {
+        world.run("alice", &["contact", "add", &world.card("bob"), "--name", name]).good();
+        world.run("alice", &["contact", "remove", name]).good();
+        let left = world.json("alice", &["contact", "list", "--json"]);
+        let left: Vec<_> = left.as_array().unwrap().iter().map(|contact| &contact["name"]).collect();
+        assert_eq!(left, ["carol"], "{name} was removed");
+    }
 }
 
 // Two nodes that write one archive would sign twice what may be signed once.
