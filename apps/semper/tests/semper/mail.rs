@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::world::{Process, World, until};
+use crate::world::{Process, World};
 
 const WORDS: &str = "the lease ends on 31 March";
 
@@ -68,11 +68,7 @@ impl Town {
 
     /// Waits until a party is asked about something, and answers.
     fn answers(&self, party: &str, word: &str) {
-        let approval = until(|| {
-            let shown = self.world.run(party, &["approvals"]).good();
-            shown.lines().find(|line| line.contains("Sign this contract?")).map(|line| line[..12].to_owned())
-        });
-        let approval = approval.unwrap();
+        let approval = self.world.asked(party);
         let ran = self.world.type_in(party, &["approve", &approval], word);
         assert!(ran.text.contains("CERTIFIED MAIL"), "{}", ran.text);
         assert!(!ran.text.contains(WORDS) && !ran.text.contains("notice"), "{}", ran.text);

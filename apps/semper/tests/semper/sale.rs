@@ -2,7 +2,7 @@
 //! are saved that are not what was promised.
 
 use crate::market::Market;
-use crate::world::{World, deal_in, until};
+use crate::world::{deal_in, until};
 
 #[test]
 fn a_file_is_sold_to_a_stranger() {
@@ -56,15 +56,6 @@ fn a_file_is_sold_for_money_in_an_account() {
     }
 }
 
-/// The question about a contract that waits for Alice.
-fn question(world: &World) -> String {
-    let approval = until(|| {
-        let shown = world.run("alice", &["approvals"]).good();
-        shown.lines().find(|line| line.contains("Sign this contract?")).map(|line| line[..12].to_owned())
-    });
-    approval.unwrap()
-}
-
 // The seller's machine goes down when it has promised. The buyer gets what it pays for from the arbiter, and the seller its money later.
 #[test]
 fn a_silent_seller_does_not_keep_the_goods() {
@@ -85,7 +76,7 @@ fn a_silent_seller_does_not_keep_the_goods() {
     let link = sold["link"].as_str().unwrap();
     let args = ["buy", link, "--save-as", &to, "--no-ask", "--no-wait", "--patience", "3"];
     let deal = deal_in(&world.run("alice", &args).good());
-    let approval = question(world);
+    let approval = world.asked("alice");
     drop(market.running.pop());
     let world = &market.world;
     world.type_in("alice", &["approve", &approval], "sign\n").good();
@@ -94,10 +85,11 @@ fn a_silent_seller_does_not_keep_the_goods() {
     assert_eq!(market.coins("alice"), "28.00 EUR");
     market.running.push(market.world.up("bob"));
     let world = &market.world;
-    until(|| {
+    let told = until(|| {
         let shown = world.run("bob", &["deals", "show", &deal]).good();
         shown.contains("your money comes when the time for complaints is over").then_some(())
     });
+    assert!(told.is_some(), "the seller was never told when its money comes");
     assert_eq!(world.ending("bob", &deal), "success");
     assert_eq!(market.coins("bob"), "12.00 EUR");
     for party in ["alice", "bob"] {

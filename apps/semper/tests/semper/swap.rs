@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::world::{Process, World, deal_in, until};
+use crate::world::{Process, World, deal_in};
 
 const MINE: &str = "what Alice has measured";
 const THEIRS: &str = "what Bob has measured";
@@ -105,13 +105,10 @@ fn a_silent_party_keeps_neither_file() {
     let mut pair = Pair::new(ASKED);
     let hash = hash();
     let deal = pair.swap(&pair.offer(hash.as_str().unwrap()), &["--patience", "10"]);
-    let approval = until(|| {
-        let shown = pair.world.run("bob", &["approvals"]).good();
-        shown.lines().find(|line| line.contains("Sign this contract?")).map(|line| line[..12].to_owned())
-    });
+    let approval = pair.world.asked("bob");
     assert!(!pair.bob_has(&deal));
     pair.running.retain(|(name, _)| *name != "alice");
-    let shown = pair.world.type_in("bob", &["approve", &approval.unwrap()], "sign\n").good();
+    let shown = pair.world.type_in("bob", &["approve", &approval], "sign\n").good();
     assert!(shown.contains("SWAP OF FILES") && shown.contains(hash.as_str().unwrap()), "{shown}");
     assert_eq!(pair.world.ending("bob", &deal), "success");
     assert!(pair.bob_has(&deal));

@@ -107,15 +107,6 @@ impl Market {
         deal_in(&self.world.run("alice", &[args, &["--no-ask", "--no-wait"]].concat()).good())
     }
 
-    /// Waits until Bob is asked; which question.
-    fn asked(&self) -> String {
-        let approval = until(|| {
-            let shown = self.world.run("bob", &["approvals"]).good();
-            shown.lines().find(|line| line.contains("Sign this contract?")).map(|line| line[..12].to_owned())
-        });
-        approval.unwrap()
-    }
-
     /// Bob signs what he is asked; what he was shown.
     fn signs(&self, approval: &str) -> String {
         self.world.type_in("bob", &["approve", approval], "sign\n").good()
@@ -160,7 +151,7 @@ fn money_for_a_receipt() {
 fn a_silent_payer_has_paid_and_has_the_receipt() {
     let mut market = Market::new("");
     let deal = market.begin(&["pay", "bob", "12.00 EUR", "--receipt", "--patience", "10"]);
-    let question = market.asked();
+    let question = market.world.asked("bob");
     market.down("alice");
     let shown = market.signs(&question);
     assert!(shown.contains("The payer pays 12.00 EUR by ecash"), "{shown}");
@@ -177,7 +168,7 @@ fn a_silent_payer_has_paid_and_has_the_receipt() {
 fn a_silent_payee_gets_nothing() {
     let mut market = Market::new("");
     let deal = market.begin(&["pay", "bob", "12.00 EUR", "--receipt", "--patience", "4"]);
-    let question = market.asked();
+    let question = market.world.asked("bob");
     market.down("bob");
     assert_eq!(market.world.ending("alice", &deal), "aborted");
     market.ends_with("alice", ["40.00 EUR", "0.00 USD"]);
@@ -193,7 +184,7 @@ fn a_silent_payee_gets_nothing() {
 fn euros_for_dollars() {
     let market = Market::new(PAYEE);
     let deal = market.begin(&["exchange", "10.00 EUR", "--for", "11.00 USD", "--with", "bob", "--patience", "30"]);
-    let shown = market.signs(&market.asked());
+    let shown = market.signs(&market.world.asked("bob"));
     assert!(shown.contains("alice gives 10.00 EUR") && shown.contains("bob gives 11.00 USD"), "{shown}");
     for party in ["alice", "bob"] {
         assert_eq!(market.world.ending(party, &deal), "success");
@@ -210,7 +201,7 @@ fn money_in_an_account_for_coins_and_for_a_receipt() {
     market.open_bank();
     assert_eq!(market.has("alice"), ["30.00 EUR", "0.00 USD"]);
     let deal = market.begin(&["exchange", "10.00 EUR", "--for", "11.00 USD", "--with", "bob", "--patience", "30"]);
-    let shown = market.signs(&market.asked());
+    let shown = market.signs(&market.world.asked("bob"));
     assert!(shown.contains("alice gives 10.00 EUR by account") && shown.contains("11.00 USD by ecash"), "{shown}");
     for party in ["alice", "bob"] {
         assert_eq!(market.world.ending(party, &deal), "success");
@@ -230,7 +221,7 @@ fn money_in_an_account_for_coins_and_for_a_receipt() {
 fn an_exchange_that_the_arbiter_completes() {
     let mut market = Market::new("");
     let deal = market.begin(&["exchange", "10.00 EUR", "--for", "11.00 USD", "--with", "bob", "--patience", "10"]);
-    let question = market.asked();
+    let question = market.world.asked("bob");
     market.down("alice");
     market.signs(&question);
     assert_eq!(market.world.ending("bob", &deal), "success");

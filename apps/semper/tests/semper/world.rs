@@ -265,6 +265,16 @@ impl World {
         view["ending"].as_str().unwrap().to_owned()
     }
 
+    /// Waits until a party is asked to sign a contract; which question.
+    #[track_caller]
+    pub fn asked(&self, party: &str) -> String {
+        let asked = until(|| {
+            let shown = self.run(party, &["approvals"]).good();
+            shown.lines().find(|line| line.contains("Sign this contract?")).map(|line| line[..12].to_owned())
+        });
+        asked.unwrap_or_else(|| panic!("{party} was never asked"))
+    }
+
     /// A deal's folder as a file.
     pub fn export(&self, party: &str, deal: &str) -> PathBuf {
         let out = self.path(&format!("{party}-{deal}.semper"));
