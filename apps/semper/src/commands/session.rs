@@ -4,12 +4,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
-use semper::control::client::Client;
-use semper::home::{Home, Role};
-use semper::party::{self, Running};
 use zeroize::Zeroizing;
 
 use super::ask;
+use crate::control::client::Client;
+use crate::home::{Home, Role};
+use crate::party::{self, Running};
 
 /// How long a command waits until what it began is on its way.
 const SETTLE_MAX: Duration = Duration::from_secs(15);
