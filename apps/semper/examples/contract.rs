@@ -35,6 +35,11 @@ async fn main() -> Result<()> {
     let deal = alices.sign(&SignOrder::new("Bob", vec![file])).await?.deal;
     // Each reads the same text and answers. What else has to be signed follows from that answer.
     for client in [&alices, &bobs] {
+        // To Bob the proposal is still on its way.
+        let mut changes = None;
+        while client.deals().await?.is_empty() {
+            changes = Some(client.changes(changes).await?);
+        }
         let question = client.question(&deal).await?.context("nobody was asked")?;
         println!("{}", question.text);
         client.answer(&question.id, &question.answered(true)).await?;
