@@ -6,7 +6,7 @@ use semper_core::cbor::Decode;
 use semper_core::cose::Kind;
 use semper_core::ids::DealId;
 use semper_support::approval::{Answer, ApprovalError, SignRequest};
-use semper_support::archive::{Commit, ReadError};
+use semper_support::archive::Commit;
 use semper_support::engine::Input;
 use tokio::sync::watch;
 
@@ -38,12 +38,14 @@ impl Node {
             };
             after = Some(last.clone());
             for (key, bytes) in page {
-                let unreadable = || NodeError::Read(ReadError("a stored question is not readable".to_owned()));
-                let deal = Ask::deal_of(&key).ok_or_else(unreadable)?;
-                let ask = Ask::from_bytes(&bytes).map_err(|_| unreadable())?;
+                // What stops one deal leaves the others alone.
+                let (Some(deal), Ok(ask)) = (Ask::deal_of(&key), Ask::from_bytes(&bytes)) else {
+                    tracing::error!("a stored question is not readable");
+                    continue;
+                };
                 if let Err(error) = self.ask(deal, key, ask).await {
                     tracing::error!(%deal, %error, "a question could not be put or its answer not be used");
-                    self.note_trouble(deal, error.to_string()).await?;
+                    self.try_to_note(deal, &error).await;
                 }
             }
         }

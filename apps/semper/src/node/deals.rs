@@ -388,6 +388,13 @@ impl Node {
         stored.iter().map(Entry::read).collect::<Result<_, ReadError>>().map_err(NodeError::Read)
     }
 
+    /// Notes what went wrong with a deal, or logs that it cannot: whoever drives many deals goes on with the next.
+    pub(super) async fn try_to_note(&self, id: DealId, trouble: &NodeError) {
+        if let Err(error) = self.note_trouble(id, trouble.to_string()).await {
+            tracing::error!(deal = %id, %error, "what went wrong with a deal could not be noted");
+        }
+    }
+
     /// Notes what went wrong with a deal, for the user.
     pub(super) async fn note_trouble(&self, id: DealId, trouble: String) -> Result<(), NodeError> {
         let _one_at_a_time = self.lock_of(&id).lock().await;

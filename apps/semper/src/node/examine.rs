@@ -19,7 +19,7 @@ use semper_exchange::goods::{
     first_bad_chunk,
 };
 use semper_exchange::gx::{Examination, Examined, Found};
-use semper_support::archive::{Commit, NewEvidence, ReadError};
+use semper_support::archive::{Commit, NewEvidence};
 use semper_support::engine::{EvidenceKind, Input};
 use tokio::sync::watch;
 
@@ -57,12 +57,15 @@ impl Node {
             let Some((last, _)) = page.last() else { return Ok(()) };
             after = Some(last.clone());
             for (key, bytes) in page {
-                let unreadable = || NodeError::Read(ReadError("a stored examination is not readable".to_owned()));
-                let deal = key.first_chunk().map(|id| DealId::from_array(*id)).ok_or_else(unreadable)?;
-                let examination = Examination::from_bytes(&bytes).map_err(|_| unreadable())?;
+                // What stops one deal leaves the others alone.
+                let deal = key.first_chunk().map(|id| DealId::from_array(*id));
+                let (Some(deal), Ok(examination)) = (deal, Examination::from_bytes(&bytes)) else {
+                    tracing::error!("a stored examination is not readable");
+                    continue;
+                };
                 if let Err(error) = self.examine(deal, key, examination).await {
                     tracing::warn!(%deal, %error, "goods could not be looked at; they are tried again");
-                    self.note_trouble(deal, error.to_string()).await?;
+                    self.try_to_note(deal, &error).await;
                 }
             }
         }
