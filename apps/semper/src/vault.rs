@@ -650,7 +650,7 @@ impl Approval {
     }
 
     /// The hash of the shown text, which an answer must name.
-    pub fn text_hash(&self) -> Digest {
+    fn text_hash(&self) -> Digest {
         Digest::of(domain::RENDER, self.text.as_bytes())
     }
 

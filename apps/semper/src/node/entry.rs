@@ -39,7 +39,7 @@ pub struct Entry {
 
 /// Most messages that a deal takes, for each other party. A run of C2 has four, one of CN at most nine of each; the rest is room for
 /// contradictions, which are kept.
-pub const MESSAGES_MAX: u64 = 64;
+const MESSAGES_MAX: u64 = 64;
 /// Most bytes that are kept of a title, a name, or what went wrong.
 const WORDS_MAX: usize = 1024;
 

@@ -46,7 +46,7 @@ const PARALLEL: usize = 16;
 /// Operations that are read at once.
 const PAGE: usize = 256;
 /// Most purses of one party.
-pub const PURSES_MAX: usize = 32;
+const PURSES_MAX: usize = 32;
 /// The pauses between requests that an issuer does not answer.
 const PAUSES: [u64; 6] = [1, 2, 4, 8, 16, 30];
 /// How long a look at a purse may take while its user waits for something else.

@@ -44,7 +44,7 @@ use super::{BookError, Contact, Node, NodeError, PaymentError, now};
 const ARTICLES: &str = "article";
 const OFFERS: &str = "offer";
 /// Record space of where goods go: deal → path.
-pub(super) const SAVE_AS: &str = "save-as";
+const SAVE_AS: &str = "save-as";
 /// How long a purse may take to make ready to be paid: it need not ask anybody.
 const READY_MAX: Duration = Duration::from_secs(20);
 /// Most offers that are listed.
