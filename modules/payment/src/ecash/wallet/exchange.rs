@@ -12,10 +12,10 @@
 
 use cashu::dhke::unblind_message;
 use cashu::nuts::{
-    BlindSignature, CheckStateRequest, MintRequest, ProofDleq, ProofState, RestoreRequest, RestoreResponse, State,
-    SwapRequest, SwapResponse,
+    BlindSignature, CheckStateRequest, MintRequest, ProofDleq, RestoreRequest, RestoreResponse, State, SwapRequest,
+    SwapResponse,
 };
-use cashu::{Proof, PublicKey};
+use cashu::{Proof, PublicKey, Witness};
 use semper_core::machine::Fault;
 use semper_core::time::Time;
 use semper_transfer::payment::module::{IssuerReply, IssuerRequest};
@@ -25,6 +25,7 @@ use serde::{Deserialize, Serialize};
 
 use super::money::Keysets;
 use super::seed::Output;
+use super::token::read_witness;
 use crate::ecash::crypto::hash_to_curve;
 
 /// The mint's code for coins that are in an unfinished request.
@@ -85,7 +86,31 @@ pub(super) struct Refused {
     pub(super) why: Refusal,
     pub(super) inputs: Vec<Proof>,
     /// The state of each input; `None` if the mint does not say.
-    pub(super) states: Option<Vec<ProofState>>,
+    pub(super) states: Option<Vec<CoinState>>,
+}
+
+/// How a coin stands (NUT-07).
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub(super) struct CoinState {
+    #[serde(rename = "Y")]
+    y: PublicKey,
+    pub(super) state: State,
+    /// What it was spent with. Whoever spent it wrote this, and not every mint looks at all of it: that it cannot be
+    /// read must not hide the state.
+    #[serde(default)]
+    witness: serde_json::Value,
+}
+
+impl CoinState {
+    /// What the coin was spent with, as it was written.
+    pub(super) fn witness_text(&self) -> Option<&str> {
+        self.witness.as_str()
+    }
+
+    /// What the coin was spent with, if that can be read.
+    pub(super) fn witness(&self) -> Option<Witness> {
+        read_witness(self.witness_text()?)
+    }
 }
 
 impl Exchange {
@@ -178,7 +203,7 @@ impl Refused {
 
     /// Whether every input is certainly as it was.
     pub(super) fn is_harmless(&self) -> bool {
-        let free = |found: &ProofState| found.state == State::Unspent;
+        let free = |found: &CoinState| found.state == State::Unspent;
         self.states.as_ref().is_some_and(|states| states.iter().all(free))
     }
 
@@ -228,10 +253,10 @@ pub(super) fn check_states(issuer: &str, coins: &[Proof]) -> IssuerRequest {
 }
 
 /// How coins stand, in their order.
-pub(super) fn states_of(coins: &[Proof], reply: &IssuerReply) -> Result<Vec<ProofState>, Refusal> {
+pub(super) fn states_of(coins: &[Proof], reply: &IssuerReply) -> Result<Vec<CoinState>, Refusal> {
     #[derive(Deserialize)]
     struct Answer {
-        states: Vec<ProofState>,
+        states: Vec<CoinState>,
     }
     let states = read::<Answer>(reply)?.states;
     let in_order = coins.iter().zip(&states).all(|(coin, state)| state.y == hash_to_curve(coin.secret.as_bytes()));

@@ -5,7 +5,7 @@
 //! can take them back too.
 
 use cashu::Proof;
-use cashu::nuts::{ProofState, State};
+use cashu::nuts::State;
 use semper_core::cbor::{Decode as _, Encode as _, record};
 use semper_core::cose::{Signed, Statement as _};
 use semper_core::machine::Fault;
@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use super::SYSTEM;
 use super::details::Details;
-use super::exchange::{self, Exchange, Refusal, back_off};
+use super::exchange::{self, CoinState, Exchange, Refusal, back_off};
 use super::hand::{Back, Handed, plan};
 use super::judge;
 use super::money;
@@ -256,7 +256,7 @@ impl Reclaim {
 
 impl Run<'_> {
     /// Goes on with what the mint says of the coins.
-    fn reclaim(&self, handed: Handed, tries: u32, states: &[ProofState]) -> Step {
+    fn reclaim(&self, handed: Handed, tries: u32, states: &[CoinState]) -> Step {
         let those = |wanted: State| -> Vec<Proof> {
             let found = handed.coins.iter().zip(states).filter(|(_, state)| state.state == wanted);
             found.map(|(coin, _)| coin.clone()).collect()
@@ -294,13 +294,12 @@ impl Run<'_> {
     }
 
     /// The other side has taken all: its signature at the mint is the proof that it was paid.
-    fn taken(&self, handed: &Handed, states: &[ProofState]) -> Step {
+    fn taken(&self, handed: &Handed, states: &[CoinState]) -> Step {
         let step = Step::to(Vec::new(), self.outcome(0, 0, Vec::new())).drop_away(&handed.key);
         let request = handed.back.as_ref().and_then(|back| back.request.as_deref());
         let Some(request) = request.and_then(|bytes| Signed::from_bytes(bytes).ok()) else { return step };
-        let with = handed.coins.iter().zip(states).filter(|(_, state)| state.witness.is_some());
-        let coins: Vec<Proof> =
-            with.map(|(coin, state)| Proof { witness: state.witness.clone(), ..coin.clone() }).collect();
+        let shown = handed.coins.iter().zip(states).filter_map(|(coin, state)| Some((coin, state.witness()?)));
+        let coins: Vec<Proof> = shown.map(|(coin, witness)| Proof { witness: Some(witness), ..coin.clone() }).collect();
         if coins.is_empty() { step } else { step.keep(EvidenceKind::Payment, judge::proof(self, &request, &coins)) }
     }
 
