@@ -163,9 +163,10 @@ impl Take {
     }
 
     pub(super) fn on(self, run: &Run<'_>, reply: &IssuerReply) -> Step {
+        let of_lock = self.payout.is_some();
         match self.advance(run, reply) {
             Ok(step) => step,
-            Err(refused) => Step::failed(failure(&refused)),
+            Err(refused) => Step::failed(failure(&refused, of_lock)),
         }
     }
 
@@ -199,11 +200,12 @@ impl Take {
 }
 
 /// The failure when somebody else's coins could not be taken. No money of this purse has moved, unless the mint keeps what became of the
-/// coins to itself.
-fn failure(refused: &Refused) -> Failure {
+/// coins to itself. Coins of a lock may be spent: the other side had a right to them too.
+fn failure(refused: &Refused, of_lock: bool) -> Failure {
     let why = refused.why.words();
     if !refused.those(State::Spent).is_empty() {
-        return Failure::unmoved(Fault::PeerMisbehaved, format!("the coins were spent before: {why}"));
+        let fault = if of_lock { Fault::PeerRefused } else { Fault::PeerMisbehaved };
+        return Failure::unmoved(fault, format!("the coins were spent before: {why}"));
     }
     let reason = format!("the mint does not take the coins: {why}");
     match refused.states {
