@@ -112,6 +112,10 @@ pub enum Task {
         to: Side,
     },
     /// Either side: takes the money of a lock with an authorisation of the other side or of the arbiter, or with a preimage.
+    ///
+    /// It fails for good, with [`Fault::PeerRefused`] and [`Money::NotMoved`], if the money was taken before. The payer
+    /// of a hash lock then asks for the preimage ([`Task::Learn`]): its date does not end the payee's right, and
+    /// whoever is first after it has the money.
     Redeem {
         /// The lock.
         lock: Lock,
@@ -121,6 +125,19 @@ pub enum Task {
         to: Side,
         /// The authorisation; the preimage of a hash lock; empty for a refund by date.
         authorisation: Vec<u8>,
+    },
+    /// Payer: asks the issuer for the preimage with which the payee has taken the money of a hash lock. It moves
+    /// nothing, and can be asked by any number of operations. Handover: the 32 bytes of the preimage, checked against
+    /// the lock's hash.
+    ///
+    /// It fails with [`Fault::PeerRefused`] if the issuer says that the money is still under the lock, with
+    /// [`Fault::ThirdParty`] if the money is gone and the issuer shows no preimage for it, and with [`Fault::Misuse`]
+    /// if this payer has taken the money back itself or the lock is no hash lock.
+    Learn {
+        /// The lock.
+        lock: Lock,
+        /// The token.
+        token: Vec<u8>,
     },
     /// Owner: sends money to an address of the issuer's world. Handover: what proves it, if anything does.
     Transfer {
@@ -308,6 +325,7 @@ impl Task {
             Task::Authorise { .. } => "authorise",
             Task::Payout { .. } => "payout",
             Task::Redeem { .. } => "redeem",
+            Task::Learn { .. } => "learn",
             Task::Transfer { .. } => "transfer",
             Task::Deposit { .. } => "deposit",
             Task::Send(_) => "send",
@@ -422,7 +440,9 @@ impl Encode for Task {
             Task::Receive { request, token } => task.put_item(2, request).put_bytes(4, token),
             Task::Reclaim(operation) => task.put_item(10, operation),
             Task::Lock(lock) => task.put_item(5, lock),
-            Task::VerifyLock { lock, token } => task.put_bytes(4, token).put_item(5, lock),
+            Task::VerifyLock { lock, token } | Task::Learn { lock, token } => {
+                task.put_bytes(4, token).put_item(5, lock)
+            }
             Task::Authorise { lock, token, payout, to } => {
                 task.put_bytes(4, token).put_item(5, lock).put_item(6, to).put_bytes(7, payout)
             }
@@ -468,6 +488,7 @@ impl Decode for Task {
                 to: f.item(6, "side")?,
                 authorisation: f.bytes(8, "authorisation", HANDOVER_MAX)?,
             },
+            "learn" => Task::Learn { token: token(f)?, lock: f.item(5, "lock")? },
             "transfer" => Task::Transfer { amount: f.item(1, "amount")?, address: f.text(9, "address", ADDRESS_MAX)? },
             "deposit" => Task::Deposit { amount: f.item(1, "amount")?, method: f.text(9, "method", 32)? },
             "accept" => Task::Accept(f.text(9, "token", HANDOVER_MAX)?),

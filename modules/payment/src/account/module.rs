@@ -60,6 +60,8 @@ const LATENCY: Seconds = Seconds(5);
 const FATES_MAX: u64 = 32;
 /// How long is waited before asking again for money that should be free by now.
 const PAUSE: Seconds = Seconds(60);
+/// Why there are no hash locks.
+const ARBITER_ONLY: &str = "an account locks money for an arbiter only";
 
 /// The parties' half of the payment system `account`.
 pub struct AccountModule {
@@ -140,7 +142,9 @@ impl Module for AccountModule {
             | Task::Payout { lock, .. }
             | Task::Redeem { lock, .. } => Ok(free(lock.amount)),
             Task::Reclaim(_) | Task::Refresh => Ok(free(nothing(purse))),
-            Task::Deposit { .. } | Task::Send(_) | Task::Accept(_) | Task::Restore => Err(impossible(purse, task)),
+            Task::Learn { .. } | Task::Deposit { .. } | Task::Send(_) | Task::Accept(_) | Task::Restore => {
+                Err(impossible(purse, task))
+            }
         }
     }
 
@@ -235,7 +239,7 @@ impl At<'_> {
             }
             Task::Redeem { lock, token, to, authorisation } => self.redeem(lock, token, *to, authorisation),
             Task::Transfer { amount, address } => self.transfer(*amount, address),
-            task @ (Task::Deposit { .. } | Task::Send(_) | Task::Accept(_) | Task::Restore) => {
+            task @ (Task::Learn { .. } | Task::Deposit { .. } | Task::Send(_) | Task::Accept(_) | Task::Restore) => {
                 Err(impossible(self.purse, task))
             }
         }
@@ -892,6 +896,7 @@ fn impossible(purse: &Purse, task: &Task) -> Failure {
         Task::Send(_) | Task::Accept(_) => {
             "an account holds no tokens that can be handed to anybody; use a transfer".to_owned()
         }
+        Task::Learn { .. } => ARBITER_ONLY.to_owned(),
         _ => "the bank keeps the account; a refresh finds it again".to_owned(),
     };
     Failure::unmoved(Fault::Misuse, reason)
@@ -901,7 +906,7 @@ fn impossible(purse: &Purse, task: &Task) -> Failure {
 fn condition(lock: &Lock) -> Result<(Details, Condition), Failure> {
     let bad = |what: &str| Failure::unmoved(Fault::PeerMisbehaved, format!("the lock's {what} is not readable"));
     if lock.kind != LockKind::Arbiter {
-        return Err(Failure::unmoved(Fault::Misuse, "an account locks money for an arbiter only"));
+        return Err(Failure::unmoved(Fault::Misuse, ARBITER_ONLY));
     }
     let payer = Details::from_bytes(&lock.payer).map_err(|_| bad("payer"))?;
     let payee = Details::from_bytes(&lock.payee).map_err(|_| bad("payee"))?;

@@ -265,10 +265,17 @@ async fn a_hash_lock_opens_to_preimage_and_signature_and_shows_the_preimage() {
     );
     assert_eq!(world.audit().await, before);
 
-    let ys = coins.iter().map(|coin| semper_payment::ecash::crypto::hash_to_curve(coin.secret.as_bytes())).collect();
-    let states = world.mint.check_state(cashu::CheckStateRequest { ys }).await.unwrap().states;
-    for state in states {
-        assert_eq!(state.state, "SPENT");
-        assert!(state.witness.unwrap().contains(&HEXLOWER.encode(&preimage)), "the payer learns the preimage");
+    // The mint has to remember what it was shown: the payer may ask after it was started again, and turned to other
+    // keys.
+    let restarted = world.restarted().await;
+    restarted.rotate(Unit::Eur, 0, None).await.unwrap();
+    for mint in [&world.mint, &restarted] {
+        let ys = coins.iter().map(|coin| semper_payment::ecash::crypto::hash_to_curve(coin.secret.as_bytes()));
+        let states = mint.check_state(cashu::CheckStateRequest { ys: ys.collect() }).await.unwrap().states;
+        assert_eq!(states.len(), coins.len());
+        for state in states {
+            assert_eq!(state.state, "SPENT");
+            assert!(state.witness.unwrap().contains(&HEXLOWER.encode(&preimage)), "the payer learns the preimage");
+        }
     }
 }

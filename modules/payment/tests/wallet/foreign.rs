@@ -12,15 +12,17 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
+use semper_core::machine::Fault;
 use semper_payment::ecash::keyset::Unit;
 use semper_payment::ecash::mint::TestBackend;
 use semper_payment::ecash::mint::backend::Backend;
 use semper_transfer::payment::module::{IssuerReply, IssuerRequest};
 use semper_transfer::payment::operation::{Money, Task};
+use semper_transfer::payment::statement::Side;
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::world::{Clock, Issuer, Party, pay};
+use super::world::{Clock, Issuer, Party, hash_locked, learn, pay, redeem};
 
 /// How long an installation may take.
 const INSTALL: Duration = Duration::from_secs(900);
@@ -151,4 +153,12 @@ async fn our_wallet_at_nutshells_mint() {
     let paid = restored.done(Task::Transfer { amount: restored.amount(30), address }).await;
     assert_eq!(restored.available(), held - 30 - paid.fee.minor());
     assert!(paid.fee.minor() < 5, "{}", paid.fee);
+
+    // A hash lock: the payer learns from the mint how it was opened.
+    let preimage = [5; 32];
+    let (_, lock, token) = hash_locked(&mut restored, &mut bob, 20, preimage).await;
+    bob.done(Task::VerifyLock { lock: lock.clone(), token: token.clone() }).await;
+    assert_eq!(restored.run(learn(&lock, &token)).await.unwrap_err().fault, Fault::PeerRefused);
+    assert_eq!(bob.done(redeem(&lock, &token, Side::Payee, &preimage)).await.moved.minor(), 20);
+    assert_eq!(restored.done(learn(&lock, &token)).await.handover, preimage);
 }

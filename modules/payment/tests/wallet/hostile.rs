@@ -7,12 +7,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
+use semper_core::machine::Fault;
 use semper_payment::ecash::keyset::Unit;
 use semper_transfer::payment::module::{IssuerReply, IssuerRequest};
 use semper_transfer::payment::operation::{Failure, Money, Outcome, Task};
+use semper_transfer::payment::statement::Side;
 use serde_json::{Value, json};
 
-use super::world::{Clock, Issuer, OurMint, Party, START, pay};
+use super::world::{Clock, Issuer, OurMint, Party, START, hash_locked, learn, pay, redeem};
 
 /// A way to lie in an answer; `None`: the answer has no place for this lie.
 type Lie = fn(Value) -> Option<Value>;
@@ -68,6 +70,19 @@ impl Issuer for Liar {
 
 fn signatures(answer: &mut Value) -> Option<&mut Vec<Value>> {
     answer.get_mut("signatures")?.as_array_mut().filter(|list| !list.is_empty())
+}
+
+/// Other witnesses, made from the place and the true one.
+fn witnesses(mut answer: Value, make: fn(usize, &Value) -> Value) -> Option<Value> {
+    let states = answer.get_mut("states")?.as_array_mut()?;
+    let shown = states.iter_mut().enumerate().filter(|(_, state)| !state["witness"].is_null());
+    shown.map(|(place, state)| state["witness"] = make(place, &state["witness"])).last()?;
+    Some(answer)
+}
+
+fn states(mut answer: Value, said: &str) -> Option<Value> {
+    answer.get_mut("states")?.as_array_mut()?.iter_mut().for_each(|state| state["state"] = json!(said));
+    Some(answer)
 }
 
 const LIES: &[(&str, Lie)] = &[
@@ -136,6 +151,15 @@ const LIES: &[(&str, Lie)] = &[
         answer["states"] = json!([]);
         Some(answer)
     }),
+    ("no witnesses", |answer| witnesses(answer, |_, _| Value::Null)),
+    ("another preimage", |answer| {
+        witnesses(answer, |_, _| json!(json!({ "preimage": "00".repeat(32), "signatures": [] }).to_string()))
+    }),
+    ("witnesses that nobody can read", |answer| {
+        witnesses(answer, |place, _| if place == 0 { json!(7) } else { json!("{") })
+    }),
+    ("everything is pending", |answer| states(answer, "PENDING")),
+    ("nothing is spent", |answer| states(answer, "UNSPENT")),
     ("a flood", |_| Some(Value::Array(vec![json!("x".repeat(1000)); 3000]))),
     ("nothing", |_| Some(Value::Null)),
     ("an empty object", |_| Some(json!({}))),
@@ -183,9 +207,12 @@ enum Play {
     Transfer,
     Restore,
     Refresh,
+    Learn,
 }
 
-const PLAYS: [Play; 9] = [
+const PREIMAGE: [u8; 32] = [5; 32];
+
+const PLAYS: [Play; 10] = [
     Play::Deposit,
     Play::Send,
     Play::Accept,
@@ -195,6 +222,7 @@ const PLAYS: [Play; 9] = [
     Play::Transfer,
     Play::Restore,
     Play::Refresh,
+    Play::Learn,
 ];
 
 /// Plays a task against a liar, and afterwards asks an honest mint what was held all the time. How often it was answered, and lied to.
@@ -226,6 +254,7 @@ async fn play(play: Play, make: impl Fn(Arc<OurMint>) -> Liar, name: &str) -> (u
             alice.done(Task::Send(alice.amount(20))).await;
             Task::Refresh
         }
+        Play::Learn => taken_lock(&mut alice, &mut bob).await,
     };
     let before = alice.available() + alice.pending();
     let liar = Arc::new(make(mint.clone()));
@@ -235,6 +264,14 @@ async fn play(play: Play, make: impl Fn(Arc<OurMint>) -> Liar, name: &str) -> (u
     let counts = (liar.answers.load(Ordering::SeqCst), liar.lied.load(Ordering::SeqCst));
     check(play, &mint, alice, before, &ended, name).await;
     counts
+}
+
+/// Asks for the preimage with which the payee has taken the money of a lock.
+async fn taken_lock(alice: &mut Party, bob: &mut Party) -> Task {
+    let (_, lock, token) = hash_locked(alice, bob, 33, PREIMAGE).await;
+    bob.done(redeem(&lock, &token, Side::Payee, &PREIMAGE)).await;
+    alice.done(Task::Refresh).await;
+    learn(&lock, &token)
 }
 
 async fn bob_sends(mint: &Arc<OurMint>) -> Vec<u8> {
@@ -262,6 +299,7 @@ async fn check(
             assert!((33..=33 + outcome.fee.minor()).contains(&pending), "{pending} is on the way: {what}");
         }
         (Play::Accept | Play::Receive, Ok(outcome)) => assert_eq!(held, before + outcome.moved.minor(), "{what}"),
+        (Play::Learn, Ok(outcome)) => assert_eq!((held, &outcome.handover[..]), (before, &PREIMAGE[..]), "{what}"),
         (Play::Transfer, Ok(outcome)) => assert_eq!(held, before - 50 - outcome.fee.minor(), "{what}"),
         (_, Err(failure)) if failure.money == Money::NotMoved => {
             assert_eq!(held + pending, before, "it says that nothing moved: {what}");
@@ -320,6 +358,48 @@ async fn a_mint_that_has_gone_mad_ends_every_operation() {
                 play(play_, make, &format!("mad: {status} {body} {does}")).await;
             }
         }
+    }
+}
+
+// A preimage proves itself. Whatever else the mint says, the payer has it, or knows that the mint does not show it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_preimage_is_believed_for_its_hash_alone() {
+    let lies: [(&str, Lie, Option<Fault>); 6] = [
+        ("no witnesses", |answer| witnesses(answer, |_, _| Value::Null), Some(Fault::ThirdParty)),
+        (
+            "another preimage",
+            |answer| witnesses(answer, |_, _| json!(json!({ "preimage": "00".repeat(32) }).to_string())),
+            Some(Fault::ThirdParty),
+        ),
+        ("unreadable witnesses", |answer| witnesses(answer, |_, _| json!("{")), Some(Fault::ThirdParty)),
+        (
+            "nothing is spent, without witnesses",
+            |answer| states(witnesses(answer, |_, _| Value::Null)?, "UNSPENT"),
+            Some(Fault::PeerRefused),
+        ),
+        (
+            "one witness is left",
+            |answer| witnesses(answer, |place, true_one| if place == 1 { true_one.clone() } else { json!(7) }),
+            None,
+        ),
+        ("everything is pending, with witnesses", |answer| states(answer, "PENDING"), None),
+    ];
+    for (name, lie, fault) in lies {
+        let World { mint, mut alice, mut bob } = world().await;
+        let task = taken_lock(&mut alice, &mut bob).await;
+        let liar = Arc::new(Liar { lie: Some(lie), always: true, ..Liar::new(mint.clone()) });
+        alice.issuer = liar.clone();
+        let learnt = alice.run(task.clone()).await;
+        assert!(liar.lied.load(Ordering::SeqCst) > 0, "{name} was never told");
+        match (learnt, fault) {
+            (Ok(outcome), None) => assert_eq!(outcome.handover, PREIMAGE, "{name}"),
+            (Err(failure), Some(fault)) => {
+                assert_eq!((failure.fault, failure.money), (fault, Money::NotMoved), "{name}: {failure}");
+            }
+            (learnt, _) => panic!("{name}: {learnt:?}"),
+        }
+        alice.issuer = mint;
+        assert_eq!(alice.done(task).await.handover, PREIMAGE, "{name}");
     }
 }
 

@@ -4,14 +4,11 @@
 
 use std::sync::Arc;
 
-use bitcoin::hashes::{Hash as _, sha256};
 use cashu::dhke::{blind_message, unblind_message};
 use cashu::nuts::Token;
 use cashu::secret::Secret;
 use cashu::{BlindedMessage, CurrencyUnit, MintRequest, Proof, PublicKey};
 use semper_core::cbor::Decode as _;
-use semper_core::hash::Digest;
-use semper_core::ids::Cid;
 use semper_core::machine::Fault;
 use semper_core::time::{Seconds, Time};
 use semper_crypto::Verifier;
@@ -22,11 +19,11 @@ use semper_support::crypto::Signer;
 use semper_support::engine::EvidenceKind;
 use semper_transfer::payment::Module;
 use semper_transfer::payment::claim::{self, Claim, Finding};
-use semper_transfer::payment::means::LockKind;
-use semper_transfer::payment::operation::{Lock, Money, Task};
-use semper_transfer::payment::statement::{PaymentRequest, Side, lock_tag};
+use semper_transfer::payment::module::{Event, Next};
+use semper_transfer::payment::operation::{Money, Operation, Task};
+use semper_transfer::payment::statement::{PaymentRequest, Side};
 
-use super::world::{Clock, ISSUER, OurMint, Party, START, pay};
+use super::world::{Clock, ISSUER, OurMint, Party, START, hash_locked, learn, pay, redeem};
 
 async fn mint(input_fee_ppk: u64) -> Arc<OurMint> {
     Arc::new(OurMint::open(Clock::at(START), input_fee_ppk).await)
@@ -196,39 +193,15 @@ async fn many_small_coins_are_joined() {
     assert!(coins(&alice) < 20 && alice.available() == 120, "{}", coins(&alice));
 }
 
-fn lock(alice: &[u8], bob: &[u8], mint: &OurMint, preimage: [u8; 32], amount: semper_core::amount::Amount) -> Lock {
-    Lock {
-        tag: lock_tag(Cid::from_digest(Digest::from_array([1; 32])), &[3; 32]),
-        amount,
-        refund_after: mint.clock.now().after(Seconds(7200)),
-        kind: LockKind::Hash,
-        payer: alice.to_vec(),
-        payee: bob.to_vec(),
-        arbiter: Vec::new(),
-        hash: Some(sha256::Hash::hash(&preimage).to_byte_array()),
-    }
-}
-
 #[tokio::test]
 async fn a_hash_lock_opens_for_its_preimage_and_comes_back_after_its_date() {
     for late in [false, true] {
         let mint = mint(100).await;
         let (mut alice, mut bob) = (party(1, &mint).with(1000).await, party(2, &mint).with(0).await);
         let preimage = [5; 32];
-        let prepared = (
-            alice.done(Task::Prepare(alice.amount(200))).await.handover,
-            bob.done(Task::Prepare(bob.amount(200))).await.handover,
-        );
-        let lock = lock(&prepared.0, &prepared.1, &mint, preimage, alice.amount(200));
-        let id = alice.id();
-        let token = alice.run_as(id, Task::Lock(lock.clone())).await.unwrap().handover;
+        let (id, lock, token) = hash_locked(&mut alice, &mut bob, 200, preimage).await;
         bob.done(Task::VerifyLock { lock: lock.clone(), token: token.clone() }).await;
-        let redeem = |to, authorisation: &[u8]| Task::Redeem {
-            lock: lock.clone(),
-            token: token.clone(),
-            to,
-            authorisation: authorisation.to_vec(),
-        };
+        let redeem = |to, authorisation: &[u8]| redeem(&lock, &token, to, authorisation);
         for wrong in [&[6; 32][..], &[5; 31], &[]] {
             assert_eq!(bob.run(redeem(Side::Payee, wrong)).await.unwrap_err().money, Money::NotMoved);
         }
@@ -245,6 +218,36 @@ async fn a_hash_lock_opens_for_its_preimage_and_comes_back_after_its_date() {
         assert_eq!(alice.available() + bob.available(), mint.owed().await);
         assert_eq!(alice.pending(), 0);
     }
+}
+
+// A payee may take some of the coins and leave the others: the payer learns the preimage, and has the others back after
+// the date.
+#[tokio::test]
+async fn one_coin_of_a_lock_is_enough_to_learn_the_preimage() {
+    let mint = mint(0).await;
+    let (mut alice, mut bob) = (party(1, &mint).with(1000).await, party(2, &mint).with(0).await);
+    let preimage = [5; 32];
+    let (id, lock, token) = hash_locked(&mut alice, &mut bob, 200, preimage).await;
+    let task = redeem(&lock, &token, Side::Payee, &preimage);
+    let operation = Operation { id: bob.id(), purse: bob.purse.id, deal: None, task };
+    let Next::Ask(mut ask) = bob.step(&operation, Event::Begin) else { panic!("the mint is asked") };
+    let mut swap: serde_json::Value = serde_json::from_slice(&ask.body.as_ref().unwrap().1).unwrap();
+    let inputs = swap["inputs"].as_array_mut().unwrap();
+    assert!(inputs.len() > 1);
+    inputs.truncate(1);
+    let worth = inputs[0]["amount"].clone();
+    let outputs = swap["outputs"].as_array_mut().unwrap();
+    outputs.retain(|output| output["amount"] == worth);
+    outputs.truncate(1);
+    ask.body.as_mut().unwrap().1 = serde_json::to_vec(&swap).unwrap();
+    assert_eq!(bob.issuer.ask(ask).await.status, 200);
+
+    assert_eq!(alice.done(learn(&lock, &token)).await.handover, preimage);
+    alice.clock.pass_until(lock.refund_after.after(Seconds(1)));
+    let late = alice.run(redeem(&lock, &token, Side::Payer, &[])).await.unwrap_err();
+    assert_eq!((late.money, late.fault), (Money::NotMoved, Fault::PeerRefused), "{late}");
+    let back = alice.done(Task::Reclaim(id)).await;
+    assert_eq!(back.moved.minor(), 200 - worth.as_u64().unwrap());
 }
 
 #[tokio::test]

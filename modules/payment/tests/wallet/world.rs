@@ -10,9 +10,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use axum::body::{Body, to_bytes};
 use axum::http::Request;
+use bitcoin::hashes::{Hash as _, sha256};
 use semper_core::amount::{Amount, Currency};
 use semper_core::cose::{Signed, Statement};
-use semper_core::ids::DealId;
+use semper_core::hash::Digest;
+use semper_core::ids::{Cid, DealId};
 use semper_core::party::Suite;
 use semper_core::time::{Seconds, Time};
 use semper_crypto::{SecretKeys, Verifier};
@@ -25,9 +27,10 @@ use semper_store::MemoryArchive;
 use semper_support::crypto::Signer;
 use semper_support::engine::EvidenceKind;
 use semper_transfer::payment::Module;
+use semper_transfer::payment::means::LockKind;
 use semper_transfer::payment::module::{Context, Event, IssuerReply, IssuerRequest, Next, Purse, Step};
-use semper_transfer::payment::operation::{Failure, Operation, OperationId, Outcome, PurseId, Task};
-use semper_transfer::payment::statement::PaymentRequest;
+use semper_transfer::payment::operation::{Failure, Lock, Operation, OperationId, Outcome, PurseId, Task};
+use semper_transfer::payment::statement::{PaymentRequest, Side, lock_tag};
 use tower::ServiceExt;
 use zeroize::Zeroizing;
 
@@ -253,4 +256,37 @@ pub(crate) async fn pay(payer: &mut Party, request: &Signed) -> (OperationId, Ou
     let id = payer.id();
     let paid = payer.run_as(id, Task::Pay { request: request.clone(), salt: [7; 32] }).await;
     (id, paid.unwrap_or_else(|failure| panic!("pay: {failure}")))
+}
+
+/// Money under a hash lock that the payee knows: the operation that locked it, the lock, its token.
+pub(crate) async fn hash_locked(
+    payer: &mut Party,
+    payee: &mut Party,
+    minor: u64,
+    preimage: [u8; 32],
+) -> (OperationId, Lock, Vec<u8>) {
+    let amount = payer.amount(minor);
+    let lock = Lock {
+        tag: lock_tag(Cid::from_digest(Digest::from_array([1; 32])), &[3; 32]),
+        amount,
+        refund_after: payer.clock.now().after(Seconds(7200)),
+        kind: LockKind::Hash,
+        payer: payer.done(Task::Prepare(amount)).await.handover,
+        payee: payee.done(Task::Prepare(amount)).await.handover,
+        arbiter: Vec::new(),
+        hash: Some(sha256::Hash::hash(&preimage).to_byte_array()),
+    };
+    let id = payer.id();
+    let token = payer.run_as(id, Task::Lock(lock.clone())).await.unwrap().handover;
+    (id, lock, token)
+}
+
+/// Takes the money of a lock.
+pub(crate) fn redeem(lock: &Lock, token: &[u8], to: Side, authorisation: &[u8]) -> Task {
+    Task::Redeem { lock: lock.clone(), token: token.to_vec(), to, authorisation: authorisation.to_vec() }
+}
+
+/// Asks for the preimage of a lock.
+pub(crate) fn learn(lock: &Lock, token: &[u8]) -> Task {
+    Task::Learn { lock: lock.clone(), token: token.to_vec() }
 }

@@ -101,6 +101,10 @@ checks! {
     a_lock_is_redeemed_once,
     a_lock_that_is_redeemed_twice_over_counts_once,
     a_hash_lock_opens_with_its_preimage,
+    a_payer_learns_the_preimage,
+    a_payer_that_comes_too_late_learns_the_preimage,
+    a_payer_that_has_its_money_back_learns_no_preimage,
+    only_a_hash_lock_has_a_preimage,
 }
 
 async fn money_that_is_put_in_can_be_spent(run: &Run) -> Result<(), String> {
@@ -591,4 +595,69 @@ async fn a_hash_lock_opens_with_its_preimage(run: &Run) -> Result<(), String> {
     run.fails(Party::Payer, redeem(&lock, &token, Side::Payer, Vec::new())).await?;
     run.done(Party::Payee, redeem(&lock, &token, Side::Payee, PREIMAGE.to_vec())).await?;
     equal("the payee's purse", available(run, Party::Payee).await?, PRICE)
+}
+
+fn learn(lock: &Lock, token: &[u8]) -> Task {
+    Task::Learn { lock: lock.clone(), token: token.to_vec() }
+}
+
+/// Asks for the preimage, which must be shown; nothing moves.
+async fn learns(run: &Run, lock: &Lock, token: &[u8]) -> Result<OperationId, String> {
+    let before = available(run, Party::Payer).await?;
+    let id = run.begin(Party::Payer, learn(lock, token)).await?;
+    let first = run.finish(Party::Payer, id, User::Approves).await?;
+    equal("asked again", run.finish(Party::Payer, id, User::Approves).await?, first.clone())?;
+    let learnt = first.map_err(|failure| failure.to_string())?;
+    equal("the preimage", learnt.handover, PREIMAGE.to_vec())?;
+    equal("what asking has moved", (learnt.moved, learnt.fee), (run.amount(0), run.amount(0)))?;
+    equal("the payer's purse", available(run, Party::Payer).await?, before)?;
+    Ok(id)
+}
+
+/// Asks for the preimage, which must fail for `fault`; nothing moves.
+async fn learns_nothing(run: &Run, lock: &Lock, token: &[u8], fault: Fault) -> Result<(), String> {
+    let before = available(run, Party::Payer).await?;
+    let failure = run.fails(Party::Payer, learn(lock, token)).await?;
+    at_fault(&failure, fault)?;
+    equal("the money", failure.money, Money::NotMoved)?;
+    equal("the payer's purse", available(run, Party::Payer).await?, before)
+}
+
+/// Before the payee took the money there is nothing to learn; afterwards there is, for any number of operations.
+async fn a_payer_learns_the_preimage(run: &Run) -> Result<(), String> {
+    let Some((lock, token)) = locked(run, LockKind::Hash).await? else { return Ok(()) };
+    learns_nothing(run, &lock, &token, Fault::PeerRefused).await?;
+    at_fault(&run.fails(Party::Payee, learn(&lock, &token)).await?, Fault::Misuse)?;
+    run.done(Party::Payee, redeem(&lock, &token, Side::Payee, PREIMAGE.to_vec())).await?;
+    let first = learns(run, &lock, &token).await?;
+    run.done(Party::Payer, Task::Refresh).await?;
+    let second = learns(run, &lock, &token).await?;
+    if first == second { Err("it was one operation".to_owned()) } else { Ok(()) }
+}
+
+/// The payee takes the money after the date; the payer, who wanted it back, is told for good that it has gone.
+async fn a_payer_that_comes_too_late_learns_the_preimage(run: &Run) -> Result<(), String> {
+    let Some((lock, token)) = locked(run, LockKind::Hash).await? else { return Ok(()) };
+    run.market.pass_until(Time::from_unix(lock.refund_after.unix() + 1));
+    run.done(Party::Payee, redeem(&lock, &token, Side::Payee, PREIMAGE.to_vec())).await?;
+    let late = run.fails(Party::Payer, redeem(&lock, &token, Side::Payer, Vec::new())).await?;
+    at_fault(&late, Fault::PeerRefused)?;
+    equal("the money", late.money, Money::NotMoved)?;
+    learns(run, &lock, &token).await?;
+    equal("the payee's purse", available(run, Party::Payee).await?, PRICE)
+}
+
+async fn a_payer_that_has_its_money_back_learns_no_preimage(run: &Run) -> Result<(), String> {
+    let Some((lock, token)) = locked(run, LockKind::Hash).await? else { return Ok(()) };
+    run.market.pass_until(Time::from_unix(lock.refund_after.unix() + 1));
+    run.done(Party::Payer, redeem(&lock, &token, Side::Payer, Vec::new())).await?;
+    let late = run.fails(Party::Payee, redeem(&lock, &token, Side::Payee, PREIMAGE.to_vec())).await?;
+    equal("the money", late.money, Money::NotMoved)?;
+    learns_nothing(run, &lock, &token, Fault::Misuse).await
+}
+
+/// Also where there are no hash locks at all.
+async fn only_a_hash_lock_has_a_preimage(run: &Run) -> Result<(), String> {
+    let Some((lock, token)) = locked(run, LockKind::Arbiter).await? else { return Ok(()) };
+    learns_nothing(run, &lock, &token, Fault::Misuse).await
 }

@@ -44,8 +44,8 @@ fn sign(coins: Vec<Proof>, payout: Payout, key: &SecretKey) -> Result<Vec<u8>, C
 }
 
 /// The terms of a lock, read.
-struct Terms {
-    payer: Details,
+pub(super) struct Terms {
+    pub(super) payer: Details,
     payee: Details,
     arbiter: Option<PublicKey>,
     condition: Condition,
@@ -55,7 +55,7 @@ struct Terms {
 struct Payout(Vec<BlindedMessage>);
 
 impl Terms {
-    fn of(lock: &Lock) -> Result<Self, &'static str> {
+    pub(super) fn of(lock: &Lock) -> Result<Self, &'static str> {
         let payer = Details::from_bytes(&lock.payer).map_err(|_| "the payer's details are malformed")?;
         let payee = Details::from_bytes(&lock.payee).map_err(|_| "the payee's details are malformed")?;
         let (arbiter, condition) = match (lock.kind, lock.hash) {
@@ -81,7 +81,7 @@ impl Terms {
     }
 
     /// Every coin must have exactly the condition that was agreed.
-    fn check(&self, coins: &[Proof]) -> Result<(), &'static str> {
+    pub(super) fn check(&self, coins: &[Proof]) -> Result<(), &'static str> {
         let same = |coin: &Proof| Condition::read(&coin.secret.to_string()).as_ref() == Ok(&self.condition);
         if coins.iter().all(same) { Ok(()) } else { Err("a coin is not locked as agreed") }
     }

@@ -13,6 +13,7 @@
 //! | `deposit`, `transfer` | into the mint's world and out of it |
 //! | `hand`, `take` | coins to another party, and from it |
 //! | `pay`, `lock` | requests, payments, locks |
+//! | `preimage` | with what a hash lock was opened |
 //! | `judge` | what a proof of payment proves |
 //!
 //! It must never lose a coin: a coin leaves the purse's records in the commit that stores the request that spends it, every request can
@@ -30,6 +31,7 @@ mod learn;
 mod lock;
 mod money;
 mod pay;
+mod preimage;
 mod records;
 mod refresh;
 mod restore;

@@ -20,6 +20,7 @@ use super::learn::Learn;
 use super::lock::Verifying;
 use super::money::{self, Short};
 use super::pay::Reclaim;
+use super::preimage::Asking;
 use super::records::{self, Held};
 use super::refresh::Refresh;
 use super::restore::Restore;
@@ -45,6 +46,8 @@ pub(super) enum Stage {
     Take(Take),
     Reclaim(Reclaim),
     Verify(Verifying),
+    /// The mint is asked with what the money of a lock was taken.
+    Preimage(Asking),
     /// The end of an operation that handed coins out.
     Handed(Handed),
 }
@@ -91,6 +94,7 @@ impl Run<'_> {
             Task::Authorise { lock, token, payout, to } => self.authorise(lock, token, payout, *to),
             Task::Payout { lock, token, to } => self.payout(lock, token, *to),
             Task::Redeem { lock, token, to, authorisation } => self.redeem(lock, token, *to, authorisation),
+            Task::Learn { lock, token } => self.preimage(lock, token),
             Task::Transfer { amount, address } => self.transfer(*amount, address),
             Task::Deposit { amount, method } => self.deposit(*amount, method),
             Task::Send(amount) => self.send(*amount),
@@ -215,6 +219,7 @@ impl Stage {
             Stage::Take(take) => take.next(run),
             Stage::Reclaim(reclaim) => reclaim.next(run),
             Stage::Verify(verifying) => Next::Ask(verifying.request(run.issuer())),
+            Stage::Preimage(asking) => asking.next(run),
             Stage::Handed(handed) => Next::Look(OperationId::from_array(handed.key)),
         }
     }
@@ -242,6 +247,8 @@ impl Stage {
             (Stage::Take(take), Event::Due) => Some(run.to(Stage::Take(take.again()))),
             (Stage::Reclaim(reclaim), event) => reclaim.on(run, event),
             (Stage::Verify(verifying), Event::Reply(reply)) => Some(verifying.on(run, &reply)),
+            (Stage::Preimage(asking), Event::Reply(reply)) => Some(asking.on(run, &reply)),
+            (Stage::Preimage(asking), Event::Due) => Some(run.to(Stage::Preimage(asking.again()))),
             _ => None,
         }
     }
@@ -249,7 +256,7 @@ impl Stage {
     /// Ends the operation if that loses nothing, and stays otherwise.
     fn give_up(self, run: &Run<'_>) -> Step {
         match self {
-            Stage::Order { .. } => Step::failed(unwanted()),
+            Stage::Order { .. } | Stage::Preimage(_) => Step::failed(unwanted()),
             Stage::Deposit(deposit) => deposit.give_up(run),
             Stage::Transfer(transfer) => transfer.give_up(run),
             Stage::Reclaim(reclaim) => reclaim.give_up(run),
