@@ -116,6 +116,17 @@ pub enum Task {
     /// It fails for good, with [`Fault::PeerRefused`] and [`Money::NotMoved`], if the money was taken before. The payer
     /// of a hash lock then asks for the preimage ([`Task::Learn`]): its date does not end the payee's right, and
     /// whoever is first after it has the money.
+    ///
+    /// A preimage is shown to the issuer, and the payer may learn it from there. What a payee may assume about it:
+    /// - The operation has ended well: the payer can learn it.
+    /// - It has failed with [`Fault::UserDeclined`]: nobody has seen it.
+    /// - It has failed otherwise, or has not ended: the issuer may have seen it, even if no money moved, and may tell
+    ///   anybody.
+    ///
+    /// A payee that gives up ([`super::module::Event::GiveUp`]) shows it to nobody any more from then on. The operation
+    /// ends as soon as the issuer says what became of the request: well if the money had been taken, or else with
+    /// [`Money::NotMoved`]. An issuer that takes a request after it has said so gives money that only [`Task::Restore`]
+    /// finds.
     Redeem {
         /// The lock.
         lock: Lock,

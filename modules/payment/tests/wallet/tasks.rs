@@ -8,6 +8,7 @@ use cashu::dhke::{blind_message, unblind_message};
 use cashu::nuts::Token;
 use cashu::secret::Secret;
 use cashu::{BlindedMessage, CurrencyUnit, MintRequest, Proof, PublicKey};
+use data_encoding::HEXLOWER;
 use semper_core::cbor::Decode as _;
 use semper_core::machine::Fault;
 use semper_core::time::{Seconds, Time};
@@ -19,7 +20,7 @@ use semper_support::crypto::Signer;
 use semper_support::engine::EvidenceKind;
 use semper_transfer::payment::Module;
 use semper_transfer::payment::claim::{self, Claim, Finding};
-use semper_transfer::payment::module::{Event, Next};
+use semper_transfer::payment::module::{Event, IssuerRequest, Next};
 use semper_transfer::payment::operation::{Money, Operation, Task};
 use semper_transfer::payment::statement::{PaymentRequest, Side};
 
@@ -217,6 +218,44 @@ async fn a_hash_lock_opens_for_its_preimage_and_comes_back_after_its_date() {
         alice.done(Task::Refresh).await;
         assert_eq!(alice.available() + bob.available(), mint.owed().await);
         assert_eq!(alice.pending(), 0);
+    }
+}
+
+fn shows(request: &IssuerRequest, preimage: &[u8; 32]) -> bool {
+    let body = request.body.as_ref().map(|(_, body)| String::from_utf8_lossy(body).into_owned());
+    body.is_some_and(|body| body.contains(&HEXLOWER.encode(preimage)))
+}
+
+// The payee gives up before the mint has heard anything. If a later request still showed the preimage, the payer would
+// have it for nothing.
+#[tokio::test]
+async fn a_preimage_that_is_given_up_is_shown_to_nobody() {
+    for rotated in [false, true] {
+        let mint = mint(100).await;
+        let (mut alice, mut bob) = (party(1, &mint).with(1000).await, party(2, &mint).with(0).await);
+        if rotated {
+            mint.mint.rotate(Unit::Eur, 100, None).await.unwrap();
+            alice.done(Task::Refresh).await;
+        }
+        let preimage = [5; 32];
+        let (_, lock, token) = hash_locked(&mut alice, &mut bob, 200, preimage).await;
+        let task = redeem(&lock, &token, Side::Payee, &preimage);
+        let operation = Operation { id: bob.id(), purse: bob.purse.id, deal: None, task };
+        let Next::Ask(lost) = bob.step(&operation, Event::Begin) else { panic!("the mint is asked") };
+        // Where the keysets must be learnt first, nothing was shown yet.
+        assert_eq!(shows(&lost, &preimage), !rotated);
+        let mut next = bob.step(&operation, Event::GiveUp);
+        while let Next::Ask(request) = next {
+            assert!(!shows(&request, &preimage), "{}", request.url);
+            let reply = bob.issuer.ask(request).await;
+            next = bob.step(&operation, Event::Reply(reply));
+        }
+        let Next::Failed(failure) = next else { panic!("it ends, and nothing has moved: {next:?}") };
+        let fault = if rotated { Fault::UserDeclined } else { Fault::ThirdParty };
+        assert_eq!((failure.money, failure.fault), (Money::NotMoved, fault), "{failure}");
+        assert_eq!(alice.run(learn(&lock, &token)).await.unwrap_err().fault, Fault::PeerRefused);
+        // Another operation may still take it.
+        assert_eq!(bob.done(redeem(&lock, &token, Side::Payee, &preimage)).await.moved.minor(), 200);
     }
 }
 

@@ -200,7 +200,16 @@ impl Party {
         self.evidence.extend(evidence);
         if matches!(next, Next::Ask(_) | Next::Wait(_)) {
             let again = self.compute(operation, &stage, Event::GiveUp);
-            assert!(again.next.is_end() || again == Step::to(stage.clone(), next.clone()), "{}", operation.task.verb());
+            let stands = if let Task::Redeem { lock, .. } = &operation.task
+                && lock.kind == LockKind::Hash
+                && !again.next.is_end()
+            {
+                // A preimage is asked about, not shown, once it is given up.
+                self.compute(operation, &again.stage, Event::GiveUp) == again
+            } else {
+                again.next.is_end() || again == Step::to(stage.clone(), next.clone())
+            };
+            assert!(stands, "{}", operation.task.verb());
         }
         self.stages.insert(operation.id, stage);
         next

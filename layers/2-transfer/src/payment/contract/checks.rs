@@ -15,6 +15,7 @@ use super::player::{Run, User, at_fault};
 use super::{Broken, Factory, FaultPlan, Party};
 use crate::payment::claim::{Claim, Finding, Proof};
 use crate::payment::means::{LockKind, ReceiptKind};
+use crate::payment::module::IssuerRequest;
 use crate::payment::operation::{Lock, Money, OperationId, Outcome, Task};
 use crate::payment::statement::{PaymentRequest, Side, lock_tag};
 
@@ -105,6 +106,8 @@ checks! {
     a_payer_that_comes_too_late_learns_the_preimage,
     a_payer_that_has_its_money_back_learns_no_preimage,
     only_a_hash_lock_has_a_preimage,
+    a_preimage_that_is_given_up_leaves_the_money_locked,
+    a_preimage_that_is_given_up_too_late_has_moved_the_money,
 }
 
 async fn money_that_is_put_in_can_be_spent(run: &Run) -> Result<(), String> {
@@ -660,4 +663,40 @@ async fn a_payer_that_has_its_money_back_learns_no_preimage(run: &Run) -> Result
 async fn only_a_hash_lock_has_a_preimage(run: &Run) -> Result<(), String> {
     let Some((lock, token)) = locked(run, LockKind::Arbiter).await? else { return Ok(()) };
     learns_nothing(run, &lock, &token, Fault::Misuse).await
+}
+
+/// A redemption up to its first request; nothing where the system cannot lock in this way, or asks nobody.
+async fn redeeming(run: &Run) -> Result<Option<(Lock, Vec<u8>, OperationId, IssuerRequest)>, String> {
+    let Some((lock, token)) = locked(run, LockKind::Hash).await? else { return Ok(None) };
+    let id = run.begin(Party::Payee, redeem(&lock, &token, Side::Payee, PREIMAGE.to_vec())).await?;
+    let ask = run.until_first_ask(Party::Payee, id).await?;
+    Ok(ask.map(|ask| (lock, token, id, ask)))
+}
+
+/// The payee gives up while the issuer is silent, before a request has reached it: the operation ends, and the payer
+/// gets its money back.
+async fn a_preimage_that_is_given_up_leaves_the_money_locked(run: &Run) -> Result<(), String> {
+    let Some((lock, token, id, _)) = redeeming(run).await? else { return Ok(()) };
+    run.give_up(Party::Payee, id).await?;
+    match run.finish(Party::Payee, id, User::Approves).await? {
+        Err(failure) => equal("the money", failure.money, Money::NotMoved)?,
+        Ok(outcome) => return Err(format!("{} moved after giving up", outcome.moved)),
+    }
+    learns_nothing(run, &lock, &token, Fault::PeerRefused).await?;
+    run.market.pass_until(Time::from_unix(lock.refund_after.unix() + 1));
+    run.done(Party::Payer, redeem(&lock, &token, Side::Payer, Vec::new())).await.map(drop)
+}
+
+/// The payee gives up while the issuer is silent, after it has done what it was asked: the money is there, and the
+/// payer learns why.
+async fn a_preimage_that_is_given_up_too_late_has_moved_the_money(run: &Run) -> Result<(), String> {
+    let Some((lock, token, id, ask)) = redeeming(run).await? else { return Ok(()) };
+    if run.market.call(ask.clone()).await.is_none() {
+        // An issuer that turns requests away takes the same one the next time.
+        run.market.call(ask).await.ok_or("the issuer does not answer")?;
+    }
+    run.give_up(Party::Payee, id).await?;
+    run.finish(Party::Payee, id, User::Approves).await?.map_err(|failure| failure.to_string())?;
+    equal("the payee's purse", available(run, Party::Payee).await?, PRICE)?;
+    learns(run, &lock, &token).await.map(drop)
 }

@@ -135,6 +135,17 @@ impl Exchange {
         Self { verb: Verb::Swap, inputs, outputs: Vec::new(), phase: Phase::Checking(why) }
     }
 
+    /// Whether the exchange itself is still asked for.
+    pub(super) fn is_asked(&self) -> bool {
+        self.phase == Phase::Asked
+    }
+
+    /// Asks no more for the exchange, only whether it was granted.
+    pub(super) fn withdrawn(self) -> Self {
+        let why = Refusal { code: 0, detail: "it was given up before an answer came".to_owned() };
+        Self { phase: Phase::Restoring(why), ..self }
+    }
+
     /// The question that is open. The same bytes whenever it is asked.
     pub(super) fn request(&self, issuer: &str) -> IssuerRequest {
         let messages = || self.outputs.iter().map(|output| output.message.clone()).collect();

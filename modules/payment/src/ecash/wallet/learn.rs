@@ -14,7 +14,7 @@ use semper_transfer::payment::operation::Failure;
 use serde::{Deserialize, Serialize};
 
 use super::exchange::{self, Refusal, get};
-use super::stage::{Run, Stage};
+use super::stage::{Run, Stage, unwanted};
 use crate::ecash::keyset::FEE_PPK_MAX;
 
 /// Most keysets of a purse's unit.
@@ -59,6 +59,11 @@ impl Learn {
             Ok(()) if self.todo.is_empty() => self.finish(run),
             Ok(()) => run.to(Stage::Learn(self)),
         }
+    }
+
+    /// Ends an operation that has not begun otherwise.
+    pub(super) fn give_up(self, run: &Run<'_>) -> Step {
+        if self.then.is_none() { Step::failed(unwanted()) } else { run.to(Stage::Learn(self)) }
     }
 
     /// Takes the list of keysets. Those of other units, and of kinds that are not understood, are none of this purse's business.

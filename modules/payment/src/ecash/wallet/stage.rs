@@ -257,8 +257,10 @@ impl Stage {
     fn give_up(self, run: &Run<'_>) -> Step {
         match self {
             Stage::Order { .. } | Stage::Preimage(_) => Step::failed(unwanted()),
+            Stage::Learn(learn) => learn.give_up(run),
             Stage::Deposit(deposit) => deposit.give_up(run),
             Stage::Transfer(transfer) => transfer.give_up(run),
+            Stage::Take(take) => take.give_up(run),
             Stage::Reclaim(reclaim) => reclaim.give_up(run),
             stage => run.to(stage),
         }

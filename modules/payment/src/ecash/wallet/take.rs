@@ -6,8 +6,10 @@ use cashu::{Proof, SecretKey, Witness};
 use semper_core::machine::Fault;
 use semper_core::time::Time;
 use semper_support::engine::EvidenceKind;
+use semper_transfer::payment::means::LockKind;
 use semper_transfer::payment::module::{IssuerReply, Next, Step};
-use semper_transfer::payment::operation::{Failure, Money};
+use semper_transfer::payment::operation::{Failure, Money, Task};
+use semper_transfer::payment::statement::Side;
 use serde::{Deserialize, Serialize};
 
 use super::exchange::{Answered, Exchange, Refused, back_off};
@@ -31,6 +33,9 @@ pub(super) struct Take {
     /// The payout that the coins are, which another operation may take first.
     #[serde(default)]
     payout: Option<Vec<u8>>,
+    /// It was given up: the mint is only asked whether it has happened.
+    #[serde(default)]
+    withdrawn: bool,
     rest: Option<u64>,
     tries: u32,
 }
@@ -133,7 +138,7 @@ pub(super) fn witness(signatures: Vec<String>) -> Witness {
 
 impl Take {
     pub(super) fn new(exchange: Exchange, moved: u64, fee: u64) -> Self {
-        Self { exchange, moved, fee, away: None, evidence: None, payout: None, rest: None, tries: 0 }
+        Self { exchange, moved, fee, away: None, evidence: None, payout: None, withdrawn: false, rest: None, tries: 0 }
     }
 
     /// Takes the coins of a lock's payout, once: they may be spent when a second operation hears of them.
@@ -162,6 +167,21 @@ impl Take {
         Self { rest: None, ..self }
     }
 
+    /// Goes on, because whoever stops here loses coins that the mint may have given already; but a preimage that the
+    /// mint has not seen yet is not shown to it any more.
+    pub(super) fn give_up(self, run: &Run<'_>) -> Step {
+        let shows_preimage = matches!(
+            &run.operation.task,
+            Task::Redeem { lock, to: Side::Payee, .. } if lock.kind == LockKind::Hash
+        );
+        let take = if shows_preimage && self.exchange.is_asked() { self.withdrawn() } else { self };
+        run.to(Stage::Take(take))
+    }
+
+    fn withdrawn(self) -> Self {
+        Self { exchange: self.exchange.withdrawn(), withdrawn: true, rest: None, ..self }
+    }
+
     pub(super) fn on(self, run: &Run<'_>, reply: &IssuerReply) -> Step {
         let of_lock = self.payout.is_some();
         match self.advance(run, reply) {
@@ -172,12 +192,11 @@ impl Take {
 
     /// The next step; `Err` if the coins were not exchanged.
     pub(super) fn advance(self, run: &Run<'_>, reply: &IssuerReply) -> Result<Step, Refused> {
+        let (rest, tries) = (Some(back_off(run.now(), self.tries).unix()), self.tries.saturating_add(1));
+        let given_up = self.withdrawn.then(|| self.exchange.clone().withdrawn());
         match self.exchange.answered(&run.held.keysets, reply) {
             Answered::Again(exchange) => Ok(run.to(Stage::Take(Self { exchange, ..self }))),
-            Answered::Later(exchange) => {
-                let rest = Some(back_off(run.now(), self.tries).unix());
-                Ok(run.to(Stage::Take(Self { exchange, rest, tries: self.tries.saturating_add(1), ..self })))
-            }
+            Answered::Later(exchange) => Ok(run.to(Stage::Take(Self { exchange, rest, tries, ..self }))),
             Answered::Coins(_) if self.payout.as_ref().is_some_and(|payout| run.held.taken.contains(payout)) => {
                 Ok(Step::to(Vec::new(), run.outcome(0, 0, Vec::new())))
             }
@@ -194,7 +213,11 @@ impl Take {
                     None => step,
                 })
             }
-            Answered::Refused(refused) => Err(refused),
+            // The request that was given up may be the one that is not finished.
+            Answered::Refused(refused) => match given_up.filter(|_| !refused.those(State::Pending).is_empty()) {
+                Some(exchange) => Ok(run.to(Stage::Take(Self { exchange, rest, tries, ..self }))),
+                None => Err(refused),
+            },
         }
     }
 }
