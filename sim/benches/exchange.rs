@@ -48,8 +48,8 @@ fn core(keys: &[SecretKeys; 3]) -> Core {
     let [originator, responder, arbiter] = keys.each_ref().map(|keys| keys.key_set().id());
     core.terms.parties[0].key_set = originator;
     core.terms.parties[1].key_set = responder;
-    core.terms.arbiter.key_set = arbiter;
-    core.terms.arbiter.log = arbiter;
+    let named = core.terms.arbiter.as_mut().unwrap();
+    (named.key_set, named.log) = (arbiter, arbiter);
     core
 }
 
@@ -57,8 +57,14 @@ fn core(keys: &[SecretKeys; 3]) -> Core {
 fn run(core: &Core, keys: &[SecretKeys; 3]) -> Vec<Signed> {
     let sets = [keys[0].key_set().clone(), keys[1].key_set().clone()];
     let side = |role: usize| {
-        let run =
-            Run::new(core.clone(), &sets[role], sets.clone(), keys[2].key_set().clone(), PATIENCE, Own::default());
+        let run = Run::new(
+            core.clone(),
+            &sets[role],
+            sets.clone(),
+            Some(keys[2].key_set().clone()),
+            PATIENCE,
+            Own::default(),
+        );
         Some(Gx::new(run.unwrap()))
     };
     let mut sides = [side(0), side(1)];

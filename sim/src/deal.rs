@@ -2,7 +2,7 @@
 
 use semper_core::amount::Amount;
 use semper_core::cbor::{Decode, Encode};
-use semper_core::contract::{Core, Deadlines, Item, ItemKind, Profile};
+use semper_core::contract::{ArbiterRef, Core, Deadlines, Item, ItemKind, Profile};
 use semper_core::cose::{Kind, Signed, Statement};
 use semper_core::ids::{DealId, Slot};
 use semper_core::merkle::Frontier;
@@ -14,9 +14,11 @@ use semper_exchange::arbiter::verdict::ArbiterAnswer;
 use semper_exchange::arbiter::{Cell, due};
 use semper_exchange::goods::{
     ArticleKey, ChunkIndex, Claim, Deposit, DepositKey, Descriptor, Disclosure, Download, Encoder, Good, Index,
-    KeyAttestation, KeyEvidence, Leaves, Pom, Seed, first_bad_chunk,
+    KeyAttestation, KeyEvidence, Leaves, Opens, Pom, Seed, first_bad_chunk, preimage_hash,
 };
-use semper_exchange::gx::{Examination, Examined, Found, LockDeposit, Own, Price, Run, RunError, earliest_refund};
+use semper_exchange::gx::{
+    Decides, Examination, Examined, Found, LockDeposit, Own, Price, Run, RunError, earliest_refund,
+};
 use semper_support::crypto::{Decapsulate, KemSuite, Signer};
 use semper_transfer::payment::means::{LockKind, System};
 use semper_transfer::payment::operation::PurseId;
@@ -35,6 +37,9 @@ pub const COMPLAINTS: u8 = 4;
 
 /// How long a party waits for its peer: until the last step, unless its user gives up.
 const PATIENCE: Seconds = Seconds(100 * TICK.0);
+
+/// What opens a contract without an arbiter.
+pub const PREIMAGE: [u8; 32] = [0x17; 32];
 
 /// What a party gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -112,6 +117,19 @@ impl Deal {
     /// # Panics
     /// Never: these contracts are well-formed.
     pub fn new(cast: &Cast, things: Things, refund: Option<u8>) -> Self {
+        Self::made(cast, things, refund, LockKind::Arbiter)
+    }
+
+    /// A contract over `things` without an arbiter: [`PREIMAGE`] opens everything, and the responder gives money.
+    ///
+    /// # Panics
+    /// Never: these contracts are well-formed.
+    pub fn under_hash(cast: &Cast, things: Things) -> Self {
+        Self::made(cast, things, Some(NOT_AFTER + 1), LockKind::Hash)
+    }
+
+    fn made(cast: &Cast, things: Things, refund: Option<u8>, lock: LockKind) -> Self {
+        let hashed = lock == LockKind::Hash;
         let roles = [Role::ORIGINATOR, Role::RESPONDER];
         let vault = cast.oracle.deposit_hand(KemSuite::X25519, 3);
         let deposit_key = DepositKey { suite: vault.suite(), public_key: vault.public_key().to_vec() };
@@ -126,11 +144,12 @@ impl Deal {
             return Self { core, goods, owns, vault, deposit_key };
         }
         let covered = things.contains(&Thing::Money);
-        core.terms.profile = Profile::Gx;
-        core.terms.arbiter.deposit_key = Some(deposit_key.id());
+        core.terms.profile = if hashed { Profile::Lx } else { Profile::Gx };
+        let named = core.terms.arbiter.filter(|_| !hashed);
+        core.terms.arbiter = named.map(|arbiter| ArbiterRef { deposit_key: Some(deposit_key.id()), ..arbiter });
         core.terms.deadlines = Deadlines {
             not_after: moment(NOT_AFTER),
-            complaints: covered.then_some(Seconds(u64::from(COMPLAINTS) * TICK.0)),
+            complaints: (covered && !hashed).then_some(Seconds(u64::from(COMPLAINTS) * TICK.0)),
             refund_after: None,
             delta: TICK,
             sigma: TICK,
@@ -139,25 +158,35 @@ impl Deal {
             core.terms.deadlines.refund_after = Some(refund.map_or(earliest_refund(&core.terms.deadlines), moment));
         }
         let articles = roles.map(|role| article(things[place(role)], role));
-        core.terms.items = roles.map(|role| item(things[place(role)], role, articles[place(role)].as_ref())).to_vec();
+        core.terms.items =
+            roles.map(|role| item(things[place(role)], role, articles[place(role)].as_ref(), lock)).to_vec();
         let tid = core.tid();
         for role in roles {
             if let Some((key, index, _)) = &articles[place(role)] {
-                let seed = Seed::new(vec![role.number() + 1; 32]);
                 let root = index.root(semper_exchange::goods::Side::Cipher);
-                let deposit = Deposit::make(&cast.oracle, &deposit_key, &seed, (tid, slot(role)), key, root);
-                let deposit = deposit.expect("the key and the seed have the right lengths");
+                let (seed, label) = (Seed::new(vec![role.number() + 1; 32]), (tid, slot(role)));
+                let deposit = if hashed {
+                    Deposit::under_hash(&PREIMAGE, label, key, root)
+                } else {
+                    Deposit::make(&cast.oracle, &deposit_key, &seed, label, key, root)
+                        .expect("the key and the seed have the right lengths")
+                };
                 owns[place(role)].seed = seed.as_bytes().to_vec();
                 core.deposits.insert(slot(role), deposit.to_bytes());
             } else if things[place(role)] == Thing::Money {
                 let (payer, payee) = (mint::details(role.number()), mint::details(role.peer().number()));
-                let deposit = LockDeposit { payer, payee, arbiter: vec![mint::ARBITER], salt: [5; 32] };
+                let by_hash = Decides::Hash(preimage_hash(&PREIMAGE));
+                let decides = if hashed { by_hash } else { Decides::Arbiter(vec![mint::ARBITER]) };
+                let deposit = LockDeposit { payer, payee, decides, salt: [5; 32] };
                 core.deposits.insert(slot(role), deposit.to_bytes());
             }
         }
+        if hashed {
+            owns[0].seed = PREIMAGE.to_vec();
+        }
         for (role, article) in roles.into_iter().zip(articles) {
             let Some((_, index, chunk)) = article else { continue };
-            let good = Good::of(&core, slot(role), &deposit_key).expect("the contract sells it");
+            let good = Good::of(&core, slot(role), Some(&deposit_key)).expect("the contract sells it");
             let download = Download::new(&cast.oracle, good, index).expect("the index is that of the contract");
             let seed = Seed::new(owns[place(role)].seed.clone());
             goods[place(role)] = Some(Ware { seed, download, chunk });
@@ -170,7 +199,8 @@ impl Deal {
     /// # Errors
     /// The contract must not be run.
     pub fn run(&self, cast: &Cast, role: Role) -> Result<Run, RunError> {
-        let (me, arbiter) = (cast.hand(role).key_set(), cast.arbiter.key_set().clone());
+        let me = cast.hand(role).key_set();
+        let arbiter = self.core.arbiter().map(|_| cast.arbiter.key_set().clone());
         Run::new(self.core.clone(), me, cast.key_sets(), arbiter, PATIENCE, self.owns[place(role)].clone())
     }
 
@@ -198,8 +228,14 @@ impl Deal {
 
     fn found(&self, cast: &Cast, slot: Slot, release: &[u8]) -> Option<Found> {
         let ware = self.goods.get(usize::from(slot.0) - 1)?.as_ref()?;
-        let signed = Signed::from_bytes(release).ok()?;
         let good = ware.download.good();
+        if let Opens::Hash(_) = good.deposit().opens {
+            let seed = Seed::new(release.to_vec());
+            let key = good.open(&cast.oracle, &seed).ok()?;
+            let bad = first_bad_chunk(&ware.download, &key, &KeyEvidence::Seed(seed), [ware.chunk.clone()]);
+            return Some(bad.map_or(Found::Good, |pom| Found::Bad(pom.to_bytes())));
+        }
+        let signed = Signed::from_bytes(release).ok()?;
         let (key, evidence) = match signed.kind() {
             Kind::Disclosure => {
                 let Disclosure { cid, slot, seed } = Disclosure::from_bytes(signed.payload()).ok()?;
@@ -284,14 +320,14 @@ fn article(thing: Thing, owner: Role) -> Option<(ArticleKey, Index, Vec<u8>)> {
     }
 }
 
-fn item(thing: Thing, owner: Role, article: Option<&(ArticleKey, Index, Vec<u8>)>) -> Item {
+fn item(thing: Thing, owner: Role, article: Option<&(ArticleKey, Index, Vec<u8>)>, lock: LockKind) -> Item {
     let (kind, descriptor) = match (thing, article) {
         (Thing::Money, _) => {
             let price = Price {
                 amount: Amount::parse("1.00 EUR").expect("an amount"),
                 system: System::parse("ecash").expect("a name"),
                 issuer: "https://mint.example".to_owned(),
-                lock: LockKind::Arbiter,
+                lock,
             };
             (ItemKind::Money, price.to_bytes())
         }

@@ -7,8 +7,11 @@
 use semper_core::amount::Amount;
 use semper_core::machine::Fault;
 use semper_core::time::Time;
+use semper_exchange::goods::preimage_hash;
 use semper_transfer::payment::operation::{Failure, Operation, Outcome, Task};
 use semper_transfer::payment::statement::Side;
+
+use crate::deal::PREIMAGE;
 
 /// How many locks a party can make for one contract. An honest one makes the first.
 pub const LOCKS: usize = 2;
@@ -84,6 +87,20 @@ pub fn operate(locks: &mut Locks, party: u8, operation: &Operation, now: Time) -
         Task::Authorise { token, payout, .. } if matches!(payout.as_slice(), [b'p', _]) => {
             done(authorisation(party, token, payout))
         }
+        Task::Redeem { lock, token, to: Side::Payee, authorisation } if lock.hash.is_some() => {
+            let opens = lock.hash == Some(preimage_hash(authorisation));
+            match lot(locks, token).filter(|lot| **lot == Lot::Locked && opens) {
+                Some(lot) => {
+                    *lot = Lot::With(party);
+                    done(Vec::new())
+                }
+                None => failed("refused"),
+            }
+        }
+        Task::Learn { token, .. } => match lot(locks, token) {
+            Some(Lot::With(who)) if *who != party => done(PREIMAGE.to_vec()),
+            _ => failed("nobody has shown the preimage"),
+        },
         Task::Redeem { lock, token, to, authorisation } => {
             let due = now >= lock.refund_after;
             if redeem(locks, party, token, *to, authorisation, due) { done(Vec::new()) } else { failed("refused") }

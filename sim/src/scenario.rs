@@ -101,7 +101,7 @@ impl Cast {
                     PartyRef { role: Role::ORIGINATOR, key_set: originator },
                     PartyRef { role: Role::RESPONDER, key_set: responder },
                 ],
-                arbiter: ArbiterRef { key_set: arbiter, deposit_key: None, log: arbiter, rules: rules_hash() },
+                arbiter: Some(ArbiterRef { key_set: arbiter, deposit_key: None, log: arbiter, rules: rules_hash() }),
                 items: vec![sealed(Role::ORIGINATOR), sealed(Role::RESPONDER)],
                 deadlines: Deadlines {
                     not_after: NOT_AFTER,
@@ -129,27 +129,29 @@ impl Cast {
         let descriptor =
             Descriptor::new("a.txt", "text/plain", article.size, article.plain_root, "a text").expect(HONEST);
         let mut core = self.core(nonce);
-        core.terms.arbiter.deposit_key = Some(deposit_key.id());
+        core.terms.arbiter =
+            core.terms.arbiter.map(|arbiter| ArbiterRef { deposit_key: Some(deposit_key.id()), ..arbiter });
         let item = &mut core.terms.items[1];
         (item.kind, item.slot, item.descriptor) = (ItemKind::Information, slot, descriptor.to_bytes());
         let seed = Seed::new(vec![nonce; self.oracle.seed_len(self.deposits.suite())]);
         let label = (core.tid(), slot);
         let deposit = Deposit::make(&self.oracle, &deposit_key, &seed, label, &key, article.cipher_root).expect(HONEST);
         core.deposits.insert(slot, deposit.to_bytes());
-        let good = Good::of(&core, slot, &deposit_key).expect(HONEST);
+        let good = Good::of(&core, slot, Some(&deposit_key)).expect(HONEST);
         Sale { core, good, seed, key, article, ciphertext }
     }
 
     /// Who judges proofs against the responder's goods.
     pub fn judge(&self) -> Judge<'_> {
         let (owner, arbiter) = (self.hand(Role::RESPONDER).key_set(), self.arbiter.key_set());
+        let arbiter = Some(arbiter);
         Judge { verify: &self.oracle, kem: &self.oracle, owner, arbiter }
     }
 
     /// A party's side of a contract.
     pub fn run(&self, core: &Core, role: Role) -> Run {
         let me = self.hand(role).key_set();
-        Run::new(core.clone(), me, self.key_sets(), self.arbiter.key_set().clone(), PATIENCE, Own::default())
+        Run::new(core.clone(), me, self.key_sets(), Some(self.arbiter.key_set().clone()), PATIENCE, Own::default())
             .expect("the contract is between these parties")
     }
 

@@ -215,10 +215,11 @@ fn wrong_ttp_in_core() {
     let cast = Cast::default();
     let mut core = cast.core(1);
     let other = cast.oracle.hand(Suite::Ed25519, 9);
-    core.terms.arbiter.key_set = other.key_set().id();
+    core.terms.arbiter.as_mut().unwrap().key_set = other.key_set().id();
     let me = cast.hand(R).key_set();
     let arbiter = cast.arbiter.key_set();
-    let run = |core: &Core| Run::new(core.clone(), me, cast.key_sets(), arbiter.clone(), PATIENCE, Own::default());
+    let run =
+        |core: &Core| Run::new(core.clone(), me, cast.key_sets(), Some(arbiter.clone()), PATIENCE, Own::default());
     assert_eq!(run(&core), Err(RunError::Arbiter));
     assert_eq!(case(&cast, &cast.abort(&core)), Err(RequestError::NotMine));
     assert!(run(&cast.core(1)).is_ok());
@@ -374,7 +375,7 @@ fn reflection() {
     for twin in [o.clone(), half] {
         let mut core = cast.core(1);
         core.terms.parties[1].key_set = twin.id();
-        let run = Run::new(core, &o, [o.clone(), twin], cast.arbiter.key_set().clone(), PATIENCE, Own::default());
+        let run = Run::new(core, &o, [o.clone(), twin], Some(cast.arbiter.key_set().clone()), PATIENCE, Own::default());
         assert_eq!(run, Err(RunError::SelfDeal));
     }
     let cast = Cast::default();
@@ -432,7 +433,7 @@ fn two_ts_for_one_cid() {
     assert_eq!(error.fault(), Fault::ThirdParty);
     assert!(handle(&cast, &waiting, Input::ArbiterSays(good.to_bytes())).is_ok());
     let mut elsewhere = core.clone();
-    elsewhere.terms.arbiter.key_set = other.key_set().id();
+    elsewhere.terms.arbiter.as_mut().unwrap().key_set = other.key_set().id();
     assert_ne!(elsewhere.cid(), core.cid(), "the arbiter stands under the identifier");
 }
 
@@ -603,7 +604,7 @@ fn certified_mail_slot_verdict_used_for_other_slot() {
     let sender = |cast: &Cast, part| {
         let (me, arbiter) = (cast.hand(O).key_set(), cast.arbiter.key_set().clone());
         let own = Own { seed: vec![1; 32], ..Own::default() };
-        let run = Run::new(core.clone(), me, cast.key_sets(), arbiter, PATIENCE, own).unwrap();
+        let run = Run::new(core.clone(), me, cast.key_sets(), Some(arbiter), PATIENCE, own).unwrap();
         assert_eq!(run.part(), part);
         let promises = of_part(cast, &core, part).to_vec();
         Gx::at(run, State::AwaitVerdict { question: Question::Resolve, asked: asked.question.id(), promises })
@@ -628,7 +629,7 @@ fn certified_mail_slot_verdict_used_for_other_slot() {
     let promises = of_part(&carol, &core, to_carol);
     let ids = promises.each_ref().map(|promised| promised.promise.id());
     let (me, arbiter) = (carol.hand(R).key_set(), carol.arbiter.key_set().clone());
-    let run = Run::new(core.clone(), me, carol.key_sets(), arbiter, PATIENCE, Own::default()).unwrap();
+    let run = Run::new(core.clone(), me, carol.key_sets(), Some(arbiter), PATIENCE, Own::default()).unwrap();
     let waiting = Gx::at(run, State::AwaitPeerFinal { promises });
     let completion = |slot| last(carol.say(O, &Final { cid: core.cid(), role: O, promises: ids, slot }, 0));
     assert_eq!(receive(&carol, &waiting, &completion(to_bob)).unwrap_err(), GxError::PeerMismatch("final"));
@@ -641,7 +642,7 @@ fn certified_mail_with_different_letters() {
     let ([bob, _], core) = letter();
     let run = |core: &Core| {
         let (me, arbiter) = (bob.hand(R).key_set(), bob.arbiter.key_set().clone());
-        Run::new(core.clone(), me, bob.key_sets(), arbiter, PATIENCE, Own::default()).map(drop)
+        Run::new(core.clone(), me, bob.key_sets(), Some(arbiter), PATIENCE, Own::default()).map(drop)
     };
     let mut other = core.clone();
     other.terms.items[2].descriptor.push(0);
@@ -660,8 +661,9 @@ fn certified_mail_given_up_after_its_promise() {
     let ([_, carol], core) = letter();
     let own = Own { seed: vec![1; 32], ..Own::default() };
     let (me, arbiter) = (carol.hand(O).key_set(), carol.arbiter.key_set().clone());
-    let run =
-        |core: &Core| Run::new(core.clone(), me, carol.key_sets(), arbiter.clone(), PATIENCE, own.clone()).unwrap();
+    let run = |core: &Core| {
+        Run::new(core.clone(), me, carol.key_sets(), Some(arbiter.clone()), PATIENCE, own.clone()).unwrap()
+    };
     let asked = |core: &Core| Gx::at(run(core), State::AwaitPromiseSignature { theirs: None, payout: Vec::new() });
     for state in [Gx::new(run(&core)), asked(&core)] {
         assert_eq!(handle(&carol, &state, Input::GiveUp).unwrap().state, state);

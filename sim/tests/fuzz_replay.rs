@@ -262,7 +262,7 @@ fn claim_encodings(cast: &Cast) -> Vec<Vec<u8>> {
     let finals = [Role::ORIGINATOR, Role::RESPONDER].map(|role| cast.completion(&core, role).bytes().to_vec());
     items.extend([promised, other].into_iter().chain(finals).map(|bytes| item(EvidenceKind::Statement, bytes)));
     let case = Case::of(&[Folder { deal: DealId::from_array([7; 16]), items }]).unwrap();
-    let policy = Policy { arbiters: Some(vec![core.terms.arbiter.key_set]), ..Policy::at(Time::from_unix(9)) };
+    let policy = Policy { arbiters: core.arbiter().map(|arbiter| vec![arbiter]), ..Policy::at(Time::from_unix(9)) };
     let decision = judge(&checks, &case, &claims, &policy);
     let bytes = claims.iter().map(Encode::to_bytes);
     let texts = claims.iter().map(|claim| claim.to_string().into_bytes());

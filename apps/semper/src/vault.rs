@@ -418,7 +418,7 @@ impl Vault {
         // A promise to several is to nobody in particular: a rule for one of them does not allow it.
         let alone = !many && (role != Role::ORIGINATOR || agreement.core.terms.parties.len() == 2);
         let peer = agreement.core.party(role.peer()).filter(|_| alone);
-        let arbiter = Some(agreement.core.terms.arbiter.key_set);
+        let arbiter = agreement.core.arbiter();
         let release = promised_release(&agreement.core, role);
         let kind = match (&release, agreement.template.name()) {
             // Whether the rate is good no rule can say.

@@ -7,8 +7,8 @@
 //!
 //! ```text
 //! core    = { 0: terms, 1: { * slot => deposit } }        ; a deposit for each item that is not a signature, and no other
-//! terms   = { 0: "semper-core", 1: 1, 2: profile, 3: [2* party], 4: arbiter, 5: [* item], 6: deadlines, 7: text,
-//!             8: [* link], 9: nonce (32 bytes) }
+//! terms   = { 0: "semper-core", 1: 1, 2: profile, 3: [2* party], ? 4: arbiter, 5: [* item], 6: deadlines, 7: text,
+//!             8: [* link], 9: nonce (32 bytes) }                          ; 4 in every contract but those of the profile "lx/1"
 //! party   = { 0: role, 1: key set id }
 //! arbiter = { 0: key set id (verdicts), ? 1: hash of the key for deposits, 3: key set id (log), 4: rules hash }
 //! item    = { 0: kind, 1: owner role, 2: recipient role, 3: descriptor, 5: slot }
@@ -56,8 +56,8 @@ pub struct Terms {
     pub profile: Profile,
     /// The parties, in the order of their roles.
     pub parties: Vec<PartyRef>,
-    /// The arbiter.
-    pub arbiter: ArbiterRef,
+    /// The arbiter; none in a contract that hash locks decide ([`Profile::Lx`]), and in no other.
+    pub arbiter: Option<ArbiterRef>,
     /// What changes hands.
     pub items: Vec<Item>,
     /// Until when.
@@ -79,11 +79,13 @@ pub enum Profile {
     Gx,
     /// Contract signing among three parties or more (`design/exchange.md` §3.3). Each gives its signature to all others: there are no items.
     Cn,
+    /// Exchange of an item for money under a hash lock, without an arbiter (`design/exchange.md` §3.5, §5.4, §5.6).
+    Lx,
 }
 
 impl Profile {
     /// Every profile.
-    pub const ALL: [Profile; 3] = [Profile::C2, Profile::Gx, Profile::Cn];
+    pub const ALL: [Profile; 4] = [Profile::C2, Profile::Gx, Profile::Cn, Profile::Lx];
 
     /// The name on the wire.
     pub const fn name(self) -> &'static str {
@@ -91,6 +93,7 @@ impl Profile {
             Profile::C2 => "c2/1",
             Profile::Gx => "gx/1",
             Profile::Cn => "cn/1",
+            Profile::Lx => "lx/1",
         }
     }
 }
@@ -149,14 +152,14 @@ const ITEM_KINDS: [(ItemKind, &str); 3] =
 /// The instants and spans that a contract depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Deadlines {
-    /// After this the arbiter refuses a first request.
+    /// After this the arbiter refuses a first request. Without an arbiter: after this the originator does not open the locks any more.
     pub not_after: Time,
     /// How long after the arbiter has completed the contract the payer of information may prove that it is not what was promised.
     /// `None`: what the arbiter completes is complete.
     pub complaints: Option<Seconds>,
-    /// From when on locked money can be taken back by its owner alone.
+    /// From when on locked money can be taken back by its owner alone; without an arbiter, the responder's money.
     pub refund_after: Option<Time>,
-    /// The longest that a message to the arbiter takes, for parties that want to keep their rights near a deadline.
+    /// The longest that a message to the arbiter or to an issuer takes, for parties that want to keep their rights near a deadline.
     pub delta: Seconds,
     /// The most by which two honest clocks differ.
     pub sigma: Seconds,
@@ -223,6 +226,11 @@ impl Core {
     /// The identifier of the terms alone, for key derivations: `H("semper/tid/1" ‖ terms)`.
     pub fn tid(&self) -> Digest {
         Digest::of(domain::TID, &self.terms.to_bytes())
+    }
+
+    /// The key set of the arbiter, if the contract has one.
+    pub fn arbiter(&self) -> Option<KeySetId> {
+        self.terms.arbiter.map(|arbiter| arbiter.key_set)
     }
 
     /// The key set of a role.
@@ -385,7 +393,7 @@ impl Encode for Terms {
             .put(1, 1_u64)
             .put(2, self.profile.name())
             .put_list(3, &self.parties)
-            .put_item(4, &self.arbiter)
+            .put_some(4, self.arbiter.map(|arbiter| arbiter.to_value()))
             .put_list(5, &self.items)
             .put_item(6, &self.deadlines)
             .put_item(7, &self.text)
@@ -409,7 +417,7 @@ impl Decode for Terms {
         let terms = Self {
             profile,
             parties: fields.list(3, "parties", PARTIES_MAX)?,
-            arbiter: fields.item(4, "arbiter")?,
+            arbiter: fields.optional_item(4, "arbiter")?,
             items: fields.list(5, "items", ITEMS_MAX)?,
             deadlines: fields.item(6, "deadlines")?,
             text: fields.item(7, "text")?,
@@ -417,6 +425,10 @@ impl Decode for Terms {
             nonce: fields.exact(9, "nonce")?,
         };
         fields.close()?;
+        if terms.arbiter.is_none() != (terms.profile == Profile::Lx) {
+            let rule = "an arbiter stands in every contract but those that hash locks decide";
+            return Err(DecodeError::field("arbiter", Problem::OutOfRange(rule)));
+        }
         let in_order = terms.parties.iter().enumerate().all(|(i, party)| usize::from(party.role.number()) == i);
         if terms.parties.len() < 2 || !in_order {
             return Err(DecodeError::field(

@@ -122,7 +122,8 @@ fn cores() -> impl Strategy<Value = Core> {
             let items: Vec<_> = (0_u16..).step_by(77).zip(items).map(|(slot, parts)| item(Slot(slot), parts)).collect();
             let information = items.iter().filter(|item| item.kind == ItemKind::Information);
             let deposits = information.map(|item| (item.slot, item.descriptor.clone())).collect();
-            let terms = Terms { profile: Profile::C2, parties, arbiter, items, deadlines, text, links, nonce };
+            let terms =
+                Terms { profile: Profile::C2, parties, arbiter: Some(arbiter), items, deadlines, text, links, nonce };
             Core { terms, deposits }
         },
     )

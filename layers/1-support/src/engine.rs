@@ -110,13 +110,15 @@ pub enum Ending {
     Lapsed,
     /// A transfer was given up before it was acknowledged. It may have arrived.
     Unconfirmed,
-    /// The peer's item was provably not what was promised, or the arbiter did not answer: this party's money is back.
+    /// This party's money is back: the peer's item was provably not what was promised, the arbiter did not answer, or nobody opened the lock
+    /// until its date.
     Refunded,
     /// The peer's item was provably not what was promised. Nothing could be taken back; the proof is kept.
     Defective,
     /// The arbiter has found that this party's item was not what was promised.
     Faulted,
-    /// Money is due to this party by the arbiter's ruling and could not be taken from its issuer. The ruling is kept.
+    /// Money is due to this party, by the arbiter's ruling or by the preimage that opens its lock, and could not be taken from its issuer.
+    /// The ruling or the preimage is kept.
     Unsettled,
 }
 
@@ -210,4 +212,6 @@ evidence_kinds! {
     Sealed = "sealed";
     /// A key that opens it; whoever has both sees whether they fit.
     Key = "key";
+    /// The preimage of the hash that locks what a contract exchanges: 32 bytes.
+    Preimage = "preimage";
 }

@@ -41,11 +41,17 @@ pub enum Flaw {
     DoubleAsk = 17,
     /// M1: a run whose promise is one for several recipients may be given up before it is made.
     ForgottenPart = 18,
+    /// L1: the originator's locked money goes back on the same date as the responder's.
+    EqualDates = 19,
+    /// L2: the originator opens the locks however late it is.
+    LateOpening = 20,
+    /// L3: whoever finds its locked money gone does not ask its issuer for the preimage.
+    UnaskedPreimage = 21,
 }
 
 impl Flaw {
     /// Every seeded mistake.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 21] = [
         Self::ResolveAfterAbort,
         Self::ContinueAfterAbort,
         Self::AbortAfterFinal,
@@ -64,6 +70,9 @@ impl Flaw {
         Self::IgnoreEarlierAsks,
         Self::DoubleAsk,
         Self::ForgottenPart,
+        Self::EqualDates,
+        Self::LateOpening,
+        Self::UnaskedPreimage,
     ];
 }
 

@@ -20,6 +20,7 @@ pub mod cn;
 pub mod evidence;
 pub mod goods;
 pub mod gx;
+pub mod lx;
 pub mod planner;
 #[cfg(test)]
 mod testing;

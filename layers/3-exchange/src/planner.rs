@@ -20,7 +20,7 @@ use semper_core::contract::{Core, Deadlines, Item, ItemKind};
 use semper_core::time::{Seconds, Time};
 use semper_transfer::payment::means::{LockKind, Means, PayerAnonymity, Reversal};
 
-use crate::gx::{Price, earliest_refund};
+use crate::gx::{Price, earliest_refund, responders_refund};
 
 /// How certainly something can be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -151,16 +151,20 @@ pub fn plan(first: Properties, second: Properties, demand: Demand) -> Result<Pla
     Ok(plan)
 }
 
-/// Plans the exchange of a contract's items, pair by pair: both or neither, whenever messages arrive. With several recipients every pair is
-/// the same.
+/// Plans the exchange of a contract's items, pair by pair: both or neither, whenever messages arrive; without an arbiter, if they arrive in
+/// time at the issuers. With several recipients every pair is the same.
 ///
 /// # Errors
 /// [`Impossible`]: the contract must not be proposed or signed.
 pub fn plan_of(core: &Core) -> Result<Plan, Impossible> {
-    let demand =
-        Demand { fairness: Fairness::Strong, network: Network::Asynchronous, in_line: false, unknown: [false, false] };
+    let without = core.terms.arbiter.is_none();
+    let network = if without { Network::Timed } else { Network::Asynchronous };
+    let demand = Demand { fairness: Fairness::Strong, network, in_line: false, unknown: [false, false] };
     let [first, second, ..] = core.terms.items.as_slice() else { return Err(Impossible::OnlyWeak) };
-    let properties = |item| Properties::of_item(item).ok_or(Impossible::OnlyWeak);
+    let properties = |item| {
+        let properties = Properties::of_item(item).ok_or(Impossible::OnlyWeak)?;
+        Ok(if without { properties.without_arbiter() } else { properties })
+    };
     plan(properties(first)?, properties(second)?, demand)
 }
 
@@ -243,7 +247,8 @@ impl Properties {
             ItemKind::Signature | ItemKind::Information => Some(Self {
                 generatable: Strength::Strong,
                 revocable: Strength::No,
-                hash_lockable: false,
+                // A preimage opens the one; whoever has it and a promise that names its hash has the other.
+                hash_lockable: true,
                 owner_unknown: true,
             }),
             ItemKind::Money => None,
@@ -263,6 +268,11 @@ impl Properties {
             hash_lockable: price.lock == LockKind::Hash,
             owner_unknown: true,
         })
+    }
+
+    /// The same item where there is no arbiter: nobody produces it, and nobody has it undone.
+    pub const fn without_arbiter(self) -> Self {
+        Self { generatable: Strength::No, revocable: Strength::No, ..self }
     }
 
     /// Of money by a means. `locked`: it is put under a lock first, as the means can.
@@ -310,6 +320,21 @@ pub fn check_dates(deadlines: &Deadlines, now: Time) -> Result<(), DatesError> {
         return Err(DatesError::Complaints);
     }
     if deadlines.refund_after.is_some_and(|date| date < earliest_refund(deadlines)) {
+        return Err(DatesError::Refund);
+    }
+    Ok(())
+}
+
+/// The same for a contract without an arbiter: until `not_after` the originator opens the locks, and not before that date money goes back.
+///
+/// # Errors
+/// [`DatesError`]: the contract must not be signed.
+pub fn check_lock_dates(deadlines: &Deadlines, now: Time) -> Result<(), DatesError> {
+    let two_ways = Seconds(2 * (deadlines.delta.0.saturating_add(deadlines.sigma.0)));
+    if now.after(two_ways) > deadlines.not_after {
+        return Err(DatesError::Over(deadlines.not_after));
+    }
+    if deadlines.refund_after.is_none_or(|date| date < responders_refund(deadlines)) {
         return Err(DatesError::Refund);
     }
     Ok(())

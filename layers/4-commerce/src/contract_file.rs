@@ -15,7 +15,7 @@ use semper_core::template::{FieldDef, FieldKind, Template};
 use semper_core::time::Time;
 
 use crate::proposal::{Agreement, Proposal};
-use crate::terms::{Named, deadlines, item, pair, parties};
+use crate::terms::{Named, arbiter, deadlines, item, pair, parties};
 use crate::words::{self, required, text, texts};
 
 /// What is to stand in the contract.
@@ -73,7 +73,12 @@ impl Draft {
         let terms = Terms {
             profile,
             parties: parties(self.signers.iter().map(|signer| signer.key_set)),
-            arbiter: ArbiterRef { key_set: self.arbiter.key_set, deposit_key: None, log: self.log, rules: self.rules },
+            arbiter: Some(ArbiterRef {
+                key_set: self.arbiter.key_set,
+                deposit_key: None,
+                log: self.log,
+                rules: self.rules,
+            }),
             items,
             deadlines: deadlines(self.closes),
             text: document.text_ref(&template)?,
@@ -164,8 +169,8 @@ pub fn check_of_many(agreement: &Agreement) -> Result<(), &'static str> {
 }
 
 fn check_arbiter(agreement: &Agreement) -> Result<(), &'static str> {
-    let Terms { arbiter, deadlines, .. } = &agreement.core.terms;
-    words::agree(&agreement.document, words::arbiter_facts(arbiter.key_set, deadlines.not_after))
+    let (core, closes) = (&agreement.core, agreement.core.terms.deadlines.not_after);
+    words::agree(&agreement.document, words::arbiter_facts(arbiter(core)?, closes))
 }
 
 /// What a contract among many calls its parties, in the order of their roles.
@@ -249,7 +254,7 @@ mod tests {
             if signers.len() == 2 { check(&agreement) } else { check_of_many(&agreement) }
         };
         for signers in [&TWO[..], &THREE] {
-            assert_eq!(changed(signers, |terms| terms.arbiter.key_set = key_set(7)), Err("arbiter"));
+            assert_eq!(changed(signers, |terms| terms.arbiter.as_mut().unwrap().key_set = key_set(7)), Err("arbiter"));
             assert_eq!(changed(signers, |terms| terms.deadlines.not_after = Time::from_unix(1)), Err("closes"));
             assert_eq!(changed(signers, |_| {}), Ok(()));
         }

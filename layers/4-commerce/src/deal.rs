@@ -14,6 +14,7 @@ use semper_core::party::{KeySet, Role};
 use semper_core::time::{Seconds, Time};
 use semper_exchange::cn::{self, Cn, CnError, SIGNERS_MAX};
 use semper_exchange::gx::{self, DEADLINE, Gx, GxError, Own, Run, RunError, State};
+use semper_exchange::lx::{self, Lx};
 use semper_support::approval::Exhibit;
 use semper_support::channel::MESSAGE_BYTES_MAX;
 use semper_support::engine::{Effect, Ending, EvidenceKind, Input};
@@ -97,6 +98,7 @@ enum Engine {
     Pay(Box<Pay>),
     Order(Box<Ordering>),
     Cn(Box<Cn>),
+    Lx(Box<Lx>),
 }
 
 /// What this party accepts in a deal that somebody else opens.
@@ -459,6 +461,7 @@ impl Deal {
             Engine::Pay(pay) => pay.state_name(),
             Engine::Order(order) => order.state_name(),
             Engine::Cn(cn) => cn.state().name(),
+            Engine::Lx(lx) => lx.state().name(),
         };
         (step, state)
     }
@@ -467,7 +470,7 @@ impl Deal {
     pub fn payment(&self) -> Option<(Amount, String)> {
         match self.running() {
             Engine::Pay(pay) => pay.about(),
-            Engine::Tx(_) | Engine::Gx(_) | Engine::Order(_) | Engine::Cn(_) => None,
+            Engine::Tx(_) | Engine::Gx(_) | Engine::Order(_) | Engine::Cn(_) | Engine::Lx(_) => None,
         }
     }
 
@@ -476,7 +479,7 @@ impl Deal {
         match self.running() {
             Engine::Pay(pay) => pay.ending().map(|(_, why)| why),
             Engine::Order(order) => Some(order.why()).filter(|why| !why.is_empty()),
-            Engine::Tx(_) | Engine::Gx(_) | Engine::Cn(_) => None,
+            Engine::Tx(_) | Engine::Gx(_) | Engine::Cn(_) | Engine::Lx(_) => None,
         }
     }
 
@@ -533,13 +536,29 @@ impl Deal {
                 cn::State::AwaitRound { .. } => WaitsFor::Peer,
                 cn::State::AwaitVerdict { .. } | cn::State::Ended { .. } => WaitsFor::Arbiter,
             },
+            Engine::Lx(lx) => match lx.state() {
+                lx::State::Ready if self.sides.role == Role::RESPONDER => WaitsFor::Peer,
+                lx::State::Ready | lx::State::AwaitPromiseSignature { .. } => WaitsFor::Us,
+                lx::State::AwaitPeerPromise { .. } | lx::State::AwaitPreimage { .. } => WaitsFor::Peer,
+                lx::State::Taking { .. } if lx.run().gets().lock().is_none() => WaitsFor::Us,
+                lx::State::Checking { .. }
+                | lx::State::Locking { .. }
+                | lx::State::Opening { .. }
+                | lx::State::AwaitRefund { .. }
+                | lx::State::Learning { .. }
+                | lx::State::Reclaiming { .. }
+                | lx::State::Taking { .. }
+                | lx::State::Ended { .. } => WaitsFor::Payment,
+            },
         }
     }
 
-    /// The date on which this party's money comes, if the arbiter has decided for it and only the time for complaints must pass.
+    /// The date on which this party's money comes: if the arbiter has decided for it and only the time for complaints must pass; or, without an
+    /// arbiter, if nobody opens its lock until then.
     pub fn waits_until(&self) -> Option<Time> {
         match self.running() {
             Engine::Gx(gx) => gx.waits_until(),
+            Engine::Lx(lx) => lx.waits_until(),
             Engine::Tx(_) | Engine::Pay(_) | Engine::Order(_) | Engine::Cn(_) => None,
         }
     }
@@ -576,6 +595,7 @@ impl Deal {
         match self.running() {
             Engine::Gx(gx) => *gx.state() == State::Ready,
             Engine::Cn(cn) => matches!(cn.state(), cn::State::Ready { .. }),
+            Engine::Lx(lx) => *lx.state() == lx::State::Ready,
             Engine::Tx(_) | Engine::Pay(_) | Engine::Order(_) => false,
         }
     }
@@ -643,7 +663,11 @@ impl Deal {
             Action::Sign | Action::Exchange => {
                 let run = self.run(&agreement.core)?;
                 let role = run.role();
-                (Engine::Gx(Box::new(Gx::new(run))), role)
+                let engine = match run.arbiter() {
+                    Some(_) => Engine::Gx(Box::new(Gx::new(run))),
+                    None => Engine::Lx(Box::new(Lx::new(run))),
+                };
+                (engine, role)
             }
             Action::SignAll => {
                 let run = self.run_among(&agreement.core)?;
@@ -666,7 +690,7 @@ impl Deal {
     }
 
     fn arbiter(&self, core: &Core) -> Result<&KeySet, DealError> {
-        let named = core.terms.arbiter.key_set;
+        let named = core.arbiter().ok_or(DealError::Run(RunError::Arbiter))?;
         self.arbiters.iter().find(|arbiter| arbiter.id() == named).ok_or(DealError::UnknownArbiter(named))
     }
 
@@ -678,16 +702,16 @@ impl Deal {
     }
 
     fn run(&self, core: &Core) -> Result<Run, DealError> {
-        let arbiter = self.arbiter(core)?;
+        let arbiter = core.arbiter().map(|_| self.arbiter(core).cloned()).transpose()?;
         let Between { me, peer, .. } = &self.sides;
         let first = core.role_of(me.id()) == Some(Role::ORIGINATOR);
         let key_sets = if first { [me.clone(), peer.clone()] } else { [peer.clone(), me.clone()] };
-        Run::new(core.clone(), me, key_sets, arbiter.clone(), self.patience, self.own.clone()).map_err(DealError::Run)
+        Run::new(core.clone(), me, key_sets, arbiter, self.patience, self.own.clone()).map_err(DealError::Run)
     }
 
     /// The key sets under which a stranger checks the evidence.
     fn identities(&self) -> impl Iterator<Item = Effect> + '_ {
-        let named = self.agreement.as_ref().map(|agreement| agreement.core.terms.arbiter.key_set);
+        let named = self.agreement.as_ref().and_then(|agreement| agreement.core.arbiter());
         let arbiter = self.arbiters.iter().find(|arbiter| Some(arbiter.id()) == named);
         let parties = [&self.sides.me].into_iter().chain(self.sides.others()).chain(arbiter);
         parties.map(|key_set| Effect::Keep { kind: EvidenceKind::KeySet, bytes: key_set.to_bytes() })
@@ -763,6 +787,10 @@ impl Engine {
                 .handle(env, input)
                 .map(|step| (Engine::Cn(Box::new(step.state)), step.effects))
                 .map_err(DealError::Signing),
+            Engine::Lx(lx) => lx
+                .handle(env, input)
+                .map(|step| (Engine::Lx(Box::new(step.state)), step.effects))
+                .map_err(DealError::Exchange),
         }
     }
 }
@@ -799,7 +827,7 @@ impl Decode for Opening {
 /// ```text
 /// deal = { 0: 1, 1: id, 2: plan, 3: role, 4: our key set, 5: the peer's, 6: [* arbiter's key set], 7: patience, ? 8: agreement,
 ///          9: [+ engine], ? 10: ending, 11: own, 12: [* key set] }
-/// engine = { 0: tx } / { 1: gx } / { 2: pay } / { 3: ordering } / { 4: cn }
+/// engine = { 0: tx } / { 1: gx } / { 2: pay } / { 3: ordering } / { 4: cn } / { 5: lx }
 /// ```
 impl Encode for Deal {
     fn to_value(&self) -> Value {
@@ -862,6 +890,7 @@ impl Encode for Engine {
             Engine::Pay(pay) => record().put_item(2, &**pay),
             Engine::Order(order) => record().put_item(3, &**order),
             Engine::Cn(cn) => record().put_item(4, &**cn),
+            Engine::Lx(lx) => record().put_item(5, &**lx),
         }
         .build()
     }
@@ -872,14 +901,15 @@ impl Decode for Engine {
         let mut fields = Fields::open(value)?;
         let (tx, gx) = (fields.optional_item(0, "tx")?, fields.optional_item(1, "gx")?);
         let (pay, order) = (fields.optional_item(2, "pay")?, fields.optional_item(3, "order")?);
-        let cn = fields.optional_item(4, "cn")?;
+        let (cn, lx) = (fields.optional_item(4, "cn")?, fields.optional_item(5, "lx")?);
         fields.close()?;
-        match (tx, gx, pay, order, cn) {
-            (Some(tx), None, None, None, None) => Ok(Engine::Tx(Box::new(tx))),
-            (None, Some(gx), None, None, None) => Ok(Engine::Gx(Box::new(gx))),
-            (None, None, Some(pay), None, None) => Ok(Engine::Pay(Box::new(pay))),
-            (None, None, None, Some(order), None) => Ok(Engine::Order(Box::new(order))),
-            (None, None, None, None, Some(cn)) => Ok(Engine::Cn(Box::new(cn))),
+        match (tx, gx, pay, order, cn, lx) {
+            (Some(tx), None, None, None, None, None) => Ok(Engine::Tx(Box::new(tx))),
+            (None, Some(gx), None, None, None, None) => Ok(Engine::Gx(Box::new(gx))),
+            (None, None, Some(pay), None, None, None) => Ok(Engine::Pay(Box::new(pay))),
+            (None, None, None, Some(order), None, None) => Ok(Engine::Order(Box::new(order))),
+            (None, None, None, None, Some(cn), None) => Ok(Engine::Cn(Box::new(cn))),
+            (None, None, None, None, None, Some(lx)) => Ok(Engine::Lx(Box::new(lx))),
             _ => Err(DecodeError::field("engine", Problem::Missing)),
         }
     }

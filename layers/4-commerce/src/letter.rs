@@ -23,7 +23,7 @@ use semper_exchange::planner::{DatesError, Impossible, check_dates, plan_of};
 use semper_support::crypto::{CryptoError, Encapsulate};
 
 use crate::proposal::{Agreement, Proposal};
-use crate::terms::{Arbiter, Named, deadlines, pair, parties};
+use crate::terms::{Arbiter, Named, arbiter, deadlines, pair, parties};
 use crate::words::{self, required, text, texts};
 
 /// The name of the template.
@@ -129,7 +129,7 @@ impl Letter<'_> {
         let terms = Terms {
             profile: Profile::Gx,
             parties: parties(senders.chain(self.recipients.iter().map(|(named, _)| named.key_set))),
-            arbiter: self.arbiter.reference(),
+            arbiter: Some(self.arbiter.reference()),
             items: slots.flat_map(|slot| exchanged(slot, &letter)).collect(),
             deadlines,
             text: document.text_ref(&template)?,
@@ -233,7 +233,7 @@ pub fn check(agreement: &Agreement) -> Result<(), &'static str> {
     if document.fields.get("subject") != subject(&letter).map(|(_, said)| said).as_ref() {
         return Err("subject");
     }
-    words::agree(document, words::arbiter_facts(terms.arbiter.key_set, terms.deadlines.not_after))?;
+    words::agree(document, words::arbiter_facts(arbiter(&agreement.core)?, terms.deadlines.not_after))?;
     plan_of(&agreement.core).map(drop).map_err(|_| "plan")
 }
 

@@ -14,13 +14,13 @@ use semper_core::party::Role;
 use semper_core::template::{FieldKind, Template};
 use semper_core::time::Time;
 use semper_exchange::goods::{ArticleKey, Deposit, Descriptor, Seed};
-use semper_exchange::gx::{LockDeposit, Price, earliest_refund};
+use semper_exchange::gx::{Decides, LockDeposit, Price, earliest_refund};
 use semper_exchange::planner::{DatesError, check_dates, plan_of};
 use semper_support::crypto::{CryptoError, Encapsulate};
 
 use crate::offer::{Offer, Order};
 use crate::proposal::{Agreement, Proposal};
-use crate::terms::{Arbiter, all_hold, are_as_asked, item, locked, pair, parties};
+use crate::terms::{Arbiter, all_hold, arbiter, are_as_asked, item, locked, pair, parties};
 use crate::words::{self, Fact, LOCALES, required, text, texts};
 
 /// The name of the template.
@@ -103,7 +103,7 @@ impl Sale<'_> {
         let lock = LockDeposit {
             payer: order.payer.clone(),
             payee: self.payee.clone(),
-            arbiter: arbiter.lock_key.clone(),
+            decides: Decides::Arbiter(arbiter.lock_key.clone()),
             salt: self.salt,
         };
         let mut deadlines = Deadlines {
@@ -120,7 +120,7 @@ impl Sale<'_> {
         let terms = Terms {
             profile: Profile::Gx,
             parties: parties([self.seller, self.buyer]),
-            arbiter: arbiter.reference(),
+            arbiter: Some(arbiter.reference()),
             items: vec![
                 item(ItemKind::Information, Role::ORIGINATOR, offer.goods.to_bytes(), GOODS),
                 item(ItemKind::Money, Role::RESPONDER, price.to_bytes(), MONEY),
@@ -202,8 +202,8 @@ fn written() -> Template {
 pub fn check(agreement: &Agreement) -> Result<(), &'static str> {
     let core = &agreement.core;
     let (goods, price) = sold(core).map_err(|_| "goods")?;
-    let Terms { arbiter, deadlines, .. } = &core.terms;
-    words::agree(&agreement.document, facts(pair(core)?, &goods, &price, arbiter.key_set, deadlines))?;
+    let facts = facts(pair(core)?, &goods, &price, arbiter(core)?, &core.terms.deadlines);
+    words::agree(&agreement.document, facts)?;
     plan_of(core).map(drop).map_err(|_| "plan")
 }
 
@@ -248,7 +248,7 @@ pub fn answers(agreement: &Agreement, offer: &Offer, order: &Order, now: Time) -
         ("goods", goods == offer.goods && deposited.cipher_root == offer.cipher_root),
         ("price", found == locked(offer.price, means)),
         ("money", lock.payer == order.payer),
-        ("arbiter", core.terms.arbiter.key_set == arbiter.key_set && said("arbiter_name", &arbiter.name)),
+        ("arbiter", core.arbiter() == Some(arbiter.key_set) && said("arbiter_name", &arbiter.name)),
         ("complaints", deadlines.complaints == Some(offer.pace.complaints)),
         ("deadlines", are_as_asked(deadlines, asked, [offer.pace.delta, offer.pace.sigma])),
         ("refund date", deadlines.refund_after == Some(earliest_refund(deadlines))),

@@ -26,7 +26,7 @@ use semper_support::crypto::{CryptoError, Encapsulate};
 use crate::letter;
 use crate::offer::{ARBITERS_MAX, ArbiterOffer, CARD_MAX, NAME_MAX};
 use crate::proposal::{Agreement, Proposal};
-use crate::terms::{Arbiter, DELTA, Named, SIGMA, all_hold, are_as_asked, deadlines, item, pair, parties};
+use crate::terms::{Arbiter, DELTA, Named, SIGMA, all_hold, arbiter, are_as_asked, deadlines, item, pair, parties};
 use crate::words::{self, Fact, LOCALES, required, text, texts};
 
 /// The name of the template.
@@ -225,7 +225,7 @@ impl Bid<'_> {
         let terms = Terms {
             profile: Profile::Gx,
             parties: parties([self.bidder.key_set, self.owner]),
-            arbiter: arbiter.reference(),
+            arbiter: Some(arbiter.reference()),
             items: items(parts),
             deadlines,
             text: document.text_ref(&template)?,
@@ -271,9 +271,9 @@ pub fn reply(
 
 /// Whether a contract is one over what was offered.
 fn offered(agreement: &Agreement, offer: &FileOffer, now: Time) -> Result<(), &'static str> {
-    let terms = &agreement.core.terms;
+    let (core, terms) = (&agreement.core, &agreement.core.terms);
     let deadlines = &terms.deadlines;
-    let arbiter = offer.arbiters.iter().find(|named| named.key_set == terms.arbiter.key_set).ok_or("arbiter")?;
+    let arbiter = offer.arbiters.iter().find(|named| Some(named.key_set) == core.arbiter()).ok_or("arbiter")?;
     let said = |name, expected: &str| words::said(&agreement.document, name, expected);
     let asked = now.after(offer.valid_for);
     let checks = [
@@ -354,7 +354,7 @@ pub fn check(agreement: &Agreement) -> Result<(), &'static str> {
     if terms.parties.len() != 2 || terms.profile != Profile::Gx || terms.deadlines.complaints.is_some() {
         return Err("items");
     }
-    let facts = facts(parties, [&letter, &goods], terms.arbiter.key_set, terms.deadlines.not_after);
+    let facts = facts(parties, [&letter, &goods], arbiter(core)?, terms.deadlines.not_after);
     words::agree(&agreement.document, facts)?;
     match agreement.document.fields.get("file_hash") {
         Some(FieldValue::Text(hash)) if Digest::from_hex(hash).is_some_and(|read| read.to_hex() == *hash) => {}

@@ -67,6 +67,14 @@ pub(crate) fn item(kind: ItemKind, owner: Role, descriptor: Vec<u8>, slot: Slot)
     Item { kind, owner, recipient: owner.peer(), descriptor, slot }
 }
 
+/// The arbiter of a contract that must have one.
+///
+/// # Errors
+/// It has none.
+pub(crate) fn arbiter(core: &Core) -> Result<KeySetId, &'static str> {
+    core.arbiter().ok_or("arbiter")
+}
+
 /// Money that is locked for the arbiter.
 pub(crate) fn locked(amount: Amount, means: &Means) -> Price {
     Price { amount, system: means.system.clone(), issuer: means.issuer.clone(), lock: LockKind::Arbiter }

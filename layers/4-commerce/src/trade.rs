@@ -16,7 +16,7 @@ use semper_core::ids::{KeySetId, Slot};
 use semper_core::party::Role;
 use semper_core::template::{FieldDef, FieldKind, Template};
 use semper_core::time::{Seconds, Time};
-use semper_exchange::gx::{LockDeposit, Price, earliest_refund};
+use semper_exchange::gx::{Decides, LockDeposit, Price, earliest_refund};
 use semper_exchange::planner::{DatesError, Impossible, check_dates, plan_of};
 use semper_transfer::payment::means::{LockKind, Means};
 use semper_transfer::payment::statement::{DETAILS_MAX, PURPOSE_MAX};
@@ -24,7 +24,7 @@ use semper_transfer::payment::statement::{DETAILS_MAX, PURPOSE_MAX};
 use crate::offer::{ARBITERS_MAX, ArbiterOffer, NAME_MAX};
 use crate::plan::{EXCHANGE, Plan, RECEIPT};
 use crate::proposal::{Agreement, Proposal};
-use crate::terms::{Arbiter, DELTA, SIGMA, all_hold, are_as_asked, deadlines, item, locked, pair, parties};
+use crate::terms::{Arbiter, DELTA, SIGMA, all_hold, arbiter, are_as_asked, deadlines, item, locked, pair, parties};
 use crate::words::{self, Fact, LOCALES, optional, required, text, texts};
 
 /// The name of the template of a payment with receipt.
@@ -187,7 +187,7 @@ impl Reply<'_> {
         let terms = Terms {
             profile: Profile::Gx,
             parties: parties([self.asker, self.me]),
-            arbiter: ArbiterRef { deposit_key: None, ..arbiter.reference() },
+            arbiter: Some(ArbiterRef { deposit_key: None, ..arbiter.reference() }),
             items: items(&first, second.as_ref()),
             deadlines,
             text: document.text_ref(&template)?,
@@ -202,8 +202,9 @@ impl Reply<'_> {
 
 impl Choice {
     fn lock(&self, payer: &[u8], payee: &[u8]) -> Vec<u8> {
-        let (payer, payee, arbiter) = (payer.to_vec(), payee.to_vec(), self.lock_key.clone());
-        LockDeposit { payer, payee, arbiter, salt: self.salt }.to_bytes()
+        let (payer, payee) = (payer.to_vec(), payee.to_vec());
+        let decides = Decides::Arbiter(self.lock_key.clone());
+        LockDeposit { payer, payee, decides, salt: self.salt }.to_bytes()
     }
 }
 
@@ -286,7 +287,7 @@ pub fn check(agreement: &Agreement) -> Result<(), &'static str> {
     if core.terms.parties.len() != 2 || core.terms.profile != Profile::Gx || deadlines.complaints.is_some() {
         return Err("items");
     }
-    let facts = facts(parties, core.terms.arbiter.key_set, &first, second.as_ref(), deadlines);
+    let facts = facts(parties, arbiter(core)?, &first, second.as_ref(), deadlines);
     words::agree(&agreement.document, facts)?;
     plan_of(core).map(drop).map_err(|_| "plan")
 }
@@ -337,7 +338,7 @@ pub fn answers(agreement: &Agreement, trade: &Trade, now: Time) -> Result<Chosen
         None => None,
     };
     let deadlines = &core.terms.deadlines;
-    let arbiter = trade.arbiters.iter().find(|named| named.key_set == core.terms.arbiter.key_set).ok_or("arbiter")?;
+    let arbiter = trade.arbiters.iter().find(|named| Some(named.key_set) == core.arbiter()).ok_or("arbiter")?;
     let said = |name, expected: &str| words::said(&agreement.document, name, expected);
     let asked = now.after(trade.valid_for);
     let checks = [

@@ -201,7 +201,7 @@ impl World<'_> {
 
     fn attested(&self, case: &Case, to: Role) -> Option<Signed> {
         let Leg::Information(slot) = *case.gives(to.peer()) else { return None };
-        let good = Good::of(case.core(), slot, &self.deposit_key()).ok()?;
+        let good = Good::of(case.core(), slot, Some(&self.deposit_key())).ok()?;
         let key = good.recover(&self.cast.deposits).ok()?;
         let me = self.key_set(ARBITER);
         Some(self.signed(KeyAttestation { cid: case.cid(), slot, key }.draft(me.suite(), me.id())))

@@ -415,7 +415,7 @@ impl World<'_> {
 
     fn try_release(&mut self, examination: &Examination) -> Found {
         let Examination { core, slot, release } = examination;
-        let Ok(good) = Good::of(core, *slot, &self.deposit_key()) else { return Found::Useless };
+        let Ok(good) = Good::of(core, *slot, Some(&self.deposit_key())) else { return Found::Useless };
         let Some((key, evidence)) = self.opener(&good, release) else { return Found::Useless };
         if self.broken == Some(Break::UnexaminedGoods) {
             return Found::Good;

@@ -276,7 +276,7 @@ impl World<'_> {
     fn lock(&self, core: &Core) -> Option<Lock> {
         let (me, arbiter) = (self.key_set(BUYER), self.key_set(ARBITER));
         let own = Own { purse: Some((self.deal, fair::purse(BUYER))), ..Own::default() };
-        let run = Run::new(core.clone(), &me, self.cast.key_sets(), arbiter, Seconds(1), own).ok()?;
+        let run = Run::new(core.clone(), &me, self.cast.key_sets(), Some(arbiter), Seconds(1), own).ok()?;
         match run.gives() {
             Leg::Money(lock) => Some((**lock).clone()),
             _ => None,

@@ -679,7 +679,12 @@ pub fn contract(key_sets: &[KeySet], arbiter: &KeySet) -> Core {
         terms: Terms {
             profile: Profile::Cn,
             parties: parties.collect(),
-            arbiter: ArbiterRef { key_set: arbiter.id(), deposit_key: None, log: arbiter.id(), rules: rules_hash() },
+            arbiter: Some(ArbiterRef {
+                key_set: arbiter.id(),
+                deposit_key: None,
+                log: arbiter.id(),
+                rules: rules_hash(),
+            }),
             items: Vec::new(),
             deadlines: Deadlines {
                 not_after: NOT_AFTER,

@@ -11,7 +11,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use semper_core::cbor::{Decode, Encode};
-use semper_core::contract::{Core, Final, Item, ItemKind, PartyRef, Profile, Promise};
+use semper_core::contract::{ArbiterRef, Core, Final, Item, ItemKind, PartyRef, Profile, Promise};
 use semper_core::cose::{Draft, Kind, Signed, Statement};
 use semper_core::ids::{DealId, Slot, StatementId};
 use semper_core::machine::{Env, Machine};
@@ -320,7 +320,7 @@ impl World {
         let (me, arbiter) = (self.hand(role, part).key_set(), self.cast.arbiter.key_set().clone());
         let seed = self.seeds[usize::from(part.0)].as_bytes().to_vec();
         let own = if role == Role::ORIGINATOR { Own { seed, ..Own::default() } } else { Own::default() };
-        Run::new(self.core.clone(), me, self.key_sets(part), arbiter, PATIENCE, own)
+        Run::new(self.core.clone(), me, self.key_sets(part), Some(arbiter), PATIENCE, own)
             .expect("the contract is between these parties")
     }
 
@@ -407,7 +407,7 @@ impl World {
     }
 
     fn good(&self, slot: Slot) -> Good {
-        Good::of(&self.core, slot, &self.deposit_key).expect("the contract gives it")
+        Good::of(&self.core, slot, Some(&self.deposit_key)).expect("the contract gives it")
     }
 
     fn rule(&self, state: &mut State, request: u32) -> Option<()> {
@@ -670,7 +670,8 @@ fn letter(cast: &Cast, hands: &[Hand; 3], deposit_key: &DepositKey, key: &Articl
     let descriptor = Descriptor::new("letter", "text/plain", article.size, article.plain_root, "").expect(HONEST);
     let mut core = cast.core(1);
     core.terms.profile = Profile::Gx;
-    core.terms.arbiter.deposit_key = Some(deposit_key.id());
+    core.terms.arbiter =
+        core.terms.arbiter.map(|arbiter| ArbiterRef { deposit_key: Some(deposit_key.id()), ..arbiter });
     core.terms.parties.push(PartyRef { role: responder(PARTS[1]), key_set: hands[2].key_set().id() });
     let pair = |slot| {
         let (owner, recipient) = (Role::ORIGINATOR, responder(slot));

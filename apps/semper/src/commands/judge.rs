@@ -243,7 +243,9 @@ fn introduce(report: &Report, object: &Subject, names: &Names) {
         for party in &contract.core.terms.parties {
             println!("  {:<10}  {}", claims::called(&contract.core, party.role), names.show(party.key_set));
         }
-        println!("  arbiter     {}", names.show(contract.core.terms.arbiter.key_set));
+        if let Some(arbiter) = contract.core.arbiter() {
+            println!("  arbiter     {}", names.show(arbiter));
+        }
     }
     let of_this = report.facts.iter().filter(|fact| fact.about == *object);
     let signers: BTreeSet<_> = of_this.filter_map(|fact| Some((did_what(fact.what)?, fact.what.signer()?))).collect();

@@ -114,7 +114,10 @@ fn print(report: &Report, names: &Names) {
             let called = party.role.among(parties.len());
             println!("  {:<10}  {}", called.trim_start_matches("the "), names.show(party.key_set));
         }
-        println!("  arbiter     {}", names.show(contract.core.terms.arbiter.key_set));
+        match contract.core.arbiter() {
+            Some(arbiter) => println!("  arbiter     {}", names.show(arbiter)),
+            None => println!("  arbiter     none: one hash locks what both give"),
+        }
         for (hash, size) in &contract.files {
             match size {
                 Some(size) => println!("  file        {hash}, {size} bytes, in the folder, matches"),
@@ -202,7 +205,8 @@ fn contract_json(contract: &Contract) -> Value {
         Standing::Fault { time, .. } => ("fault", Some(time.unix())),
         Standing::Aborted { time } => ("aborted", Some(time.unix())),
         Standing::LetOff { time, .. } => ("let-off", Some(time.unix())),
-        Standing::Open { .. } | Standing::Rounds { .. } => ("open", None),
+        Standing::Opened => ("opened", None),
+        Standing::Open { .. } | Standing::Unopened { .. } | Standing::Rounds { .. } => ("open", None),
     };
     json!({
         "cid": contract.cid.to_string(),
@@ -217,7 +221,7 @@ fn contract_json(contract: &Contract) -> Value {
         "originator": party(Role::ORIGINATOR),
         "responder": party(responder(contract.part)),
         "parties": contract.core.terms.parties.iter().map(|party| party.key_set.to_string()).collect::<Vec<_>>(),
-        "arbiter": contract.core.terms.arbiter.key_set.to_string(),
+        "arbiter": contract.core.arbiter().as_ref().map(KeySetId::to_string),
         "text": contract.text,
         "files": contract.files.iter().map(|(hash, size)| json!({ "hash": hash.to_string(), "bytes": size })).collect::<Vec<_>>(),
     })

@@ -475,6 +475,6 @@ fn container_title(bytes: &[u8]) -> Option<String> {
 
 fn arbiter_of(deal: &Deal) -> Result<KeySetId, NodeError> {
     let agreement = deal.agreement();
-    let arbiter = agreement.map(|agreement| agreement.core.terms.arbiter.key_set);
+    let arbiter = agreement.and_then(|agreement| agreement.core.arbiter());
     arbiter.ok_or(NodeError::Deal(DealError::OutOfPlace("a question to an arbiter")))
 }

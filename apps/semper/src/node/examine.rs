@@ -15,8 +15,8 @@ use semper_core::ids::DealId;
 use semper_core::signature::verify;
 use semper_crypto::Encapsulator;
 use semper_exchange::goods::{
-    ArticleKey, DepositKey, Disclosure, Download, DownloadError, Good, KeyAttestation, KeyEvidence, Sealed,
-    first_bad_chunk,
+    ArticleKey, DepositKey, Disclosure, Download, DownloadError, Good, KeyAttestation, KeyEvidence, Opens, Sealed,
+    Seed, first_bad_chunk,
 };
 use semper_exchange::gx::{Examination, Examined, Found};
 use semper_support::archive::{Commit, NewEvidence};
@@ -25,7 +25,7 @@ use tokio::sync::watch;
 
 use super::deals::Event;
 use super::goods::{GoodsError, Opened};
-use super::{Entry, LOOK_AGAIN, Node, NodeError, now, rest};
+use super::{Contact, Entry, LOOK_AGAIN, Node, NodeError, now, rest};
 
 const EXAMINE_SPACE: &str = "examine";
 /// Examinations that are read at once.
@@ -95,12 +95,17 @@ impl Node {
         examination: &Examination,
     ) -> Result<(Found, Option<ArticleKey>), NodeError> {
         let Examination { core, slot, .. } = examination;
-        let arbiter = self.book.by_key_set(core.terms.arbiter.key_set).await?;
-        let sealing = &arbiter.card().sealing_key;
-        let key = DepositKey { suite: sealing.suite, public_key: sealing.public_key.clone() };
-        let Ok(good) = Good::of(core, *slot, &key) else { return Ok((Found::Useless, None)) };
-        let peer = &entry.deal.sides().peer;
-        let Some((key, evidence)) = self.opener(&good, peer, arbiter.key_set(), &examination.release) else {
+        let arbiter = match core.arbiter() {
+            Some(arbiter) => Some(self.book.by_key_set(arbiter).await?),
+            None => None,
+        };
+        let key = arbiter.as_ref().map(|arbiter| {
+            let sealing = &arbiter.card().sealing_key;
+            DepositKey { suite: sealing.suite, public_key: sealing.public_key.clone() }
+        });
+        let Ok(good) = Good::of(core, *slot, key.as_ref()) else { return Ok((Found::Useless, None)) };
+        let (peer, arbiter) = (&entry.deal.sides().peer, arbiter.as_ref().map(Contact::key_set));
+        let Some((key, evidence)) = self.opener(&good, peer, arbiter, &examination.release) else {
             return Ok((Found::Useless, None));
         };
         if let Some(sealed) = self.letter_of(entry.deal.id(), &good).await? {
@@ -139,12 +144,17 @@ impl Node {
         &self,
         good: &Good,
         peer: &semper_core::party::KeySet,
-        arbiter: &semper_core::party::KeySet,
+        arbiter: Option<&semper_core::party::KeySet>,
         release: &[u8],
     ) -> Option<(ArticleKey, KeyEvidence)> {
+        if let Opens::Hash(_) = good.deposit().opens {
+            let preimage = Seed::new(release.to_vec());
+            let key = good.open(&Encapsulator, &preimage).ok()?;
+            return Some((key, KeyEvidence::Seed(preimage)));
+        }
         let signed = Signed::from_bytes(release).ok()?;
         if signed.kind() == Kind::KeyAttestation {
-            let said = verify::<KeyAttestation>(&*self.verify, arbiter, &signed).ok()?;
+            let said = verify::<KeyAttestation>(&*self.verify, arbiter?, &signed).ok()?;
             let KeyAttestation { cid, slot, key } = said.statement();
             let ours = (*cid, *slot) == (good.cid(), good.slot());
             return ours.then(|| (key.clone(), KeyEvidence::Attested(signed.clone())));

@@ -42,7 +42,7 @@ impl Node {
         let mut keys = Vec::new();
         for core in items.iter().filter(|item| item.kind == EvidenceKind::Core) {
             let Ok(core) = Core::from_bytes(&core.bytes) else { continue };
-            let arbiter = core.terms.arbiter;
+            let Some(arbiter) = core.terms.arbiter else { continue };
             let Ok(known) = self.book.by_key_set(arbiter.key_set).await else { continue };
             let sealing = &known.card().sealing_key;
             let key = DepositKey { suite: sealing.suite, public_key: sealing.public_key.clone() };

@@ -20,7 +20,8 @@ impl Node {
             _ => return Err(refused(&"there is no such offer")),
         };
         let article = self.article(&offer.cipher_root).await?.ok_or_else(|| refused(&"the file is given no more"))?;
-        let contact = self.book.by_key_set(asked.terms.arbiter.key_set).await.map_err(NodeError::Book)?;
+        let named = asked.terms.arbiter.ok_or_else(|| refused(&"a swap needs an arbiter"))?;
+        let contact = self.book.by_key_set(named.key_set).await.map_err(NodeError::Book)?;
         let arbiter = referee(&contact).ok_or_else(|| refused(&"the arbiter takes no deposits"))?;
         let seed = self.random_bytes(Encapsulator.seed_len(arbiter.deposit_key.suite)).map_err(NodeError::Crypto)?;
         let seed = Seed::new(seed);

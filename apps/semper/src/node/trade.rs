@@ -11,7 +11,7 @@ use semper_core::container::Container;
 use semper_core::contract::{Core, Item, ItemKind};
 use semper_core::hash::Digest;
 use semper_core::ids::{DealId, KeySetId, Slot};
-use semper_exchange::gx::{LockDeposit, Own, Price};
+use semper_exchange::gx::{Decides, LockDeposit, Own, Price};
 use semper_transfer::payment::means::System;
 use semper_transfer::payment::operation::{PurseId, Task};
 
@@ -103,7 +103,8 @@ impl Node {
     /// any more. Whoever holds another one could decide alone, together with one party.
     pub(super) async fn foreign_key(&self, entry: &Entry) -> Result<Option<&'static str>, NodeError> {
         let Some(agreement) = entry.deal.agreement() else { return Ok(None) };
-        let contact = match self.book.by_key_set(agreement.core.terms.arbiter.key_set).await {
+        let Some(arbiter) = agreement.core.arbiter() else { return Ok(None) };
+        let contact = match self.book.by_key_set(arbiter).await {
             Err(BookError::Unknown(_)) => return Ok(Some("the contract's arbiter is no contact any more")),
             known => known?,
         };
@@ -118,13 +119,14 @@ fn foreign(
     deposit_key: Option<Digest>,
     lock_key: impl Fn(&System) -> Option<Vec<u8>>,
 ) -> Option<&'static str> {
-    if core.terms.arbiter.deposit_key.is_some_and(|key| Some(key) != deposit_key) {
+    let named = core.terms.arbiter.and_then(|arbiter| arbiter.deposit_key);
+    if named.is_some_and(|key| Some(key) != deposit_key) {
         return Some("the contract names another key for deposits than the arbiter's card");
     }
     let own = |item: &Item| {
         let lock = LockDeposit::from_bytes(core.deposits.get(&item.slot)?).ok()?;
         let price = Price::from_bytes(&item.descriptor).ok()?;
-        Some(lock_key(&price.system)? == lock.arbiter)
+        Some(Decides::Arbiter(lock_key(&price.system)?) == lock.decides)
     };
     let money = core.terms.items.iter().filter(|item| item.kind == ItemKind::Money);
     let foreign = money.map(own).any(|own| own != Some(true));
@@ -196,7 +198,7 @@ mod tests {
         assert!(foreign(&contract(vec![7; 4]), None, |_| None).unwrap().contains("for locks"));
         let (own, other) = (Digest::from_array([1; 32]), Digest::from_array([2; 32]));
         let mut deposited = contract(vec![7; 4]);
-        deposited.terms.arbiter.deposit_key = Some(own);
+        deposited.terms.arbiter.as_mut().unwrap().deposit_key = Some(own);
         assert_eq!(foreign(&deposited, Some(own), card), None);
         for wrong in [Some(other), None] {
             assert!(foreign(&deposited, wrong, card).unwrap().contains("for deposits"));

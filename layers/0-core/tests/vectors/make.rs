@@ -268,7 +268,12 @@ fn contract() -> Core {
                 PartyRef { role: Role::ORIGINATOR, key_set: key_set(1).id() },
                 PartyRef { role: Role::RESPONDER, key_set: key_set(2).id() },
             ],
-            arbiter: ArbiterRef { key_set: key_set(3).id(), deposit_key: None, log: key_set(4).id(), rules: digest(8) },
+            arbiter: Some(ArbiterRef {
+                key_set: key_set(3).id(),
+                deposit_key: None,
+                log: key_set(4).id(),
+                rules: digest(8),
+            }),
             items: vec![item(Role::ORIGINATOR, Role::RESPONDER), item(Role::RESPONDER, Role::ORIGINATOR)],
             deadlines: Deadlines {
                 not_after: Time::from_unix(1_795_246_200),
@@ -288,7 +293,7 @@ fn contract() -> Core {
 /// The same contract over a piece of information in slot 1.
 fn sale() -> Core {
     let mut core = contract();
-    core.terms.arbiter.deposit_key = Some(digest(10));
+    core.terms.arbiter.as_mut().unwrap().deposit_key = Some(digest(10));
     core.terms.items[1].kind = ItemKind::Information;
     core.terms.items[1].descriptor = b"what is sold".to_vec();
     core.terms.items[1].slot = Slot(1);

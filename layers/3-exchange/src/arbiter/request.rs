@@ -368,10 +368,9 @@ pub enum RequestError {
 impl Court<'_> {
     /// Whether a contract names this arbiter, and the rules that it decides by.
     pub(super) fn admits(&self, core: &Core) -> Result<(), RequestError> {
-        if core.terms.arbiter.key_set != self.arbiter.id() {
-            return Err(RequestError::NotMine);
-        }
-        if core.terms.arbiter.rules != rules_hash() { Err(RequestError::OtherRules) } else { Ok(()) }
+        let named = core.terms.arbiter.filter(|named| named.key_set == self.arbiter.id());
+        let named = named.ok_or(RequestError::NotMine)?;
+        if named.rules != rules_hash() { Err(RequestError::OtherRules) } else { Ok(()) }
     }
 
     /// Checks a request.
@@ -430,7 +429,7 @@ impl Court<'_> {
         let Some(key) = self.deposit_key else { return Ok(None) };
         for owner in [Role::ORIGINATOR, Role::RESPONDER] {
             let Leg::Information(slot) = *case.gives(owner) else { continue };
-            let good = Good::of(&case.core, slot, key).map_err(RequestError::Good)?;
+            let good = Good::of(&case.core, slot, Some(key)).map_err(RequestError::Good)?;
             if !good.can_be_opened(self.kem) {
                 return Ok(Some(owner));
             }
@@ -482,10 +481,10 @@ impl Court<'_> {
         }
         let unproven = |error: &dyn std::fmt::Display| RequestError::Unproven(error.to_string());
         let key = self.deposit_key.ok_or_else(|| unproven(&"this arbiter takes no deposits"))?;
-        let good = Good::of(&case.core, slot, key).map_err(|e| unproven(&e))?;
+        let good = Good::of(&case.core, slot, Some(key)).map_err(|e| unproven(&e))?;
         let pom = Pom::from_bytes(&request.proof).map_err(|e| unproven(&e))?;
         let owner = &request.key_sets[place(about)];
-        let judge = Judge { verify: self.verify, kem: self.kem, owner, arbiter: self.arbiter };
+        let judge = Judge { verify: self.verify, kem: self.kem, owner, arbiter: Some(self.arbiter) };
         judge.check(&good, &pom).map_err(|e| unproven(&e))?;
         Ok((Asked::Complain { about }, complaint.id()))
     }

@@ -236,7 +236,9 @@ impl<'a> Bench<'a> {
             return Tried::NotThis;
         }
         let trusted = match object {
-            Object::Contract { contract, .. } => self.policy.trusts(contract.core.terms.arbiter.key_set),
+            Object::Contract { contract, .. } => {
+                contract.core.arbiter().is_none_or(|arbiter| self.policy.trusts(arbiter))
+            }
             _ => true,
         };
         let (mut missing, mut found) = (Vec::new(), Vec::new());
@@ -386,6 +388,7 @@ impl Evidence {
             (E::Aborted, What::Aborted)
             | (E::Resolved, What::Resolved)
             | (E::SignedByAll, What::SignedByAll)
+            | (E::Preimage, What::Preimage)
             | (E::Closed, What::Closed)
             | (E::Unused, What::Unused)
             | (E::Signature, What::Sent(_))

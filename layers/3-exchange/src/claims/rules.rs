@@ -118,6 +118,7 @@ pub(super) enum Evidence {
     SystemProof,
     SignedByAll,
     LetOff(Who),
+    Preimage,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,7 +136,7 @@ const fn shown(evidence: Evidence) -> Needs {
 }
 
 /// The words that rules are made of.
-const PIECES: [(&str, Needs); 41] = {
+const PIECES: [(&str, Needs); 42] = {
     use Condition as C;
     use Evidence as E;
     use Who::{Actor, Peer};
@@ -181,6 +182,7 @@ const PIECES: [(&str, Needs); 41] = {
         ("proof of the payment system", shown(E::SystemProof)),
         ("signatures of all on the last round", shown(E::SignedByAll)),
         ("verdict that lets the actor off", shown(E::LetOff(Actor))),
+        ("preimage that opens what both give", shown(E::Preimage)),
     ]
 };
 

@@ -136,7 +136,11 @@ fn about_contract(report: &Report, contract: &Contract) -> Vec<Question> {
     let yes =
         |words: String, did, role| Question { words, claim: Claim::Did(did), speaks_for: Some(name(role).to_owned()) };
     let mut questions = vec![Question {
-        words: "does the contract bind both?".to_owned(),
+        // Without an arbiter the preimage binds whoever let go of it. That its peer is bound, its own money shows.
+        words: match contract.core.arbiter() {
+            Some(_) => "does the contract bind both?".to_owned(),
+            None => format!("does the contract bind the {}?", name(Role::ORIGINATOR)),
+        },
         claim: Claim::Did(said(Role::ORIGINATOR, Verb::Agreed)),
         speaks_for: None,
     }];
@@ -173,6 +177,7 @@ fn goes_back(report: &Report, object: Subject, owner: Role) -> bool {
     let back = |what| match what {
         What::Aborted | What::Unused => true,
         What::Faulted(role) => role == owner.peer(),
+        What::Took(role) => role == owner,
         What::AskedMoney(role, side) => (role, side) == (owner, Payer),
         _ => false,
     };

@@ -52,10 +52,8 @@ impl Run {
         arbiter: KeySet,
         patience: Seconds,
     ) -> Result<Self, RunError> {
-        if core.terms.arbiter.key_set != arbiter.id() {
-            return Err(RunError::Arbiter);
-        }
-        if core.terms.arbiter.rules != rules_hash() {
+        let named = core.terms.arbiter.filter(|named| named.key_set == arbiter.id()).ok_or(RunError::Arbiter)?;
+        if named.rules != rules_hash() {
             return Err(RunError::Rules);
         }
         let circle = Circle::new(core, key_sets)?;

@@ -38,7 +38,7 @@ fn core(parties: u8) -> Core {
         terms: Terms {
             profile: Profile::Cn,
             parties: (0..parties).map(party).collect(),
-            arbiter: ArbiterRef { key_set: arbiter, deposit_key: None, log: arbiter, rules: rules_hash() },
+            arbiter: Some(ArbiterRef { key_set: arbiter, deposit_key: None, log: arbiter, rules: rules_hash() }),
             items: Vec::new(),
             deadlines: Deadlines {
                 not_after: NOT_AFTER,

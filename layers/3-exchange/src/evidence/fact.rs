@@ -102,6 +102,8 @@ pub enum What {
     Misbehaved(Role),
     /// The same, with the key as the arbiter attests it.
     MisbehavedAttested(Role),
+    /// The preimage that opens everything that a contract without an arbiter exchanges is known: its originator has let go of it.
+    Preimage,
     /// A party put a container under its name.
     Sent(KeySetId),
     /// A party signed that it took a container.
@@ -158,6 +160,7 @@ pub(super) fn of_contract(checks: &Checks<'_>, pool: &mut Pool, core: &Core) -> 
     facts.rulings(checks, pool, promises);
     facts.information(checks, pool);
     facts.money(checks, pool);
+    facts.preimage(pool);
     facts.found
 }
 
@@ -222,7 +225,7 @@ impl Facts<'_> {
     }
 
     fn rulings(&mut self, checks: &Checks<'_>, pool: &mut Pool, promises: Promises) {
-        let (cid, slot, arbiter) = (self.cid, Slot::default(), self.core.terms.arbiter.key_set);
+        let (cid, slot, arbiter) = (self.cid, Slot::default(), self.core.arbiter());
         let dated = |pool: &Pool, core: &Core, id, time| Some(pool.dated(checks.verify, core, id, time));
         for (id, verdict) in pool.said(arbiter, |verdict: &Verdict| (verdict.cid, verdict.slot) == (cid, slot)) {
             let dated = dated(pool, self.core, id, verdict.time);
@@ -253,11 +256,11 @@ impl Facts<'_> {
     fn information(&mut self, checks: &Checks<'_>, pool: &mut Pool) {
         let (cid, core) = (self.cid, self.core);
         let Ok(legs) = Leg::of(core) else { return };
-        let arbiter = core.terms.arbiter.key_set;
+        let arbiter = core.arbiter();
         for (leg, owner) in legs.iter().zip([Role::ORIGINATOR, Role::RESPONDER]) {
             let (Leg::Information(slot), Some(seller)) = (leg, core.party(owner)) else { continue };
-            let key = core.terms.arbiter.deposit_key.and_then(|id| pool.deposit_keys.get(&id));
-            let good = key.and_then(|key| Good::of(core, *slot, key).ok());
+            let key = core.terms.arbiter.and_then(|arbiter| arbiter.deposit_key);
+            let good = Good::of(core, *slot, key.and_then(|id| pool.deposit_keys.get(&id))).ok();
             for (id, said) in pool.said(seller, |said: &Disclosure| (said.cid, said.slot) == (cid, *slot)) {
                 let opened = good.as_ref().zip(checks.kem).map(|(good, kem)| good.open(kem, &said.seed));
                 let what = match opened {
@@ -270,14 +273,25 @@ impl Facts<'_> {
             for (id, _) in pool.said(arbiter, |said: &KeyAttestation| (said.cid, said.slot) == (cid, *slot)) {
                 self.add(What::Attested(owner), None, [*id.digest()]);
             }
-            let sets = pool.key_sets.get(&seller).zip(pool.key_sets.get(&arbiter));
-            let (Some(good), Some(kem), Some((owner_keys, arbiter_keys))) = (good, checks.kem, sets) else { continue };
+            let arbiter_keys = arbiter.and_then(|arbiter| pool.key_sets.get(&arbiter));
+            let (Some(good), Some(kem), Some(owner_keys)) = (good, checks.kem, pool.key_sets.get(&seller)) else {
+                continue;
+            };
             let judge = Judge { verify: checks.verify, kem, owner: owner_keys, arbiter: arbiter_keys };
             let holds = |pom: &&Pom| judge.check(&good, pom).is_ok();
             for pom in pool.proofs_of_misbehaviour.iter().filter(holds) {
                 let what = if pom.is_attested() { What::MisbehavedAttested(owner) } else { What::Misbehaved(owner) };
                 self.add(what, None, [Digest::of(domain::MISBEHAVIOUR, &pom.to_bytes())]);
             }
+        }
+    }
+
+    /// What the preimage of a contract without an arbiter shows: its originator alone knew it, and has let go of it.
+    fn preimage(&mut self, pool: &Pool) {
+        let legs = Leg::of(self.core).ok();
+        let hash = legs.as_ref().and_then(|[_, second]| second.lock()?.hash);
+        if let Some(known) = hash.and_then(|hash| pool.preimage_of(hash)) {
+            self.add(What::Preimage, None, [Digest::of(domain::PROOF, &known)]);
         }
     }
 
@@ -306,9 +320,8 @@ impl Pool {
 
     /// Whether a receipt of the contract's log shows a place for this statement.
     fn is_logged(&self, verifier: &dyn Verify, core: &Core, id: StatementId) -> bool {
-        let (Some(log), Some(signed)) = (self.key_sets.get(&core.terms.arbiter.log), self.statements.get(&id)) else {
-            return false;
-        };
+        let log = core.terms.arbiter.and_then(|arbiter| self.key_sets.get(&arbiter.log));
+        let (Some(log), Some(signed)) = (log, self.statements.get(&id)) else { return false };
         self.receipts.iter().any(|(_, receipt)| receipt.check(verifier, log, signed).is_ok())
     }
 }

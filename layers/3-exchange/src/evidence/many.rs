@@ -19,7 +19,7 @@ pub(super) fn standing(pool: &mut Pool, core: &Core, cid: Cid) -> Standing {
     for role in circle.roles() {
         said_by_party(pool, &circle, role);
     }
-    let arbiter = core.terms.arbiter.key_set;
+    let arbiter = core.arbiter();
     pool.said(arbiter, |status: &ClosedUnused| status.cid == cid);
     let verdicts: Vec<_> =
         pool.said(arbiter, |verdict: &Verdict| verdict.cid == cid).into_iter().map(|v| v.1).collect();
@@ -46,7 +46,7 @@ pub(super) fn standing(pool: &mut Pool, core: &Core, cid: Cid) -> Standing {
 /// The facts of a contract that many sign.
 pub(super) fn facts(checks: &Checks<'_>, pool: &mut Pool, core: &Core) -> Vec<Fact> {
     let Some(circle) = circle(pool, core) else { return Vec::new() };
-    let (cid, arbiter) = (circle.cid(), core.terms.arbiter.key_set);
+    let (cid, arbiter) = (circle.cid(), core.arbiter());
     let fact = |what, dated, evidence: &[StatementId]| {
         let mut evidence: Vec<_> = evidence.iter().map(|id| *id.digest()).collect();
         evidence.sort_unstable();

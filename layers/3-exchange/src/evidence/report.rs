@@ -69,8 +69,16 @@ pub struct Enclosed {
 /// Where a contract stands, as far as the folder proves it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// Signed by both parties.
+    /// Signed by both parties. Without an arbiter: promised by both, and the originator has taken the responder's money.
     Complete,
+    /// Without an arbiter: promised by both, and the preimage is known, so the originator is bound. Whether it has taken the responder's money
+    /// this folder does not show; if somebody else than the originator shows the preimage, it has.
+    Opened,
+    /// Without an arbiter: the preimage is not known, so nobody is bound.
+    Unopened {
+        /// Whether both have promised.
+        promised: bool,
+    },
     /// Signed by all of more than two parties.
     Signed {
         /// How many.
@@ -292,6 +300,13 @@ impl fmt::Display for Standing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Standing::Complete => write!(f, "complete: signed by both parties"),
+            Standing::Opened => {
+                write!(f, "opened: both have promised, and the originator has let go of the preimage, which binds it")
+            }
+            Standing::Unopened { promised: true } => {
+                write!(f, "open: both have promised, and the originator has not opened the locks; nobody is bound")
+            }
+            Standing::Unopened { promised: false } => write!(f, "open: not both have promised; nobody is bound"),
             Standing::Signed { parties } => write!(f, "complete: signed by all {}", in_words(*parties)),
             Standing::Resolved { time } => write!(f, "complete: by the arbiter's verdict of {time}"),
             Standing::Aborted { time } => write!(f, "aborted by the arbiter on {time}: nobody is bound"),

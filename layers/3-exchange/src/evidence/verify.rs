@@ -27,8 +27,11 @@ use crate::arbiter::many::Ask;
 use crate::arbiter::request::{Abort, Complaint, Resolve, Settlement};
 use crate::arbiter::verdict::{ClosedUnused, Closing, ClosingOutcome, Outcome, Verdict};
 use crate::cn::{self, Round};
-use crate::goods::{ArticleKey, Deposit, DepositKey, Descriptor, Disclosure, KeyAttestation, Pom, Sealed, plain_roots};
-use crate::gx::{self, responder as responder_of};
+use crate::goods::{
+    ArticleKey, Deposit, DepositKey, Descriptor, Disclosure, KeyAttestation, Pom, Sealed, plain_roots, preimage_hash,
+};
+use crate::gx::{self, Leg as Given, responder as responder_of};
+use crate::lx;
 
 /// Concludes what a folder proves. The same folder gives the same report, on every machine and at every time.
 ///
@@ -101,6 +104,7 @@ pub(super) struct Pool {
     pub(super) deposit_keys: BTreeMap<Digest, DepositKey>,
     pub(super) proofs_of_misbehaviour: Vec<Pom>,
     pub(super) redemptions: Vec<Vec<u8>>,
+    preimages: BTreeMap<[u8; 32], [u8; 32]>,
     facts: BTreeSet<Fact>,
     pub(super) findings: Vec<Finding>,
 }
@@ -134,10 +138,13 @@ impl Pool {
                 Ok(gx::Message::Promise(promised)) => self.claimed.push((index, promised.promise)),
                 Ok(gx::Message::Final(completed)) => self.claimed.push((index, completed.completion)),
                 Ok(gx::Message::Decline(_)) => {}
-                // A late signature on a round is one as well.
+                // A late signature on a round is one as well, and a late preimage opens what it opens.
                 Err(_) => {
                     if let Ok(cn::Message::Round(signed)) = cn::Message::from_bytes(bytes) {
                         self.claimed.push((index, signed));
+                    }
+                    if let Ok(lx::Message::Preimage(preimage)) = lx::Message::from_bytes(bytes) {
+                        self.preimages.insert(preimage_hash(&preimage), preimage);
                     }
                 }
             },
@@ -160,6 +167,11 @@ impl Pool {
                 let wrong = |_| DecodeError::field("key", Problem::OutOfRange("32 bytes"));
                 self.keys.push(ArticleKey::from_array(bytes.as_slice().try_into().map_err(wrong)?));
             }
+            EvidenceKind::Preimage => {
+                let wrong = |_| DecodeError::field("preimage", Problem::OutOfRange("32 bytes"));
+                let preimage: [u8; 32] = bytes.as_slice().try_into().map_err(wrong)?;
+                self.preimages.insert(preimage_hash(&preimage), preimage);
+            }
             EvidenceKind::LogReceipt => self.receipts.push((index, LogReceipt::from_bytes(bytes)?)),
             EvidenceKind::Payment => self.proofs.push((index, Proof::from_bytes(bytes)?)),
             // Checked by whoever knows the authorities and inboxes: not part of what the parties said.
@@ -172,6 +184,11 @@ impl Pool {
             EvidenceKind::Misbehaviour => self.proofs_of_misbehaviour.push(Pom::from_bytes(bytes)?),
         }
         Ok(())
+    }
+
+    /// The preimage of a hash.
+    pub(super) fn preimage_of(&self, hash: [u8; 32]) -> Option<[u8; 32]> {
+        self.preimages.get(&hash).copied()
     }
 
     fn check_signatures(&mut self, verifier: &dyn Verify) {
@@ -231,9 +248,14 @@ impl Pool {
     }
 
     /// All statements of one kind by one signer that `fits`, as (id, statement); they are marked as used.
-    pub(super) fn said<T: Statement>(&mut self, signer: KeySetId, fits: impl Fn(&T) -> bool) -> Vec<(StatementId, T)> {
+    pub(super) fn said<T: Statement>(
+        &mut self,
+        signer: impl Into<Option<KeySetId>>,
+        fits: impl Fn(&T) -> bool,
+    ) -> Vec<(StatementId, T)> {
+        let signer = signer.into();
         let candidates =
-            self.statements.values().filter(|signed| signed.kind() == T::KIND && signed.signer() == signer);
+            self.statements.values().filter(|signed| signed.kind() == T::KIND && Some(signed.signer()) == signer);
         let said: Vec<_> = candidates
             .filter_map(|signed| Some((signed.id(), T::from_bytes(signed.payload()).ok()?)))
             .filter(|(_, statement)| fits(statement))
@@ -311,7 +333,17 @@ fn standing(pool: &mut Pool, core: &Core, cid: Cid, part: Slot) -> Standing {
         pool.said(party, |complaint: &Complaint| (complaint.cid, complaint.slot) == (cid, part));
         pool.said(party, |settlement: &Settlement| (settlement.cid, settlement.slot) == (cid, part));
     }
-    let arbiter = core.terms.arbiter.key_set;
+    if core.terms.profile == Profile::Lx {
+        let hash = Given::of(core).ok().and_then(|[_, second]| second.lock()?.hash);
+        let opened = second.and(hash).and_then(|hash| pool.preimage_of(hash)).is_some();
+        let took = |fact: &Fact| fact.about == Subject::Contract(cid) && fact.what == What::Took(Role::ORIGINATOR);
+        return match opened {
+            true if pool.facts.iter().any(took) => Standing::Complete,
+            true => Standing::Opened,
+            false => Standing::Unopened { promised: second.is_some() },
+        };
+    }
+    let arbiter = core.arbiter();
     let unused = pool.said(arbiter, |status: &ClosedUnused| (status.cid, status.slot) == (cid, part));
     pool.said(arbiter, |attestation: &KeyAttestation| attestation.cid == cid);
     let closings = pool.said(arbiter, |closing: &Closing| (closing.cid, closing.slot) == (cid, part));
@@ -359,7 +391,8 @@ fn standing(pool: &mut Pool, core: &Core, cid: Cid, part: Slot) -> Standing {
 
 /// The places in the arbiter's log of what it said about each part. Receipts that fit are taken out of the pool.
 fn logged(verifier: &dyn Verify, pool: &mut Pool, core: &Core, cid: Cid) -> Vec<(Slot, u64)> {
-    let Some(log) = pool.key_sets.get(&core.terms.arbiter.log) else { return Vec::new() };
+    let named = core.terms.arbiter;
+    let Some(log) = named.and_then(|arbiter| pool.key_sets.get(&arbiter.log)) else { return Vec::new() };
     let part_of = |signed: &Signed| {
         let (of, part) = match signed.kind() {
             Kind::Verdict => Verdict::from_bytes(signed.payload()).ok().map(|verdict| (verdict.cid, verdict.slot))?,

@@ -29,21 +29,35 @@ pub struct Descriptor {
     text: String,
 }
 
-/// What the arbiter needs to give the good in its seller's place. Stands beside the terms, whose identifier labels `wrapped`.
+/// What the arbiter needs to give the good in its seller's place; in a contract without an arbiter, what the preimage of its locks opens.
+/// Stands beside the terms, whose identifier labels `wrapped`.
 ///
 /// ```text
 /// deposit = { 0: 1, 1: KEM suite, 2: KEM ciphertext, 3: wrapped article key (32 bytes), 4: cipher root }
+///         / { 0: 1, 3: wrapped article key (32 bytes), 4: cipher root, 5: hash (32 bytes) }
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Deposit {
-    /// How it was encapsulated.
-    pub suite: KemSuite,
-    /// The encapsulated secret, of the length that the suite has.
-    pub kem_ciphertext: Vec<u8>,
+    /// What opens it.
+    pub opens: Opens,
     /// The article's key, masked with what is derived from the secret for this contract and slot.
     pub wrapped: [u8; 32],
     /// The root over the ciphertext.
     pub cipher_root: Digest,
+}
+
+/// What opens a deposit.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Opens {
+    /// A secret that is encapsulated to the arbiter's key.
+    Encapsulated {
+        /// How.
+        suite: KemSuite,
+        /// The encapsulated secret, of the length that the suite has.
+        ciphertext: Vec<u8>,
+    },
+    /// The preimage of this SHA-256, 32 bytes long.
+    Hash([u8; 32]),
 }
 
 /// The arbiter's public key for deposits. Contracts name its hash.
@@ -67,10 +81,12 @@ pub struct Good {
     pub(super) tid: Digest,
     pub(super) slot: Slot,
     pub(super) owner: KeySetId,
-    pub(super) arbiter: KeySetId,
+    /// None in a contract without one.
+    pub(super) arbiter: Option<KeySetId>,
     pub(super) descriptor: Descriptor,
     pub(super) deposit: Deposit,
-    pub(super) key: DepositKey,
+    /// The arbiter's key; none in a contract without one.
+    pub(super) key: Option<DepositKey>,
 }
 
 /// Why a contract sells no good in a slot. Nobody should sign such a contract.
@@ -86,36 +102,34 @@ pub enum GoodError {
     /// The deposit cannot be read.
     #[error("the deposit of the good: {0}")]
     Deposit(DecodeError),
-    /// The arbiter of the contract has another key for deposits, or none.
+    /// The arbiter of the contract has another key for deposits, or none; or the contract has no arbiter, and the deposit is for one.
     #[error("the deposit is not for the key of the contract's arbiter")]
     OtherKey,
 }
 
 impl Good {
-    /// The good in a slot of a contract. `key` is the key whose hash the contract names.
+    /// The good in a slot of a contract. `key` is the key whose hash the contract names; a contract without an arbiter needs none.
     ///
     /// # Errors
     /// [`GoodError`].
-    pub fn of(core: &Core, slot: Slot, key: &DepositKey) -> Result<Self, GoodError> {
+    pub fn of(core: &Core, slot: Slot, key: Option<&DepositKey>) -> Result<Self, GoodError> {
         let sold = |item: &&_| is_information_in(item, slot);
         let item = core.terms.items.iter().find(sold).ok_or(GoodError::NoSuchItem)?;
         let owner = core.party(item.owner).ok_or(GoodError::NoSuchItem)?;
         let deposit = core.deposits.get(&slot).ok_or(GoodError::NoSuchItem)?;
         let descriptor = Descriptor::from_bytes(&item.descriptor).map_err(GoodError::Descriptor)?;
         let deposit = Deposit::from_bytes(deposit).map_err(GoodError::Deposit)?;
-        if core.terms.arbiter.deposit_key != Some(key.id()) || deposit.suite != key.suite {
-            return Err(GoodError::OtherKey);
-        }
-        Ok(Self {
-            cid: core.cid(),
-            tid: core.tid(),
-            slot,
-            owner,
-            arbiter: core.terms.arbiter.key_set,
-            descriptor,
-            deposit,
-            key: key.clone(),
-        })
+        let key = match (core.terms.arbiter, &deposit.opens, key) {
+            (Some(arbiter), Opens::Encapsulated { suite, .. }, Some(key))
+                if arbiter.deposit_key == Some(key.id()) && *suite == key.suite =>
+            {
+                Some(key.clone())
+            }
+            (None, Opens::Hash(_), _) => None,
+            _ => return Err(GoodError::OtherKey),
+        };
+        let (cid, tid, arbiter) = (core.cid(), core.tid(), core.arbiter());
+        Ok(Self { cid, tid, slot, owner, arbiter, descriptor, deposit, key })
     }
 
     /// The contract.
@@ -138,7 +152,7 @@ impl Good {
         &self.descriptor
     }
 
-    /// What the arbiter needs.
+    /// What opens it in the seller's place.
     pub fn deposit(&self) -> &Deposit {
         &self.deposit
     }
@@ -236,13 +250,12 @@ impl Decode for Descriptor {
 
 impl Encode for Deposit {
     fn to_value(&self) -> Value {
-        record()
-            .put(0, 1_u64)
-            .put(1, self.suite.code())
-            .put_bytes(2, &self.kem_ciphertext)
-            .put_bytes(3, self.wrapped)
-            .put_item(4, &self.cipher_root)
-            .build()
+        let deposit = record().put(0, 1_u64);
+        let deposit = match &self.opens {
+            Opens::Encapsulated { suite, ciphertext } => deposit.put(1, suite.code()).put_bytes(2, ciphertext),
+            Opens::Hash(hash) => deposit.put_bytes(5, hash),
+        };
+        deposit.put_bytes(3, self.wrapped).put_item(4, &self.cipher_root).build()
     }
 }
 
@@ -252,13 +265,16 @@ impl Decode for Deposit {
     fn from_value(value: Value) -> Result<Self, DecodeError> {
         let mut fields = Fields::open(value)?;
         fields.version(0, 1)?;
-        let suite = kem_suite(&mut fields, 1)?;
-        let deposit = Self {
-            suite,
-            kem_ciphertext: of_length(&mut fields, 2, "kem ciphertext", suite.ciphertext_len())?,
-            wrapped: fields.exact(3, "wrapped key")?,
-            cipher_root: fields.item(4, "cipher root")?,
+        let opens = match fields.optional_item::<Digest>(5, "hash")? {
+            Some(hash) => Opens::Hash(*hash.as_bytes()),
+            None => {
+                let suite = kem_suite(&mut fields, 1)?;
+                let ciphertext = of_length(&mut fields, 2, "kem ciphertext", suite.ciphertext_len())?;
+                Opens::Encapsulated { suite, ciphertext }
+            }
         };
+        let deposit =
+            Self { opens, wrapped: fields.exact(3, "wrapped key")?, cipher_root: fields.item(4, "cipher root")? };
         fields.close()?;
         Ok(deposit)
     }

@@ -6,6 +6,7 @@
 //! buyer    Good::of: what the contract sells; Download: the ciphertext, checked chunk by chunk before anything is promised
 //! seller   Disclosure: the seed of the deposit. Whoever has it computes the deposit again, sees that it is the same, and has the key
 //! arbiter  Good::recover: the same key without the seller
+//! nobody   without an arbiter the deposit is under the hash that locks the buyer's money: taking the money shows the seed
 //! buyer    Download::open: plaintext, or the first chunk that is not what was promised: a Pom, which anybody can check
 //! ```
 //! The cipher is not authenticated on purpose. Decryption gives some plaintext for every key, and whether it is the right one is
@@ -29,10 +30,10 @@ mod release;
 mod sealed;
 
 pub use chunk::{ArticleKey, CHUNK_LEN, ChunkIndex, SIZE_MAX, Size, cipher_leaf};
-pub use descriptor::{Deposit, DepositKey, Descriptor, Good, GoodError, plain_roots};
+pub use descriptor::{Deposit, DepositKey, Descriptor, Good, GoodError, Opens, plain_roots};
 pub use download::{ChunkError, Download, DownloadError, Taken};
 pub use encode::{Article, Encoder, TooLarge};
 pub use index::{Index, IndexError, Leaves, Side};
 pub use pom::{BadChunk, BadShape, Claim, Fault, Judge, KeyEvidence, Pom, Proven, Refused, first_bad_chunk};
-pub use release::{Disclosure, KeyAttestation, NotOpened, Seed, Unrecoverable};
+pub use release::{Disclosure, KeyAttestation, NotOpened, Seed, Unrecoverable, preimage_hash};
 pub use sealed::{SEALED_MAX, Sealed};

@@ -104,8 +104,8 @@ pub struct Judge<'a> {
     pub kem: &'a dyn Encapsulate,
     /// The seller's keys.
     pub owner: &'a KeySet,
-    /// The arbiter's keys.
-    pub arbiter: &'a KeySet,
+    /// The arbiter's keys; none for a contract without one.
+    pub arbiter: Option<&'a KeySet>,
 }
 
 /// A proof that holds: the seller is guilty. Only [`Judge::check`] makes one.
@@ -221,7 +221,7 @@ impl Judge<'_> {
         if (pom.cid, pom.slot) != (good.cid, good.slot) {
             return Err(Refused::OtherContract);
         }
-        if (self.owner.id(), self.arbiter.id()) != (good.owner, good.arbiter) {
+        if (self.owner.id(), self.arbiter.map(KeySet::id)) != (good.owner, good.arbiter) {
             return Err(Refused::OtherKeySets);
         }
         let fault = match &pom.claim {
@@ -296,7 +296,8 @@ impl Judge<'_> {
         match evidence {
             KeyEvidence::Seed(seed) => good.open(self.kem, seed).map_err(Refused::Seed),
             KeyEvidence::Attested(signed) => {
-                let said = verify::<KeyAttestation>(self.verify, self.arbiter, signed).map_err(Refused::Signature)?;
+                let arbiter = self.arbiter.ok_or(Refused::OtherKeySets)?;
+                let said = verify::<KeyAttestation>(self.verify, arbiter, signed).map_err(Refused::Signature)?;
                 let KeyAttestation { cid, slot, key } = said.statement();
                 if (*cid, *slot) != (good.cid, good.slot) {
                     return Err(Refused::SignedForOther);

@@ -1,7 +1,8 @@
-//! Giving the key of an article away: by its seller, who shows the seed of the deposit, or by the arbiter, who opens the deposit.
+//! Giving the key of an article away: by its seller, who shows the seed of the deposit, or by the arbiter, who opens the deposit. Without an
+//! arbiter the seed is the preimage of a hash, and shows itself where money is taken with it.
 //!
 //! ```text
-//! (kem ciphertext, secret) = Encapsulate(the arbiter's key, seed)
+//! (kem ciphertext, secret) = Encapsulate(the arbiter's key, seed)             ; without an arbiter: hash = SHA-256(seed), secret = seed
 //! wrapped                  = article key xor HKDF-SHA-256(no salt, secret, info = "semper/ck-wrap/1" ‖ tid ‖ slot as 2 bytes)
 //! ```
 //! The label stops the oldest trick against such deposits: whoever puts the ciphertext of a foreign deposit into a contract of its own
@@ -17,11 +18,11 @@ use semper_core::domain;
 use semper_core::hash::Digest;
 use semper_core::ids::{Cid, Slot};
 use semper_support::crypto::{CryptoError, Decapsulate, Encapsulate};
-use sha2::Sha256;
+use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use super::chunk::ArticleKey;
-use super::descriptor::{Deposit, DepositKey, Good};
+use super::descriptor::{Deposit, DepositKey, Good, Opens};
 
 /// Longest seed of a suite, in bytes.
 const SEED_MAX: usize = 64;
@@ -61,10 +62,27 @@ impl Deposit {
         article: &ArticleKey,
         cipher_root: Digest,
     ) -> Result<Self, CryptoError> {
-        let (kem_ciphertext, secret) = kem.encapsulate(key.suite, &key.public_key, seed.as_bytes())?;
+        let (ciphertext, secret) = kem.encapsulate(key.suite, &key.public_key, seed.as_bytes())?;
         let wrapped = masked(article.as_bytes(), &secret, tid, slot);
-        Ok(Self { suite: key.suite, kem_ciphertext, wrapped: *wrapped, cipher_root })
+        Ok(Self { opens: Opens::Encapsulated { suite: key.suite, ciphertext }, wrapped: *wrapped, cipher_root })
     }
+
+    /// Makes the deposit of an article for a contract without an arbiter: `preimage`, 32 random bytes for this contract only, opens it, and the
+    /// locks of the money that is given for it.
+    pub fn under_hash(
+        preimage: &[u8; 32],
+        (tid, slot): (Digest, Slot),
+        article: &ArticleKey,
+        cipher_root: Digest,
+    ) -> Self {
+        let wrapped = masked(article.as_bytes(), preimage, tid, slot);
+        Self { opens: Opens::Hash(preimage_hash(preimage)), wrapped: *wrapped, cipher_root }
+    }
+}
+
+/// What a preimage is locked to: its SHA-256, without a label, because payment systems lock money to the same.
+pub fn preimage_hash(preimage: &[u8]) -> [u8; 32] {
+    Sha256::digest(preimage).into()
 }
 
 /// Why a seed gave no key.
@@ -95,12 +113,19 @@ impl Good {
     /// # Errors
     /// [`NotOpened`].
     pub fn open(&self, kem: &dyn Encapsulate, seed: &Seed) -> Result<ArticleKey, NotOpened> {
-        if seed.as_bytes().len() != kem.seed_len(self.key.suite) {
+        let (key, ciphertext) = match (&self.key, &self.deposit.opens) {
+            (Some(key), Opens::Encapsulated { ciphertext, .. }) => (key, ciphertext),
+            (_, Opens::Hash(hash)) if seed.as_bytes().len() == 32 && preimage_hash(seed.as_bytes()) == *hash => {
+                return Ok(self.unwrap_key(seed.as_bytes()));
+            }
+            _ => return Err(NotOpened::WrongSeed),
+        };
+        if seed.as_bytes().len() != kem.seed_len(key.suite) {
             return Err(NotOpened::WrongSeed);
         }
-        let opened = kem.encapsulate(self.key.suite, &self.key.public_key, seed.as_bytes());
-        let (ciphertext, secret) = opened.map_err(|_| NotOpened::MalformedKey)?;
-        if ciphertext != self.deposit.kem_ciphertext {
+        let opened = kem.encapsulate(key.suite, &key.public_key, seed.as_bytes());
+        let (found, secret) = opened.map_err(|_| NotOpened::MalformedKey)?;
+        if found != *ciphertext {
             return Err(NotOpened::WrongSeed);
         }
         Ok(self.unwrap_key(&secret))
@@ -112,17 +137,22 @@ impl Good {
     /// # Errors
     /// [`Unrecoverable`].
     pub fn recover(&self, key: &dyn Decapsulate) -> Result<ArticleKey, Unrecoverable> {
-        if key.suite() != self.key.suite || key.public_key() != self.key.public_key {
+        let ours = |own: &&DepositKey| key.suite() == own.suite && key.public_key() == own.public_key;
+        let (Some(_), Opens::Encapsulated { ciphertext, .. }) = (self.key.as_ref().filter(ours), &self.deposit.opens)
+        else {
             return Err(Unrecoverable::OtherKey);
-        }
+        };
         // The length was checked when the deposit was read.
-        let secret = key.decapsulate(&self.deposit.kem_ciphertext).map_err(|_| Unrecoverable::SellersFault)?;
+        let secret = key.decapsulate(ciphertext).map_err(|_| Unrecoverable::SellersFault)?;
         Ok(self.unwrap_key(&secret))
     }
 
-    /// Whether the arbiter can open the deposit at all. A buyer checks it before it promises anything.
+    /// Whether the arbiter can open the deposit at all. A buyer checks it before it promises anything. What a preimage opens needs no arbiter.
     pub fn can_be_opened(&self, kem: &dyn Encapsulate) -> bool {
-        kem.can_be_opened(self.deposit.suite, &self.deposit.kem_ciphertext)
+        match &self.deposit.opens {
+            Opens::Encapsulated { suite, ciphertext } => kem.can_be_opened(*suite, ciphertext),
+            Opens::Hash(_) => true,
+        }
     }
 
     fn unwrap_key(&self, secret: &[u8]) -> ArticleKey {

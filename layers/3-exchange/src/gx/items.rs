@@ -3,14 +3,16 @@
 //! ```text
 //! price        = { 0: 1, 1: amount, 2: system, 3: issuer, 4: lock kind }                ; descriptor of an item "money"
 //! lock-deposit = { 0: 1, 1: payer's details, 2: payee's details, 3: arbiter's key, 4: salt (32 bytes) }     ; its deposit
+//!              / { 0: 1, 1: payer's details, 2: payee's details, 4: salt (32 bytes), 5: hash (32 bytes) }   ; without an arbiter
 //! ```
-//! Source: `spec/gx.md` §2.
+//! Source: `spec/gx.md` §2, `spec/lx.md` §2.
 
 use std::collections::BTreeSet;
 
 use semper_core::amount::Amount;
 use semper_core::cbor::{Decode, DecodeError, Encode, Fields, Value, record};
 use semper_core::contract::{Core, DEPOSIT_MAX, DESCRIPTOR_MAX, Deadlines, Item, ItemKind, Profile};
+use semper_core::hash::Digest;
 use semper_core::ids::Slot;
 use semper_core::party::Role;
 use semper_core::time::{Seconds, Time};
@@ -18,6 +20,8 @@ use semper_support::flaws::{self, Flaw};
 use semper_transfer::payment::means::{ISSUER_MAX, LockKind, System};
 use semper_transfer::payment::operation::Lock;
 use semper_transfer::payment::statement::{DETAILS_MAX, lock_tag};
+
+use crate::goods::{Deposit, Opens};
 
 /// How long an arbiter may take to answer, beyond the travel of messages.
 const WORK: Seconds = Seconds(3600);
@@ -53,10 +57,19 @@ pub struct LockDeposit {
     pub payer: Vec<u8>,
     /// The payee's details.
     pub payee: Vec<u8>,
-    /// The arbiter's key for locks of this payment system.
-    pub arbiter: Vec<u8>,
+    /// Who or what decides.
+    pub decides: Decides,
     /// Hides the contract from the issuer.
     pub salt: [u8; 32],
+}
+
+/// What lets the payee take locked money.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Decides {
+    /// The payer or an arbiter; the arbiter's key for locks of this payment system.
+    Arbiter(Vec<u8>),
+    /// Whoever shows the preimage of this SHA-256 ([`crate::goods::preimage_hash`]).
+    Hash([u8; 32]),
 }
 
 /// Why the items of a contract cannot be exchanged.
@@ -99,9 +112,12 @@ pub enum ItemsError {
     /// Money would be let go of before anybody has seen the information that it is for.
     #[error("information that is paid for is given before the money, so that it can be looked at")]
     Blind,
-    /// Money is exchanged under a lock that an exchange with an arbiter cannot use.
-    #[error("the money is not under a lock that the arbiter can decide")]
+    /// Money is exchanged under a lock that an exchange with an arbiter cannot use; or, without an arbiter, one that needs one.
+    #[error("the money is not under a lock that the arbiter can decide, or that one hash decides where there is none")]
     LockKind,
+    /// Without an arbiter: the responder does not give money, or not everything that the parties give is locked to one hash.
+    #[error("without an arbiter the second item is money, and one hash locks everything that is exchanged")]
+    OneHash,
 }
 
 impl Leg {
@@ -122,10 +138,10 @@ impl Leg {
         if core.terms.profile == Profile::Cn {
             return Err(ItemsError::Many);
         }
-        if core.terms.parties.len() > 2 {
+        if core.terms.parties.len() > 2 && core.terms.profile != Profile::Lx {
             return several(core, part);
         }
-        if part != Slot::default() {
+        if part != Slot::default() || core.terms.parties.len() > 2 {
             return Err(ItemsError::Parts);
         }
         let items = core.terms.items.as_slice();
@@ -139,6 +155,9 @@ impl Leg {
             return Err(ItemsError::Pair);
         }
         let legs = [Self::one(core, first)?, Self::one(core, second)?];
+        if core.terms.profile == Profile::Lx {
+            return under_one_hash(core, legs);
+        }
         let deadlines = &core.terms.deadlines;
         let least = deadlines.delta.0.saturating_add(deadlines.sigma.0).saturating_mul(2);
         match &legs {
@@ -153,7 +172,9 @@ impl Leg {
     fn one(core: &Core, item: &Item) -> Result<Self, ItemsError> {
         match item.kind {
             ItemKind::Signature => Ok(Leg::Signature),
-            ItemKind::Information if core.terms.arbiter.deposit_key.is_none() => Err(ItemsError::DepositKey),
+            ItemKind::Information if core.terms.arbiter.is_some_and(|arbiter| arbiter.deposit_key.is_none()) => {
+                Err(ItemsError::DepositKey)
+            }
             ItemKind::Information => Ok(Leg::Information(item.slot)),
             ItemKind::Money => lock(core, item).map(|lock| Leg::Money(Box::new(lock))),
         }
@@ -191,7 +212,7 @@ fn several(core: &Core, part: Slot) -> Result<[Leg; 2], ItemsError> {
     if !whole || part.0 >= recipients || terms.deadlines.complaints.is_some() {
         return Err(ItemsError::Parts);
     }
-    if terms.arbiter.deposit_key.is_none() {
+    if terms.arbiter.is_none_or(|arbiter| arbiter.deposit_key.is_none()) {
         return Err(ItemsError::DepositKey);
     }
     Ok([Leg::Information(part), Leg::Signature])
@@ -204,22 +225,64 @@ fn lock(core: &Core, item: &Item) -> Result<Lock, ItemsError> {
     // A contract that has been read has a deposit for each item that needs one.
     let deposit = core.deposits.get(&item.slot).map(Vec::as_slice).unwrap_or_default();
     let deposit = LockDeposit::from_bytes(deposit).map_err(malformed("deposit"))?;
-    if price.lock != LockKind::Arbiter {
-        return Err(ItemsError::LockKind);
-    }
     let deadlines = &core.terms.deadlines;
     let early = flaws::active(Flaw::EarlyRefund);
-    let refund_after = deadlines.refund_after.filter(|date| early || *date >= earliest_refund(deadlines));
+    let (least, arbiter, hash) = match (price.lock, core.terms.profile, deposit.decides) {
+        (LockKind::Hash, Profile::Lx, Decides::Hash(hash)) => (responders_refund(deadlines), Vec::new(), Some(hash)),
+        (LockKind::Arbiter, Profile::Gx, Decides::Arbiter(key)) => (earliest_refund(deadlines), key, None),
+        _ => return Err(ItemsError::LockKind),
+    };
+    let refund_after = deadlines.refund_after.filter(|date| early || *date >= least);
+    let responders = refund_after.ok_or(ItemsError::RefundDate)?;
+    let first = core.terms.profile == Profile::Lx && item.owner == Role::ORIGINATOR;
     Ok(Lock {
         tag: lock_tag(core.cid(), &deposit.salt),
         amount: price.amount,
-        refund_after: refund_after.ok_or(ItemsError::RefundDate)?,
+        refund_after: if first { originators_refund(deadlines, responders) } else { responders },
         kind: price.lock,
         payer: deposit.payer,
         payee: deposit.payee,
-        arbiter: deposit.arbiter,
-        hash: None,
+        arbiter,
+        hash,
     })
+}
+
+/// Without an arbiter: whoever knows the preimage gives first, and for money; one hash locks it all.
+fn under_one_hash(core: &Core, legs: [Leg; 2]) -> Result<[Leg; 2], ItemsError> {
+    let [first, Leg::Money(second)] = &legs else { return Err(ItemsError::OneHash) };
+    let one = match first {
+        Leg::Signature => true,
+        Leg::Money(lock) => lock.hash == second.hash,
+        Leg::Information(slot) => {
+            let deposit = core.deposits.get(slot).map(Vec::as_slice).unwrap_or_default();
+            let malformed = |error| ItemsError::Malformed { slot: slot.0, part: "deposit", error };
+            let deposit = Deposit::from_bytes(deposit).map_err(malformed)?;
+            second.hash.is_some_and(|hash| deposit.opens == Opens::Hash(hash))
+        }
+    };
+    if !one {
+        return Err(ItemsError::OneHash);
+    }
+    if core.terms.deadlines.complaints.is_some() {
+        return Err(ItemsError::Complaints);
+    }
+    Ok(legs)
+}
+
+/// Without an arbiter: the first date on which the responder's money may be taken back. What the originator has sent to open it, at its last step
+/// and by its own clock, has arrived before.
+pub fn responders_refund(deadlines: &Deadlines) -> Time {
+    deadlines.not_after.after(deadlines.sigma)
+}
+
+/// Without an arbiter: from when on the originator's money can be taken back, if the responder's can be from `responders` on.
+///
+/// At its date the responder tries to take its own money back. If that is gone, it asks the issuer for the preimage and takes the originator's
+/// money with it. Three questions to issuers, and clocks that differ: the originator's money must wait so long.
+pub fn originators_refund(deadlines: &Deadlines, responders: Time) -> Time {
+    let margin = deadlines.delta.0.saturating_mul(6).saturating_add(deadlines.sigma.0.saturating_mul(3));
+    let margin = if flaws::active(Flaw::EqualDates) { 0 } else { margin.saturating_add(WORK.0) };
+    responders.after(Seconds(margin))
 }
 
 /// Until when one party may complain about the information that it pays for, if this contract lets it.
@@ -273,12 +336,17 @@ impl Decode for Price {
 
 impl Encode for LockDeposit {
     fn to_value(&self) -> Value {
+        let (arbiter, hash) = match &self.decides {
+            Decides::Arbiter(key) => (Some(key.as_slice()), None),
+            Decides::Hash(hash) => (None, Some(*hash)),
+        };
         record()
             .put(0, 1_u64)
             .put_bytes(1, &self.payer)
             .put_bytes(2, &self.payee)
-            .put_bytes(3, &self.arbiter)
+            .put_some(3, arbiter.map(Value::bytes))
             .put_bytes(4, self.salt)
+            .put_some(5, hash.map(Value::bytes))
             .build()
     }
 }
@@ -289,10 +357,14 @@ impl Decode for LockDeposit {
     fn from_value(value: Value) -> Result<Self, DecodeError> {
         let mut fields = Fields::open(value)?;
         fields.version(0, 1)?;
+        let decides = match fields.optional_item::<Digest>(5, "hash")? {
+            Some(hash) => Decides::Hash(*hash.as_bytes()),
+            None => Decides::Arbiter(fields.bytes(3, "arbiter", DETAILS_MAX)?),
+        };
         let deposit = Self {
             payer: fields.bytes(1, "payer", DETAILS_MAX)?,
             payee: fields.bytes(2, "payee", DETAILS_MAX)?,
-            arbiter: fields.bytes(3, "arbiter", DETAILS_MAX)?,
+            decides,
             salt: fields.exact(4, "salt")?,
         };
         fields.close()?;

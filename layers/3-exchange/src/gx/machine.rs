@@ -8,9 +8,7 @@ use semper_core::hash::Digest;
 use semper_core::ids::StatementId;
 use semper_core::machine::{Env, Machine, Step};
 use semper_core::party::Role;
-use semper_core::signature::{Verified, answers, verify};
-use semper_core::time::Seconds;
-use semper_support::archive::Fact;
+use semper_core::signature::{Verified, verify};
 use semper_support::engine::{Consent, Effect, Ending, EvidenceKind, Input};
 use semper_support::flaws::{self, Flaw};
 use semper_transfer::payment::operation::{self, Failure, Lock, Outcome, Task};
@@ -19,7 +17,7 @@ use semper_transfer::payment::statement::Side;
 use super::message::Found;
 use super::run::place;
 use super::{Completed, Due, Examination, Examined, Gx, GxError, Leg, Message, Promised, Question, Run, State};
-use crate::arbiter::request::{Abort, Complaint, Request, RequestError, Resolve, Settlement, check_promise};
+use crate::arbiter::request::{Abort, Complaint, Request, Resolve, Settlement, check_promise};
 use crate::arbiter::verdict::{ArbiterAnswer, Decision};
 
 /// Timer: the user's patience with the peer.
@@ -82,10 +80,10 @@ impl Gx {
         let Gx { run, state } = self;
         match state {
             State::Ready if run.role() == Role::ORIGINATOR => {
-                in_time(env, &run)?;
+                run.in_time(env)?;
                 // A question that nobody answers in time is not asked for ever.
                 let deadline = Effect::SetTimer { name: DEADLINE, due: run.question_until() };
-                let first = once(&run).into_iter().chain([deadline]).collect();
+                let first = run.once().into_iter().chain([deadline]).collect();
                 Ok(before(first, agree(run, None, Vec::new())))
             }
             other => Err(GxError::OutOfPlace { state: other.name(), input: "begin" }),
@@ -96,13 +94,13 @@ impl Gx {
         let Gx { run, state } = self;
         match (state, message) {
             (State::Ready, Message::Promise(theirs)) if run.role() == Role::RESPONDER => {
-                in_time(env, &run)?;
-                peer_promise(env, &run, &theirs, None)?;
-                let first = once(&run).into_iter().chain([Effect::keep(&theirs.promise)]).collect();
+                run.in_time(env)?;
+                run.peer_promise(env, &theirs, None)?;
+                let first = run.once().into_iter().chain([Effect::keep(&theirs.promise)]).collect();
                 Ok(before(first, check_deposit(run, None, theirs)))
             }
             (State::AwaitPeerPromise { ours }, Message::Promise(theirs)) => {
-                peer_promise(env, &run, &theirs, Some(ours.promise.id()))?;
+                run.peer_promise(env, &theirs, Some(ours.promise.id()))?;
                 let deadline = run.core().terms.deadlines.last_step();
                 // From here on the peer can have the contract completed. However long an issuer or our own keys take, we ask in time.
                 let timer = Effect::SetTimer { name: DEADLINE, due: deadline };
@@ -125,7 +123,7 @@ impl Gx {
                 if flaws::active(Flaw::ContinueAfterAbort) && promises.len() == 1 =>
             {
                 let [ours] = one(promises);
-                peer_promise(env, &run, &theirs, Some(ours.promise.id()))?;
+                run.peer_promise(env, &theirs, Some(ours.promise.id()))?;
                 Ok(release(run, [ours, theirs], Vec::new(), &[]))
             }
             // Doubled or late: nothing changes. What the peer said is kept, for it may contradict what it said elsewhere. The driver
@@ -140,7 +138,7 @@ impl Gx {
         match state {
             State::AwaitPromiseSignature { theirs, payout } => {
                 let answers = theirs.as_ref().map(|theirs| theirs.promise.id());
-                let promise = own(env, &run, run.promise(answers), signed)?;
+                let promise = run.own(env, run.promise(answers), signed)?;
                 if late && run.shares_promise() {
                     // In another part it may have been sent in time.
                     let kept = Effect::keep(&promise);
@@ -157,7 +155,7 @@ impl Gx {
                 Ok(to(run, State::Depositing { promise, theirs, payout }).with_all(locking))
             }
             State::AwaitFinalSignature { promises, release, payout } => {
-                let completion = own(env, &run, run.completion(ids(&promises)), signed)?;
+                let completion = run.own(env, run.completion(ids(&promises)), signed)?;
                 let answers = run.role() == Role::RESPONDER;
                 if !answers && late {
                     return Ok(ask_resolve(run, promises));
@@ -172,12 +170,12 @@ impl Gx {
             }
             State::Releasing { promises, payout } => {
                 let draft = run.disclosure().ok_or(GxError::WrongSignature)?;
-                let disclosure = own(env, &run, draft, signed)?;
+                let disclosure = run.own(env, draft, signed)?;
                 let release = disclosure.bytes().to_vec();
                 Ok(before(vec![Effect::keep(&disclosure)], complete(run, promises, release, payout)))
             }
             State::Asking { question, promises } => {
-                let asked = own(env, &run, draft(&run, &question, &promises), signed)?;
+                let asked = run.own(env, draft(&run, &question, &promises), signed)?;
                 Ok(ask_arbiter(run, question, asked, promises))
             }
             // The answer to a request that was overtaken: it is never sent.
@@ -290,13 +288,13 @@ impl Gx {
             State::Ready | State::AwaitPromiseSignature { .. } if run.shares_promise() => to(run, state),
             State::Ready => end(run, Ending::Lapsed, Vec::new()),
             State::Checking { ours: None, .. } => {
-                let pending = [VERIFY, PAYOUT].map(|verb| abandon(&run, verb));
+                let pending = [VERIFY, PAYOUT].map(|verb| run.abandon(verb));
                 before(pending.into_iter().flatten().collect(), withdraw(run, true, ""))
             }
             State::AwaitPromiseSignature { theirs, .. } => withdraw(run, theirs.is_some(), ""),
             // Whatever has been locked must go out with the promise: nobody could release it otherwise.
             State::Depositing { .. } => {
-                let pending = abandon(&run, LOCK);
+                let pending = run.abandon(LOCK);
                 to(run, state).with_all(pending)
             }
             State::Checking { ours: Some(ours), .. } | State::AwaitPeerPromise { ours } => ask_abort(run, ours),
@@ -369,7 +367,8 @@ impl Gx {
         };
         let bad = |reason: &dyn std::fmt::Display| GxError::BadVerdict(reason.to_string());
         let answer = ArbiterAnswer::from_bytes(bytes).map_err(|e| bad(&e))?;
-        let decision = answer.read(env.verify, run.arbiter(), (run.cid(), run.part()), asked).map_err(|e| bad(&e))?;
+        let arbiter = run.arbiter().ok_or_else(|| bad(&"the contract names no arbiter"))?;
+        let decision = answer.read(env.verify, arbiter, (run.cid(), run.part()), asked).map_err(|e| bad(&e))?;
         let mut promises = promises;
         let mut kept = Vec::new();
         if let Decision::Resolved { basis, .. } = &decision {
@@ -535,7 +534,7 @@ fn agree(run: Run, theirs: Option<Promised>, payout: Vec<u8>) -> Step<Gx> {
 
 /// Our money is locked.
 fn deposited(env: &Env<'_>, run: Run, ours: Promised, theirs: Option<Promised>, late: bool) -> Step<Gx> {
-    let refund = refund_timer(&run);
+    let refund = run.refund_timer();
     let kept = Effect::keep(&ours.promise);
     let first = refund.into_iter().collect();
     match theirs {
@@ -544,13 +543,6 @@ fn deposited(env: &Env<'_>, run: Run, ours: Promised, theirs: Option<Promised>, 
         Some(theirs) if late => before(first, ask_resolve(run, [theirs, ours]).with(kept)),
         theirs => before(first, promised(env, run, ours, theirs)),
     }
-}
-
-/// From when on our money can be taken back, by every honest clock.
-fn refund_timer(run: &Run) -> Option<Effect> {
-    let sigma = run.core().terms.deadlines.sigma;
-    let due = run.gives().lock()?.refund_after.after(Seconds(sigma.0.saturating_add(1)));
-    Some(Effect::SetTimer { name: REFUND, due })
 }
 
 /// Our promise goes out.
@@ -620,38 +612,6 @@ fn before(first: Vec<Effect>, then: Step<Gx>) -> Step<Gx> {
     Step { state: then.state, effects: first.into_iter().chain(then.effects).collect() }
 }
 
-fn abandon(run: &Run, verb: &str) -> Option<Effect> {
-    run.operation(verb).map(|id| Effect::Abandon(*id.as_bytes()))
-}
-
-/// Refuses to begin a run that could not be defended before the arbiter any more.
-fn in_time(env: &Env<'_>, run: &Run) -> Result<(), GxError> {
-    if env.now > run.core().terms.deadlines.last_step() { Err(GxError::TooLate) } else { Ok(()) }
-}
-
-/// A part of a contract is run once, ever: the fact and the first state are one commit.
-fn once(run: &Run) -> Option<Effect> {
-    if flaws::active(Flaw::NoDedup) || flaws::active(Flaw::UnboundFinal) {
-        return None;
-    }
-    let key = [run.cid().as_bytes().as_slice(), &run.part().0.to_be_bytes()].concat();
-    Some(Effect::Once(Fact { space: RUN_SPACE.to_owned(), key, value: Vec::new() }))
-}
-
-/// The peer's promise must be of this contract, and come with a token if money is due and without if not.
-fn peer_promise(env: &Env<'_>, run: &Run, theirs: &Promised, answers: Option<StatementId>) -> Result<(), GxError> {
-    let role = run.role().peer();
-    match check_promise(env.verify, run.key_set(role), &theirs.promise, run.cid(), run.stated(role), answers) {
-        Ok(_) => {}
-        Err(RequestError::Signature { error, .. }) => return Err(GxError::PeerSignature { what: "promise", error }),
-        Err(_) => return Err(GxError::PeerMismatch("promise")),
-    }
-    if theirs.token.is_empty() == run.gets().lock().is_some() {
-        return Err(GxError::PeerMismatch("token"));
-    }
-    Ok(())
-}
-
 fn peer_final(env: &Env<'_>, run: &Run, signed: &Signed, promises: &[Promised; 2]) -> Result<(), GxError> {
     let role = run.role().peer();
     let checked: Verified<Final> = verify(env.verify, run.key_set(role), signed)
@@ -680,12 +640,6 @@ fn both_promises(env: &Env<'_>, run: &Run, found: &[Promised]) -> Result<[Promis
     Ok([first.clone(), second.clone()])
 }
 
-/// Checks what the key holder returned: just the statement that was asked for, validly signed.
-fn own(env: &Env<'_>, run: &Run, draft: Draft, signed: Signed) -> Result<Signed, GxError> {
-    let mine = run.key_set(run.role());
-    if answers(env.verify, mine, &draft, &signed) { Ok(signed) } else { Err(GxError::WrongSignature) }
-}
-
 fn ids(promises: &[Promised; 2]) -> [StatementId; 2] {
     [promises[0].promise.id(), promises[1].promise.id()]
 }
@@ -710,7 +664,7 @@ fn ask_resolve(run: Run, promises: [Promised; 2]) -> Step<Gx> {
 
 fn ask(run: Run, question: Question, promises: Vec<Promised>) -> Step<Gx> {
     // The timer may have fired where it could do nothing.
-    let refund = refund_timer(&run);
+    let refund = run.refund_timer();
     let step = ask_again(run, question, promises);
     step.with_all(refund)
 }

@@ -46,7 +46,7 @@ pub struct Completed {
 }
 
 /// Longest reason for declining, in bytes.
-const REASON_MAX: usize = 1024;
+pub(crate) const REASON_MAX: usize = 1024;
 /// Largest disclosure, attestation or authorisation, in bytes.
 const RELEASE_MAX: usize = HANDOVER_MAX;
 /// Largest proof that information is bad, in bytes.
@@ -96,12 +96,17 @@ pub enum Found {
 impl Message {
     /// A refusal, with a reason for people that is cut to what fits.
     pub fn decline(reason: &str) -> Self {
-        let mut end = reason.len().min(REASON_MAX);
-        while !reason.is_char_boundary(end) {
-            end -= 1;
-        }
-        Message::Decline(reason[..end].to_owned())
+        Message::Decline(cut(reason))
     }
+}
+
+/// As much of a reason as fits.
+pub(crate) fn cut(reason: &str) -> String {
+    let mut end = reason.len().min(REASON_MAX);
+    while !reason.is_char_boundary(end) {
+        end -= 1;
+    }
+    reason[..end].to_owned()
 }
 
 impl Promised {

@@ -35,8 +35,12 @@ mod state;
 mod tests;
 
 pub(crate) use items::complaints_until;
-pub use items::{ItemsError, Leg, LockDeposit, Price, earliest_refund, responder};
+pub use items::{
+    Decides, ItemsError, Leg, LockDeposit, Price, earliest_refund, originators_refund, responder, responders_refund,
+};
 pub use machine::{DEADLINE, PATIENCE, REFUND, RUN_SPACE, WINDOW};
 pub use message::{Completed, Examination, Examined, Found, Message, PROOF_MAX, Promised};
+pub(crate) use message::{REASON_MAX, cut};
+pub(crate) use run::place;
 pub use run::{Own, Run, RunError};
 pub use state::{Due, Gx, GxError, Question, State};

@@ -2,18 +2,23 @@
 
 use semper_core::cbor::{Decode, DecodeError, Encode, Fields, Problem, Value, record};
 use semper_core::contract::{Core, Final, Promise};
-use semper_core::cose::{Draft, Statement};
+use semper_core::cose::{Draft, Signed, Statement};
 use semper_core::ids::{Cid, DealId, Slot, StatementId};
+use semper_core::machine::Env;
 use semper_core::party::{KeySet, Role};
+use semper_core::signature::answers as signed_answers;
 use semper_core::time::{Seconds, Time};
+use semper_support::archive::Fact;
 use semper_support::engine::Effect;
 use semper_support::flaws::{self, Flaw};
 use semper_transfer::payment::operation::{Operation, OperationId, PurseId, Task};
 use semper_transfer::payment::statement::Side;
 
 use super::items::{ItemsError, Leg, complaints_until, responder as responder_of};
+use super::{GxError, Promised, REFUND, RUN_SPACE};
+use crate::arbiter::request::{RequestError, check_promise};
 use crate::arbiter::rules_hash;
-use crate::goods::{Disclosure, Seed};
+use crate::goods::{Disclosure, Seed, preimage_hash};
 
 /// One party's side of one contract: the contract, the keys, its own role and patience.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -25,7 +30,7 @@ pub struct Run {
     part: Slot,
     legs: [Leg; 2],
     key_sets: [KeySet; 2],
-    arbiter: KeySet,
+    arbiter: Option<KeySet>,
     patience: Seconds,
     own: Own,
 }
@@ -37,7 +42,8 @@ pub struct Own {
     pub purse: Option<(DealId, PurseId)>,
     /// The purse that money comes to, where it is another one.
     pub comes_to: Option<PurseId>,
-    /// The seed of the deposit of the information that this party gives ([`crate::goods::Seed`]).
+    /// The seed of the deposit of the information that this party gives ([`crate::goods::Seed`]). Without an arbiter: the preimage of the
+    /// hash that locks everything, if this party is the originator.
     pub seed: Vec<u8>,
 }
 
@@ -71,7 +77,8 @@ pub enum RunError {
 impl Run {
     /// Prepares a run of `core` by the party with key set `me`.
     ///
-    /// `arbiter` is the arbiter's key set, which the caller trusts for this contract; that is a decision of the user, taken before.
+    /// `arbiter` is the arbiter's key set, which the caller trusts for this contract; that is a decision of the user, taken before. None for a
+    /// contract without an arbiter.
     /// `patience` is how long the party waits for each message before it ends the run with the arbiter's help.
     ///
     /// # Errors
@@ -80,7 +87,7 @@ impl Run {
         core: Core,
         me: &KeySet,
         key_sets: [KeySet; 2],
-        arbiter: KeySet,
+        arbiter: Option<KeySet>,
         patience: Seconds,
         own: Own,
     ) -> Result<Self, RunError> {
@@ -91,10 +98,10 @@ impl Run {
         let part = core.role_of(responder.id()).and_then(|role| role.number().checked_sub(1));
         let part = part.filter(|_| core.party(Role::ORIGINATOR) == Some(originator.id()));
         let part = Slot(part.ok_or(RunError::Parties)?.into());
-        if core.terms.arbiter.key_set != arbiter.id() {
+        if core.arbiter() != arbiter.as_ref().map(KeySet::id) {
             return Err(RunError::Arbiter);
         }
-        if core.terms.arbiter.rules != rules_hash() {
+        if core.terms.arbiter.is_some_and(|arbiter| arbiter.rules != rules_hash()) {
             return Err(RunError::Rules);
         }
         let place_of = key_sets.iter().position(|key_set| key_set.id() == me.id());
@@ -106,6 +113,10 @@ impl Run {
         }
         if matches!(gives, Leg::Information(_)) && own.seed.is_empty() {
             return Err(RunError::Own("the key to the goods"));
+        }
+        let hash = legs[1].lock().and_then(|lock| lock.hash).filter(|_| role == Role::ORIGINATOR);
+        if hash.is_some_and(|hash| own.seed.len() != 32 || preimage_hash(&own.seed) != hash) {
+            return Err(RunError::Own("the preimage of the hash that locks everything"));
         }
         let cid = core.cid();
         Ok(Self { core, cid, role, part, legs, key_sets, arbiter, patience, own })
@@ -189,12 +200,12 @@ impl Run {
     }
 
     /// The identifier of a payment operation of this run.
-    pub(super) fn operation(&self, verb: &str) -> Option<OperationId> {
+    pub(crate) fn operation(&self, verb: &str) -> Option<OperationId> {
         self.own.purse.map(|(deal, _)| OperationId::of(deal, Slot::default(), verb))
     }
 
     /// Asks for a payment operation: of the purse that money comes to, if it is about the peer's lock. Runs in which money moves have a purse.
-    pub(super) fn operate(&self, verb: &str, task: Task) -> Option<Effect> {
+    pub(crate) fn operate(&self, verb: &str, task: Task) -> Option<Effect> {
         let (deal, purse) = self.own.purse?;
         let comes = match &task {
             Task::VerifyLock { .. } => true,
@@ -211,9 +222,19 @@ impl Run {
         &self.key_sets
     }
 
-    /// The arbiter's key set.
-    pub fn arbiter(&self) -> &KeySet {
-        &self.arbiter
+    /// The arbiter's key set; none if the contract has no arbiter.
+    pub fn arbiter(&self) -> Option<&KeySet> {
+        self.arbiter.as_ref()
+    }
+
+    /// The hash that locks everything, if the contract has no arbiter.
+    pub fn hash(&self) -> Option<[u8; 32]> {
+        self.legs[1].lock().and_then(|lock| lock.hash)
+    }
+
+    /// What opens everything, if this party is the originator of a contract without an arbiter.
+    pub(crate) fn preimage(&self) -> Option<[u8; 32]> {
+        self.hash().filter(|_| self.role == Role::ORIGINATOR).and_then(|_| self.own.seed.as_slice().try_into().ok())
     }
 
     /// How long this party waits for each message.
@@ -222,7 +243,7 @@ impl Run {
     }
 
     /// This party's promise; `answers` is the originator's promise, in the responder's.
-    pub(super) fn promise(&self, answers: Option<StatementId>) -> Draft {
+    pub(crate) fn promise(&self, answers: Option<StatementId>) -> Draft {
         self.draft(&Promise { cid: self.cid, role: self.stated(self.role), answers })
     }
 
@@ -231,8 +252,61 @@ impl Run {
         self.draft(&Final { cid: self.cid, role: self.stated(self.role), promises, slot: self.part })
     }
 
+    /// Refuses to begin a run that could not be defended before the arbiter any more, or whose locks could not be opened in time.
+    pub(crate) fn in_time(&self, env: &Env<'_>) -> Result<(), GxError> {
+        if env.now > self.core.terms.deadlines.last_step() { Err(GxError::TooLate) } else { Ok(()) }
+    }
+
+    /// A part of a contract is run once, ever: the fact and the first state are one commit.
+    pub(crate) fn once(&self) -> Option<Effect> {
+        if flaws::active(Flaw::NoDedup) || flaws::active(Flaw::UnboundFinal) {
+            return None;
+        }
+        let key = [self.cid.as_bytes().as_slice(), &self.part.0.to_be_bytes()].concat();
+        Some(Effect::Once(Fact { space: RUN_SPACE.to_owned(), key, value: Vec::new() }))
+    }
+
+    /// The peer's promise must be of this contract, and come with a token if money is due and without if not.
+    pub(crate) fn peer_promise(
+        &self,
+        env: &Env<'_>,
+        theirs: &Promised,
+        answers: Option<StatementId>,
+    ) -> Result<(), GxError> {
+        let role = self.role.peer();
+        match check_promise(env.verify, self.key_set(role), &theirs.promise, self.cid, self.stated(role), answers) {
+            Ok(_) => {}
+            Err(RequestError::Signature { error, .. }) => {
+                return Err(GxError::PeerSignature { what: "promise", error });
+            }
+            Err(_) => return Err(GxError::PeerMismatch("promise")),
+        }
+        if theirs.token.is_empty() == self.gets().lock().is_some() {
+            return Err(GxError::PeerMismatch("token"));
+        }
+        Ok(())
+    }
+
+    /// Checks what the key holder returned: just the statement that was asked for, validly signed.
+    pub(crate) fn own(&self, env: &Env<'_>, draft: Draft, signed: Signed) -> Result<Signed, GxError> {
+        let mine = self.key_set(self.role);
+        if signed_answers(env.verify, mine, &draft, &signed) { Ok(signed) } else { Err(GxError::WrongSignature) }
+    }
+
+    /// From when on our money can be taken back, by every honest clock.
+    pub(crate) fn refund_timer(&self) -> Option<Effect> {
+        let sigma = self.core.terms.deadlines.sigma;
+        let due = self.gives().lock()?.refund_after.after(Seconds(sigma.0.saturating_add(1)));
+        Some(Effect::SetTimer { name: REFUND, due })
+    }
+
+    /// A payment operation is no longer wanted.
+    pub(crate) fn abandon(&self, verb: &str) -> Option<Effect> {
+        self.operation(verb).map(|id| Effect::Abandon(*id.as_bytes()))
+    }
+
     /// A statement of this party.
-    pub(super) fn draft(&self, statement: &impl Statement) -> Draft {
+    pub(crate) fn draft(&self, statement: &impl Statement) -> Draft {
         let mine = self.key_set(self.role);
         statement.draft(mine.suite(), mine.id())
     }
@@ -242,7 +316,7 @@ impl Run {
 const SEED_MAX: usize = 64;
 
 /// The place of a role in lists of both.
-pub(super) fn place(role: Role) -> usize {
+pub(crate) fn place(role: Role) -> usize {
     usize::from(role == Role::RESPONDER)
 }
 
@@ -285,7 +359,7 @@ impl Encode for Run {
             .put_item(0, &self.core)
             .put_item(1, &self.role)
             .put_list(2, &self.key_sets)
-            .put_item(3, &self.arbiter)
+            .put_some(3, self.arbiter.as_ref().map(Encode::to_value))
             .put_item(4, &self.patience)
             .put_item(5, &self.own)
             .build()
@@ -297,7 +371,7 @@ impl Decode for Run {
         let mut fields = Fields::open(value)?;
         let (core, role): (Core, Role) = (fields.item(0, "core")?, fields.item(1, "role")?);
         let key_sets: Vec<KeySet> = fields.list(2, "key sets", 2)?;
-        let (arbiter, patience) = (fields.item(3, "arbiter")?, fields.item(4, "patience")?);
+        let (arbiter, patience) = (fields.optional_item(3, "arbiter")?, fields.item(4, "patience")?);
         let own = fields.item(5, "own")?;
         fields.close()?;
         let broken = |rule| DecodeError::field("run", Problem::OutOfRange(rule));

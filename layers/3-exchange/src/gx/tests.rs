@@ -71,7 +71,7 @@ fn core(nonce: u8) -> Core {
                 PartyRef { role: Role::ORIGINATOR, key_set: o.id() },
                 PartyRef { role: Role::RESPONDER, key_set: r.id() },
             ],
-            arbiter: ArbiterRef { key_set: t, deposit_key: None, log: t, rules: rules_hash() },
+            arbiter: Some(ArbiterRef { key_set: t, deposit_key: None, log: t, rules: rules_hash() }),
             items: ROLES.map(item).to_vec(),
             deadlines: Deadlines {
                 not_after: NOT_AFTER,
@@ -90,7 +90,7 @@ fn core(nonce: u8) -> Core {
 
 fn run_of(role: Role) -> Run {
     let me = key_sets()[usize::from(role.number())].clone();
-    Run::new(core(1), &me, key_sets(), arbiter(), Seconds(30), Own::default()).unwrap()
+    Run::new(core(1), &me, key_sets(), Some(arbiter()), Seconds(30), Own::default()).unwrap()
 }
 
 fn promise(role: Role) -> Signed {
@@ -577,7 +577,7 @@ fn every_state_is_read_back_as_it_was_stored() {
 #[test]
 fn a_run_needs_two_different_parties_and_the_trusted_arbiter() {
     let [o, r] = key_sets();
-    let with = |core, me: &KeySet, sets, t| Run::new(core, me, sets, t, Seconds(30), Own::default()).unwrap_err();
+    let with = |core, me: &KeySet, sets, t| Run::new(core, me, sets, Some(t), Seconds(30), Own::default()).unwrap_err();
     assert_eq!(with(core(1), &o, [r.clone(), o.clone()], arbiter()), RunError::Parties);
     assert_eq!(with(core(1), &o, key_sets(), key_set(4)), RunError::Arbiter);
     assert_eq!(with(core(1), &key_set(4), key_sets(), arbiter()), RunError::NotMine);
@@ -585,7 +585,7 @@ fn a_run_needs_two_different_parties_and_the_trusted_arbiter() {
     reflected.terms.parties[1].key_set = o.id();
     assert_eq!(with(reflected, &o, [o.clone(), o.clone()], arbiter()), RunError::SelfDeal);
     let mut ruled = core(1);
-    ruled.terms.arbiter.rules = Digest::of(domain::RULES, b"whatever the arbiter likes");
+    ruled.terms.arbiter.as_mut().unwrap().rules = Digest::of(domain::RULES, b"whatever the arbiter likes");
     assert_eq!(with(ruled, &r, key_sets(), arbiter()), RunError::Rules);
     // What this protocol does not exchange must not look as if it did.
     let mut sale = core(1);

@@ -18,7 +18,7 @@ use semper_exchange::goods::{
 };
 use semper_support::crypto::{Decapsulate as _, KemSuite};
 
-use super::world::{SLOT, SUITES, Sale, World, encode, plaintext, sign};
+use super::world::{SLOT, SUITES, Sale, World, encode, kem_ciphertext, plaintext, sign};
 
 fn pom(sale: &Sale, claim: Claim) -> Pom {
     Pom { cid: sale.good.cid(), slot: SLOT, claim }
@@ -110,7 +110,7 @@ fn label_swap() {
         let foreign = sale.good.deposit().clone();
         let with_key = |wrapped: [u8; 32]| {
             let swapped = world.with_deposit(&mallory, |deposit| {
-                deposit.kem_ciphertext.clone_from(&foreign.kem_ciphertext);
+                deposit.opens.clone_from(&foreign.opens);
                 deposit.wrapped = wrapped;
             });
             *swapped.good.recover(&world.deposits).unwrap().as_bytes()
@@ -126,7 +126,7 @@ fn label_swap() {
         let deposit = elsewhere.deposits.remove(&SLOT).unwrap();
         let slot = elsewhere.terms.items[0].slot;
         elsewhere.deposits.insert(slot, deposit);
-        let elsewhere = Good::of(&elsewhere, slot, &world.deposit_key()).unwrap();
+        let elsewhere = Good::of(&elsewhere, slot, Some(&world.deposit_key())).unwrap();
         assert_ne!(elsewhere.recover(&world.deposits).unwrap().as_bytes(), sale.key.as_bytes());
     }
 }
@@ -137,7 +137,7 @@ fn kem_ct_malformed() {
     for suite in SUITES {
         let world = World::new(suite);
         let sale = world.honest(1, 100);
-        let junk = world.with_deposit(&sale, |deposit| deposit.kem_ciphertext.fill(9));
+        let junk = world.with_deposit(&sale, |deposit| kem_ciphertext(deposit).fill(9));
         let recovered = junk.good.recover(&world.deposits).unwrap();
         assert_ne!(recovered.as_bytes(), sale.key.as_bytes());
         let evidence = KeyEvidence::Attested(world.attestation(&junk, recovered.clone()));
@@ -145,10 +145,10 @@ fn kem_ct_malformed() {
         assert_eq!(world.judge(&junk.good, &proof).unwrap().fault(), Fault::BadChunk(ChunkIndex(0)));
         // A wrong length is no deposit at all.
         let mut deposit = sale.good.deposit().clone();
-        deposit.kem_ciphertext.push(0);
+        kem_ciphertext(&mut deposit).push(0);
         assert!(Deposit::from_bytes(&deposit.to_bytes()).is_err());
         let core = Core { deposits: BTreeMap::from([(SLOT, deposit.to_bytes())]), ..sale.core };
-        assert!(Good::of(&core, SLOT, &world.deposit_key()).is_err());
+        assert!(Good::of(&core, SLOT, Some(&world.deposit_key())).is_err());
     }
 }
 
@@ -158,8 +158,9 @@ fn kem_ct_low_order() {
         let world = World::new(suite);
         let sale = world.honest(1, 100);
         let low = world.with_deposit(&sale, |deposit| {
-            let point = deposit.kem_ciphertext.len() - 32;
-            deposit.kem_ciphertext[point..].fill(0);
+            let ciphertext = kem_ciphertext(deposit);
+            let point = ciphertext.len() - 32;
+            ciphertext[point..].fill(0);
         });
         assert_eq!(low.good.recover(&world.deposits).map(drop), Err(Unrecoverable::SellersFault));
         let download = Download::new(&Encapsulator, low.good.clone(), low.article.index.clone());
@@ -177,7 +178,7 @@ fn kem_ct_implicit_reject() {
     for suite in [KemSuite::MlKem768, KemSuite::XWing] {
         let world = World::new(suite);
         let sale = world.honest(1, 3 * CHUNK_LEN);
-        let changed = world.with_deposit(&sale, |deposit| deposit.kem_ciphertext[0] ^= 1);
+        let changed = world.with_deposit(&sale, |deposit| kem_ciphertext(deposit)[0] ^= 1);
         // The seed is not that of this deposit, so the seller cannot even say that it released the key.
         assert_eq!(changed.good.open(&Encapsulator, &sale.seed).map(drop), Err(NotOpened::WrongSeed));
         let said = Claim::BadSeed(world.disclosure(&changed, sale.seed.clone()));
@@ -395,11 +396,11 @@ fn a_contract_for_another_deposit_key_sells_nothing() {
     let world = World::new(KemSuite::X25519);
     let sale = world.honest(1, 100);
     let other = World::new(KemSuite::XWing).deposit_key();
-    assert!(Good::of(&sale.core, SLOT, &other).is_err());
-    assert!(Good::of(&sale.core, semper_core::ids::Slot(0), &world.deposit_key()).is_err());
+    assert!(Good::of(&sale.core, SLOT, Some(&other)).is_err());
+    assert!(Good::of(&sale.core, semper_core::ids::Slot(0), Some(&world.deposit_key())).is_err());
     let mut none = sale.core.clone();
-    none.terms.arbiter.deposit_key = None;
-    assert!(Good::of(&none, SLOT, &world.deposit_key()).is_err());
+    none.terms.arbiter.as_mut().unwrap().deposit_key = None;
+    assert!(Good::of(&none, SLOT, Some(&world.deposit_key())).is_err());
     assert!(world.deposits.public_key() == world.deposit_key().public_key);
 }
 

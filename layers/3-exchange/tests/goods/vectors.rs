@@ -19,7 +19,7 @@ use semper_exchange::goods::{
 use semper_support::crypto::{KemSuite, Signer as _};
 use serde_json::{Value as Json, json};
 
-use super::world::{SLOT, SUITES, Sale, World, encode, plaintext, sign};
+use super::world::{SLOT, SUITES, Sale, World, encode, kem_ciphertext, plaintext, sign};
 
 const RULE: &str = "byte i is (i * i / 7 + i) mod 251, with whole division";
 
@@ -161,7 +161,7 @@ fn proofs(world: &World) -> Vec<Json> {
     let right_seed = of(&honest, Claim::BadSeed(world.disclosure(&honest, honest.seed.clone())));
     let by_buyer = Disclosure { cid: honest.good.cid(), slot: SLOT, seed: bad.seed.clone() };
     let forged = of(&honest, Claim::BadSeed(sign(&world.buyer, &by_buyer)));
-    let low = world.with_deposit(&honest, |deposit| deposit.kem_ciphertext.fill(0));
+    let low = world.with_deposit(&honest, |deposit| kem_ciphertext(deposit).fill(0));
     let mut elsewhere = by_seed.clone();
     elsewhere.cid = honest.good.cid();
     let proof = |name, meaning, sale: &Sale, pom: &Pom| {
@@ -278,9 +278,9 @@ fn proofs_are_judged_as_they_were() {
         let core = Core::from_bytes(&bytes(vector, "core")).unwrap();
         let key = DepositKey::from_bytes(&bytes(vector, "deposit_key")).unwrap();
         let [owner, arbiter] = ["owner", "arbiter"].map(|who| KeySet::from_bytes(&bytes(vector, who)).unwrap());
-        let good = Good::of(&core, SLOT, &key).unwrap();
+        let good = Good::of(&core, SLOT, Some(&key)).unwrap();
         let pom = Pom::from_bytes(&bytes(vector, "hex")).unwrap();
-        let judge = Judge { verify: &Verifier, kem: &Encapsulator, owner: &owner, arbiter: &arbiter };
+        let judge = Judge { verify: &Verifier, kem: &Encapsulator, owner: &owner, arbiter: Some(&arbiter) };
         match judge.check(&good, &pom) {
             Ok(proven) => {
                 assert_eq!(format!("{:?}", proven.fault()), text(vector, "proven"));

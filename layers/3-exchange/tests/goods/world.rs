@@ -14,7 +14,7 @@ use semper_crypto::{DecapsulationKey, Encapsulator, SecretKeys, Verifier};
 use semper_exchange::arbiter::rules_hash;
 use semper_exchange::goods::{
     Article, ArticleKey, CHUNK_LEN, ChunkIndex, Deposit, DepositKey, Descriptor, Disclosure, Download, Encoder, Good,
-    Index, Judge, KeyAttestation, Pom, Proven, Refused, Seed, first_bad_chunk,
+    Index, Judge, KeyAttestation, Opens, Pom, Proven, Refused, Seed, first_bad_chunk,
 };
 use semper_exchange::goods::{KeyEvidence, Leaves};
 use semper_support::crypto::{Decapsulate, Encapsulate, KemSuite, Signer};
@@ -77,12 +77,12 @@ impl World {
         Terms {
             profile: Profile::C2,
             parties: vec![party(Role::ORIGINATOR, &self.buyer), party(Role::RESPONDER, &self.seller)],
-            arbiter: ArbiterRef {
+            arbiter: Some(ArbiterRef {
                 key_set: arbiter,
                 deposit_key: Some(self.deposit_key().id()),
                 log: arbiter,
                 rules: rules_hash(),
-            },
+            }),
             items: vec![Item {
                 kind: ItemKind::Information,
                 owner: Role::RESPONDER,
@@ -119,7 +119,7 @@ impl World {
         let deposit =
             Deposit::make(&Encapsulator, &self.deposit_key(), &seed, (tid, SLOT), key, article.cipher_root).unwrap();
         let core = Core { terms, deposits: BTreeMap::from([(SLOT, deposit.to_bytes())]) };
-        let good = Good::of(&core, SLOT, &self.deposit_key()).unwrap();
+        let good = Good::of(&core, SLOT, Some(&self.deposit_key())).unwrap();
         Sale { core, good, seed, key: key.clone(), article, ciphertext }
     }
 
@@ -149,13 +149,13 @@ impl World {
         let mut deposit = sale.good.deposit().clone();
         change(&mut deposit);
         let core = Core { deposits: BTreeMap::from([(SLOT, deposit.to_bytes())]), ..sale.core.clone() };
-        let good = Good::of(&core, SLOT, &self.deposit_key()).unwrap();
+        let good = Good::of(&core, SLOT, Some(&self.deposit_key())).unwrap();
         Sale { core, good, ..sale.clone() }
     }
 
     pub(crate) fn judge(&self, good: &Good, pom: &Pom) -> Result<Proven, Refused> {
         let (owner, arbiter) = (self.seller.key_set(), self.arbiter.key_set());
-        Judge { verify: &Verifier, kem: &Encapsulator, owner, arbiter }.check(good, pom)
+        Judge { verify: &Verifier, kem: &Encapsulator, owner, arbiter: Some(arbiter) }.check(good, pom)
     }
 
     pub(crate) fn disclosure(&self, sale: &Sale, seed: Seed) -> Signed {
@@ -188,4 +188,12 @@ impl Sale {
 
 pub(crate) fn sign(keys: &SecretKeys, statement: &impl Statement) -> Signed {
     keys.sign(statement.draft(keys.key_set().suite(), keys.key_set().id())).unwrap()
+}
+
+/// The encapsulated secret of a deposit for an arbiter.
+pub(crate) fn kem_ciphertext(deposit: &mut Deposit) -> &mut Vec<u8> {
+    match &mut deposit.opens {
+        Opens::Encapsulated { ciphertext, .. } => ciphertext,
+        Opens::Hash(_) => panic!("a deposit for an arbiter"),
+    }
 }

@@ -194,7 +194,7 @@ impl Arbiter {
     async fn attest(&self, deal: DealId, case: &Case, to: Role) -> Result<Option<Signed>, DecideError> {
         let Leg::Information(slot) = *case.gives(to.peer()) else { return Ok(None) };
         // A contract with a deposit that cannot be opened here was not resolved.
-        let good = Good::of(case.core(), slot, &self.deposit_key).ok();
+        let good = Good::of(case.core(), slot, Some(&self.deposit_key)).ok();
         let Some(key) = good.and_then(|good| good.recover(&*self.parts.deposits).ok()) else { return Ok(None) };
         let me = self.parts.keys.key_set();
         let said = KeyAttestation { cid: case.cid(), slot, key };

@@ -32,9 +32,9 @@ use semper_exchange::cn::Round;
 use semper_exchange::evidence::{self, Finding, Folder};
 use semper_exchange::goods::{
     Article, ArticleKey, CHUNK_LEN, Deposit, DepositKey, Descriptor, Download, Encoder, Good, Index, KeyAttestation,
-    KeyEvidence, Leaves, Pom, Seed, first_bad_chunk,
+    KeyEvidence, Leaves, Opens, Pom, Seed, first_bad_chunk,
 };
-use semper_exchange::gx::{Leg, LockDeposit, Price, Promised};
+use semper_exchange::gx::{Decides, Leg, LockDeposit, Price, Promised};
 use semper_payment::account::bank::operator::Direction;
 use semper_payment::account::bank::{self, Bank, LocalKeys, Opening, Rules};
 use semper_payment::account::payment::Level;
@@ -295,12 +295,12 @@ impl World {
         let terms = Terms {
             profile: Profile::Gx,
             parties: [SELLER, BUYER].map(party).to_vec(),
-            arbiter: ArbiterRef {
+            arbiter: Some(ArbiterRef {
                 key_set: self.arbiter_keys.id(),
                 deposit_key: Some(self.deposit_key.id()),
                 log: self.arbiter_keys.id(),
                 rules: rules_hash(),
-            },
+            }),
             items: vec![
                 item(ItemKind::Information, SELLER, GOODS, descriptor.unwrap().to_bytes()),
                 item(ItemKind::Money, BUYER, MONEY, price.to_bytes()),
@@ -320,12 +320,12 @@ impl World {
         let mut deposit = Deposit::make(&Encapsulator, &self.deposit_key, &seed(), tid, &key, root).unwrap();
         if goods == Goods::Sealed {
             // A point of low order: every secret key gives the same secret, which nobody accepts.
-            deposit.kem_ciphertext = vec![0; 32];
+            deposit.opens = Opens::Encapsulated { suite: self.deposit_key.suite, ciphertext: vec![0; 32] };
         }
         let lock_deposit = LockDeposit {
             payer: self.party(BUYER).done(Task::Prepare(eur(PRICE))).await,
             payee: self.party(SELLER).done(Task::Prepare(eur(PRICE))).await,
-            arbiter: self.lock_key.clone(),
+            decides: Decides::Arbiter(self.lock_key.clone()),
             salt: nonce,
         };
         let deposits = BTreeMap::from([(MONEY, lock_deposit.to_bytes()), (GOODS, deposit.to_bytes())]);
@@ -479,7 +479,7 @@ impl Sale {
 
     /// What the buyer proves.
     fn proof(&self, world: &World, evidence: KeyEvidence) -> Option<Pom> {
-        let good = Good::of(&self.core, GOODS, &world.deposit_key).unwrap();
+        let good = Good::of(&self.core, GOODS, Some(&world.deposit_key)).unwrap();
         let download = Download::new(&Encapsulator, good, self.article.index.clone()).unwrap();
         let chunks = self.ciphertext.chunks(CHUNK_LEN).map(<[u8]>::to_vec);
         first_bad_chunk(&download, &article_key(), &evidence, chunks)
