@@ -13,6 +13,7 @@
 pub mod cn;
 mod hostile;
 pub mod letters;
+pub mod lx;
 mod money;
 mod properties;
 pub mod search;
