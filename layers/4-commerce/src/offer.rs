@@ -1,7 +1,7 @@
 //! Offers: what a seller is ready to sell to anybody, signed; and the order by which a buyer takes one up.
 //!
 //! ```text
-//! offer   = { 0: 1, 1: descriptor of the goods, 2: cipher root, 3: price, 4: [1*32 means], 5: [1*8 arbiter], 6: seller's name, 7: pace,
+//! offer   = { 0: 1, 1: descriptor of the goods, 2: cipher root, 3: price, 4: [1*32 means], 5: [*8 arbiter], 6: seller's name, 7: pace,
 //!             8: until, ? 9: terms, ? 10: law }
 //! arbiter = { 0: name, 1: key set id }
 //! pace    = { 0: valid for, 1: complaints, 2: delta, 3: sigma }                        ; seconds
@@ -46,9 +46,10 @@ pub struct Offer {
     pub cipher_root: Digest,
     /// What it costs.
     pub price: Amount,
-    /// How it can be paid, the way that the seller likes best first. Each can be locked for an arbiter.
+    /// How it can be paid, the way that the seller likes best first. Each can be locked as [`Offer::lock`] says.
     pub means: Vec<Means>,
-    /// The arbiters that the seller accepts, the one that it likes best first.
+    /// The arbiters that the seller accepts, the one that it likes best first. None: the purchase has no arbiter, and a hash locks it
+    /// ([`semper_exchange::lx`]).
     pub arbiters: Vec<ArbiterOffer>,
     /// What the seller calls itself.
     pub seller: String,
@@ -74,14 +75,21 @@ pub struct ArbiterOffer {
 /// How long the parts of a purchase may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Pace {
-    /// From the order until the arbiter takes no first request.
+    /// From the order until the arbiter takes no first request; without an arbiter, until the seller does not take the money any more.
     pub valid_for: Seconds,
-    /// For complaints, after the arbiter takes no first request any more.
+    /// For complaints, after the arbiter takes no first request any more; none without an arbiter.
     pub complaints: Seconds,
-    /// For a message to the arbiter.
+    /// For a message to the arbiter or to an issuer.
     pub delta: Seconds,
     /// By which two clocks may differ.
     pub sigma: Seconds,
+}
+
+impl Pace {
+    /// Two hours for the seller to take the money, ten minutes for a message, two minutes between clocks: whoever buys without an arbiter cannot
+    /// use the money for so long if the seller is silent.
+    pub const WITHOUT_ARBITER: Self =
+        Self { valid_for: Seconds(7200), complaints: Seconds(0), delta: Seconds(600), sigma: Seconds(120) };
 }
 
 impl Default for Pace {
@@ -99,7 +107,7 @@ pub struct Order {
     pub offer: StatementId,
     /// The means of payment: its place in the offer.
     pub means: u16,
-    /// The arbiter: its place in the offer.
+    /// The arbiter: its place in the offer; 0 if there is none.
     pub arbiter: u16,
     /// The payer's details for the lock.
     pub payer: Vec<u8>,
@@ -112,6 +120,11 @@ pub struct Order {
 }
 
 impl Offer {
+    /// Under which kind of lock the price is put.
+    pub fn lock(&self) -> LockKind {
+        if self.arbiters.is_empty() { LockKind::Hash } else { LockKind::Arbiter }
+    }
+
     /// The offer in plain words, as its seller approves it.
     pub fn describe(&self) -> String {
         use std::fmt::Write as _;
@@ -139,13 +152,20 @@ impl Offer {
         for arbiter in &self.arbiters {
             line("Arbiter", &format!("{} (key {})", arbiter.name, arbiter.key_set));
         }
-        let _ = write!(
-            text,
-            "\nEvery order of it that comes until then is answered with a signed promise, without asking again. The arbiter can be asked\n\
-             for {} after an order, and complaints are possible for {} longer.\n",
-            in_words(self.pace.valid_for),
-            in_words(self.pace.complaints)
+        text.push_str(
+            "\nEvery order of it that comes until then is answered with a signed promise, without asking again. ",
         );
+        let (valid_for, complaints) = (in_words(self.pace.valid_for), in_words(self.pace.complaints));
+        let _ = match self.lock() {
+            LockKind::Arbiter => write!(
+                text,
+                "The arbiter can be asked\nfor {valid_for} after an order, and complaints are possible for {complaints} longer.\n"
+            ),
+            LockKind::Hash => write!(
+                text,
+                "There is no arbiter: you\ntake the money within {valid_for} after an order or not at all, and nobody decides about complaints.\n"
+            ),
+        };
         text
     }
 }
@@ -201,14 +221,14 @@ impl Decode for Offer {
             law: some_text(&mut fields, 10, "law", LAW_MAX)?,
         };
         fields.close()?;
-        let usable =
-            |means: &Means| means.currency == offer.price.currency() && means.locks.contains(&LockKind::Arbiter);
+        let usable = |means: &Means| means.currency == offer.price.currency() && means.locks.contains(&offer.lock());
         if offer.means.is_empty() || !offer.means.iter().all(usable) {
             let rule = "means of payment in the currency of the price, which can be locked";
             return Err(DecodeError::field("means", Problem::OutOfRange(rule)));
         }
-        if offer.arbiters.is_empty() {
-            return Err(DecodeError::field("arbiters", Problem::OutOfRange("at least one is needed")));
+        if offer.arbiters.is_empty() && offer.pace.complaints != Seconds(0) {
+            let rule = "without an arbiter nobody decides about complaints";
+            return Err(DecodeError::field("complaints", Problem::OutOfRange(rule)));
         }
         Ok(offer)
     }

@@ -32,10 +32,11 @@ const CARD_MAX: usize = 256 * 1024;
 
 /// The contracts that this version knows the words of, each with the check that its words say what it does.
 type Check = fn(&Agreement) -> Result<(), &'static str>;
-const CONTRACTS: [(fn() -> Template, Check); 7] = [
+const CONTRACTS: [(fn() -> Template, Check); 8] = [
     (contract_file::template, contract_file::check),
     (contract_file::template_of_many, contract_file::check_of_many),
     (purchase::template, purchase::check),
+    (purchase::locked_template, purchase::check),
     (letter::template, letter::check),
     (trade::receipt_template, trade::check),
     (trade::exchange_template, trade::check),
@@ -317,6 +318,7 @@ mod tests {
             ("sign", "a95a12d2b5a4c2be0291b466788c2078115f103fa7cf60f9ebacefe26cdf1cb4"),
             ("sign-many", "181fbf8a1114c458db41269ddb70b574b2549f7f628755b36ff96b502dfe89c4"),
             ("buy", "75400b1159567dce21cf34ff1c0f46dfa1ad5727e6eadc9436687d0054b98105"),
+            ("buy-locked", "702b2c783773978f2635041a3bf605b52bf9ce9fa9760294769f5861e317c7b9"),
             ("mail", "5e4ac8b1f09075ff506780acb5186e058460ef46b6f1adcb6b420855b878b3b5"),
             ("receipt", "44b784e983c84f6f58e279161b464f81bc015fe888d1b6a7314988ae285905a5"),
             ("exchange", "ffebfd612d517432acd92b3aa908e2500cdbf9dd6b0c707d6854021775799e15"),

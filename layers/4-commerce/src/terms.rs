@@ -75,9 +75,9 @@ pub(crate) fn arbiter(core: &Core) -> Result<KeySetId, &'static str> {
     core.arbiter().ok_or("arbiter")
 }
 
-/// Money that is locked for the arbiter.
-pub(crate) fn locked(amount: Amount, means: &Means) -> Price {
-    Price { amount, system: means.system.clone(), issuer: means.issuer.clone(), lock: LockKind::Arbiter }
+/// Money under a lock.
+pub(crate) fn locked(amount: Amount, means: &Means, lock: LockKind) -> Price {
+    Price { amount, system: means.system.clone(), issuer: means.issuer.clone(), lock }
 }
 
 /// The deadlines of a contract under which nobody complains and no money is locked yet.

@@ -160,13 +160,13 @@ impl Reply<'_> {
         }
         let no_means = ReplyError::NoSuchChoice("means of payment");
         let pays = trade.pays.get(self.pays.place).ok_or(no_means.clone())?;
-        let first = locked(trade.gives, &pays.means);
+        let first = locked(trade.gives, &pays.means, LockKind::Arbiter);
         let mut deposits = BTreeMap::from([(FIRST, self.pays.lock(&pays.details, &self.pays.details))]);
         let second = match (trade.wants, &self.takes) {
             (Some(wants), Some(choice)) => {
                 let takes = trade.takes.get(choice.place).ok_or(no_means)?;
                 deposits.insert(SECOND, choice.lock(&choice.details, &takes.details));
-                Some(locked(wants, &takes.means))
+                Some(locked(wants, &takes.means, LockKind::Arbiter))
             }
             (None, None) => None,
             _ => return Err(no_means),
