@@ -22,8 +22,8 @@ use serde::Deserialize;
 /// What is to be signed, as far as a policy looks at it.
 #[derive(Clone, Debug, Default)]
 pub struct Subject {
-    /// `contract`, `mail`, `acknowledgement`, `payment`, `account` (a request to a bank) or `offer`; `exchange`, somebody's wish to exchange money,
-    /// which no rule allows.
+    /// `contract`, `mail`, `acknowledgement`, `payment`, `account` (a request to a bank) or `offer`. No rule allows `exchange`, somebody's wish to
+    /// exchange money, and `without arbiter`, a contract that nobody decides about.
     pub kind: &'static str,
     /// The other party of a contract or payment.
     pub peer: Option<KeySetId>,

@@ -56,6 +56,7 @@ pub async fn prepare(
         price: String::new(),
         wants: None,
         arbiters: Vec::new(),
+        no_arbiter: false,
         terms: String::new(),
         law: String::new(),
         until: now().unix() + STANDS,
@@ -166,6 +167,7 @@ impl Found {
             page: BASE64.encode(&self.page),
             save_as: save_as.to_str().context("the file's name is not Unicode")?.to_owned(),
             arbiter: String::new(),
+            no_arbiter: false,
             locale: "en".to_owned(),
             patience: PATIENCE,
         })

@@ -21,7 +21,7 @@ use semper_core::time::{Seconds, Time};
 use semper_crypto::Verifier;
 use semper_exchange::goods::{ArticleKey, Descriptor};
 use semper_support::approval::{Answer, ApprovalError, Exhibit, SignRequest};
-use semper_transfer::payment::means::Means;
+use semper_transfer::payment::means::{LockKind, Means};
 use semper_transfer::payment::negotiation::negotiate;
 use semper_transfer::payment::operation::Task;
 use semper_trust::card::{CardError, ContactCard};
@@ -53,6 +53,19 @@ pub enum ShopError {
     /// There is no purse whose money can be locked.
     #[error("there is no purse for {0} whose money can be locked for an exchange; add one with `semper wallet add`")]
     NoPurse(String),
+    /// There is no purse whose money a hash can lock.
+    #[error(
+        "there is no purse for {0} whose money can be locked without an arbiter: only e-cash can; add a purse at a mint with `semper wallet add`"
+    )]
+    NoHashLock(String),
+    /// The offer has no arbiter, and the user has not said that none is needed.
+    #[error(
+        "this offer has no arbiter: nobody gives your money back if the goods are not what was promised; if you trust the seller, buy with --no-arbiter"
+    )]
+    WithoutArbiter,
+    /// The offer has an arbiter.
+    #[error("this offer has an arbiter, who costs nothing as long as nobody asks; buy without --no-arbiter")]
+    WithArbiter,
     /// No purse holds the price.
     #[error(
         "you have no purse that holds {0}; `semper wallet balance` shows what you have, `semper wallet add` adds a purse and `semper wallet withdraw` fetches money into it"
@@ -124,14 +137,16 @@ pub async fn sell(node: &Node, order: OfferOrder) -> Result<OfferView, ShopError
     }
     let (article, cipher_root) = article(&order)?;
     let price = Amount::parse(&order.price).map_err(|error| ShopError::Amount { text: order.price.clone(), error })?;
-    let demand = lockable(price);
+    let lock = if order.no_arbiter { LockKind::Hash } else { LockKind::Arbiter };
+    let demand = lockable(price, lock);
     let offered = node.payments().offered().await.map_err(NodeError::Read)?.into_iter().map(|offered| offered.means);
     let means: Vec<_> = offered.filter(|means| demand.misfit(means).is_none()).collect();
     if means.is_empty() {
-        return Err(ShopError::NoPurse(price.currency().to_string()));
+        let currency = price.currency().to_string();
+        return Err(if order.no_arbiter { ShopError::NoHashLock(currency) } else { ShopError::NoPurse(currency) });
     }
     let knows = |contact: &Contact| means.iter().any(|means| arbiter(contact, &means.system).is_some());
-    let arbiters = arbiters(node, &order.arbiters, knows).await?;
+    let arbiters = if order.no_arbiter { Vec::new() } else { arbiters(node, &order.arbiters, knows).await? };
     let pace = Pace {
         valid_for: Seconds(order.valid_for),
         complaints: Seconds(order.complaints),
@@ -210,8 +225,16 @@ pub async fn buy(node: &Node, order: BuyOrder) -> Result<(Deal, String, String),
     }
     let contact = node.book().stranger(seller.id(), &card).await?;
     let (place, means) = choose_means(node, &offer).await?;
-    let knows = |contact: &Contact| arbiter(contact, &means.system);
-    let (arbiter_place, accepted, _) = choose_arbiter(node, &offer.arbiters, &order.arbiter, knows).await?;
+    let (arbiter_place, arbiters) = match offer.lock() {
+        LockKind::Hash if !order.no_arbiter => return Err(ShopError::WithoutArbiter),
+        LockKind::Arbiter if order.no_arbiter => return Err(ShopError::WithArbiter),
+        LockKind::Hash => (0, Vec::new()),
+        LockKind::Arbiter => {
+            let knows = |contact: &Contact| arbiter(contact, &means.system);
+            let (place, accepted, _) = choose_arbiter(node, &offer.arbiters, &order.arbiter, knows).await?;
+            (place, vec![accepted.key_set().clone()])
+        }
+    };
     let purse = node.purse_for(&means).await?.ok_or_else(|| ShopError::NoPurse(means.currency.to_string()))?;
     let deal = DealId::from_array(node.random().map_err(NodeError::Crypto)?);
     let payer = node.ready(deal, Slot::default(), purse, Task::Prepare(offer.price)).await?;
@@ -228,7 +251,7 @@ pub async fn buy(node: &Node, order: BuyOrder) -> Result<(Deal, String, String),
         locale: order.locale,
         card: node.card().to_owned(),
     };
-    let (me, patience, arbiters) = (node.keys().key_set(), Seconds(order.patience), vec![accepted.key_set().clone()]);
+    let (me, patience) = (node.keys().key_set(), Seconds(order.patience));
     Ok((Deal::buy(deal, me, seller, arbiters, patience, offer, taken, purse), title, contact.name))
 }
 
@@ -237,7 +260,7 @@ async fn choose_means(node: &Node, offer: &Offer) -> Result<(u16, Means), ShopEr
     if own.is_empty() {
         return Err(ShopError::TooLittle(offer.price));
     }
-    let found = negotiate(&lockable(offer.price), &own, &offer.means);
+    let found = negotiate(&lockable(offer.price, offer.lock()), &own, &offer.means);
     let same = |means: &Means, theirs: &Means| {
         (&means.system, &means.issuer, means.currency) == (&theirs.system, &theirs.issuer, theirs.currency)
     };

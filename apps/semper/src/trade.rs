@@ -6,6 +6,7 @@ use semper_commerce::trade::{PLEDGES_MAX, Pledge, Trade};
 use semper_core::amount::{Amount, Currency};
 use semper_core::ids::{DealId, Slot};
 use semper_core::time::Seconds;
+use semper_transfer::payment::means::LockKind;
 use semper_transfer::payment::operation::{PurseId, Task};
 use semper_transfer::payment::pay::Offered;
 use semper_transfer::payment::statement::PURPOSE_MAX;
@@ -56,7 +57,7 @@ pub async fn trade(node: &Node, order: TradeOrder) -> Result<(Deal, String, Stri
     let offered = node.payments().offered().await.map_err(NodeError::Read)?;
     let held = node.payments().holding(gives).await.map_err(NodeError::Payment)?;
     let funded: Vec<_> = offered.iter().filter(|offered| held.contains(&offered.means)).cloned().collect();
-    let demand = lockable(gives);
+    let demand = lockable(gives, LockKind::Arbiter);
     let (pays, mut purses) = match pledges(node, deal, 0, gives, &funded).await {
         Err(TradeError::NoPurse(_)) if offered.iter().any(|offered| demand.misfit(&offered.means).is_none()) => {
             return Err(TradeError::TooLittle(gives));
@@ -107,7 +108,7 @@ async fn pledges(
     amount: Amount,
     offered: &[Offered],
 ) -> Result<(Vec<Pledge>, Vec<PurseId>), TradeError> {
-    let demand = lockable(amount);
+    let demand = lockable(amount, LockKind::Arbiter);
     let fitting = offered.iter().filter(|offered| demand.misfit(&offered.means).is_none()).take(PLEDGES_MAX);
     let (mut pledges, mut purses) = (Vec::new(), Vec::new());
     for (offered, slot) in fitting.zip(slot..) {

@@ -421,6 +421,8 @@ impl Vault {
         let arbiter = agreement.core.arbiter();
         let release = promised_release(&agreement.core, role);
         let kind = match (&release, agreement.template.name()) {
+            // What cannot be undone by anybody no rule allows.
+            _ if arbiter.is_none() => "without arbiter",
             // Whether the rate is good no rule can say.
             (Some(_), EXCHANGE_TEMPLATE) if role != Role::ORIGINATOR => "exchange",
             (Some(_), EXCHANGE_TEMPLATE | RECEIPT_TEMPLATE) => "payment",

@@ -656,13 +656,13 @@ impl World<'_> {
             order,
             seller: self.key_set(SELLER).id(),
             buyer: self.key_set(BUYER).id(),
-            arbiter: Arbiter {
+            arbiter: Some(Arbiter {
                 key_set: arbiter.id(),
                 log: arbiter.id(),
                 rules: rules_hash(),
                 deposit_key: self.deposit_key(),
                 lock_key: self.fair.modules[ARBITER].arbiter_key(&arbiter),
-            },
+            }),
             payee,
             article: if self.plot == Plot::WrongKey { &wrong } else { &self.offer.ware.key },
             seed: &seed,

@@ -183,13 +183,20 @@ pub(super) fn sentence(deal: &DealView) -> String {
         }
         (Some("faulted"), _) => "the arbiter found that your goods are not what was promised".to_owned(),
         (Some("unsettled"), _) => {
-            "money is due to you by the arbiter's ruling, and its issuer does not give it; the ruling is kept"
+            "money is due to you, and its issuer does not give it; what proves it is kept (`semper deals export`)"
                 .to_owned()
         }
         (Some(other), _) => other.to_owned(),
         (None, "us") => "waits for your answer (see `semper approvals`)".to_owned(),
         (None, "peer") if !deal.missing.is_empty() => format!("waits for {}", deal.missing.join(", ")),
-        (None, "peer") => format!("waits for {}", deal.peer),
+        (None, "peer") => match deal.until.map(Time::from_unix) {
+            Some(date) => format!("waits for {}; if nothing comes, your money comes back after {date}", deal.peer),
+            None => format!("waits for {}", deal.peer),
+        },
+        (None, "payment") if deal.state == "await-refund" => match deal.until.map(Time::from_unix) {
+            Some(date) => format!("not done; your money comes back after {date}"),
+            None => "not done; your money comes back".to_owned(),
+        },
         (None, "payment") => "the money is on its way (see `semper approvals` if you are asked)".to_owned(),
         (None, _) => match deal.until {
             Some(until) => {

@@ -59,21 +59,26 @@ pub(super) struct Sell {
     /// Accept this arbiter only; may be repeated [default: all that you accept]
     #[arg(long = "arbiter", value_name = "CONTACT")]
     arbiters: Vec<String>,
+    /// Sell without an arbiter: you take the e-cash by showing what opens the goods. Nobody decides about complaints, so buyers must trust you
+    /// that the goods are good; and you must be on line when they pay
+    #[arg(long, conflicts_with_all = ["arbiters", "for_file_hash", "complaints"])]
+    no_arbiter: bool,
     /// How long the offer stands, in days
     #[arg(long, default_value_t = STANDS / 86_400, value_name = "DAYS", value_parser = clap::value_parser!(u64).range(1..3650))]
     days: u64,
-    /// How long after an order the arbiter can be asked, in seconds
-    #[arg(long, default_value_t = Pace::default().valid_for.0, value_name = "SECONDS")]
-    valid_for: u64,
-    /// How long complaints are possible after that, in seconds
-    #[arg(long, default_value_t = Pace::default().complaints.0, value_name = "SECONDS")]
-    complaints: u64,
-    /// How long a message to the arbiter takes at most, in seconds
-    #[arg(long, default_value_t = Pace::default().delta.0, value_name = "SECONDS", hide = true)]
-    delta: u64,
+    /// How long after an order the arbiter can be asked, in seconds; without an arbiter, how long you can take the money [default: two weeks, or
+    /// two hours without an arbiter]
+    #[arg(long, value_name = "SECONDS")]
+    valid_for: Option<u64>,
+    /// How long complaints are possible after that, in seconds [default: three days]
+    #[arg(long, value_name = "SECONDS")]
+    complaints: Option<u64>,
+    /// How long a message to the arbiter or to an issuer takes at most, in seconds
+    #[arg(long, value_name = "SECONDS", hide = true)]
+    delta: Option<u64>,
     /// By how many seconds clocks may differ
-    #[arg(long, default_value_t = Pace::default().sigma.0, value_name = "SECONDS", hide = true)]
-    sigma: u64,
+    #[arg(long, value_name = "SECONDS", hide = true)]
+    sigma: Option<u64>,
     /// Do not ask here: leave the offer among the approvals, where a policy or `semper approve` answers it
     #[arg(long)]
     no_ask: bool,
@@ -89,6 +94,9 @@ pub(super) struct Sell {
 pub(super) struct Buy {
     /// The link that the seller printed
     link: String,
+    /// Take up an offer that has no arbiter: nobody gives your money back if the goods are not what was promised
+    #[arg(long, conflicts_with = "arbiter")]
+    no_arbiter: bool,
     #[command(flatten)]
     taking: Taking,
 }
@@ -144,17 +152,19 @@ impl Sell {
             std::fs::metadata(&self.file).with_context(|| format!("cannot read {}", self.file.display()))?.len();
         let mut progress = Progress::new("Encrypting", total);
         let prepared = sale::prepare(&home, &self.file, name, &self.text, move |done| progress.show(done)).await?;
+        let pace = if self.no_arbiter { Pace::WITHOUT_ARBITER } else { Pace::default() };
         let order = OfferOrder {
             price: self.price.unwrap_or_default(),
             wants,
             arbiters: self.arbiters,
+            no_arbiter: self.no_arbiter,
             terms: self.terms,
             law: self.law,
             until: now().unix() + self.days * 86_400,
-            valid_for: self.valid_for,
-            complaints: self.complaints,
-            delta: self.delta,
-            sigma: self.sigma,
+            valid_for: self.valid_for.unwrap_or(pace.valid_for.0),
+            complaints: self.complaints.unwrap_or(pace.complaints.0),
+            delta: self.delta.unwrap_or(pace.delta.0),
+            sigma: self.sigma.unwrap_or(pace.sigma.0),
             ..prepared
         };
         let session = session::connect(home, common.passphrase_file.as_deref(), true).await?;
@@ -196,7 +206,8 @@ impl Buy {
         println!("The seller's key: {}", found.seller.id());
         let Taking { save_as, arbiter, language, patience, manner } = self.taking;
         let save_as = fetch(&found, save_as.as_deref()).await?;
-        let order = BuyOrder { arbiter, locale: language, patience, ..found.order(&save_as)? };
+        let no_arbiter = self.no_arbiter;
+        let order = BuyOrder { arbiter, no_arbiter, locale: language, patience, ..found.order(&save_as)? };
         let session = manner.connect(common).await?;
         let deal = session.client().buy(&order).await?.deal;
         let code = manner.follow(session, &[deal]).await?;

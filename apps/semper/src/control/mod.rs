@@ -287,6 +287,9 @@ pub struct OfferOrder {
     /// The arbiters, by their names in the contact book; all accepted ones if empty.
     #[serde(default)]
     pub arbiters: Vec<String>,
+    /// That there is to be no arbiter: a hash locks the money and the goods, and nobody decides about complaints.
+    #[serde(default)]
+    pub no_arbiter: bool,
     /// Terms in words.
     #[serde(default)]
     pub terms: String,
@@ -295,9 +298,9 @@ pub struct OfferOrder {
     pub law: String,
     /// How long the offer stands, in seconds since 1970.
     pub until: u64,
-    /// How long after an order the arbiter can be asked, in seconds.
+    /// How long after an order the arbiter can be asked, in seconds; without an arbiter, how long the money can be taken.
     pub valid_for: u64,
-    /// How long complaints are possible after that, in seconds.
+    /// How long complaints are possible after that, in seconds; none without an arbiter.
     pub complaints: u64,
     /// How long a message to the arbiter takes at most, in seconds.
     pub delta: u64,
@@ -342,6 +345,9 @@ pub struct BuyOrder {
     /// The arbiter, by its name in the contact book; the first that both accept if empty.
     #[serde(default)]
     pub arbiter: String,
+    /// That the user takes up an offer that has no arbiter. Others are refused then, as are those that have none if this is not set.
+    #[serde(default)]
+    pub no_arbiter: bool,
     /// The language of the contract, `en` or `de`.
     pub locale: String,
     /// How long each message is waited for, in seconds.

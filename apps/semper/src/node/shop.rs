@@ -163,15 +163,20 @@ impl Node {
         let Some(Stated::Sale(offer)) = own.map(|own| own.offer) else { return Err(refused("there is no such offer")) };
         let article = self.article(&offer.cipher_root).await?.ok_or_else(|| refused("the goods are sold no more"))?;
         let means = offer.means.get(usize::from(order.means)).ok_or_else(|| refused("there is no such means"))?;
-        let named =
-            offer.arbiters.get(usize::from(order.arbiter)).ok_or_else(|| refused("there is no such arbiter"))?;
-        let contact = self.book.by_key_set(named.key_set).await.map_err(NodeError::Book)?;
-        let arbiter = arbiter(&contact, &means.system).ok_or_else(|| refused("the arbiter takes no deposits"))?;
+        let arbiter = match offer.lock() {
+            LockKind::Hash => None,
+            LockKind::Arbiter => {
+                let named = offer.arbiters.get(usize::from(order.arbiter));
+                let named = named.ok_or_else(|| refused("there is no such arbiter"))?;
+                let contact = self.book.by_key_set(named.key_set).await.map_err(NodeError::Book)?;
+                Some(arbiter(&contact, &means.system).ok_or_else(|| refused("the arbiter takes no deposits"))?)
+            }
+        };
         let purse = self.purse_for(means).await?.ok_or_else(|| refused("there is no purse for this means any more"))?;
         let payee = self.ready(deal, Slot::default(), purse, Task::Prepare(offer.price)).await?;
-        let seed = self.random_bytes(Encapsulator.seed_len(arbiter.deposit_key.suite)).map_err(NodeError::Crypto)?;
+        let length = arbiter.as_ref().map_or(32, |arbiter| Encapsulator.seed_len(arbiter.deposit_key.suite));
+        let seed = Seed::new(self.random_bytes(length).map_err(NodeError::Crypto)?);
         let random = || self.random::<32>().map_err(NodeError::Crypto);
-        let seed = Seed::new(seed);
         let sale = Sale {
             offer: &offer,
             order,
@@ -259,9 +264,9 @@ impl From<NodeError> for Unsold {
     }
 }
 
-/// What an exchange demands of a means of payment: that an arbiter can decide over money that is locked.
-pub fn lockable(amount: Amount) -> Demand {
-    Demand { amount, anonymity: PayerAnonymity::None, lock: Some(LockKind::Arbiter) }
+/// What an exchange demands of a means of payment: that an arbiter can decide over money that is locked, or a hash where there is none.
+pub fn lockable(amount: Amount, lock: LockKind) -> Demand {
+    Demand { amount, anonymity: PayerAnonymity::None, lock: Some(lock) }
 }
 
 /// The arbiter for an exchange in which money moves, as its card describes it; `None` if it cannot be one for this payment system.

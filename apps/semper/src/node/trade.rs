@@ -12,7 +12,7 @@ use semper_core::contract::{Core, Item, ItemKind};
 use semper_core::hash::Digest;
 use semper_core::ids::{DealId, KeySetId, Slot};
 use semper_exchange::gx::{Decides, LockDeposit, Own, Price};
-use semper_transfer::payment::means::System;
+use semper_transfer::payment::means::{LockKind, System};
 use semper_transfer::payment::operation::{PurseId, Task};
 
 use super::shop::{Unsold, arbiter, lockable, referee};
@@ -54,7 +54,7 @@ impl Node {
 
     /// The first way that this party has too, and whose locks the arbiter knows.
     async fn common(&self, contact: &Contact, pledges: &[Pledge], amount: Amount) -> Result<Option<Common>, NodeError> {
-        let demand = lockable(amount);
+        let demand = lockable(amount, LockKind::Arbiter);
         for (place, Pledge { means, .. }) in
             pledges.iter().enumerate().filter(|(_, p)| demand.misfit(&p.means).is_none())
         {
@@ -143,7 +143,7 @@ mod tests {
     use semper_core::time::{Seconds, Time};
     use semper_exchange::goods::DepositKey;
     use semper_support::crypto::KemSuite;
-    use semper_transfer::payment::means::{Fees, Limits, LockKind, Means, PayerAnonymity, ReceiptKind, Reversal};
+    use semper_transfer::payment::means::{Fees, Limits, Means, PayerAnonymity, ReceiptKind, Reversal};
 
     use super::*;
 

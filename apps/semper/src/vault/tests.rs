@@ -189,13 +189,13 @@ async fn a_seller_signs_what_follows_from_its_offer() {
             order: &order,
             seller: me.id(),
             buyer: KeySetId::from_digest(digest(6)),
-            arbiter: Arbiter {
+            arbiter: Some(Arbiter {
                 key_set: KeySetId::from_digest(digest(5)),
                 log: KeySetId::from_digest(digest(5)),
                 rules: digest(8),
                 deposit_key: DepositKey { suite: KemSuite::XWing, public_key: deposits.public_key().to_vec() },
                 lock_key: vec![2],
-            },
+            }),
             payee: vec![3],
             article: &ArticleKey::from_array([9; 32]),
             seed: &seed,

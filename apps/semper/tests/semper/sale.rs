@@ -125,3 +125,78 @@ fn an_offer_is_withdrawn_and_renewed() {
     assert!(line.contains(&deal[..12]), "{line}");
     assert_eq!(world.ending("alice", &deal), "success");
 }
+
+/// Sells without an arbiter, and has Alice ask for it; the deal, and the question whether she signs.
+fn ordered_without_arbiter(market: &Market, file: &str, to: &str) -> (String, String) {
+    let world = &market.world;
+    let pace = ["--no-arbiter", "--valid-for", "900", "--delta", "1", "--sigma", "1"];
+    let sold =
+        world.json("bob", &[["sell", file, "--price", "12.00 EUR", "--json", "--no-ask"].as_slice(), &pace].concat());
+    let link = sold["link"].as_str().unwrap();
+    world.run("alice", &["buy", link, "--save-as", to, "--no-ask"]).failed_with(&["has no arbiter", "--no-arbiter"]);
+    let args = ["buy", link, "--save-as", to, "--no-arbiter", "--no-ask", "--no-wait", "--patience", "1"];
+    let deal = deal_in(&world.run("alice", &args).good());
+    (deal, world.asked("alice"))
+}
+
+// Nobody but the mint is asked. What both then hold decides who is bound to what.
+#[test]
+fn a_file_is_sold_without_an_arbiter() {
+    let market = Market::new("40.00 EUR");
+    let world = &market.world;
+    let bytes: Vec<u8> = (0..50_000_u32).flat_map(u32::to_le_bytes).collect();
+    let (file, bought) = (world.file("data.bin", &bytes), world.path("bought.bin"));
+    // A policy allows Alice to sign contracts unasked. One that nobody decides about is put to her all the same.
+    let (deal, approval) = ordered_without_arbiter(&market, &file, &bought.display().to_string());
+    let text = world.run("alice", &["approvals", "--json"]).good();
+    assert!(text.contains("PURCHASE WITHOUT AN ARBITER"), "{text}");
+    world.type_in("alice", &["approve", &approval], "sign\n").good();
+    for party in ["alice", "bob"] {
+        assert_eq!(world.ending(party, &deal), "success");
+    }
+    assert_eq!(std::fs::read(&bought).unwrap(), bytes);
+    assert_eq!((market.coins("alice"), market.coins("bob")), ("28.00 EUR".to_owned(), "12.00 EUR".to_owned()));
+    let [alice, bob] = ["alice", "bob"].map(|party| world.export(party, &deal));
+    for (folder, standing) in [(&alice, "opened"), (&bob, "complete")] {
+        let report = world.report(folder);
+        assert_eq!(
+            (&report["sound"], &report["contracts"][0]["standing"]),
+            (&true.into(), &standing.into()),
+            "{report:#}"
+        );
+        assert_eq!(report["contracts"][0]["arbiter"], serde_json::Value::Null);
+    }
+    let answered = |folders: &[&std::path::Path], question: &str| {
+        let answers = world.answers(folders);
+        answers.into_iter().find(|(asked, _)| asked == question).unwrap_or_else(|| panic!("{question}")).1
+    };
+    let (bound, paid) = ("does the contract bind the seller?", "did the buyer pay 12.00 EUR?");
+    let delivered = "did the seller deliver?";
+    assert_eq!([bound, paid, delivered].map(|asked| answered(&[&alice], asked)), ["proven", "proven", "undecided"]);
+    assert_eq!([bound, paid, delivered].map(|asked| answered(&[&alice, &bob], asked)), ["proven"; 3]);
+}
+
+// The seller's machine is down when the buyer's money is locked. The buyer asks the mint whether the seller has taken it, in vain, and waits; the
+// seller comes back and takes it.
+#[test]
+fn a_seller_who_was_away_takes_the_money_in_time() {
+    let mut market = Market::new("40.00 EUR");
+    let (file, bought) = (market.world.file("data.bin", b"what was measured"), market.world.path("bought.bin"));
+    let (deal, approval) = ordered_without_arbiter(&market, &file, &bought.display().to_string());
+    drop(market.running.pop());
+    let world = &market.world;
+    world.type_in("alice", &["approve", &approval], "sign\n").good();
+    // It has asked the mint, and has heard that nobody has taken the money.
+    world.wait("alice", &deal, "has asked the mint", |view| view["state"] == "learning");
+    world.wait("alice", &deal, "has heard the mint", |view| view["state"] == "await-preimage");
+    let shown = world.run("alice", &["deals", "show", &deal]).good();
+    assert!(shown.contains("your money comes back after"), "{shown}");
+    assert!(!bought.exists());
+    market.running.push(market.world.up("bob"));
+    let world = &market.world;
+    for party in ["alice", "bob"] {
+        assert_eq!(world.ending(party, &deal), "success");
+    }
+    assert_eq!(std::fs::read(&bought).unwrap(), b"what was measured");
+    assert_eq!((market.coins("alice"), market.coins("bob")), ("28.00 EUR".to_owned(), "12.00 EUR".to_owned()));
+}

@@ -154,6 +154,7 @@ impl Stage {
             article.text,
         )?;
         let order = OfferOrder {
+            no_arbiter: false,
             goods: BASE64.encode(&goods.to_bytes()),
             key: BASE64.encode(&key),
             cipher_root: given.cipher_root.to_hex(),
