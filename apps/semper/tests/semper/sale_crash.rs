@@ -1,9 +1,10 @@
 //! Purchases in which processes are killed with SIGKILL at random moments, and come back at once or late. What could go wrong: money
 //! without goods, goods without money, money that nobody has, proof that is lost, a deal that stands still.
 //!
-//! `SEMPER_KILLS=200 cargo test -p semper --test semper sale_crash` makes 200 of them.
+//! `SEMPER_KILLS=200 cargo test -p semper --test semper sale_crash` makes 200 of each kind.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
@@ -11,7 +12,7 @@ use rand::RngExt as _;
 use serde_json::Value;
 
 use crate::market::Market;
-use crate::world::{World, random};
+use crate::world::{World, random, until};
 
 /// How many purchases are disturbed, if nobody says otherwise.
 const KILLS: usize = 12;
@@ -20,8 +21,17 @@ const END: Duration = Duration::from_secs(240);
 /// The processes by their places in [`Market::running`].
 const VICTIMS: [&str; 4] = ["mint", "arbiter", "alice", "bob"];
 
+/// The two kinds of purchases.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    WithArbiter,
+    /// One hash locks it. Alice is asked for each, and everybody is back long before the seller may not take the money any more.
+    WithoutArbiter,
+}
+
 /// A purchase that was begun.
 struct Begun {
+    kind: Kind,
     command: Child,
     to: std::path::PathBuf,
     story: String,
@@ -29,6 +39,15 @@ struct Begun {
 
 #[test]
 fn nobody_loses_by_a_crash() {
+    disturb(Kind::WithArbiter);
+}
+
+#[test]
+fn nobody_loses_by_a_crash_without_an_arbiter() {
+    disturb(Kind::WithoutArbiter);
+}
+
+fn disturb(kind: Kind) {
     let kills = std::env::var("SEMPER_KILLS").map_or(KILLS, |kills| kills.parse().unwrap());
     let mut random = random();
     let mut market = Market::new(&format!("{kills}.00 EUR"));
@@ -42,9 +61,12 @@ fn nobody_loses_by_a_crash() {
     }
     let bytes: Vec<u8> = (0..30_000_u32).flat_map(u32::to_le_bytes).collect();
     let file = market.world.file("data.bin", &bytes);
-    let pace = ["--valid-for", "40", "--complaints", "6", "--delta", "1", "--sigma", "1"];
+    let pace = match kind {
+        Kind::WithArbiter => ["--valid-for", "40", "--complaints", "6", "--delta", "1", "--sigma", "1"].as_slice(),
+        Kind::WithoutArbiter => &["--no-arbiter", "--valid-for", "1800", "--delta", "1", "--sigma", "1"],
+    };
     let sell = ["sell", &file, "--price", "1.00 EUR", "--json", "--no-ask"];
-    let sold = market.world.json("bob", &[sell.as_slice(), &pace].concat());
+    let sold = market.world.json("bob", &[sell.as_slice(), pace].concat());
     let link = sold["link"].as_str().unwrap().to_owned();
 
     let mut purchases = Vec::new();
@@ -52,17 +74,19 @@ fn nobody_loses_by_a_crash() {
         let to = market.world.path(&format!("bought-{round}"));
         // An impatient buyer asks the arbiter if somebody stays away.
         let patience = if random.random_bool(0.5) { "2" } else { "600" };
-        let mut command =
-            market.world.command("alice", &["buy", &link, "--no-ask", "--no-wait", "--patience", patience]);
-        command.arg("--save-as").arg(&to).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let command = command.spawn().unwrap();
+        let mut command = market.world.command("alice", &["buy", &link, "--no-wait", "--patience", patience]);
+        command.arg(if kind == Kind::WithArbiter { "--no-ask" } else { "--no-arbiter" });
+        command.arg("--save-as").arg(&to).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut command = command.spawn().unwrap();
+        // The answer to the question, if it is put here.
+        command.stdin.take().unwrap().write_all(b"sign\n").unwrap();
         let (moment, away) = (random.random_range(0..1200), [0, 0, 4][random.random_range(0..3_usize)]);
         let victim = random.random_range(0..VICTIMS.len());
         std::thread::sleep(Duration::from_millis(moment));
         restart(&mut market, victim, Duration::from_secs(away));
         let story =
             format!("{round}: {} killed after {moment} ms, away for {away} s, patience {patience} s", VICTIMS[victim]);
-        purchases.push(Begun { command, to, story });
+        purchases.push(Begun { kind, command, to, story });
     }
     let mut endings = BTreeMap::new();
     for purchase in purchases {
@@ -91,7 +115,7 @@ fn restart(market: &mut Market, place: usize, away: Duration) {
 
 /// Both sides of a purchase, and what they can show. Returns how it ended for the buyer.
 fn check(world: &World, purchase: Begun, bytes: &[u8]) -> String {
-    let Begun { command, to, story } = purchase;
+    let Begun { kind, command, to, story } = purchase;
     let output = command.wait_with_output().unwrap();
     let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     let Some(deal) = text.lines().find_map(|line| line.strip_prefix("Deal ")) else {
@@ -100,6 +124,9 @@ fn check(world: &World, purchase: Begun, bytes: &[u8]) -> String {
         println!("{story}: nothing was begun");
         return "nothing".to_owned();
     };
+    if kind == Kind::WithoutArbiter {
+        answer(world, deal);
+    }
     let ending = ending(world, "alice", deal, &story);
     println!("{story}: {ending}");
     let has_goods = std::fs::read(&to).is_ok_and(|bought| bought == bytes);
@@ -114,10 +141,31 @@ fn check(world: &World, purchase: Begun, bytes: &[u8]) -> String {
     for party in parties {
         let report = world.report(&world.export(party, deal));
         assert_eq!(report["sound"], true, "{story}, {party}: {report:#}");
-        let binding = report["contracts"][0]["binding"] == true;
-        assert_eq!(binding, ending == "success", "{story}, {party}: {report:#}");
+        let contract = &report["contracts"][0];
+        let done = match kind {
+            Kind::WithArbiter => contract["binding"] == true,
+            Kind::WithoutArbiter => contract["standing"] == "opened",
+        };
+        assert_eq!(done, ending == "success", "{story}, {party}: {report:#}");
     }
     ending
+}
+
+/// Answers for Alice where her node was killed before she could.
+fn answer(world: &World, deal: &str) {
+    let mut asked = Vec::new();
+    let settled = until(|| {
+        let waiting = world.json("alice", &["approvals", "--json"]);
+        let questions = waiting.as_array().unwrap().iter().filter(|question| question["deal"] == deal);
+        asked = questions.map(|question| question["id"].as_str().unwrap().to_owned()).collect();
+        let view = world.deal("alice", deal);
+        (!asked.is_empty() || view["ending"].is_string() || view["step"] != "order" && view["waits_for"] != "us")
+            .then_some(())
+    });
+    assert!(settled.is_some(), "{deal} neither asks nor goes on");
+    for question in asked {
+        world.type_in("alice", &["approve", &question], "sign\n").good();
+    }
 }
 
 fn ending(world: &World, party: &str, deal: &str, story: &str) -> String {
