@@ -183,7 +183,7 @@ pub async fn mail(node: &Node, order: MailOrder) -> Result<Vec<Beginning>, Order
         let (by, patience) = (contact.key_set().clone(), Seconds(order.patience));
         let deal = Deal::mail(id, me.clone(), to, by, patience, container, own);
         let evidence = vec![(EvidenceKind::Key, key.as_bytes().to_vec())];
-        prepared.push(Beginning { deal, title: title.clone(), peer: recipient.name, evidence });
+        prepared.push(Beginning { deal, title: title.clone(), peer: recipient.name, evidence, card: None });
     }
     Ok(prepared)
 }

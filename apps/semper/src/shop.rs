@@ -28,7 +28,7 @@ use semper_trust::card::{CardError, ContactCard};
 
 use crate::control::{BuyOrder, OfferOrder, OfferView};
 use crate::node::shop::{Article, OfferPage, OwnOffer, Stated, arbiter, lockable};
-use crate::node::{BookError, Contact, Node, NodeError, now};
+use crate::node::{Beginning, BookError, Contact, Node, NodeError, now};
 
 pub use swap::swap;
 
@@ -213,17 +213,16 @@ pub fn read<T: Statement>(page: &[u8]) -> Result<(Verified<T>, KeySet, String), 
     Ok((verify(&Verifier, &seller, &page.offer)?, seller, page.card))
 }
 
-/// A deal that takes up an offer. Returns the deal, its title, and the seller's name.
+/// A deal that takes up an offer.
 ///
 /// # Errors
 /// [`ShopError`].
-pub async fn buy(node: &Node, order: BuyOrder) -> Result<(Deal, String, String), ShopError> {
+pub async fn buy(node: &Node, order: BuyOrder) -> Result<Beginning, ShopError> {
     let (signed, seller, card) = read::<Offer>(&decoded(&order.page, "offer")?)?;
     let (id, offer): (StatementId, Offer) = (signed.id(), signed.statement().clone());
     if offer.until < now() {
         return Err(ShopError::Ended);
     }
-    let contact = node.book().stranger(seller.id(), &card).await?;
     let (place, means) = choose_means(node, &offer).await?;
     let (arbiter_place, arbiters) = match offer.lock() {
         LockKind::Hash if !order.no_arbiter => return Err(ShopError::WithoutArbiter),
@@ -237,6 +236,7 @@ pub async fn buy(node: &Node, order: BuyOrder) -> Result<(Deal, String, String),
     };
     let purse = node.purse_for(&means).await?.ok_or_else(|| ShopError::NoPurse(means.currency.to_string()))?;
     let deal = DealId::from_array(node.random().map_err(NodeError::Crypto)?);
+    let (contact, card) = node.met(&deal, seller.id(), &card).await?;
     let payer = node.ready(deal, Slot::default(), purse, Task::Prepare(offer.price)).await?;
     if !order.save_as.is_empty() {
         node.save_as(deal, Path::new(&order.save_as)).await?;
@@ -252,7 +252,8 @@ pub async fn buy(node: &Node, order: BuyOrder) -> Result<(Deal, String, String),
         card: node.card().to_owned(),
     };
     let (me, patience) = (node.keys().key_set(), Seconds(order.patience));
-    Ok((Deal::buy(deal, me, seller, arbiters, patience, offer, taken, purse), title, contact.name))
+    let deal = Deal::buy(deal, me, seller, arbiters, patience, offer, taken, purse);
+    Ok(Beginning { deal, title, peer: contact.name, evidence: Vec::new(), card })
 }
 
 async fn choose_means(node: &Node, offer: &Offer) -> Result<(u16, Means), ShopError> {

@@ -23,7 +23,7 @@ use super::{
     OfferView, Opened, OperationView, PayOrder, Problem, PurseOrder, PurseView, SendOrder, SignOrder, StandsOrder,
     SwapOrder, TaskOrder, TradeOrder,
 };
-use crate::node::{Node, NodeError};
+use crate::node::{Beginning, Node, NodeError};
 use crate::orders;
 use crate::shop::{self, ShopError};
 use crate::trade::{self, TradeError};
@@ -307,7 +307,10 @@ async fn trade(State(on): State<Controlled>, Json(order): Json<TradeOrder>) -> R
 }
 
 async fn swap(State(on): State<Controlled>, Json(order): Json<SwapOrder>) -> Reply<Opened> {
-    let beginning = shop::swap(&on.node, order).await?;
+    open(&on, shop::swap(&on.node, order).await?).await
+}
+
+async fn open(on: &Controlled, beginning: Beginning) -> Reply<Opened> {
     let deal = beginning.deal.id().to_string();
     on.node.begin_all(vec![beginning]).await?;
     Ok(Json(Opened { deal }))
@@ -332,9 +335,7 @@ async fn set_offer(
 }
 
 async fn buy(State(on): State<Controlled>, Json(order): Json<BuyOrder>) -> Reply<Opened> {
-    let (deal, title, peer) = shop::buy(&on.node, order).await?;
-    let id = on.node.begin(deal, title, peer).await?;
-    Ok(Json(Opened { deal: id.to_string() }))
+    open(&on, shop::buy(&on.node, order).await?).await
 }
 
 async fn purses(State(on): State<Controlled>) -> Reply<Vec<PurseView>> {

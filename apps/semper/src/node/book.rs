@@ -157,23 +157,6 @@ impl Book {
         place.map(|place| all.swap_remove(place)).ok_or_else(|| BookError::NoSuchName(name.to_owned()))
     }
 
-    /// Somebody whom a deal brings, by its own card; if it was not known, it becomes a contact under a name that nobody else has.
-    ///
-    /// # Errors
-    /// [`BookError`]; nothing was changed.
-    pub async fn stranger(&self, key_set: KeySetId, card: &str) -> Result<Contact, BookError> {
-        match self.by_key_set(key_set).await {
-            Err(BookError::Unknown(_)) => {}
-            known => return known,
-        }
-        let contact = self.read_card(key_set, card)?;
-        if self.all().await?.len() >= CONTACTS_MAX {
-            return Err(BookError::Full);
-        }
-        self.put(key_set, Some(contact.to_bytes())).await?;
-        Ok(contact)
-    }
-
     /// Somebody by its card alone, under a name that nobody else has. It does not become a contact.
     ///
     /// # Errors

@@ -49,6 +49,8 @@ pub struct Beginning {
     pub peer: String,
     /// What our user can prove from the beginning.
     pub evidence: Vec<(EvidenceKind, Vec<u8>)>,
+    /// The card of a stranger, to be stored with it.
+    pub card: Option<Record>,
 }
 
 impl From<Input> for Event {
@@ -74,7 +76,7 @@ impl Node {
     /// [`NodeError`]; nothing was stored or sent.
     pub async fn begin(&self, deal: Deal, title: String, peer: String) -> Result<DealId, NodeError> {
         let id = deal.id();
-        self.begin_all(vec![Beginning { deal, title, peer, evidence: Vec::new() }]).await?;
+        self.begin_all(vec![Beginning { deal, title, peer, evidence: Vec::new(), card: None }]).await?;
         Ok(id)
     }
 
@@ -92,14 +94,15 @@ impl Node {
     pub async fn begin_all(&self, deals: Vec<Beginning>) -> Result<(), NodeError> {
         let env = Env { now: now(), verify: &*self.verify };
         let (mut all, mut afterwards) = (Commit::default(), Vec::new());
-        for Beginning { deal, title, peer, evidence } in deals {
+        for Beginning { deal, title, peer, evidence, card } in deals {
             let key = Entry::key(&deal.id());
             let keep = |(kind, bytes): (EvidenceKind, _)| {
                 let (key, kind) = (key.clone(), kind.name().to_owned());
                 NewEvidence { key, kind, bytes, time: env.now }
             };
             let evidence = evidence.into_iter().map(keep).collect();
-            let mut with = Commit { evidence, ..Commit::default() };
+            let records = card.into_iter().collect();
+            let mut with = Commit { evidence, records, ..Commit::default() };
             let step = deal.handle(&env, Input::Begin)?;
             for work in Turn::new(step.state, step.effects) {
                 match work {
@@ -192,7 +195,7 @@ impl Node {
         };
         let arbiters = self.book.arbiters().await?;
         if plan.steps[0].action == Action::Order {
-            return Ok((self.ordered((id, plan), from, &message.body, arbiters).await?, Vec::new()));
+            return self.ordered((id, plan), from, &message.body, arbiters).await;
         }
         if *plan == SIGN_MANY {
             return self.opened_among(id, from, &message).await;
@@ -211,12 +214,12 @@ impl Node {
         from: KeySetId,
         body: &[u8],
         arbiters: Vec<KeySet>,
-    ) -> Result<Entry, NodeError> {
+    ) -> Result<(Entry, Vec<Record>), NodeError> {
         let malformed = |error| NodeError::Deal(DealError::Malformed(error));
-        let (peer, asked) = match order::Message::from_bytes(body).map_err(malformed)? {
-            order::Message::Order(order) => (self.book.stranger(from, &order.card).await?, Asked::Order(order)),
-            order::Message::Trade(trade) => (self.book.by_key_set(from).await?, Asked::Trade(trade)),
-            order::Message::Swap(swap) => (self.book.stranger(from, &swap.card).await?, Asked::Swap(swap)),
+        let ((peer, card), asked) = match order::Message::from_bytes(body).map_err(malformed)? {
+            order::Message::Order(order) => (self.met(&id, from, &order.card).await?, Asked::Order(order)),
+            order::Message::Trade(trade) => ((self.book.by_key_set(from).await?, None), Asked::Trade(trade)),
+            order::Message::Swap(swap) => (self.met(&id, from, &swap.card).await?, Asked::Swap(swap)),
             order::Message::Contract(_) | order::Message::Refusal(_) => return Err(NodeError::NoSuchDeal(id)),
         };
         if asked.plan() != plan {
@@ -226,7 +229,8 @@ impl Node {
         let (me, asker) = (self.keys.key_set(), peer.key_set().clone());
         let deal = Deal::asked(id, me, asker, arbiters, self.settings.patience, answer);
         let (title, peer) = (plan.name.to_owned(), peer.name);
-        Ok(Entry { deal, opened: now(), messages: 0, title, peer, others: Vec::new(), trouble: None })
+        let entry = Entry { deal, opened: now(), messages: 0, title, peer, others: Vec::new(), trouble: None };
+        Ok((entry, card.into_iter().collect()))
     }
 
     /// The step itself. The deal's lock is held.
@@ -298,7 +302,7 @@ impl Node {
                 }
                 Effect::Send(body) => {
                     for (place, other) in (0_u64..).zip(entry.deal.sides().others().map(KeySet::id)) {
-                        let inbox = self.party(&id, other).await?.inbox()?.clone();
+                        let inbox = self.party(&id, other, &commit.records).await?.inbox()?.clone();
                         let place = [version, index as u64, place];
                         let to = Destination::Peer(other);
                         commit.outbox.push(self.outgoing(&id, place, FRAME_DEAL, to, &inbox, body.clone(), now)?);

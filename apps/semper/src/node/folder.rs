@@ -27,7 +27,7 @@ impl Node {
         items.extend(self.deposit_keys(&items).await);
         let mut certificates = self.certificates.clone();
         for other in entry.deal.sides().others() {
-            let other = self.party(&deal, other.id()).await;
+            let other = self.party(&deal, other.id(), &[]).await;
             certificates.extend(other.map(|other| other.card().certificates.clone()).unwrap_or_default());
         }
         certificates.sort_unstable();

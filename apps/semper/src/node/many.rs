@@ -1,7 +1,7 @@
-//! Deals among many: who the others are, and how they are reached.
+//! Deals among many: who the others are, and how they are reached; and strangers in all deals.
 //!
-//! The one who opens such a deal must be a contact. The others may be strangers: their cards come with the proposal and are kept with the
-//! deal. They do not become contacts by that.
+//! The one who opens a deal among many must be a contact. The others may be strangers: their cards come with the proposal and are kept with the
+//! deal, as is the card of whoever takes up an offer, or has made it. They do not become contacts by that.
 //!
 //! ```text
 //! record "introduced"   deal (16 bytes) ‖ key set → contact card (text)
@@ -21,11 +21,11 @@ use semper_trust::card::ContactCard;
 
 use super::{BookError, Contact, Entry, Node, NodeError, now};
 
-/// Record space of the cards that came with a proposal.
+/// Record space of the cards of strangers.
 const INTRODUCED: &str = "introduced";
 
 /// A record to be stored.
-pub(super) type Record = (String, Vec<u8>, Option<Vec<u8>>);
+pub type Record = (String, Vec<u8>, Option<Vec<u8>>);
 
 impl Node {
     /// A deal that our user starts among many. `others` are what they are called, in the order of their roles.
@@ -73,8 +73,7 @@ impl Node {
                 Err(BookError::Unknown(unknown)) => {
                     let found = cards.iter().find(|(key_set, _)| key_set.id() == unknown);
                     let (key_set, card) = found.ok_or(NodeError::NoCard(unknown))?;
-                    let key = introduced(&id, unknown);
-                    records.push((INTRODUCED.to_owned(), key, Some(card.clone().into_bytes())));
+                    records.push(introduction(&id, unknown, card));
                     (key_set.clone(), escape(called.get(place).map_or("", String::as_str), 0))
                 }
                 Err(error) => return Err(error.into()),
@@ -89,20 +88,52 @@ impl Node {
         Ok((Entry { deal, opened: now(), messages: 0, title, peer, others: names, trouble: None }, records))
     }
 
-    /// Another party of a deal: a contact, or whom the proposal has introduced.
+    /// Somebody whom a deal brings: a contact, or a stranger by its own card, which is then to be stored with the deal.
+    ///
+    /// # Errors
+    /// The card is not acceptable, or somebody else's; storage failed.
+    pub async fn met(
+        &self,
+        deal: &DealId,
+        key_set: KeySetId,
+        card: &str,
+    ) -> Result<(Contact, Option<Record>), BookError> {
+        match self.book.by_key_set(key_set).await {
+            Ok(known) => Ok((known, None)),
+            Err(BookError::Unknown(_)) => {
+                Ok((self.book.read_card(key_set, card)?, Some(introduction(deal, key_set, card))))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Another party of a deal: a contact, or a stranger whose card is stored with it, or is among the records that are about to be.
     ///
     /// # Errors
     /// It is neither, or storage failed.
-    pub(super) async fn party(&self, deal: &DealId, key_set: KeySetId) -> Result<Contact, NodeError> {
+    pub(super) async fn party(
+        &self,
+        deal: &DealId,
+        key_set: KeySetId,
+        records: &[Record],
+    ) -> Result<Contact, NodeError> {
         match self.book.by_key_set(key_set).await {
             Err(BookError::Unknown(_)) => {}
             known => return Ok(known?),
         }
-        let card = self.archive.record(INTRODUCED, &introduced(deal, key_set)).await?;
+        let key = introduced(deal, key_set);
+        let card = match records.iter().find(|(space, found, _)| space == INTRODUCED && *found == key) {
+            Some((_, _, card)) => card.clone(),
+            None => self.archive.record(INTRODUCED, &key).await?,
+        };
         let card = card.ok_or(NodeError::Book(BookError::Unknown(key_set)))?;
         let card = String::from_utf8(card).map_err(|_| ReadError("a stored card is not text".to_owned()))?;
         Ok(self.book.read_card(key_set, &card)?)
     }
+}
+
+fn introduction(deal: &DealId, key_set: KeySetId, card: &str) -> Record {
+    (INTRODUCED.to_owned(), introduced(deal, key_set), Some(card.as_bytes().to_vec()))
 }
 
 fn introduced(deal: &DealId, key_set: KeySetId) -> Vec<u8> {

@@ -205,7 +205,7 @@ impl Node {
 
     /// Whether the receipt is by the peer's own inbox. A relay signs with its own key, which no card names.
     async fn is_expected_receipt(&self, deal: DealId, peer: KeySetId, posted: &Posted) -> Result<bool, NodeError> {
-        let peer = self.party(&deal, peer).await?;
+        let peer = self.party(&deal, peer, &[]).await?;
         let transport = peer.card().transport.id();
         Ok(posted.receipt_signer == transport || peer.inbox()?.url.ends_with(&transport.to_string()))
     }

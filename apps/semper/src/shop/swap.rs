@@ -54,7 +54,6 @@ pub async fn swap(node: &Node, order: SwapOrder) -> Result<Beginning, ShopError>
     if file.hash() != offer.wants.hash {
         return Err(ShopError::OtherFile { wanted: offer.wants.hash, found: file.hash() });
     }
-    let contact = node.book().stranger(owner.id(), &card).await?;
     let (_, accepted, referee) = choose_arbiter(node, &offer.arbiters, &order.arbiter, referee).await?;
     let random = || node.random().map_err(NodeError::Crypto);
     let contents = Part::leaf(Attributes::default(), Leaf::Information(file));
@@ -79,6 +78,7 @@ pub async fn swap(node: &Node, order: SwapOrder) -> Result<Beginning, ShopError>
     };
     let asked = bid.ask(&Encapsulator)?;
     let deal = DealId::from_array(node.random().map_err(NodeError::Crypto)?);
+    let (contact, card) = node.met(&deal, owner.id(), &card).await?;
     if !order.save_as.is_empty() {
         node.save_as(deal, Path::new(&order.save_as)).await?;
     }
@@ -87,5 +87,5 @@ pub async fn swap(node: &Node, order: SwapOrder) -> Result<Beginning, ShopError>
     let own = Own { seed: seed.as_bytes().to_vec(), ..Own::default() };
     let (by, patience) = (accepted.key_set().clone(), Seconds(order.patience));
     let deal = Deal::swap(deal, me, owner, by, patience, offer, asked, own);
-    Ok(Beginning { deal, title, peer: contact.name, evidence })
+    Ok(Beginning { deal, title, peer: contact.name, evidence, card })
 }
