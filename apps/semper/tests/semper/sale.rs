@@ -1,6 +1,9 @@
 //! Files sold to strangers by real processes. What could go wrong: a seller is asked for each sale, a buyer pays and has nothing, goods
 //! are saved that are not what was promised.
 
+use std::io::ErrorKind;
+use std::net::TcpListener;
+
 use crate::market::Market;
 use crate::world::{deal_in, until};
 
@@ -25,6 +28,25 @@ fn a_file_is_sold_to_a_stranger() {
         let contacts = world.run(party, &["contact", "list"]).good();
         assert!(contacts.contains("arbiter") && !contacts.contains("alice") && !contacts.contains("bob"), "{contacts}");
     }
+}
+
+// An arbiter that honest people never meet costs nothing and learns nothing. Who listens in its place hears no connection.
+#[test]
+fn an_arbiter_hears_nothing_of_an_honest_purchase() {
+    let mut market = Market::new("40.00 EUR");
+    drop(market.running.remove(1));
+    let place = TcpListener::bind(market.world.listen("arbiter")).unwrap();
+    place.set_nonblocking(true).unwrap();
+    let file = market.world.file("data.bin", vec![3; 20_000]);
+    let link = market.sell(&file);
+    for round in ["once", "twice"] {
+        let deal = market.buy(&link, &market.world.path(round).display().to_string());
+        for party in ["alice", "bob"] {
+            assert_eq!(market.world.ending(party, &deal), "success");
+        }
+    }
+    let heard = place.accept().map(|(_, from)| from);
+    assert_eq!(heard.unwrap_err().kind(), ErrorKind::WouldBlock, "somebody has connected to the arbiter");
 }
 
 // Money in an account is locked by a hold that the bank keeps for the arbiter's ruling. The buyer approves the contract, nothing more.
