@@ -32,7 +32,7 @@ const CARD_MAX: usize = 256 * 1024;
 
 /// The contracts that this version knows the words of, each with the check that its words say what it does.
 type Check = fn(&Agreement) -> Result<(), &'static str>;
-const CONTRACTS: [(fn() -> Template, Check); 8] = [
+const CONTRACTS: [(fn() -> Template, Check); 10] = [
     (contract_file::template, contract_file::check),
     (contract_file::template_of_many, contract_file::check_of_many),
     (purchase::template, purchase::check),
@@ -41,6 +41,8 @@ const CONTRACTS: [(fn() -> Template, Check); 8] = [
     (trade::receipt_template, trade::check),
     (trade::exchange_template, trade::check),
     (swap::template, swap::check),
+    (trade::receipt_locked_template, trade::check),
+    (trade::exchange_locked_template, trade::check),
 ];
 
 /// What is to be signed: the contract and the text that belongs to it.
@@ -323,6 +325,8 @@ mod tests {
             ("receipt", "44b784e983c84f6f58e279161b464f81bc015fe888d1b6a7314988ae285905a5"),
             ("exchange", "ffebfd612d517432acd92b3aa908e2500cdbf9dd6b0c707d6854021775799e15"),
             ("swap", "0b3fe66f0968f4a8c89f9ce5ddf29aecb36aee088fe9f8033b982475e11aaf6b"),
+            ("receipt-locked", "7dbe0033e0050142a61994c139429c7743b23df4ea59b51706da95a43146d75b"),
+            ("exchange-locked", "c9204f7f6be71061b38ce4a79ea4f3c5c06aa54348098190a44ac0051a9c5339"),
         ];
         let shipped = CONTRACTS.map(|(template, _)| (template().name().to_owned(), template().id().to_string()));
         assert_eq!(shipped, expected.map(|(name, id)| (name.to_owned(), id.to_owned())));

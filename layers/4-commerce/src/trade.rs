@@ -4,6 +4,9 @@
 //! its details for each lock; whoever is asked chooses of that what it has too, adds its own details, and answers with the contract
 //! ([`Reply`]). The asker takes only a contract that is what it has asked for ([`answers`]).
 //!
+//! A trade that names no arbiter asks for an exchange in which one hash locks what both give (`services/receipt-locked/`,
+//! `services/exchange-locked/`). Whoever answers draws the preimage and is the originator of that contract: it gives first, and takes first.
+//!
 //! Source: `spec/trade.md`.
 
 use std::collections::BTreeMap;
@@ -16,8 +19,10 @@ use semper_core::ids::{KeySetId, Slot};
 use semper_core::party::Role;
 use semper_core::template::{FieldDef, FieldKind, Template};
 use semper_core::time::{Seconds, Time};
-use semper_exchange::gx::{Decides, LockDeposit, Price, earliest_refund};
-use semper_exchange::planner::{DatesError, Impossible, check_dates, plan_of};
+use semper_exchange::gx::{
+    Decides, ItemsError, Leg, LockDeposit, Price, earliest_refund, originators_refund, responders_refund,
+};
+use semper_exchange::planner::{DatesError, Impossible, check_dates, check_lock_dates, plan_of};
 use semper_transfer::payment::means::{LockKind, Means};
 use semper_transfer::payment::statement::{DETAILS_MAX, PURPOSE_MAX};
 
@@ -31,6 +36,10 @@ use crate::words::{self, Fact, LOCALES, optional, required, text, texts};
 pub const RECEIPT_TEMPLATE: &str = "receipt";
 /// The name of the template of an exchange of money.
 pub const EXCHANGE_TEMPLATE: &str = "exchange";
+/// The name of the template of a payment with receipt without an arbiter.
+pub const RECEIPT_LOCKED_TEMPLATE: &str = "receipt-locked";
+/// The name of the template of an exchange of money without an arbiter.
+pub const EXCHANGE_LOCKED_TEMPLATE: &str = "exchange-locked";
 /// Most ways to pay, and to be paid, that a party names.
 pub const PLEDGES_MAX: usize = 8;
 
@@ -42,7 +51,7 @@ const SECOND: Slot = Slot(1);
 /// "I give you this money, for other money or for a receipt." By the asker; it binds nobody and is not signed.
 ///
 /// ```text
-/// trade  = { 0: 1, 1: gives, ? 2: wants, 3: purpose, 4: [1*8 pledge], 5: [*8 pledge], 6: [1*8 arbiter], 7: valid for, 8: asker's name,
+/// trade  = { 0: 1, 1: gives, ? 2: wants, 3: purpose, 4: [1*8 pledge], 5: [*8 pledge], 6: [*8 arbiter], 7: valid for, 8: asker's name,
 ///            9: peer's name, 10: locale }
 /// pledge = { 0: means, 1: details }
 /// ```
@@ -58,9 +67,10 @@ pub struct Trade {
     pub pays: Vec<Pledge>,
     /// How it can be paid. Nothing if it wants a receipt.
     pub takes: Vec<Pledge>,
-    /// The arbiters that it accepts, the one that it likes best first, and what it calls them.
+    /// The arbiters that it accepts, the one that it likes best first, and what it calls them. None: one hash is to lock what both give, and
+    /// every pledge is of a means that has such locks.
     pub arbiters: Vec<ArbiterOffer>,
-    /// From the answer until the arbiter takes no first request.
+    /// From the answer until the arbiter takes no first request; without an arbiter, until the other party opens nothing any more.
     pub valid_for: Seconds,
     /// What the asker calls itself.
     pub asker: String,
@@ -87,8 +97,8 @@ pub struct Reply<'a> {
     pub asker: KeySetId,
     /// Who answers.
     pub me: KeySetId,
-    /// The arbiter, one of those that were named. Its key for locks is in the legs.
-    pub arbiter: &'a Arbiter,
+    /// The arbiter, one of those that were named; none if none was named. Its key for locks is in the choices.
+    pub arbiter: Option<&'a Arbiter>,
     /// How the asker pays.
     pub pays: Choice,
     /// How it is paid, if it wants money.
@@ -106,8 +116,8 @@ pub struct Choice {
     pub place: usize,
     /// The details of whoever answers.
     pub details: Vec<u8>,
-    /// The arbiter's key for locks of this payment system.
-    pub lock_key: Vec<u8>,
+    /// What opens the lock: the arbiter, by its key for locks of this payment system, or the preimage of one hash for all locks.
+    pub decides: Decides,
     /// Random bytes that hide the contract from the issuer.
     pub salt: [u8; 32],
 }
@@ -137,6 +147,19 @@ pub enum ReplyError {
     /// The exchange would not be fair.
     #[error("this cannot be exchanged fairly: {0}")]
     Unfair(#[from] Impossible),
+    /// The locks are not what such a contract needs.
+    #[error("this cannot be exchanged: {0}")]
+    Items(#[from] ItemsError),
+}
+
+/// What a contract of these templates exchanges.
+struct Traded {
+    /// What opens its locks.
+    kind: LockKind,
+    /// The asker's money.
+    gives: Price,
+    /// The other's money, if it gives any.
+    gets: Option<Price>,
 }
 
 impl Trade {
@@ -144,51 +167,53 @@ impl Trade {
     pub fn plan(&self) -> &'static Plan {
         if self.wants.is_some() { &EXCHANGE } else { &RECEIPT }
     }
+
+    /// What is to open the locks.
+    pub fn lock_kind(&self) -> LockKind {
+        if self.arbiters.is_empty() { LockKind::Hash } else { LockKind::Arbiter }
+    }
 }
 
 impl Reply<'_> {
-    /// The proposal of the contract, of which the asker is the originator. `nonce` makes its transfer unique.
+    /// The proposal of the contract. The asker is its originator, or without an arbiter its responder. `nonce` makes its transfer unique.
     ///
     /// # Errors
     /// [`ReplyError`].
     pub fn propose(&self, nonce: [u8; 16]) -> Result<Proposal, ReplyError> {
-        let Self { trade, arbiter, .. } = self;
-        let named = trade.arbiters.iter().find(|named| named.key_set == arbiter.key_set);
-        let named = named.ok_or(ReplyError::NoSuchChoice("arbiter"))?;
+        let trade = self.trade;
+        let kind = trade.lock_kind();
+        let named = self.named()?;
         if !LOCALES.contains(&trade.locale.as_str()) {
             return Err(ReplyError::NoSuchChoice("language"));
         }
         let no_means = ReplyError::NoSuchChoice("means of payment");
         let pays = trade.pays.get(self.pays.place).ok_or(no_means.clone())?;
-        let first = locked(trade.gives, &pays.means, LockKind::Arbiter);
+        let gives = locked(trade.gives, &pays.means, kind);
         let mut deposits = BTreeMap::from([(FIRST, self.pays.lock(&pays.details, &self.pays.details))]);
-        let second = match (trade.wants, &self.takes) {
+        let gets = match (trade.wants, &self.takes) {
             (Some(wants), Some(choice)) => {
                 let takes = trade.takes.get(choice.place).ok_or(no_means)?;
                 deposits.insert(SECOND, choice.lock(&choice.details, &takes.details));
-                Some(locked(wants, &takes.means, LockKind::Arbiter))
+                Some(locked(wants, &takes.means, kind))
             }
             (None, None) => None,
             _ => return Err(no_means),
         };
         let mut deadlines = deadlines(self.now.after(trade.valid_for));
-        deadlines.refund_after = Some(earliest_refund(&deadlines));
-        check_dates(&deadlines, self.now)?;
-        let template = if second.is_some() { exchange_template() } else { receipt_template() };
-        let facts = facts([self.asker, self.me], arbiter.key_set, &first, second.as_ref(), &deadlines);
-        let names = [
-            ("first_name", text(&trade.asker)),
-            ("second_name", text(&trade.peer)),
-            ("arbiter_name", text(&named.name)),
-        ];
-        let facts = names.into_iter().chain(facts);
+        deadlines.refund_after = Some(refund_date(kind, &deadlines));
+        check_dates_of(kind, &deadlines, self.now)?;
+        let traded = Traded { kind, gives, gets };
+        let template = traded.template();
+        let facts = traded.facts([self.asker, self.me], self.arbiter.map(|arbiter| arbiter.key_set), &deadlines);
+        let names = [("first_name", text(&trade.asker)), ("second_name", text(&trade.peer))];
+        let facts = names.into_iter().chain(named.map(|named| ("arbiter_name", text(&named.name)))).chain(facts);
         let facts = facts.chain(words::unless_empty("purpose", &trade.purpose, FieldValue::Text));
         let document = words::fill(&template, &trade.locale, facts);
         let terms = Terms {
-            profile: Profile::Gx,
-            parties: parties([self.asker, self.me]),
-            arbiter: Some(ArbiterRef { deposit_key: None, ..arbiter.reference() }),
-            items: items(&first, second.as_ref()),
+            profile: traded.profile(),
+            parties: parties(traded.in_roles([self.asker, self.me])),
+            arbiter: self.arbiter.map(|arbiter| ArbiterRef { deposit_key: None, ..arbiter.reference() }),
+            items: traded.items(),
             deadlines,
             text: document.text_ref(&template)?,
             links: Vec::new(),
@@ -196,72 +221,172 @@ impl Reply<'_> {
         };
         let core = Core { terms, deposits };
         plan_of(&core)?;
+        Leg::of(&core)?;
         Ok(Proposal { agreement: Agreement { core, document, template }, files: Vec::new(), nonce })
+    }
+
+    /// The arbiter as the trade names it; none in a trade that names none.
+    fn named(&self) -> Result<Option<&ArbiterOffer>, ReplyError> {
+        let wrong = ReplyError::NoSuchChoice("arbiter");
+        match self.arbiter {
+            None if self.trade.arbiters.is_empty() => Ok(None),
+            None => Err(wrong),
+            Some(arbiter) => {
+                let named = self.trade.arbiters.iter().find(|named| named.key_set == arbiter.key_set);
+                named.ok_or(wrong).map(Some)
+            }
+        }
     }
 }
 
 impl Choice {
     fn lock(&self, payer: &[u8], payee: &[u8]) -> Vec<u8> {
         let (payer, payee) = (payer.to_vec(), payee.to_vec());
-        let decides = Decides::Arbiter(self.lock_key.clone());
-        LockDeposit { payer, payee, decides, salt: self.salt }.to_bytes()
+        LockDeposit { payer, payee, decides: self.decides.clone(), salt: self.salt }.to_bytes()
     }
 }
 
-/// The asker's money, and the other's money or signature.
-fn items(first: &Price, second: Option<&Price>) -> Vec<Item> {
-    let money = |owner, price: &Price, slot| item(ItemKind::Money, owner, price.to_bytes(), slot);
-    let answer = match second {
-        Some(second) => money(Role::RESPONDER, second, SECOND),
-        None => item(ItemKind::Signature, Role::RESPONDER, Vec::new(), Slot::default()),
-    };
-    vec![money(Role::ORIGINATOR, first, FIRST), answer]
+/// From when on the asker's money can be taken back.
+fn refund_date(kind: LockKind, deadlines: &Deadlines) -> Time {
+    match kind {
+        LockKind::Hash => responders_refund(deadlines),
+        _ => earliest_refund(deadlines),
+    }
 }
 
-/// What the text says that the contract says too.
-fn facts(
-    [first, second]: [KeySetId; 2],
-    arbiter: KeySetId,
-    gives: &Price,
-    gets: Option<&Price>,
-    deadlines: &Deadlines,
-) -> Vec<Fact> {
-    let mut facts = vec![
-        ("first", FieldValue::Party(first)),
-        ("second", FieldValue::Party(second)),
-        ("amount", FieldValue::Amount(gives.amount)),
-        ("means", words::means(gives)),
-        ("arbiter", FieldValue::Party(arbiter)),
-        ("closes", FieldValue::Time(deadlines.not_after)),
-        ("refund_after", FieldValue::Time(deadlines.refund_after.unwrap_or(deadlines.not_after))),
-    ];
-    if let Some(gets) = gets {
-        facts.extend([("other_amount", FieldValue::Amount(gets.amount)), ("other_means", words::means(gets))]);
+/// Whether the dates leave everybody the time that it needs.
+fn check_dates_of(kind: LockKind, deadlines: &Deadlines, now: Time) -> Result<(), DatesError> {
+    match kind {
+        LockKind::Hash => check_lock_dates(deadlines, now),
+        _ => check_dates(deadlines, now),
     }
-    facts
+}
+
+impl Traded {
+    /// What a contract exchanges, if it is one of these templates.
+    fn of(agreement: &Agreement) -> Option<Self> {
+        let (kind, exchange) = match agreement.template.name() {
+            RECEIPT_TEMPLATE => (LockKind::Arbiter, false),
+            EXCHANGE_TEMPLATE => (LockKind::Arbiter, true),
+            RECEIPT_LOCKED_TEMPLATE => (LockKind::Hash, false),
+            EXCHANGE_LOCKED_TEMPLATE => (LockKind::Hash, true),
+            _ => return None,
+        };
+        let items = agreement.core.terms.items.as_slice();
+        let price = |slot| {
+            let item = items.iter().find(|item| item.kind == ItemKind::Money && item.slot == slot)?;
+            Price::from_bytes(&item.descriptor).ok()
+        };
+        let traded = Self { kind, gives: price(FIRST)?, gets: price(SECOND) };
+        (traded.gets.is_some() == exchange && traded.items() == items).then_some(traded)
+    }
+
+    /// The same two in the order of their roles: whoever knows the preimage is the originator.
+    fn in_roles<T>(&self, [asker, other]: [T; 2]) -> [T; 2] {
+        if self.kind == LockKind::Hash { [other, asker] } else { [asker, other] }
+    }
+
+    fn profile(&self) -> Profile {
+        if self.kind == LockKind::Hash { Profile::Lx } else { Profile::Gx }
+    }
+
+    /// The asker's money, and the other's money or signature.
+    fn items(&self) -> Vec<Item> {
+        let money = |owner, price: &Price, slot| item(ItemKind::Money, owner, price.to_bytes(), slot);
+        let [asker, other] = self.in_roles([Role::ORIGINATOR, Role::RESPONDER]);
+        let answer = match &self.gets {
+            Some(gets) => money(other, gets, SECOND),
+            None => item(ItemKind::Signature, other, Vec::new(), Slot::default()),
+        };
+        self.in_roles([money(asker, &self.gives, FIRST), answer]).into()
+    }
+
+    /// What the text says that the contract says too. The asker is the first party.
+    fn facts(&self, [first, second]: [KeySetId; 2], arbiter: Option<KeySetId>, deadlines: &Deadlines) -> Vec<Fact> {
+        let refund_after = deadlines.refund_after.unwrap_or(deadlines.not_after);
+        let mut facts = vec![
+            ("first", FieldValue::Party(first)),
+            ("second", FieldValue::Party(second)),
+            ("amount", FieldValue::Amount(self.gives.amount)),
+            ("means", words::means(&self.gives)),
+        ];
+        facts.extend(arbiter.map(|arbiter| ("arbiter", FieldValue::Party(arbiter))));
+        facts.push(("closes", FieldValue::Time(deadlines.not_after)));
+        facts.push(("refund_after", FieldValue::Time(refund_after)));
+        if let Some(gets) = &self.gets {
+            facts.extend([("other_amount", FieldValue::Amount(gets.amount)), ("other_means", words::means(gets))]);
+            let other = (self.kind == LockKind::Hash).then(|| originators_refund(deadlines, refund_after));
+            facts.extend(other.map(|date| ("other_refund_after", FieldValue::Time(date))));
+        }
+        facts
+    }
+
+    fn template(&self) -> Template {
+        match (self.kind, &self.gets) {
+            (LockKind::Hash, None) => receipt_locked_template(),
+            (LockKind::Hash, Some(_)) => exchange_locked_template(),
+            (_, None) => receipt_template(),
+            (_, Some(_)) => exchange_template(),
+        }
+    }
 }
 
 /// The template of a payment with receipt.
 pub fn receipt_template() -> Template {
-    words::template(RECEIPT_TEMPLATE, fields(["payer", "payee", "Zahler", "Empfänger"]), texts!("receipt"))
+    words::template(RECEIPT_TEMPLATE, arbitrated(PAYMENT), texts!("receipt"))
 }
 
 /// The template of an exchange of money.
 pub fn exchange_template() -> Template {
-    let mut fields = fields(["first party", "second party", "erste Partei", "zweite Partei"]);
-    fields.push(required("other_amount", FieldKind::Amount, "the second party's amount", "Betrag der zweiten Partei"));
-    fields.push(required(
-        "other_means",
-        FieldKind::Text,
-        "the second party's means of payment",
-        "Zahlungsmittel der zweiten Partei",
-    ));
+    let mut fields = arbitrated(PARTIES);
+    fields.extend(other_money());
     words::template(EXCHANGE_TEMPLATE, fields, texts!("exchange"))
+}
+
+/// The template of a payment with receipt without an arbiter.
+pub fn receipt_locked_template() -> Template {
+    words::template(RECEIPT_LOCKED_TEMPLATE, locked_fields(PAYMENT), texts!("receipt-locked"))
+}
+
+/// The template of an exchange of money without an arbiter.
+pub fn exchange_locked_template() -> Template {
+    let mut fields = locked_fields(PARTIES);
+    fields.extend(other_money());
+    let (en, de) = ("the second party's money is locked until", "das Geld der zweiten Partei ist gesperrt bis");
+    fields.push(required("other_refund_after", FieldKind::Time, en, de));
+    words::template(EXCHANGE_LOCKED_TEMPLATE, fields, texts!("exchange-locked"))
+}
+
+/// What the two are called, in the order of [`LOCALES`].
+const PAYMENT: [&str; 4] = ["payer", "payee", "Zahler", "Empfänger"];
+const PARTIES: [&str; 4] = ["first party", "second party", "erste Partei", "zweite Partei"];
+
+fn arbitrated(called: [&str; 4]) -> Vec<FieldDef> {
+    let mut fields = fields(called);
+    fields.extend(words::arbiter_fields());
+    fields.push(words::refund_field());
+    fields
+}
+
+fn locked_fields(called: [&str; 4]) -> Vec<FieldDef> {
+    let mut fields = fields(called);
+    let (en, de) = ("the money can be taken until", "das Geld kann genommen werden bis");
+    fields.push(required("closes", FieldKind::Time, en, de));
+    fields.push(words::refund_field());
+    fields
+}
+
+fn other_money() -> [FieldDef; 2] {
+    let (en, de) = ("the second party's means of payment", "Zahlungsmittel der zweiten Partei");
+    [
+        required("other_amount", FieldKind::Amount, "the second party's amount", "Betrag der zweiten Partei"),
+        required("other_means", FieldKind::Text, en, de),
+    ]
 }
 
 fn fields([first_en, second_en, first_de, second_de]: [&str; 4]) -> Vec<FieldDef> {
     let (key_of, schlüssel) = ("key of the ", "Schlüssel: ");
-    let mut fields = vec![
+    vec![
         required("first_name", FieldKind::Text, first_en, first_de),
         required("first", FieldKind::Party, &format!("{key_of}{first_en}"), &format!("{schlüssel}{first_de}")),
         required("second_name", FieldKind::Text, second_en, second_de),
@@ -269,10 +394,7 @@ fn fields([first_en, second_en, first_de, second_de]: [&str; 4]) -> Vec<FieldDef
         required("amount", FieldKind::Amount, "amount", "Betrag"),
         required("means", FieldKind::Text, "means of payment", "Zahlungsmittel"),
         optional("purpose", FieldKind::Text, "For", "Wofür"),
-    ];
-    fields.extend(words::arbiter_fields());
-    fields.push(words::refund_field());
-    fields
+    ]
 }
 
 /// What the text of a payment with receipt, or of an exchange of money, says must be what its core says.
@@ -281,32 +403,26 @@ fn fields([first_en, second_en, first_de, second_de]: [&str; 4]) -> Vec<FieldDef
 /// The field that differs.
 pub fn check(agreement: &Agreement) -> Result<(), &'static str> {
     let core = &agreement.core;
-    let (first, second) = traded(agreement).ok_or("items")?;
-    let parties = pair(core)?;
+    let traded = Traded::of(agreement).ok_or("items")?;
+    let parties = traded.in_roles(pair(core)?);
     let deadlines = &core.terms.deadlines;
-    if core.terms.parties.len() != 2 || core.terms.profile != Profile::Gx || deadlines.complaints.is_some() {
+    if core.terms.parties.len() != 2 || core.terms.profile != traded.profile() || deadlines.complaints.is_some() {
         return Err("items");
     }
-    let facts = facts(parties, arbiter(core)?, &first, second.as_ref(), deadlines);
-    words::agree(&agreement.document, facts)?;
-    plan_of(core).map(drop).map_err(|_| "plan")
-}
-
-/// The money that a contract of these templates exchanges: the originator's, and the responder's if it gives any.
-fn traded(agreement: &Agreement) -> Option<(Price, Option<Price>)> {
-    let [first, second] = agreement.core.terms.items.as_slice() else { return None };
-    let price = |item: &Item| Price::from_bytes(&item.descriptor).ok();
-    let (gives, gets) = match agreement.template.name() {
-        RECEIPT_TEMPLATE => (price(first)?, None),
-        EXCHANGE_TEMPLATE => (price(first)?, Some(price(second)?)),
-        _ => return None,
+    let arbiter = match traded.kind {
+        LockKind::Hash if core.arbiter().is_some() => return Err("arbiter"),
+        LockKind::Hash => None,
+        _ => Some(arbiter(core)?),
     };
-    (items(&gives, gets.as_ref()) == agreement.core.terms.items).then_some((gives, gets))
+    words::agree(&agreement.document, traded.facts(parties, arbiter, deadlines))?;
+    plan_of(core).map_err(|_| "plan")?;
+    // Whether one hash locks everything, and until when, shows in the deposits.
+    Leg::of(core).map(drop).map_err(|_| "locks")
 }
 
 /// What such a contract is called on the screen, if it is one.
 pub fn title(agreement: &Agreement) -> Option<String> {
-    let (gives, gets) = traded(agreement)?;
+    let Traded { gives, gets, .. } = Traded::of(agreement)?;
     Some(match gets {
         Some(gets) => format!("{} for {}", gives.amount, gets.amount),
         None => format!("{} for a receipt", gives.amount),
@@ -321,7 +437,7 @@ pub fn title(agreement: &Agreement) -> Option<String> {
 /// What is not as asked.
 pub fn answers(agreement: &Agreement, trade: &Trade, now: Time) -> Result<Chosen, &'static str> {
     let core = &agreement.core;
-    let (gives, gets) = traded(agreement).ok_or("items")?;
+    let Traded { kind, gives, gets } = Traded::of(agreement).ok_or("items")?;
     let lock = |slot: Slot| LockDeposit::from_bytes(core.deposits.get(&slot)?).ok();
     let pledged = |pledges: &[Pledge], details: &[u8], price: &Price| {
         let of = |pledge: &Pledge| {
@@ -338,17 +454,20 @@ pub fn answers(agreement: &Agreement, trade: &Trade, now: Time) -> Result<Chosen
         None => None,
     };
     let deadlines = &core.terms.deadlines;
-    let arbiter = trade.arbiters.iter().find(|named| Some(named.key_set) == core.arbiter()).ok_or("arbiter")?;
+    let arbiter = trade.arbiters.iter().find(|named| Some(named.key_set) == core.arbiter());
+    if kind != trade.lock_kind() || arbiter.is_none() != trade.arbiters.is_empty() {
+        return Err("arbiter");
+    }
     let said = |name, expected: &str| words::said(&agreement.document, name, expected);
     let asked = now.after(trade.valid_for);
     let checks = [
         ("names", said("first_name", &trade.asker) && said("second_name", &trade.peer)),
-        ("arbiter", said("arbiter_name", &arbiter.name)),
+        ("arbiter", said("arbiter_name", arbiter.map_or("", |arbiter| &arbiter.name))),
         ("purpose", said("purpose", &trade.purpose)),
         ("language", agreement.document.locale == trade.locale),
         ("deadlines", are_as_asked(deadlines, asked, [DELTA, SIGMA])),
-        ("refund date", deadlines.refund_after == Some(earliest_refund(deadlines))),
-        ("dates", check_dates(deadlines, now).is_ok()),
+        ("refund date", deadlines.refund_after == Some(refund_date(kind, deadlines))),
+        ("dates", check_dates_of(kind, deadlines, now).is_ok()),
     ];
     all_hold(checks).map(|()| Chosen { pays, takes })
 }
@@ -390,19 +509,17 @@ impl Decode for Trade {
             locale: fields.text(10, "locale", 35)?,
         };
         fields.close()?;
+        let kind = trade.lock_kind();
         let usable = |pledges: &[Pledge], amount: Option<Amount>| {
             let fits = |pledge: &Pledge| {
                 let currency = Some(pledge.means.currency) == amount.map(|amount| amount.currency());
-                currency && pledge.means.locks.contains(&LockKind::Arbiter)
+                currency && pledge.means.locks.contains(&kind)
             };
             pledges.is_empty() == amount.is_none() && pledges.iter().all(fits)
         };
         if !usable(&trade.pays, Some(trade.gives)) || !usable(&trade.takes, trade.wants) {
-            let rule = "means of payment in the currencies of the amounts, which can be locked";
+            let rule = "means of payment in the currencies of the amounts, which can be locked as is asked";
             return Err(DecodeError::field("pledges", Problem::OutOfRange(rule)));
-        }
-        if trade.arbiters.is_empty() {
-            return Err(DecodeError::field("arbiters", Problem::OutOfRange("at least one is needed")));
         }
         Ok(trade)
     }
@@ -440,7 +557,7 @@ mod tests {
             currency: Currency::parse(currency).unwrap(),
             anonymity: PayerAnonymity::FromAll,
             reversal: Reversal::Final,
-            locks: [LockKind::Arbiter].into(),
+            locks: [LockKind::Arbiter, LockKind::Hash].into(),
             receipt: ReceiptKind::Witness,
             fees: Fees { fixed: 0, per_million: 0 },
             limits: Limits { least: 1, most: 1_000_000 },
@@ -464,12 +581,27 @@ mod tests {
         }
     }
 
+    /// The same without an arbiter.
+    fn locked_trade(wants: Option<&str>) -> Trade {
+        Trade { arbiters: Vec::new(), ..trade(wants) }
+    }
+
     fn proposal(trade: &Trade) -> Proposal {
-        let choice = |place| Choice { place, details: vec![9; 4], lock_key: vec![7; 4], salt: [8; 32] };
-        let takes = trade.wants.map(|_| choice(0));
+        let decides = match trade.lock_kind() {
+            LockKind::Hash => Decides::Hash([4; 32]),
+            _ => Decides::Arbiter(vec![7; 4]),
+        };
+        propose(trade, [decides.clone(), decides]).unwrap()
+    }
+
+    /// The answer whose locks are decided so, if there is one.
+    fn propose(trade: &Trade, [first, second]: [Decides; 2]) -> Result<Proposal, ReplyError> {
+        let choice = |place, decides| Choice { place, details: vec![9; 4], decides, salt: [8; 32] };
+        let takes = trade.wants.map(|_| choice(0, second));
         let (asker, me, nonce) = (key_set(1), key_set(2), [6; 32]);
-        let reply = Reply { trade, asker, me, arbiter: &arbiter(), pays: choice(1), takes, nonce, now: NOW };
-        reply.propose([0; 16]).unwrap()
+        let arbiter = Some(arbiter()).filter(|_| !trade.arbiters.is_empty());
+        let arbiter = arbiter.as_ref();
+        Reply { trade, asker, me, arbiter, pays: choice(1, first), takes, nonce, now: NOW }.propose([0; 16])
     }
 
     fn agreement(trade: &Trade) -> Agreement {
@@ -482,14 +614,71 @@ mod tests {
             (None, Chosen { pays: 1, takes: None }, "10.00 EUR for a receipt"),
             (Some("11.00 USD"), Chosen { pays: 1, takes: Some(0) }, "10.00 EUR for 11.00 USD"),
         ] {
-            let asked = trade(wants);
-            assert_eq!(Trade::from_bytes(&asked.to_bytes()), Ok(asked.clone()));
-            let proposal = proposal(&asked);
-            let read = Proposal::from_container(&proposal.to_container().unwrap()).unwrap();
-            assert_eq!(read, proposal);
-            assert_eq!(answers(&read.agreement, &asked, NOW), Ok(chosen));
-            assert_eq!(title(&read.agreement).as_deref(), Some(title_of));
+            for asked in [trade(wants), locked_trade(wants)] {
+                assert_eq!(Trade::from_bytes(&asked.to_bytes()), Ok(asked.clone()));
+                let proposal = proposal(&asked);
+                let read = Proposal::from_container(&proposal.to_container().unwrap()).unwrap();
+                assert_eq!(read, proposal);
+                assert_eq!(answers(&read.agreement, &asked, NOW), Ok(chosen));
+                assert_eq!(title(&read.agreement).as_deref(), Some(title_of));
+                for locale in LOCALES {
+                    let other = Trade { locale: locale.to_owned(), ..asked.clone() };
+                    assert!(agreement(&other).text().is_ok());
+                }
+            }
         }
+    }
+
+    // Without an arbiter whoever answers knows the preimage: it gives first, and the asker's money goes back before its own.
+    #[test]
+    fn without_an_arbiter_the_answerer_is_the_originator() {
+        for wants in [None, Some("11.00 USD")] {
+            let agreement = agreement(&locked_trade(wants));
+            let core = &agreement.core;
+            assert_eq!((core.terms.profile, core.arbiter()), (Profile::Lx, None));
+            assert_eq!(pair(core), Ok([key_set(2), key_set(1)]));
+            let [first, second] = Leg::of(core).unwrap();
+            let second = second.lock().unwrap();
+            assert_eq!((second.amount.to_string(), second.hash), ("10.00 EUR".to_owned(), Some([4; 32])));
+            assert_eq!(Some(second.refund_after), core.terms.deadlines.refund_after);
+            assert_eq!(first.lock().map(|lock| lock.amount), wants.map(|text| Amount::parse(text).unwrap()));
+            let later = first.lock().map(|lock| FieldValue::Time(lock.refund_after));
+            assert_eq!(agreement.document.fields.get("other_refund_after"), later.as_ref());
+            assert!(first.lock().is_none_or(|lock| lock.refund_after > second.refund_after));
+        }
+    }
+
+    // Two hashes, or an arbiter's key in the place of one: one amount could be had without the other.
+    #[test]
+    fn without_an_arbiter_one_hash_locks_both() {
+        let asked = locked_trade(Some("11.00 USD"));
+        let (one, other) = (Decides::Hash([4; 32]), Decides::Hash([5; 32]));
+        assert_eq!(propose(&asked, [one.clone(), other]), Err(ReplyError::Items(ItemsError::OneHash)));
+        let key = Decides::Arbiter(vec![7; 4]);
+        assert_eq!(propose(&asked, [one.clone(), key.clone()]), Err(ReplyError::Items(ItemsError::LockKind)));
+        assert_eq!(propose(&trade(None), [one, key]), Err(ReplyError::Items(ItemsError::LockKind)));
+        let mut two = agreement(&asked);
+        let lock = LockDeposit::from_bytes(&two.core.deposits[&SECOND]).unwrap();
+        let lock = LockDeposit { decides: Decides::Hash([5; 32]), ..lock };
+        two.core.deposits.insert(SECOND, lock.to_bytes());
+        assert_eq!(check(&two), Err("locks"));
+    }
+
+    // Who decides is the asker's choice: an answer under an arbiter that was not asked for, or under none, is refused. So is money that no hash locks.
+    #[test]
+    fn nobody_adds_or_drops_the_arbiter() {
+        for wants in [None, Some("11.00 USD")] {
+            let (with, without) = (trade(wants), locked_trade(wants));
+            assert_eq!(answers(&agreement(&with), &without, NOW), Err("arbiter"));
+            assert_eq!(answers(&agreement(&without), &with, NOW), Err("arbiter"));
+            let mut account = without.clone();
+            account.pays[0].means.locks = [LockKind::Arbiter].into();
+            assert!(Trade::from_bytes(&account.to_bytes()).is_err());
+        }
+        let mut late = agreement(&locked_trade(None));
+        late.core.terms.deadlines.refund_after = Some(NOW.after(Seconds(1_000_000)));
+        assert_eq!(answers(&late, &locked_trade(None), NOW), Err("refund date"));
+        assert_eq!(check(&late), Err("refund_after"));
     }
 
     // Whoever answers would like another amount, a lock of its own on both sides, more time, or other words.
@@ -527,6 +716,23 @@ mod tests {
             ["first", "second", "amount", "means", "arbiter", "closes", "refund_after", "other_amount", "other_means"]
         {
             let mut other = good.clone();
+            other.document.fields.remove(field).unwrap();
+            assert_eq!(check(&other), Err(field));
+        }
+        let locked = agreement(&locked_trade(Some("11.00 USD")));
+        assert_eq!(check(&locked), Ok(()));
+        for field in [
+            "first",
+            "second",
+            "amount",
+            "means",
+            "closes",
+            "refund_after",
+            "other_amount",
+            "other_means",
+            "other_refund_after",
+        ] {
+            let mut other = locked.clone();
             other.document.fields.remove(field).unwrap();
             assert_eq!(check(&other), Err(field));
         }

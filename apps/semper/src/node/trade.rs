@@ -88,7 +88,7 @@ impl Node {
         };
         let random = self.random().map_err(NodeError::Crypto)?;
         let me = self.keys.key_set().id();
-        let reply = Reply { trade, asker, me, arbiter: &arbiter, pays, takes, nonce: random, now: now() };
+        let reply = Reply { trade, asker, me, arbiter: Some(&arbiter), pays, takes, nonce: random, now: now() };
         let proposal = reply.propose(self.random().map_err(NodeError::Crypto)?).map_err(|error| refused(&error))?;
         Ok((proposal.to_container().map_err(|error| refused(&error))?, own))
     }
@@ -96,7 +96,8 @@ impl Node {
     async fn choice(&self, deal: DealId, slot: Slot, common: Common) -> Result<Choice, NodeError> {
         let Common { place, purse, amount, lock_key } = common;
         let details = self.ready(deal, slot, purse, Task::Prepare(amount)).await?;
-        Ok(Choice { place, details, lock_key, salt: self.random().map_err(NodeError::Crypto)? })
+        let decides = Decides::Arbiter(lock_key);
+        Ok(Choice { place, details, decides, salt: self.random().map_err(NodeError::Crypto)? })
     }
 
     /// Which key of the arbiter's in a deal's contract is not known to be its own, if one is not: it is not on its card, or the card is not here
@@ -182,9 +183,10 @@ mod tests {
             deposit_key,
             lock_key: Vec::new(),
         };
-        let pays = Choice { place: 0, details: vec![2; 4], lock_key, salt: [8; 32] };
+        let decides = Decides::Arbiter(lock_key);
+        let pays = Choice { place: 0, details: vec![2; 4], decides, salt: [8; 32] };
         let (asker, me, now) = (key_set(1), key_set(2), Time::from_unix(1_000_000));
-        let reply = Reply { trade: &trade, asker, me, arbiter: &arbiter, pays, takes: None, nonce: [6; 32], now };
+        let reply = Reply { trade: &trade, asker, me, arbiter: Some(&arbiter), pays, takes: None, nonce: [6; 32], now };
         reply.propose([0; 16]).unwrap().into_agreement().core
     }
 
