@@ -7,6 +7,7 @@ use semper_core::amount::{Amount, Currency};
 use semper_core::ids::{DealId, Slot};
 use semper_core::time::Seconds;
 use semper_transfer::payment::means::LockKind;
+use semper_transfer::payment::negotiation::Demand;
 use semper_transfer::payment::operation::{PurseId, Task};
 use semper_transfer::payment::pay::Offered;
 use semper_transfer::payment::statement::PURPOSE_MAX;
@@ -26,6 +27,12 @@ pub enum TradeError {
     /// There is no purse whose money can be locked.
     #[error("there is no purse in {0} whose money can be locked for an exchange; add one with `semper wallet add`")]
     NoPurse(Currency),
+    /// There is no purse whose money a hash can lock.
+    #[error(
+        "there is no purse in {0} whose money a hash can lock, which only e-cash has; add one with `semper wallet add URL --system ecash`, or \
+         take an arbiter"
+    )]
+    NoCash(Currency),
     /// No purse holds the amount.
     #[error(
         "you have no purse that holds {0} and whose money can be locked; `semper wallet balance` shows what you have"
@@ -57,27 +64,34 @@ pub async fn trade(node: &Node, order: TradeOrder) -> Result<(Deal, String, Stri
     let offered = node.payments().offered().await.map_err(NodeError::Read)?;
     let held = node.payments().holding(gives).await.map_err(NodeError::Payment)?;
     let funded: Vec<_> = offered.iter().filter(|offered| held.contains(&offered.means)).cloned().collect();
-    let demand = lockable(gives, LockKind::Arbiter);
-    let (pays, mut purses) = match pledges(node, deal, 0, gives, &funded).await {
-        Err(TradeError::NoPurse(_)) if offered.iter().any(|offered| demand.misfit(&offered.means).is_none()) => {
+    let kind = if order.no_arbiter { LockKind::Hash } else { LockKind::Arbiter };
+    let demand = lockable(gives, kind);
+    let (pays, mut purses) = match pledges(node, deal, 0, &demand, &funded).await {
+        Err(TradeError::NoPurse(_) | TradeError::NoCash(_))
+            if offered.iter().any(|offered| demand.misfit(&offered.means).is_none()) =>
+        {
             return Err(TradeError::TooLittle(gives));
         }
         found => found?,
     };
     let (takes, more) = match wants {
-        Some(wants) => pledges(node, deal, pays.len(), wants, &offered).await?,
+        Some(wants) => pledges(node, deal, pays.len(), &lockable(wants, kind), &offered).await?,
         None => (Vec::new(), Vec::new()),
     };
     purses.extend(more);
     let knows = |pledges: &[Pledge], contact: &_| {
         pledges.is_empty() || pledges.iter().any(|pledge| arbiter(contact, &pledge.means.system).is_some())
     };
-    let names: Vec<_> = Some(order.arbiter).filter(|name| !name.is_empty()).into_iter().collect();
-    let mut usable = node.book().arbiters_named(&names).await?;
-    usable.retain(|contact| knows(&pays, contact) && knows(&takes, contact));
-    usable.truncate(ARBITERS_MAX);
-    if usable.is_empty() {
-        return Err(TradeError::NoArbiter);
+    let mut usable = Vec::new();
+    if !order.no_arbiter {
+        let names: Vec<_> = Some(order.arbiter).filter(|name| !name.is_empty()).into_iter().collect();
+        usable = node.book().arbiters_named(&names).await?;
+        usable.retain(|contact| knows(&pays, contact) && knows(&takes, contact));
+        usable.truncate(ARBITERS_MAX);
+        // A trade that names nobody asks for locks that nobody decides over: that is the user's choice alone.
+        if usable.is_empty() {
+            return Err(TradeError::NoArbiter);
+        }
     }
     let trade = Trade {
         gives,
@@ -105,10 +119,10 @@ async fn pledges(
     node: &Node,
     deal: DealId,
     slot: usize,
-    amount: Amount,
+    demand: &Demand,
     offered: &[Offered],
 ) -> Result<(Vec<Pledge>, Vec<PurseId>), TradeError> {
-    let demand = lockable(amount, LockKind::Arbiter);
+    let amount = demand.amount;
     let fitting = offered.iter().filter(|offered| demand.misfit(&offered.means).is_none()).take(PLEDGES_MAX);
     let (mut pledges, mut purses) = (Vec::new(), Vec::new());
     for (offered, slot) in fitting.zip(slot..) {
@@ -117,5 +131,9 @@ async fn pledges(
         pledges.push(Pledge { means: offered.means.clone(), details });
         purses.push(offered.purse);
     }
-    if pledges.is_empty() { Err(TradeError::NoPurse(amount.currency())) } else { Ok((pledges, purses)) }
+    match (pledges.is_empty(), demand.lock) {
+        (false, _) => Ok((pledges, purses)),
+        (true, Some(LockKind::Hash)) => Err(TradeError::NoCash(amount.currency())),
+        (true, _) => Err(TradeError::NoPurse(amount.currency())),
+    }
 }

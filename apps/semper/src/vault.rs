@@ -430,6 +430,8 @@ impl Vault {
         };
         let amount = release.as_ref().map(|release| release.amount);
         let subject = Subject { kind, peer, arbiter, amount };
+        // What a hash locks no signature of ours lets go of.
+        let release = release.filter(|_| arbiter.is_some());
         Ok(Judgement::Ask { subject, text, contract: Some(Box::new((cid, release))) })
     }
 

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
+use clap::builder::ArgPredicate;
 
 use super::Common;
 use super::follow::Manner;
@@ -13,6 +14,7 @@ use crate::control::{PayOrder, TradeOrder};
 #[derive(Debug, Args)]
 #[command(after_help = "Examples: semper pay Bob \"5.00 EUR\" --for \"a coffee\" --anonymous\n          \
                         semper pay Bob \"900.00 EUR\" --receipt --for \"rent for May\"")]
+#[command(mut_arg("no_arbiter", |arg| arg.requires("receipt")))]
 #[command(mut_arg("no_wait", |arg| arg.help("Do not wait for the end")))]
 pub(super) struct Pay {
     /// The payee, as your contact book calls them
@@ -38,7 +40,7 @@ pub(super) struct Pay {
 /// Exchange money for other money: both amounts change hands, or neither.
 ///
 /// The other party reads the contract and answers. If one of you falls silent half-way, the arbiter gives each the other's money, or sends both
-/// amounts back.
+/// amounts back. With --no-arbiter nobody does: one hash locks both amounts.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: semper exchange \"10.00 EUR\" --for \"11.00 USD\" --with Bob")]
 #[command(mut_arg("no_wait", |arg| arg.help("Do not wait for the end")))]
@@ -63,11 +65,17 @@ struct Fairly {
     /// The arbiter, as your contact book calls it [default: the first that both of you accept]
     #[arg(long, value_name = "CONTACT", default_value = "")]
     arbiter: String,
+    /// No arbiter: one hash locks what both give. Nobody decides, and nobody gives money back before its date; both of you must be on line
+    /// around it, or may lose. E-cash only
+    #[arg(long, conflicts_with = "arbiter")]
+    no_arbiter: bool,
     /// The language of the contract: en or de
     #[arg(long, default_value = "en")]
     language: String,
-    /// How long the arbiter can be asked, in days
+    /// How long the arbiter can be asked, in days; with --no-arbiter, how long the other party can take your money, which lies locked so long
+    /// if it does not [default with --no-arbiter: 1]
     #[arg(long, default_value_t = 14, value_name = "DAYS", value_parser = clap::value_parser!(u64).range(1..3650))]
+    #[arg(default_value_if("no_arbiter", ArgPredicate::IsPresent, "1"))]
     valid_for: u64,
     /// How long to wait for each message, in seconds; then the payment is ended, or the arbiter asked
     #[arg(long, default_value_t = 3600, value_name = "SECONDS")]
@@ -96,9 +104,9 @@ impl Exchange {
 
 impl Fairly {
     fn order(self, with: String, gives: String, wants: Option<String>, purpose: String) -> TradeOrder {
-        let Self { arbiter, language, valid_for, patience } = self;
+        let Self { arbiter, no_arbiter, language, valid_for, patience } = self;
         let valid_for = valid_for * 24 * 3600;
-        TradeOrder { with, gives, wants, purpose, arbiter, locale: language, patience, valid_for }
+        TradeOrder { with, gives, wants, purpose, arbiter, no_arbiter, locale: language, patience, valid_for }
     }
 }
 

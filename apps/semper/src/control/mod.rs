@@ -261,11 +261,14 @@ pub struct TradeOrder {
     /// The arbiter, by its name in the contact book; the first that both accept if empty.
     #[serde(default)]
     pub arbiter: String,
+    /// Whether there is to be no arbiter: one hash locks what both give.
+    #[serde(default)]
+    pub no_arbiter: bool,
     /// The language of the contract, `en` or `de`.
     pub locale: String,
     /// How long each message is waited for, in seconds.
     pub patience: u64,
-    /// How long from now the arbiter can be asked, in seconds.
+    /// How long from now the arbiter can be asked, in seconds; without one, how long the other party can open the locks.
     pub valid_for: u64,
 }
 

@@ -3,6 +3,9 @@
 //! What is chosen is the first of the asker's ways that this party has too, under the first of its arbiters that this party accepts. Our user is
 //! asked only when the asker has promised: composing a contract binds nobody. Whether our purses hold enough is not looked at: the answer would
 //! tell every contact what we have.
+//!
+//! To a trade that names no arbiter, this party answers with a contract whose locks one hash opens. Its preimage is drawn for this contract alone
+//! and stored with the deal before the contract goes out; it leaves this party only when it takes the asker's money with it.
 
 use semper_commerce::trade::{Choice, Pledge, Reply, Trade};
 use semper_core::amount::Amount;
@@ -11,8 +14,10 @@ use semper_core::container::Container;
 use semper_core::contract::{Core, Item, ItemKind};
 use semper_core::hash::Digest;
 use semper_core::ids::{DealId, KeySetId, Slot};
+use semper_exchange::goods::preimage_hash;
 use semper_exchange::gx::{Decides, LockDeposit, Own, Price};
 use semper_transfer::payment::means::{LockKind, System};
+use semper_transfer::payment::negotiation::Demand;
 use semper_transfer::payment::operation::{PurseId, Task};
 
 use super::shop::{Unsold, arbiter, lockable, referee};
@@ -23,27 +28,46 @@ struct Common {
     place: usize,
     purse: PurseId,
     amount: Amount,
-    lock_key: Vec<u8>,
+    decides: Decides,
+}
+
+/// Who or what opens the locks of a contract, and what only this party knows of it.
+enum Judge<'a> {
+    Arbiter(&'a Contact),
+    Preimage([u8; 32]),
+}
+
+impl Judge<'_> {
+    /// What decides over a lock of this payment system; `None`: nothing can.
+    fn over(&self, system: &System) -> Option<Decides> {
+        match self {
+            Judge::Arbiter(contact) => arbiter(contact, system).map(|arbiter| Decides::Arbiter(arbiter.lock_key)),
+            Judge::Preimage(preimage) => Some(Decides::Hash(preimage_hash(preimage))),
+        }
+    }
 }
 
 impl Node {
     /// The contract that answers a trade, or why there is none.
     pub(super) async fn reply(&self, deal: DealId, asker: KeySetId, trade: &Trade) -> Result<(Container, Own), Unsold> {
         let refused = |reason: &str| Unsold::Refused(reason.to_owned());
+        if trade.lock_kind() == LockKind::Hash {
+            let judge = Judge::Preimage(self.random().map_err(NodeError::Crypto)?);
+            return match self.commons(&judge, trade).await? {
+                Some(commons) => self.compose_reply(deal, asker, trade, &judge, commons).await,
+                None => Err(refused(
+                    "there is no e-cash in common that a hash can lock; name an arbiter, or use a mint that both know",
+                )),
+            };
+        }
         let mut accepted = false;
         for named in &trade.arbiters {
             let known = self.book.by_key_set(named.key_set).await.ok().filter(|contact| contact.arbiter);
             let Some(contact) = known else { continue };
             accepted = true;
-            let Some(pays) = self.common(&contact, &trade.pays, trade.gives).await? else { continue };
-            let takes = match trade.wants {
-                Some(wants) => match self.common(&contact, &trade.takes, wants).await? {
-                    Some(takes) => Some(takes),
-                    None => continue,
-                },
-                None => None,
-            };
-            return self.compose_reply(deal, asker, trade, &contact, (pays, takes)).await;
+            let judge = Judge::Arbiter(&contact);
+            let Some(commons) = self.commons(&judge, trade).await? else { continue };
+            return self.compose_reply(deal, asker, trade, &judge, commons).await;
         }
         Err(refused(if accepted {
             "there is no means of payment in common that can be locked"
@@ -52,15 +76,24 @@ impl Node {
         }))
     }
 
-    /// The first way that this party has too, and whose locks the arbiter knows.
-    async fn common(&self, contact: &Contact, pledges: &[Pledge], amount: Amount) -> Result<Option<Common>, NodeError> {
-        let demand = lockable(amount, LockKind::Arbiter);
+    /// The ways that this party has too: for the asker's money, and for ours if any is wanted. `None`: one is missing.
+    async fn commons(&self, judge: &Judge<'_>, trade: &Trade) -> Result<Option<(Common, Option<Common>)>, NodeError> {
+        let kind = trade.lock_kind();
+        let Some(pays) = self.common(judge, &trade.pays, lockable(trade.gives, kind)).await? else {
+            return Ok(None);
+        };
+        let Some(wants) = trade.wants else { return Ok(Some((pays, None))) };
+        let takes = self.common(judge, &trade.takes, lockable(wants, kind)).await?;
+        Ok(takes.map(|takes| (pays, Some(takes))))
+    }
+
+    /// The first way that this party has too, and whose locks can be decided so.
+    async fn common(&self, judge: &Judge<'_>, pledges: &[Pledge], demand: Demand) -> Result<Option<Common>, NodeError> {
         for (place, Pledge { means, .. }) in
             pledges.iter().enumerate().filter(|(_, p)| demand.misfit(&p.means).is_none())
         {
-            let known = arbiter(contact, &means.system);
-            if let Some((arbiter, purse)) = known.zip(self.purse_for(means).await?) {
-                return Ok(Some(Common { place, purse, amount, lock_key: arbiter.lock_key }));
+            if let Some((decides, purse)) = judge.over(&means.system).zip(self.purse_for(means).await?) {
+                return Ok(Some(Common { place, purse, amount: demand.amount, decides }));
             }
         }
         Ok(None)
@@ -71,15 +104,20 @@ impl Node {
         deal: DealId,
         asker: KeySetId,
         trade: &Trade,
-        contact: &Contact,
+        judge: &Judge<'_>,
         (pays, takes): (Common, Option<Common>),
     ) -> Result<(Container, Own), Unsold> {
         let refused = |error: &dyn std::fmt::Display| Unsold::Refused(error.to_string());
-        let arbiter = referee(contact).ok_or_else(|| refused(&"the arbiter is none"))?;
+        let (arbiter, seed) = match judge {
+            Judge::Arbiter(contact) => {
+                (Some(referee(contact).ok_or_else(|| refused(&"the arbiter is none"))?), Vec::new())
+            }
+            Judge::Preimage(preimage) => (None, preimage.to_vec()),
+        };
         // Our money goes out of the second purse, if any does.
         let own = match &takes {
-            Some(takes) => Own { purse: Some((deal, takes.purse)), comes_to: Some(pays.purse), ..Own::default() },
-            None => Own { purse: Some((deal, pays.purse)), ..Own::default() },
+            Some(takes) => Own { purse: Some((deal, takes.purse)), comes_to: Some(pays.purse), seed },
+            None => Own { purse: Some((deal, pays.purse)), comes_to: None, seed },
         };
         let pays = self.choice(deal, Slot(0), pays).await?;
         let takes = match takes {
@@ -87,16 +125,15 @@ impl Node {
             None => None,
         };
         let random = self.random().map_err(NodeError::Crypto)?;
-        let me = self.keys.key_set().id();
-        let reply = Reply { trade, asker, me, arbiter: Some(&arbiter), pays, takes, nonce: random, now: now() };
+        let (me, arbiter) = (self.keys.key_set().id(), arbiter.as_ref());
+        let reply = Reply { trade, asker, me, arbiter, pays, takes, nonce: random, now: now() };
         let proposal = reply.propose(self.random().map_err(NodeError::Crypto)?).map_err(|error| refused(&error))?;
         Ok((proposal.to_container().map_err(|error| refused(&error))?, own))
     }
 
     async fn choice(&self, deal: DealId, slot: Slot, common: Common) -> Result<Choice, NodeError> {
-        let Common { place, purse, amount, lock_key } = common;
+        let Common { place, purse, amount, decides } = common;
         let details = self.ready(deal, slot, purse, Task::Prepare(amount)).await?;
-        let decides = Decides::Arbiter(lock_key);
         Ok(Choice { place, details, decides, salt: self.random().map_err(NodeError::Crypto)? })
     }
 

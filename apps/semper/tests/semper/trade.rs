@@ -109,7 +109,17 @@ impl Market {
 
     /// Bob signs what he is asked; what he was shown.
     fn signs(&self, approval: &str) -> String {
-        self.world.type_in("bob", &["approve", approval], "sign\n").good()
+        self.sign("bob", approval)
+    }
+
+    /// A party signs what it is asked; what it was shown.
+    fn sign(&self, party: &str, approval: &str) -> String {
+        self.world.type_in(party, &["approve", approval], "sign\n").good()
+    }
+
+    /// Both are asked, whatever their rules say: a contract without an arbiter no rule allows. They sign; what they were shown.
+    fn both_sign(&self) -> [String; 2] {
+        ["bob", "alice"].map(|party| self.sign(party, &self.world.asked(party)))
     }
 
     /// Bob signs whatever he is asked now.
@@ -123,12 +133,25 @@ impl Market {
 
     /// What a stranger finds in both folders.
     fn proven(&self, deal: &str, standing: &str, word: &str) {
-        for party in ["alice", "bob"] {
+        self.proven_by(&["alice", "bob"], deal, standing, word);
+    }
+
+    fn proven_by(&self, parties: &[&str], deal: &str, standing: &str, word: &str) {
+        for party in parties {
             let report = self.world.report(&self.world.export(party, deal));
             assert_eq!(report["sound"], true, "{party}: {report:#}");
             let contract = &report["contracts"][0];
             assert_eq!(contract["standing"], standing, "{party}: {report:#}");
             assert!(contract["text"].as_str().unwrap().contains(word), "{party}: {report:#}");
+        }
+    }
+
+    /// Each folder proves it to a stranger.
+    fn judged(&self, deal: &str, question: &str) {
+        for party in ["alice", "bob"] {
+            let answers = self.world.answers(&[&self.world.export(party, deal)]);
+            let proven = (question.to_owned(), "proven".to_owned());
+            assert!(answers.contains(&proven), "{party}: {answers:?}");
         }
     }
 }
@@ -230,6 +253,93 @@ fn an_exchange_that_the_arbiter_completes() {
     assert_eq!(market.world.ending("alice", &deal), "success");
     market.ends_with("alice", ["30.00 EUR", "11.00 USD"]);
     market.proven(&deal, "resolved", "EXCHANGE OF MONEY");
+}
+
+// Nobody decides: Bob opens Alice's euros with the preimage, which opens his dollars for her. That she has paid is proven; that she has taken the dollars,
+// which she could from then on, nobody can show.
+#[test]
+fn euros_for_dollars_without_an_arbiter() {
+    let mut market = Market::new(PAYEE);
+    // It is not needed for anything.
+    market.down("arbiter");
+    let args = ["exchange", "10.00 EUR", "--for", "11.00 USD", "--with", "bob", "--no-arbiter", "--patience", "30"];
+    let deal = market.begin(&args);
+    for shown in market.both_sign() {
+        for part in ["alice gives 10.00 EUR", "bob gives 11.00 USD", "Nobody decides", "only bob knows"] {
+            assert!(shown.contains(part), "{part:?} is not in: {shown}");
+        }
+    }
+    for party in ["alice", "bob"] {
+        assert_eq!(market.world.ending(party, &deal), "success");
+        assert_eq!(market.world.deal(party, &deal)["title"], "10.00 EUR for 11.00 USD");
+    }
+    market.ends_with("alice", ["30.00 EUR", "11.00 USD"]);
+    market.ends_with("bob", ["10.00 EUR", "29.00 USD"]);
+    market.proven(&deal, "opened", "EXCHANGE OF MONEY WITHOUT AN ARBITER");
+    market.judged(&deal, "did the responder pay 10.00 EUR?");
+}
+
+// The receipt is both promises and the preimage, which the payee has shown to take the money.
+#[test]
+fn money_for_a_receipt_without_an_arbiter() {
+    let mut market = Market::new(PAYEE);
+    market.down("arbiter");
+    let deal = market.begin(&["pay", "bob", "12.00 EUR", "--receipt", "--no-arbiter", "--for", "rent for May"]);
+    market.both_sign();
+    for party in ["alice", "bob"] {
+        assert_eq!(market.world.ending(party, &deal), "success");
+        assert_eq!(market.world.deal(party, &deal)["title"], "12.00 EUR for a receipt");
+    }
+    market.ends_with("alice", ["28.00 EUR", "0.00 USD"]);
+    market.ends_with("bob", ["12.00 EUR", "40.00 USD"]);
+    market.proven(&deal, "opened", "rent for May");
+    market.judged(&deal, "did the payer pay 12.00 EUR?");
+}
+
+// The payee's machine goes down when the payer is about to lock its money. Nobody can send that back; the payer is told until when it waits. When the
+// payee comes back in time, both have what they wanted. That the money is back after its date takes hours here: the simulation plays it
+// (`sim/tests/locks.rs`).
+#[test]
+fn a_silent_payee_without_an_arbiter_comes_back_in_time() {
+    let mut market = Market::new(PAYEE);
+    let deal = market.begin(&["pay", "bob", "12.00 EUR", "--receipt", "--no-arbiter", "--patience", "30"]);
+    market.signs(&market.world.asked("bob"));
+    let question = market.world.asked("alice");
+    market.down("bob");
+    let shown = market.sign("alice", &question);
+    assert!(shown.contains("The payer pays 12.00 EUR by ecash") && shown.contains("Nobody decides"), "{shown}");
+    market.world.wait("alice", &deal, "a lock", |view| view["until"].is_number());
+    market.ends_with("alice", ["28.00 EUR", "0.00 USD"]);
+    let listed = market.world.run("alice", &["deals", "list"]).good();
+    assert!(listed.contains("your money comes back after"), "{listed}");
+    market.proven_by(&["alice"], &deal, "open", "Nobody decides");
+    market.up("bob");
+    for party in ["alice", "bob"] {
+        assert_eq!(market.world.ending(party, &deal), "success");
+    }
+    market.ends_with("bob", ["12.00 EUR", "40.00 USD"]);
+    market.proven(&deal, "opened", "PAYMENT WITH RECEIPT, WITHOUT AN ARBITER");
+}
+
+// A bank decides by its arbiter and cannot lock money to a hash. Who wants no arbiter cannot name one, and pays with a receipt or not at all.
+#[test]
+fn what_no_hash_can_lock_is_refused() {
+    let mut market = Market::new(PAYEE);
+    market.open_bank();
+    let world = &market.world;
+    let without = |amount| ["pay", "bob", amount, "--receipt", "--no-arbiter"];
+    world.run("alice", &without("1.00 CHF")).failed_with(&["only e-cash has", "take an arbiter"]);
+    world.run("alice", &without("40.01 EUR")).failed_with(&["no purse that holds 40.01 EUR"]);
+    world.run("alice", &["pay", "bob", "1.00 EUR", "--no-arbiter"]).failed_with(&["--receipt"]);
+    let both = [&without("1.00 EUR")[..], &["--arbiter", "arbiter"]].concat();
+    world.run("alice", &both).failed_with(&["cannot be used with"]);
+    // Her account, which she likes best, is passed over.
+    let deal = market.begin(&without("1.00 EUR"));
+    market.both_sign();
+    for party in ["alice", "bob"] {
+        assert_eq!(world.ending(party, &deal), "success");
+    }
+    market.proven(&deal, "opened", "by ecash");
 }
 
 // What cannot be exchanged is refused with its reason, before any money is locked.
