@@ -15,14 +15,14 @@ use semper_core::party::Role;
 use semper_core::template::{FieldDef, FieldKind, Template};
 use semper_core::time::Time;
 use semper_exchange::goods::{ArticleKey, Deposit, Descriptor, Seed, preimage_hash};
-use semper_exchange::gx::{Decides, LockDeposit, Price, earliest_refund, responders_refund};
-use semper_exchange::planner::{DatesError, check_dates, check_lock_dates, plan_of};
+use semper_exchange::gx::{Decides, LockDeposit, Price};
+use semper_exchange::planner::{DatesError, plan_of};
 use semper_support::crypto::{CryptoError, Encapsulate};
 use semper_transfer::payment::means::LockKind;
 
 use crate::offer::{ArbiterOffer, Offer, Order, Pace};
 use crate::proposal::{Agreement, Proposal};
-use crate::terms::{Arbiter, all_hold, are_as_asked, item, locked, pair, parties};
+use crate::terms::{Arbiter, all_hold, are_as_asked, check_dates_under, item, locked, pair, parties, refund_date};
 use crate::words::{self, Fact, LOCALES, required, text, texts};
 
 /// The name of the template of a purchase with an arbiter.
@@ -105,7 +105,7 @@ impl Sale<'_> {
         }
         let price = locked(offer.price, means, offer.lock());
         let deadlines = dates(offer, self.now.after(offer.pace.valid_for));
-        check_pace(offer, &deadlines, self.now)?;
+        check_dates_under(offer.lock(), &deadlines, self.now)?;
         let (profile, template) = match arbiter {
             Some(_) => (Profile::Gx, template()),
             None => (Profile::Lx, locked_template()),
@@ -171,23 +171,9 @@ fn chosen_arbiter<'a>(offer: &'a Offer, order: &Order) -> Option<Option<&'a Arbi
 /// The deadlines of a contract that follows from an offer.
 fn dates(offer: &Offer, not_after: Time) -> Deadlines {
     let Pace { complaints, delta, sigma, .. } = offer.pace;
-    let mut deadlines = Deadlines { not_after, complaints: None, refund_after: None, delta, sigma };
-    deadlines.refund_after = Some(match offer.lock() {
-        LockKind::Hash => responders_refund(&deadlines),
-        LockKind::Arbiter => {
-            deadlines.complaints = Some(complaints);
-            earliest_refund(&deadlines)
-        }
-    });
-    deadlines
-}
-
-/// Whether they leave everybody enough time.
-fn check_pace(offer: &Offer, deadlines: &Deadlines, now: Time) -> Result<(), DatesError> {
-    match offer.lock() {
-        LockKind::Hash => check_lock_dates(deadlines, now),
-        LockKind::Arbiter => check_dates(deadlines, now),
-    }
+    let complaints = Some(complaints).filter(|_| offer.lock() == LockKind::Arbiter);
+    let deadlines = Deadlines { not_after, complaints, refund_after: None, delta, sigma };
+    Deadlines { refund_after: Some(refund_date(offer.lock(), &deadlines)), ..deadlines }
 }
 
 /// What the text says that the contract says too.
@@ -324,7 +310,7 @@ pub fn answers(agreement: &Agreement, offer: &Offer, order: &Order, now: Time) -
         ("complaints", deadlines.complaints == dates(offer, deadlines.not_after).complaints),
         ("deadlines", are_as_asked(deadlines, asked, [offer.pace.delta, offer.pace.sigma])),
         ("refund date", *deadlines == dates(offer, deadlines.not_after)),
-        ("dates", check_pace(offer, deadlines, now).is_ok()),
+        ("dates", check_dates_under(offer.lock(), deadlines, now).is_ok()),
         ("names", said("seller_name", &offer.seller) && said("buyer_name", &order.buyer)),
         ("terms", said("terms", &offer.terms) && said("law", &offer.law)),
     ];

@@ -7,7 +7,8 @@ use semper_core::ids::{KeySetId, Slot};
 use semper_core::party::Role;
 use semper_core::time::{Seconds, Time};
 use semper_exchange::goods::DepositKey;
-use semper_exchange::gx::Price;
+use semper_exchange::gx::{Price, earliest_refund, responders_refund};
+use semper_exchange::planner::{DatesError, check_dates, check_lock_dates};
 use semper_transfer::payment::means::{LockKind, Means};
 
 /// The longest that a message to the arbiter takes, for parties that want to keep their rights near the deadline.
@@ -83,6 +84,25 @@ pub(crate) fn locked(amount: Amount, means: &Means, lock: LockKind) -> Price {
 /// The deadlines of a contract under which nobody complains and no money is locked yet.
 pub(crate) fn deadlines(not_after: Time) -> Deadlines {
     Deadlines { not_after, complaints: None, refund_after: None, delta: DELTA, sigma: SIGMA }
+}
+
+/// The first date on which the responder's money may be taken back, or everybody's where an arbiter decides.
+pub(crate) fn refund_date(lock: LockKind, deadlines: &Deadlines) -> Time {
+    match lock {
+        LockKind::Hash => responders_refund(deadlines),
+        LockKind::Arbiter => earliest_refund(deadlines),
+    }
+}
+
+/// Whether the dates leave everybody enough time under such locks.
+///
+/// # Errors
+/// They do not.
+pub(crate) fn check_dates_under(lock: LockKind, deadlines: &Deadlines, now: Time) -> Result<(), DatesError> {
+    match lock {
+        LockKind::Hash => check_lock_dates(deadlines, now),
+        LockKind::Arbiter => check_dates(deadlines, now),
+    }
 }
 
 /// Whether a contract was asked for that closes at `asked`: clocks differ, and the answer took its time.

@@ -19,17 +19,18 @@ use semper_core::ids::{KeySetId, Slot};
 use semper_core::party::Role;
 use semper_core::template::{FieldDef, FieldKind, Template};
 use semper_core::time::{Seconds, Time};
-use semper_exchange::gx::{
-    Decides, ItemsError, Leg, LockDeposit, Price, earliest_refund, originators_refund, responders_refund,
-};
-use semper_exchange::planner::{DatesError, Impossible, check_dates, check_lock_dates, plan_of};
+use semper_exchange::gx::{Decides, ItemsError, Leg, LockDeposit, Price, originators_refund};
+use semper_exchange::planner::{DatesError, Impossible, plan_of};
 use semper_transfer::payment::means::{LockKind, Means};
 use semper_transfer::payment::statement::{DETAILS_MAX, PURPOSE_MAX};
 
 use crate::offer::{ARBITERS_MAX, ArbiterOffer, NAME_MAX};
 use crate::plan::{EXCHANGE, Plan, RECEIPT};
 use crate::proposal::{Agreement, Proposal};
-use crate::terms::{Arbiter, DELTA, SIGMA, all_hold, arbiter, are_as_asked, deadlines, item, locked, pair, parties};
+use crate::terms::{
+    Arbiter, DELTA, SIGMA, all_hold, arbiter, are_as_asked, check_dates_under, deadlines, item, locked, pair, parties,
+    refund_date,
+};
 use crate::words::{self, Fact, LOCALES, optional, required, text, texts};
 
 /// The name of the template of a payment with receipt.
@@ -201,7 +202,7 @@ impl Reply<'_> {
         };
         let mut deadlines = deadlines(self.now.after(trade.valid_for));
         deadlines.refund_after = Some(refund_date(kind, &deadlines));
-        check_dates_of(kind, &deadlines, self.now)?;
+        check_dates_under(kind, &deadlines, self.now)?;
         let traded = Traded { kind, gives, gets };
         let template = traded.template();
         let facts = traded.facts([self.asker, self.me], self.arbiter.map(|arbiter| arbiter.key_set), &deadlines);
@@ -243,22 +244,6 @@ impl Choice {
     fn lock(&self, payer: &[u8], payee: &[u8]) -> Vec<u8> {
         let (payer, payee) = (payer.to_vec(), payee.to_vec());
         LockDeposit { payer, payee, decides: self.decides.clone(), salt: self.salt }.to_bytes()
-    }
-}
-
-/// From when on the asker's money can be taken back.
-fn refund_date(kind: LockKind, deadlines: &Deadlines) -> Time {
-    match kind {
-        LockKind::Hash => responders_refund(deadlines),
-        _ => earliest_refund(deadlines),
-    }
-}
-
-/// Whether the dates leave everybody the time that it needs.
-fn check_dates_of(kind: LockKind, deadlines: &Deadlines, now: Time) -> Result<(), DatesError> {
-    match kind {
-        LockKind::Hash => check_lock_dates(deadlines, now),
-        _ => check_dates(deadlines, now),
     }
 }
 
@@ -467,7 +452,7 @@ pub fn answers(agreement: &Agreement, trade: &Trade, now: Time) -> Result<Chosen
         ("language", agreement.document.locale == trade.locale),
         ("deadlines", are_as_asked(deadlines, asked, [DELTA, SIGMA])),
         ("refund date", deadlines.refund_after == Some(refund_date(kind, deadlines))),
-        ("dates", check_dates_of(kind, deadlines, now).is_ok()),
+        ("dates", check_dates_under(kind, deadlines, now).is_ok()),
     ];
     all_hold(checks).map(|()| Chosen { pays, takes })
 }
