@@ -85,6 +85,10 @@ impl Lx {
             (State::Checking { ours: None, .. } | State::AwaitPromiseSignature { .. }, Message::Decline(_)) => {
                 Ok(end(run, Ending::Lapsed, Vec::new()))
             }
+            // It has overtaken the promise. Whoever promised after that would lock money that nobody takes, until its date.
+            (State::Ready, Message::Decline(_)) if run.role() == Role::RESPONDER => {
+                Ok(end(run, Ending::Lapsed, Vec::new()))
+            }
             (state @ State::Locking { .. }, Message::Decline(_)) => {
                 let pending = run.abandon(LOCK);
                 Ok(to(run, state).with_all(pending))

@@ -308,6 +308,21 @@ fn whoever_declines_has_given_nothing() {
     assert_eq!(o.ending(), Some(Ending::Lapsed));
 }
 
+// An originator that has given up says so, and its message comes before its promise: money that is locked then lies there until its date.
+#[test]
+fn a_responder_that_is_declined_before_the_promise_locks_nothing() {
+    let mut o = Lx::new(run(receipt(), Role::ORIGINATOR).unwrap());
+    let begun = take(&mut o, NOW, Input::Begin);
+    let promised = sent(&promise(&mut o, &begun));
+    let declined = sent(&take(&mut o, NOW, Input::GiveUp));
+    let mut r = Lx::new(run(receipt(), Role::RESPONDER).unwrap());
+    take(&mut r, NOW, message(&declined[0]));
+    assert_eq!(r.ending(), Some(Ending::Lapsed));
+    let effects = take(&mut r, NOW, message(&promised[0]));
+    assert!(operations(&effects).is_empty() && !effects.iter().any(|effect| matches!(effect, Effect::Sign { .. })));
+    assert_eq!(r.ending(), Some(Ending::Lapsed));
+}
+
 #[test]
 fn contracts_that_one_hash_does_not_lock_are_refused() {
     let refused = |change_it: &dyn Fn(&mut Core)| {
