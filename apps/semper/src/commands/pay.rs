@@ -13,7 +13,8 @@ use crate::control::{PayOrder, TradeOrder};
 /// Pay somebody, by the means that both of you have and like best.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples: semper pay Bob \"5.00 EUR\" --for \"a coffee\" --anonymous\n          \
-                        semper pay Bob \"900.00 EUR\" --receipt --for \"rent for May\"")]
+                        semper pay Bob \"900.00 EUR\" --receipt --for \"rent for May\"\n          \
+                        semper pay Bob \"5.00 EUR\" --receipt --no-arbiter")]
 #[command(mut_arg("no_arbiter", |arg| arg.requires("receipt")))]
 #[command(mut_arg("no_wait", |arg| arg.help("Do not wait for the end")))]
 pub(super) struct Pay {

@@ -5,6 +5,7 @@
 use semper_commerce::offer::{ArbiterOffer, Pace};
 use semper_commerce::purchase::Sale;
 use semper_commerce::terms::Arbiter;
+use semper_commerce::trade::{Choice, Pledge, Reply, Trade};
 use semper_core::amount::{Amount, Currency};
 use semper_core::container::{Attributes, Information, Node as Part};
 use semper_core::cose::Statement;
@@ -14,6 +15,7 @@ use semper_core::time::Seconds;
 use semper_crypto::{DecapsulationKey, Encapsulator, SecretKeys};
 use semper_exchange::arbiter::verdict::{ClosedUnused, Closing, ClosingOutcome};
 use semper_exchange::goods::{ArticleKey, DepositKey, Descriptor, Seed, Size};
+use semper_exchange::gx::Decides;
 use semper_store::MemoryArchive;
 use semper_support::crypto::{Decapsulate as _, Encapsulate as _, KemSuite};
 use semper_transfer::payment::means::{Fees, Limits, LockKind, Means, PayerAnonymity, ReceiptKind, Reversal, System};
@@ -21,9 +23,13 @@ use semper_transfer::payment::means::{Fees, Limits, LockKind, Means, PayerAnonym
 use super::*;
 
 fn vault(purpose: Purpose) -> (Vault, Arc<MemoryArchive>) {
+    vault_with(purpose, None)
+}
+
+fn vault_with(purpose: Purpose, policy: Option<Policy>) -> (Vault, Arc<MemoryArchive>) {
     let (keys, archive) = (SecretKeys::generate(Suite::Ed25519).unwrap(), Arc::new(MemoryArchive::new()));
     let systems: Systems = Arc::from([]);
-    (Vault::new(Box::new(keys), archive.clone(), purpose, None, systems), archive)
+    (Vault::new(Box::new(keys), archive.clone(), purpose, policy, systems), archive)
 }
 
 fn digest(byte: u8) -> Digest {
@@ -130,6 +136,52 @@ async fn a_party_locks_what_an_approved_contract_promises() {
     assert!(signs(&vault, &right).await);
     assert!(signs(&vault, &right).await);
     assert!(!signs(&vault, &order(7, "3.00 EUR", "https://bank.example", 2)).await, "a second lock of the same money");
+}
+
+/// Money for a receipt without an arbiter, that `payer` pays and `payee` answers.
+fn locked_receipt(payer: KeySetId, payee: KeySetId) -> Agreement {
+    let means = Means { locks: [LockKind::Hash].into(), ..offer().means.remove(0) };
+    let trade = Trade {
+        gives: Amount::parse("3.00 EUR").unwrap(),
+        wants: None,
+        purpose: String::new(),
+        pays: vec![Pledge { means, details: vec![1] }],
+        takes: Vec::new(),
+        arbiters: Vec::new(),
+        valid_for: Seconds(100_000),
+        asker: "Alice".to_owned(),
+        peer: "Bob".to_owned(),
+        locale: "en".to_owned(),
+    };
+    let pays = Choice { place: 0, details: vec![2], decides: Decides::Hash([4; 32]), salt: [8; 32] };
+    let (asker, me) = (payer, payee);
+    let reply = Reply { trade: &trade, asker, me, arbiter: None, pays, takes: None, nonce: [6; 32], now: now() };
+    reply.propose([0; 16]).unwrap().into_agreement()
+}
+
+// Without an arbiter a mistake cannot be undone by anybody: payer and payee are asked, whatever their rules say. What they approve is a lock
+// that a preimage opens; no release of theirs follows from it.
+#[tokio::test]
+async fn no_rule_allows_what_nobody_decides_about() {
+    let rules = "[[allow]]\nwhat = \"payment\"\nup_to = \"50.00 EUR\"\n[[allow]]\nwhat = \"contract\"\n";
+    for role in [Role::ORIGINATOR, Role::RESPONDER] {
+        let (vault, _) = vault_with(Purpose::Party, Some(Policy::parse(rules).unwrap()));
+        let (keys, other) = (vault.key_set(), KeySetId::from_digest(digest(6)));
+        let (payer, payee) = if role == Role::RESPONDER { (keys.id(), other) } else { (other, keys.id()) };
+        let agreement = locked_receipt(payer, payee);
+        let draft = Promise { cid: agreement.core.cid(), role, answers: None }.draft(keys.suite(), keys.id());
+        let request = SignRequest { deal: DealId::from_array([1; 16]), draft, exhibit: agreement.exhibit() };
+        assert_eq!(vault.request(request.clone()).await.unwrap(), Answer::Waiting);
+        let [asked] = vault.waiting().await.unwrap().try_into().unwrap();
+        assert!(asked.text.contains("PAYMENT WITH RECEIPT, WITHOUT AN ARBITER"), "{}", asked.text);
+        let seen = asked.text_hash().to_hex();
+        vault.answer(request.id(), &AnswerOrder { approve: true, seen }).await.unwrap();
+        let [_, money] = Leg::of(&agreement.core).unwrap();
+        let tag = money.lock().unwrap().tag;
+        let issuer = offer().means[0].issuer.clone();
+        let release = Release { tag, issuer, to: Side::Payee, amount: Amount::parse("3.00 EUR").unwrap() };
+        assert!(!signs(&vault, &release).await, "no release follows from a hash lock");
+    }
 }
 
 fn offer() -> Offer {

@@ -17,6 +17,11 @@ pub struct Market {
 impl Market {
     /// `payee`: what Bob signs without asking.
     pub fn new(payee: &str) -> Self {
+        Self::with(payee, 3)
+    }
+
+    /// The same. `patience`: how long each waits for a message in what somebody else begins, in seconds.
+    fn with(payee: &str, patience: i64) -> Self {
         let world = World::new();
         world.init("arbiter", &["--role", "arbiter"]);
         let mut running = vec![("arbiter", world.serve("arbiter"))];
@@ -32,7 +37,7 @@ impl Market {
         for (party, policy) in [("alice", PAYER), ("bob", payee)] {
             world.init(party, &[]);
             world.configure(party, |config| {
-                config.insert("patience".to_owned(), 3.into());
+                config.insert("patience".to_owned(), patience.into());
                 config.insert("retry_max".to_owned(), 1.into());
             });
             std::fs::write(world.path(party).join("policy.toml"), policy).unwrap();
@@ -259,7 +264,7 @@ fn an_exchange_that_the_arbiter_completes() {
 // which she could from then on, nobody can show.
 #[test]
 fn euros_for_dollars_without_an_arbiter() {
-    let mut market = Market::new(PAYEE);
+    let mut market = Market::with(PAYEE, 30);
     // It is not needed for anything.
     market.down("arbiter");
     let args = ["exchange", "10.00 EUR", "--for", "11.00 USD", "--with", "bob", "--no-arbiter", "--patience", "30"];
@@ -282,7 +287,7 @@ fn euros_for_dollars_without_an_arbiter() {
 // The receipt is both promises and the preimage, which the payee has shown to take the money.
 #[test]
 fn money_for_a_receipt_without_an_arbiter() {
-    let mut market = Market::new(PAYEE);
+    let mut market = Market::with(PAYEE, 30);
     market.down("arbiter");
     let deal = market.begin(&["pay", "bob", "12.00 EUR", "--receipt", "--no-arbiter", "--for", "rent for May"]);
     market.both_sign();
@@ -301,7 +306,7 @@ fn money_for_a_receipt_without_an_arbiter() {
 // (`sim/tests/locks.rs`).
 #[test]
 fn a_silent_payee_without_an_arbiter_comes_back_in_time() {
-    let mut market = Market::new(PAYEE);
+    let mut market = Market::with(PAYEE, 30);
     let deal = market.begin(&["pay", "bob", "12.00 EUR", "--receipt", "--no-arbiter", "--patience", "30"]);
     market.signs(&market.world.asked("bob"));
     let question = market.world.asked("alice");
@@ -321,10 +326,29 @@ fn a_silent_payee_without_an_arbiter_comes_back_in_time() {
     market.proven(&deal, "opened", "PAYMENT WITH RECEIPT, WITHOUT AN ARBITER");
 }
 
+// Alice stays away when Bob's dollars are locked: he gives up and tells her, and must wait for his date. She, who comes back, locks nothing.
+#[test]
+fn a_silent_asker_without_an_arbiter_gets_nothing() {
+    let mut market = Market::new(PAYEE);
+    let args = ["exchange", "10.00 EUR", "--for", "11.00 USD", "--with", "bob", "--no-arbiter", "--patience", "30"];
+    let deal = market.begin(&args);
+    let question = market.world.asked("bob");
+    market.down("alice");
+    market.signs(&question);
+    market.world.wait("bob", &deal, "a wait for the date", |view| view["state"] == "await-refund");
+    market.ends_with("bob", ["0.00 EUR", "29.00 USD"]);
+    let listed = market.world.run("bob", &["deals", "list"]).good();
+    assert!(listed.contains("not done; your money comes back after"), "{listed}");
+    market.up("alice");
+    assert_eq!(market.world.ending("alice", &deal), "lapsed");
+    market.ends_with("alice", ["40.00 EUR", "0.00 USD"]);
+    market.proven(&deal, "open", "Nobody decides");
+}
+
 // A bank decides by its arbiter and cannot lock money to a hash. Who wants no arbiter cannot name one, and pays with a receipt or not at all.
 #[test]
 fn what_no_hash_can_lock_is_refused() {
-    let mut market = Market::new(PAYEE);
+    let mut market = Market::with(PAYEE, 30);
     market.open_bank();
     let world = &market.world;
     let without = |amount| ["pay", "bob", amount, "--receipt", "--no-arbiter"];
