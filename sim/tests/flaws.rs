@@ -4,9 +4,9 @@
 #![cfg(feature = "flaws")]
 
 use semper_core::party::Role;
-use semper_sim::deal::{NOT_AFTER, PURCHASE, SIGNING, Thing, Things};
+use semper_sim::deal::{CHANGE, NOT_AFTER, PURCHASE, SIGNING, Thing, Things};
 use semper_sim::model::search::violations;
-use semper_sim::model::{Setup, World, cn, letters};
+use semper_sim::model::{Setup, World, cn, letters, lx};
 use semper_support::flaws::{self, Flaw};
 
 const PLAIN: Setup = Setup {
@@ -27,12 +27,13 @@ const PLAIN: Setup = Setup {
 const BOUND: usize = 60_000;
 const BAD_GOODS: Things = [Thing::BadInformation, Thing::Money];
 
-/// A world of two parties, of many, or of a letter to several.
+/// A world of two parties, of many, of a letter to several, or of two parties without an arbiter.
 #[derive(Clone, Copy)]
 enum Lair {
     Two(Setup),
     Many(cn::Setup),
     Letters(letters::Setup),
+    Locks(lx::Setup),
 }
 
 /// Worlds of many signers: the chain of refusals needs a malicious party for each round but one.
@@ -43,6 +44,10 @@ fn signers(parties: u8, honest: &'static [u8]) -> cn::Setup {
 /// The worlds in which a mistake shows, and properties that it violates there.
 fn lairs(flaw: Flaw) -> Vec<(Lair, &'static [&'static str])> {
     let many = |parties, honest, properties| (Lair::Many(signers(parties, honest)), properties);
+    let locks = |things, malicious| {
+        let setup = lx::Setup { things, malicious, reaches: &[] };
+        (Lair::Locks(setup), ["S2"].as_slice())
+    };
     match flaw {
         Flaw::TooFewRounds => {
             vec![many(3, &[0], ["S2", "S13"].as_slice()), many(3, &[1, 2], &["S13"]), many(4, &[0], &["S2", "S13"])]
@@ -53,6 +58,9 @@ fn lairs(flaw: Flaw) -> Vec<(Lair, &'static [&'static str])> {
         Flaw::ForgottenPart => {
             vec![(Lair::Letters(letters::Setup { honest_sender: true, reaches: &[] }), ["S2"].as_slice())]
         }
+        Flaw::EqualDates => vec![locks(CHANGE, Some(Role::ORIGINATOR))],
+        Flaw::LateOpening => vec![locks(PURCHASE, Some(Role::RESPONDER))],
+        Flaw::UnaskedPreimage => vec![locks(CHANGE, None), locks(PURCHASE, Some(Role::ORIGINATOR))],
         flaw => {
             let (setup, properties) = lair(flaw);
             vec![(Lair::Two(setup), properties)]
@@ -83,6 +91,7 @@ fn lair(flaw: Flaw) -> (Setup, &'static [&'static str]) {
             unreachable!("{flaw:?} needs many signers")
         }
         Flaw::ForgottenPart => unreachable!("{flaw:?} needs a letter to several"),
+        Flaw::EqualDates | Flaw::LateOpening | Flaw::UnaskedPreimage => unreachable!("{flaw:?} needs one hash"),
     }
 }
 
@@ -98,6 +107,7 @@ fn every_seeded_mistake_is_found() {
                 Lair::Two(setup) => violations(World::new(setup), Some(BOUND), enough),
                 Lair::Many(setup) => violations(cn::World::new(setup), None, enough),
                 Lair::Letters(setup) => violations(letters::World::new(setup), None, enough),
+                Lair::Locks(setup) => violations(lx::World::new(setup), None, enough),
             };
             let clean = flaws::with(None, || look(&[]));
             assert!(clean.is_empty(), "without a mistake: {clean:?}");
