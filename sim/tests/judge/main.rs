@@ -2,6 +2,7 @@
 //! proven, evidence that somebody adds or leaves out makes a lie of it, two judges differ.
 #![allow(clippy::unwrap_used)]
 
+mod locks;
 mod many;
 mod parties;
 mod till;
@@ -872,6 +873,7 @@ fn every_line_of_the_rules_is_at_work_somewhere() {
     cases.push((Cast::default(), proven_by_the_system()));
     cases.extend([SIGNING, RECEIPT, MAIL].map(|things| (Cast::default(), asked_too_late(things).1)));
     cases.extend(many::folders());
+    cases.extend(locks::folders());
     let mut at_work = BTreeSet::new();
     for (cast, folder) in &cases {
         let claims = all_claims(&report(cast, std::slice::from_ref(folder)));

@@ -1,4 +1,4 @@
-//! A payment system that shows what a test wants shown: its proofs are one word, and what it says of a lock is the lock's tag and a side.
+//! A payment system that shows what a test wants shown: its proofs are one word, and what it says of a lock is the lock's tag, its payer and a side.
 
 use semper_core::party::KeySet;
 use semper_core::signature::Verify;
@@ -17,9 +17,9 @@ pub(crate) const PAID: &[u8] = b"paid";
 
 struct Till;
 
-/// What shows that a side has taken the money of a lock.
+/// What shows that a side has taken the money of a lock: whose lock, and which side.
 pub(crate) fn taken(lock: &Lock, by: Side) -> Vec<u8> {
-    [lock.tag.as_bytes().as_slice(), by.name().as_bytes()].concat()
+    [lock.tag.as_bytes().as_slice(), &lock.payer, by.name().as_bytes()].concat()
 }
 
 impl Module for Till {

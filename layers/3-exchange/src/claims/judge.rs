@@ -382,9 +382,11 @@ impl Evidence {
             | (E::Opened(who), What::Opened(by))
             | (E::Attested(who), What::Attested(by))
             | (E::Misbehaved(who), What::Misbehaved(by) | What::MisbehavedAttested(by))
-            | (E::Taken(who), What::Took(by)) => role(who) == Some(by),
+            | (E::Taken(who), What::Took(by, Side::Payee)) => role(who) == Some(by),
             (E::LetOff(who), What::LetOff(by)) => role(who) == Some(by),
-            (E::AskedBack, What::AskedMoney(by, Side::Payer)) => role(Who::Actor) == Some(by),
+            (E::AskedBack, What::AskedMoney(by, Side::Payer)) | (E::TakenBack, What::Took(by, Side::Payer)) => {
+                role(Who::Actor) == Some(by)
+            }
             (E::Aborted, What::Aborted)
             | (E::Resolved, What::Resolved)
             | (E::SignedByAll, What::SignedByAll)

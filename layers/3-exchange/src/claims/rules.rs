@@ -110,6 +110,7 @@ pub(super) enum Evidence {
     Misbehaved(Who),
     AskedBack,
     Taken(Who),
+    TakenBack,
     Signature,
     Acceptance,
     Refusal,
@@ -136,7 +137,7 @@ const fn shown(evidence: Evidence) -> Needs {
 }
 
 /// The words that rules are made of.
-const PIECES: [(&str, Needs); 42] = {
+const PIECES: [(&str, Needs); 43] = {
     use Condition as C;
     use Evidence as E;
     use Who::{Actor, Peer};
@@ -174,6 +175,7 @@ const PIECES: [(&str, Needs); 42] = {
         ("request by the actor for its money back", shown(E::AskedBack)),
         ("the actor's taking of the locked money", shown(E::Taken(Actor))),
         ("the peer's taking of the locked money", shown(E::Taken(Peer))),
+        ("the actor's taking back of what it locked", shown(E::TakenBack)),
         ("signature of the sender", shown(E::Signature)),
         ("acceptance by the receiver", shown(E::Acceptance)),
         ("refusal by the receiver", shown(E::Refusal)),

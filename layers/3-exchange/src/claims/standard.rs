@@ -177,8 +177,7 @@ fn goes_back(report: &Report, object: Subject, owner: Role) -> bool {
     let back = |what| match what {
         What::Aborted | What::Unused => true,
         What::Faulted(role) => role == owner.peer(),
-        What::Took(role) => role == owner,
-        What::AskedMoney(role, side) => (role, side) == (owner, Payer),
+        What::Took(role, side) | What::AskedMoney(role, side) => (role, side) == (owner, Payer),
         _ => false,
     };
     report.facts.iter().any(|fact| fact.about == object && back(fact.what))

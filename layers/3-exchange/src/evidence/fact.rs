@@ -80,8 +80,8 @@ pub enum What {
     Complained(Role),
     /// A party asked the arbiter for the locked money, as its payer or payee.
     AskedMoney(Role, Side),
-    /// A party took the locked money, with the word of somebody who may decide over it.
-    Took(Role),
+    /// A party took locked money, with the word of somebody who may decide over it: as its payee the peer's, as its payer its own back.
+    Took(Role, Side),
     /// The arbiter aborted the contract.
     Aborted,
     /// The arbiter completed the contract, on both promises.
@@ -288,9 +288,7 @@ impl Facts<'_> {
 
     /// What the preimage of a contract without an arbiter shows: its originator alone knew it, and has let go of it.
     fn preimage(&mut self, pool: &Pool) {
-        let legs = Leg::of(self.core).ok();
-        let hash = legs.as_ref().and_then(|[_, second]| second.lock()?.hash);
-        if let Some(known) = hash.and_then(|hash| pool.preimage_of(hash)) {
+        if let Some(known) = hash_of(self.core).and_then(|hash| pool.preimage_of(hash)) {
             self.add(What::Preimage, None, [Digest::of(domain::PROOF, &known)]);
         }
     }
@@ -304,7 +302,7 @@ impl Facts<'_> {
                     checks.systems.iter().filter_map(|system| system.judge_lock(checks.verify, lock, shown));
                 if let Some(side) = sides.next() {
                     let by = if side == Side::Payer { owner } else { owner.peer() };
-                    self.add(What::Took(by), None, [Digest::of(domain::PROOF, shown)]);
+                    self.add(What::Took(by, side), None, [Digest::of(domain::PROOF, shown)]);
                 }
             }
         }
@@ -324,6 +322,12 @@ impl Pool {
         let (Some(log), Some(signed)) = (log, self.statements.get(&id)) else { return false };
         self.receipts.iter().any(|(_, receipt)| receipt.check(verifier, log, signed).is_ok())
     }
+}
+
+/// The hash that locks what the parties of a contract without an arbiter give.
+pub(super) fn hash_of(core: &Core) -> Option<[u8; 32]> {
+    let [_, second] = Leg::of(core).ok()?;
+    second.lock()?.hash
 }
 
 /// A fact that one signed statement shows. Its signer is named with it: nothing else says who it should be.

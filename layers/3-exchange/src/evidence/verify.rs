@@ -17,7 +17,7 @@ use semper_support::crypto::Encapsulate;
 use semper_support::engine::EvidenceKind;
 use semper_transfer::payment::Module;
 use semper_transfer::payment::claim::{Claim, Finding as Judged, Proof};
-use semper_transfer::payment::statement::{PaymentOrder, PaymentReceipt, PaymentRequest};
+use semper_transfer::payment::statement::{PaymentOrder, PaymentReceipt, PaymentRequest, Side};
 
 use super::fact::{self, Fact, Subject, What};
 use super::report::{self, Finding, Payment, Receipt, Report, Standing, Transfer};
@@ -30,7 +30,7 @@ use crate::cn::{self, Round};
 use crate::goods::{
     ArticleKey, Deposit, DepositKey, Descriptor, Disclosure, KeyAttestation, Pom, Sealed, plain_roots, preimage_hash,
 };
-use crate::gx::{self, Leg as Given, responder as responder_of};
+use crate::gx::{self, responder as responder_of};
 use crate::lx;
 
 /// Concludes what a folder proves. The same folder gives the same report, on every machine and at every time.
@@ -104,6 +104,7 @@ pub(super) struct Pool {
     pub(super) deposit_keys: BTreeMap<Digest, DepositKey>,
     pub(super) proofs_of_misbehaviour: Vec<Pom>,
     pub(super) redemptions: Vec<Vec<u8>>,
+    /// By their hashes, also those that a peer said out of place.
     preimages: BTreeMap<[u8; 32], [u8; 32]>,
     facts: BTreeSet<Fact>,
     pub(super) findings: Vec<Finding>,
@@ -334,9 +335,9 @@ fn standing(pool: &mut Pool, core: &Core, cid: Cid, part: Slot) -> Standing {
         pool.said(party, |settlement: &Settlement| (settlement.cid, settlement.slot) == (cid, part));
     }
     if core.terms.profile == Profile::Lx {
-        let hash = Given::of(core).ok().and_then(|[_, second]| second.lock()?.hash);
-        let opened = second.and(hash).and_then(|hash| pool.preimage_of(hash)).is_some();
-        let took = |fact: &Fact| fact.about == Subject::Contract(cid) && fact.what == What::Took(Role::ORIGINATOR);
+        let opened = second.and(fact::hash_of(core)).and_then(|hash| pool.preimage_of(hash)).is_some();
+        let taken = What::Took(Role::ORIGINATOR, Side::Payee);
+        let took = |fact: &Fact| (fact.about, fact.what) == (Subject::Contract(cid), taken);
         return match opened {
             true if pool.facts.iter().any(took) => Standing::Complete,
             true => Standing::Opened,
