@@ -367,3 +367,23 @@ fn money_that_is_taken_back_is_not_money_that_was_taken() {
     let table = [("refunded(originator)", Refuted), ("refunded(responder)", Refuted)];
     expect("the peer's money", &made.cast, &made.folders, &table);
 }
+
+#[test]
+fn the_preimage_of_something_else_is_a_stray() {
+    let made = locked(SLIP, Lost::Promise);
+    let mut folder = made.folder(R);
+    assert_eq!(made.strays(&folder), []);
+    folder.items.push(item(EvidenceKind::Preimage, [8; 32].to_vec()));
+    assert_eq!(made.standing(&folder), Standing::Unopened { promised: true });
+    let [stray] = made.strays(&folder).try_into().unwrap();
+    assert!(matches!(stray, Finding::StrayPreimage { .. }) && stray.is_fault(), "{stray:?}");
+    // One that is not 32 bytes long is none.
+    folder.items.push(item(EvidenceKind::Preimage, [8; 31].to_vec()));
+    assert!(matches!(made.strays(&folder)[0], Finding::Unreadable { kind: EvidenceKind::Preimage, .. }));
+    // What a peer said out of place makes no folder unsound; if it opens the contract after all, it counts.
+    let mut folder = made.folder(R);
+    folder.items.push(item(EvidenceKind::Late, Message::Preimage([8; 32]).to_bytes()));
+    assert_eq!(made.strays(&folder), []);
+    folder.items.push(item(EvidenceKind::Late, Message::Preimage(PREIMAGE).to_bytes()));
+    assert_eq!(made.standing(&folder), Standing::Opened);
+}

@@ -217,6 +217,11 @@ pub enum Finding {
         /// Which one.
         statement: StatementId,
     },
+    /// A preimage that was kept and opens no contract in this folder.
+    StrayPreimage {
+        /// Its place in the folder, from 0.
+        item: usize,
+    },
     /// Misconduct of the arbiter: it gave two different verdicts on one contract, or one beside its word that nobody had asked in time. Both
     /// are in the folder.
     ArbiterEquivocated {
@@ -353,6 +358,9 @@ impl fmt::Display for Finding {
             }
             Finding::StrayStatement { statement } => {
                 write!(f, "statement {statement} belongs to nothing in this folder")
+            }
+            Finding::StrayPreimage { item } => {
+                write!(f, "item {item} is a preimage that opens no contract in this folder")
             }
             Finding::ArbiterEquivocated { cid } => {
                 write!(f, "misconduct of the arbiter: it signed two things on contract {cid} that exclude each other")

@@ -77,6 +77,9 @@ pub fn examine<'a>(checks: &Checks<'_>, deal: DealId, items: impl IntoIterator<I
     let letters = pool.sealed.iter().map(Sealed::cipher_root).filter(|root| !pool.fitting.contains(root));
     let stray_files = stray_files.chain(letters.map(|file| Finding::StrayFile { file }));
     let unfit = pool.receipts.iter().map(|(item, _)| Finding::LogReceipt { item: *item });
+    let hashes: BTreeSet<_> = cores.iter().filter_map(fact::hash_of).collect();
+    let stray_preimages = pool.kept_preimages.iter().filter(|(_, hash)| !hashes.contains(hash));
+    let unfit = unfit.chain(stray_preimages.map(|(item, _)| Finding::StrayPreimage { item: *item }));
     let findings = pool.findings.into_iter().chain(unfit).chain(strays).chain(stray_files).collect();
     let key_sets = pool.key_sets.into_values().collect();
     let facts = pool.facts.into_iter().collect();
@@ -106,6 +109,8 @@ pub(super) struct Pool {
     pub(super) redemptions: Vec<Vec<u8>>,
     /// By their hashes, also those that a peer said out of place.
     preimages: BTreeMap<[u8; 32], [u8; 32]>,
+    /// The hashes of those that were kept as evidence.
+    kept_preimages: Vec<(usize, [u8; 32])>,
     facts: BTreeSet<Fact>,
     pub(super) findings: Vec<Finding>,
 }
@@ -171,7 +176,9 @@ impl Pool {
             EvidenceKind::Preimage => {
                 let wrong = |_| DecodeError::field("preimage", Problem::OutOfRange("32 bytes"));
                 let preimage: [u8; 32] = bytes.as_slice().try_into().map_err(wrong)?;
-                self.preimages.insert(preimage_hash(&preimage), preimage);
+                let hash = preimage_hash(&preimage);
+                self.preimages.insert(hash, preimage);
+                self.kept_preimages.push((index, hash));
             }
             EvidenceKind::LogReceipt => self.receipts.push((index, LogReceipt::from_bytes(bytes)?)),
             EvidenceKind::Payment => self.proofs.push((index, Proof::from_bytes(bytes)?)),
