@@ -6,12 +6,15 @@
 #![allow(clippy::unwrap_used)]
 
 use semper_core::cbor::{self, Decode, Encode, Value};
+use semper_core::contract::Core;
 use semper_exchange::arbiter::many;
 use semper_exchange::arbiter::request::{Abort, Complaint, Request, Resolve, Settlement};
 use semper_exchange::arbiter::verdict::{ArbiterAnswer, ClosedUnused, Closing, Verdict};
 use semper_exchange::cn;
 use semper_exchange::evidence::Folder;
+use semper_exchange::goods::{Good, Opens, preimage_hash};
 use semper_exchange::gx;
+use semper_exchange::lx;
 use semper_transfer::tx;
 
 /// Whether the bytes are read as a `T` and written again as they stand.
@@ -23,6 +26,9 @@ fn same<T: Decode + Encode>(bytes: &[u8]) -> Option<bool> {
 fn read(type_name: &str, bytes: &[u8]) -> Option<bool> {
     match type_name {
         "gx-message" => same::<gx::Message>(bytes),
+        "lx-message" => same::<lx::Message>(bytes),
+        "price" => same::<gx::Price>(bytes),
+        "lock-deposit" => same::<gx::LockDeposit>(bytes),
         "abort" => same::<Abort>(bytes),
         "resolve" => same::<Resolve>(bytes),
         "complaint" => same::<Complaint>(bytes),
@@ -45,7 +51,7 @@ fn read(type_name: &str, bytes: &[u8]) -> Option<bool> {
 
 #[test]
 fn messages_are_those_of_the_specification() {
-    assert_eq!(["exchange", "signers"].map(checked), [20, 7]);
+    assert_eq!(["exchange", "signers"].map(checked), [27, 7]);
 }
 
 /// Checks the messages of a file of vectors, and counts them.
@@ -63,6 +69,20 @@ fn checked(file: &str) -> usize {
         seen += 1;
     }
     seen
+}
+
+// The contract under a hash of the core's vectors is one that can be run, and its preimage opens what both give.
+#[test]
+fn one_hash_locks_the_contract_of_the_vectors() {
+    let path = format!("{}/../spec/vectors/core.json", env!("CARGO_MANIFEST_DIR"));
+    let vectors: Vec<serde_json::Value> = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let vector = vectors.iter().find(|vector| vector["name"] == "core-under-hash").unwrap();
+    let bytes = |field: &str| data_encoding::HEXLOWER.decode(vector[field].as_str().unwrap().as_bytes()).unwrap();
+    let core = Core::from_bytes(&bytes("hex")).unwrap();
+    let [gx::Leg::Information(slot), gx::Leg::Money(lock)] = gx::Leg::of(&core).unwrap() else { panic!("{core:?}") };
+    let hash = preimage_hash(&bytes("preimage"));
+    assert_eq!((lock.hash, lock.refund_after), (Some(hash), gx::responders_refund(&core.terms.deadlines)));
+    assert_eq!(Good::of(&core, slot, None).unwrap().deposit().opens, Opens::Hash(hash));
 }
 
 // There are no vectors of payments made without our encoders yet: what is checked is that the specification describes what we write.

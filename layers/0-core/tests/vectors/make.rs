@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use data_encoding::HEXLOWER;
 use ed25519_dalek::{Signer, SigningKey};
 use semper_core::amount::Amount;
-use semper_core::cbor::{self, Encode, Map, Value, record};
+use semper_core::cbor::{self, Encode, Map, Record, Value, record};
 use semper_core::container::{
     Ack, Anonymity, Attributes, Container, ContainerStatement, Disposition, Information, Leaf, Node,
 };
@@ -22,6 +22,7 @@ use semper_core::party::{Algorithm, KeySet, Role, Suite};
 use semper_core::template::{FieldDef, FieldKind, Template};
 use semper_core::time::{Seconds, Time};
 use serde_json::{Value as Json, json};
+use sha2::{Digest as _, Sha256};
 
 /// Every file with its vectors.
 pub(crate) fn all() -> [(&'static str, Json); 9] {
@@ -300,6 +301,47 @@ fn sale() -> Core {
     Core { deposits: BTreeMap::from([(Slot(1), b"what the arbiter needs".to_vec())]), ..core }
 }
 
+/// What opens [`under_hash`].
+const PREIMAGE: [u8; 32] = [0x2b; 32];
+
+/// The descriptor of money under a lock.
+fn price(lock: &str) -> Vec<u8> {
+    let price = record().put(0, 1_u64).put_item(1, &amount("12.00 EUR")).put(2, "ecash");
+    price.put(3, "https://mint.example").put(4, lock).build().encode()
+}
+
+/// The deposit of money under a lock, without what decides over it.
+fn lock_deposit() -> Record {
+    record().put(0, 1_u64).put_bytes(1, [0xa1]).put_bytes(2, [0xa2]).put_bytes(4, [0x2d; 32])
+}
+
+/// Information in slot 1 for money in slot 2, without an arbiter.
+fn under_hash() -> Core {
+    let mut core = sale();
+    core.terms.profile = Profile::Lx;
+    core.terms.arbiter = None;
+    core.terms.deadlines.refund_after = Some(core.terms.deadlines.not_after.after(core.terms.deadlines.sigma));
+    let [information, money] = core.terms.items.as_mut_slice() else { panic!("there are two items") };
+    std::mem::swap(&mut information.kind, &mut money.kind);
+    std::mem::swap(&mut information.slot, &mut money.slot);
+    let goods = record()
+        .put(0, 1_u64)
+        .put(1, "a.txt")
+        .put(2, "text/plain")
+        .put(3, 5_u64)
+        .put(4, 16_384_u64)
+        .put_item(5, &digest(11))
+        .put(6, "what is sold")
+        .build();
+    information.descriptor = goods.encode();
+    (money.kind, money.slot, money.descriptor) = (ItemKind::Money, Slot(2), price("hash"));
+    let hash = Sha256::digest(PREIMAGE);
+    let goods =
+        record().put(0, 1_u64).put_bytes(3, [0x2c; 32]).put_item(4, &digest(12)).put_bytes(5, hash).build().encode();
+    let lock = lock_deposit().put_bytes(5, hash).build().encode();
+    Core { deposits: BTreeMap::from([(Slot(1), goods), (Slot(2), lock)]), ..core }
+}
+
 fn promise(answers: Option<StatementId>) -> Promise {
     let role = if answers.is_none() { Role::ORIGINATOR } else { Role::RESPONDER };
     Promise { cid: contract().cid(), role, answers }
@@ -314,6 +356,7 @@ fn core() -> Vec<Json> {
         Core { terms: Terms { items: Vec::new(), links: Vec::new(), ..core.terms.clone() }, deposits: BTreeMap::new() };
     let sale = sale();
     let sale_bytes = sale.to_bytes();
+    let under_hash = under_hash();
     let alice = key_set(1);
     let alice_bytes = alice.to_bytes();
     let first = sign(1, &promise(None)).id();
@@ -376,6 +419,13 @@ fn core() -> Vec<Json> {
             &sale_bytes,
             json!({ "cid": sale.cid().to_string(), "tid": sale.tid().to_hex() }),
         ),
+        good_with(
+            "core-under-hash",
+            "core",
+            "a contract over information for money without an arbiter, which one hash locks",
+            &under_hash.to_bytes(),
+            json!({ "cid": under_hash.cid().to_string(), "tid": under_hash.tid().to_hex(), "preimage": HEXLOWER.encode(&PREIMAGE) }),
+        ),
         good("promise-originator", "promise", "the originator's promise", &opening),
         good("promise-responder", "promise", "the responder's promise, which answers the originator's", &answer),
         good("final", "final", "the originator's final", &last),
@@ -401,6 +451,18 @@ fn core() -> Vec<Json> {
         bad("core-wrong-name", "core", "not a Semper contract", &terms(|terms| terms.insert(0_u64, "other"))),
         bad("core-wrong-version", "core", "version 2", &terms(|terms| terms.insert(1_u64, 2_u64))),
         bad("core-unknown-profile", "core", "profile c9/1", &terms(|terms| terms.insert(2_u64, "c9/1"))),
+        bad(
+            "core-no-arbiter",
+            "core",
+            "no arbiter, and a profile that needs one",
+            &terms(|terms| _ = terms.remove(4_u64)),
+        ),
+        bad(
+            "core-arbiter",
+            "core",
+            "an arbiter, and a profile without one",
+            &terms(|terms| terms.insert(2_u64, "lx/1")),
+        ),
         bad("core-unknown-field", "core", "field 12 of the terms", &terms(|terms| terms.insert(12_u64, true))),
         bad(
             "core-deposits",
@@ -1028,6 +1090,38 @@ fn exchange() -> Vec<Json> {
             "gx-message",
             "a refusal to sign",
             &start().put(1, "decline").put(3, "too expensive").build().encode(),
+        ),
+        good(
+            "lx-promise",
+            "lx-message",
+            "a promise where one hash locks what is exchanged",
+            &gx("promise", with(&first, &[0xa1, 0xa2], &[])),
+        ),
+        good(
+            "lx-preimage",
+            "lx-message",
+            "message 3: the preimage",
+            &start().put(1, "preimage").put_bytes(4, PREIMAGE).build().encode(),
+        ),
+        good(
+            "lx-decline",
+            "lx-message",
+            "a refusal to go on",
+            &start().put(1, "decline").put(3, "too expensive").build().encode(),
+        ),
+        good("price-arbiter", "price", "money that an arbiter decides over", &price("arbiter")),
+        good("price-hash", "price", "money that a hash decides over", &price("hash")),
+        good(
+            "lock-deposit-arbiter",
+            "lock-deposit",
+            "its deposit, with the arbiter's key",
+            &lock_deposit().put_bytes(3, [0xa3]).build().encode(),
+        ),
+        good(
+            "lock-deposit-hash",
+            "lock-deposit",
+            "its deposit, with the hash of 32 bytes 2b",
+            &lock_deposit().put_bytes(5, Sha256::digest(PREIMAGE)).build().encode(),
         ),
         good("arbiter-abort", "abort", "the payload of a request to abort", &abort),
         good("arbiter-resolve", "resolve", "the payload of a request to resolve", &resolve),

@@ -19,7 +19,7 @@ use semper_exchange::goods::{
 use semper_support::crypto::{KemSuite, Signer as _};
 use serde_json::{Value as Json, json};
 
-use super::world::{SLOT, SUITES, Sale, World, encode, kem_ciphertext, plaintext, sign};
+use super::world::{PREIMAGE, SLOT, SUITES, Sale, World, encode, kem_ciphertext, plaintext, sign};
 
 const RULE: &str = "byte i is (i * i / 7 + i) mod 251, with whole division";
 
@@ -117,6 +117,7 @@ fn make() -> Vec<Json> {
         all.extend(deposits(world));
     }
     all.extend(proofs(&worlds[0]));
+    all.extend(under_hash(&worlds[0]));
     all
 }
 
@@ -150,6 +151,49 @@ fn deposits(world: &World) -> [Json; 2] {
     ]
 }
 
+/// Goods in contracts without an arbiter.
+fn under_hash(world: &World) -> Vec<Json> {
+    let [honest, bad] = [world.honest(1, 100), world.cheating(1, 100, 0)].map(|sale| world.under_hash(&sale));
+    let deposit = honest.good.deposit().to_bytes();
+    let facts = json!({
+        "preimage": hex(PREIMAGE), "tid": honest.core.tid().to_hex(), "slot": SLOT.0, "article_key": hex(honest.key.as_bytes()),
+    });
+    let by_preimage = bad.proof().unwrap();
+    let other = bad.proof_by(&bad.key, KeyEvidence::Seed(Seed::new(vec![0x2c; 32]))).unwrap();
+    let attested = KeyEvidence::Attested(world.attestation(&bad, bad.key.clone()));
+    let attested = bad.proof_by(&bad.key, attested).unwrap();
+    vec![
+        good("deposit-hash", "deposit", "what a preimage opens", &deposit, facts),
+        bad_deposit("deposit-hash-short", "a hash of 31 bytes", &deposit, |map| {
+            map.insert(5_u64, Value::bytes([1; 31]));
+        }),
+        bad_deposit("deposit-hash-suite", "a hash and a suite", &deposit, |map| map.insert(1_u64, 1_u64)),
+        bad_deposit("deposit-nothing", "neither hash nor suite", &deposit, |map| _ = map.remove(5_u64)),
+        proof(world, "pom-bad-chunk-preimage", "a bad chunk, with the preimage", &bad, &by_preimage),
+        proof(world, "pom-other-preimage", "the preimage of another hash", &bad, &other),
+        proof(world, "pom-attested-preimage", "an arbiter's word in a contract without one", &bad, &attested),
+    ]
+}
+
+fn bad_deposit(name: &str, why: &str, deposit: &[u8], change: impl FnOnce(&mut Map)) -> Json {
+    bad(name, "deposit", why, &changed(deposit, change))
+}
+
+fn proof(world: &World, name: &str, meaning: &str, sale: &Sale, pom: &Pom) -> Json {
+    let verdict = match world.judge(&sale.good, pom) {
+        Ok(proven) => json!({ "proven": format!("{:?}", proven.fault()) }),
+        Err(refused) => json!({ "refused": refused.to_string() }),
+    };
+    let mut vector = good(name, "pom", meaning, &pom.to_bytes(), verdict);
+    let mut facts = json!({ "core": hex(sale.core.to_bytes()), "owner": hex(world.seller.key_set().to_bytes()) });
+    if sale.core.terms.arbiter.is_some() {
+        facts["deposit_key"] = hex(world.deposit_key().to_bytes()).into();
+        facts["arbiter"] = hex(world.arbiter.key_set().to_bytes()).into();
+    }
+    vector.as_object_mut().unwrap().extend(facts.as_object().unwrap().clone());
+    vector
+}
+
 /// Proofs that hold and proofs that do not, each with all that is needed to judge it.
 fn proofs(world: &World) -> Vec<Json> {
     let (bad, honest) = (world.cheating(1, 100, 0), world.honest(2, 100));
@@ -164,19 +208,7 @@ fn proofs(world: &World) -> Vec<Json> {
     let low = world.with_deposit(&honest, |deposit| kem_ciphertext(deposit).fill(0));
     let mut elsewhere = by_seed.clone();
     elsewhere.cid = honest.good.cid();
-    let proof = |name, meaning, sale: &Sale, pom: &Pom| {
-        let verdict = match world.judge(&sale.good, pom) {
-            Ok(proven) => json!({ "proven": format!("{:?}", proven.fault()) }),
-            Err(refused) => json!({ "refused": refused.to_string() }),
-        };
-        let mut vector = good(name, "pom", meaning, &pom.to_bytes(), verdict);
-        let facts = json!({
-            "core": hex(sale.core.to_bytes()), "deposit_key": hex(world.deposit_key().to_bytes()),
-            "owner": hex(world.seller.key_set().to_bytes()), "arbiter": hex(world.arbiter.key_set().to_bytes()),
-        });
-        vector.as_object_mut().unwrap().extend(facts.as_object().unwrap().clone());
-        vector
-    };
+    let proof = |name, meaning, sale: &Sale, pom: &Pom| proof(world, name, meaning, sale, pom);
     vec![
         proof("pom-bad-chunk", "a bad chunk, with the seed", &bad, &by_seed),
         proof("pom-bad-chunk-attested", "a bad chunk, with the arbiter's attestation", &bad, &by_arbiter),
@@ -195,7 +227,7 @@ fn the_committed_vectors_are_what_the_code_makes() {
     assert!(*VECTORS == make(), "spec/vectors/goods.json differs from what the code makes");
     let count = |type_name| of_type(type_name).count();
     let types = ["article", "descriptor", "deposit", "deposit-key", "disclosure", "key-attestation", "pom"];
-    assert_eq!(types.map(count), [3, 4, 5, 3, 2, 1, 11]);
+    assert_eq!(types.map(count), [3, 4, 9, 3, 2, 1, 14]);
 }
 
 #[test]
@@ -244,18 +276,21 @@ fn records_are_read_and_written_the_same_and_fit_the_cddl() {
         }
         seen += 1;
     }
-    assert_eq!(seen, 18);
+    assert_eq!(seen, 22);
+}
+
+fn label(vector: &Json) -> (Digest, Slot) {
+    let slot = Slot(u16::try_from(vector["slot"].as_u64().unwrap()).unwrap());
+    (Digest::from_hex(text(vector, "tid")).unwrap(), slot)
 }
 
 #[test]
 fn deposits_are_made_and_opened_as_they_were() {
-    for vector in of_type("deposit").filter(|vector| vector.get("error").is_none()) {
+    let good = || of_type("deposit").filter(|vector| vector.get("error").is_none());
+    for vector in good().filter(|vector| vector.get("preimage").is_none()) {
         let key = DepositKey::from_bytes(&bytes(vector, "deposit_key")).unwrap();
         let article = ArticleKey::from_array(bytes(vector, "article_key").try_into().unwrap());
-        let label = (
-            Digest::from_hex(text(vector, "tid")).unwrap(),
-            Slot(u16::try_from(vector["slot"].as_u64().unwrap()).unwrap()),
-        );
+        let label = label(vector);
         let stands = Deposit::from_bytes(&bytes(vector, "hex")).unwrap();
         let seed = Seed::new(bytes(vector, "seed"));
         let made = Deposit::make(&Encapsulator, &key, &seed, label, &article, stands.cipher_root).unwrap();
@@ -264,6 +299,12 @@ fn deposits_are_made_and_opened_as_they_were() {
         let secret = DecapsulationKey::import(&secret).unwrap();
         let sale = World::new(key.suite).honest(1, 100);
         assert_eq!(sale.good.recover(&secret).unwrap().as_bytes(), article.as_bytes());
+    }
+    for vector in good().filter(|vector| vector.get("preimage").is_some()) {
+        let article = ArticleKey::from_array(bytes(vector, "article_key").try_into().unwrap());
+        let preimage: [u8; 32] = bytes(vector, "preimage").try_into().unwrap();
+        let stands = Deposit::from_bytes(&bytes(vector, "hex")).unwrap();
+        assert_eq!(Deposit::under_hash(&preimage, label(vector), &article, stands.cipher_root), stands);
     }
     for vector in of_type("deposit-key") {
         assert_eq!(DepositKey::from_bytes(&bytes(vector, "hex")).unwrap().id().to_hex(), text(vector, "id"));
@@ -276,11 +317,13 @@ fn proofs_are_judged_as_they_were() {
     let mut counts = [0, 0];
     for vector in of_type("pom").filter(|vector| vector.get("error").is_none()) {
         let core = Core::from_bytes(&bytes(vector, "core")).unwrap();
-        let key = DepositKey::from_bytes(&bytes(vector, "deposit_key")).unwrap();
-        let [owner, arbiter] = ["owner", "arbiter"].map(|who| KeySet::from_bytes(&bytes(vector, who)).unwrap());
-        let good = Good::of(&core, SLOT, Some(&key)).unwrap();
+        let arbitrated = core.terms.arbiter.is_some();
+        let key = arbitrated.then(|| DepositKey::from_bytes(&bytes(vector, "deposit_key")).unwrap());
+        let owner = KeySet::from_bytes(&bytes(vector, "owner")).unwrap();
+        let arbiter = arbitrated.then(|| KeySet::from_bytes(&bytes(vector, "arbiter")).unwrap());
+        let good = Good::of(&core, SLOT, key.as_ref()).unwrap();
         let pom = Pom::from_bytes(&bytes(vector, "hex")).unwrap();
-        let judge = Judge { verify: &Verifier, kem: &Encapsulator, owner: &owner, arbiter: Some(&arbiter) };
+        let judge = Judge { verify: &Verifier, kem: &Encapsulator, owner: &owner, arbiter: arbiter.as_ref() };
         match judge.check(&good, &pom) {
             Ok(proven) => {
                 assert_eq!(format!("{:?}", proven.fault()), text(vector, "proven"));
@@ -292,5 +335,5 @@ fn proofs_are_judged_as_they_were() {
             }
         }
     }
-    assert_eq!(counts, [4, 5]);
+    assert_eq!(counts, [5, 7]);
 }

@@ -23,6 +23,9 @@ pub(crate) const SUITES: [KemSuite; 3] = [KemSuite::X25519, KemSuite::MlKem768, 
 /// The slot of every sale here.
 pub(crate) const SLOT: Slot = Slot(1);
 
+/// What opens the sales without an arbiter.
+pub(crate) const PREIMAGE: [u8; 32] = [0x2b; 32];
+
 pub(crate) struct World {
     pub(crate) seller: SecretKeys,
     pub(crate) buyer: SecretKeys,
@@ -144,6 +147,16 @@ impl World {
         self.sell(nonce, &key, (ciphertext, article))
     }
 
+    /// The same sale without an arbiter: the hash of [`PREIMAGE`] locks it.
+    pub(crate) fn under_hash(&self, sale: &Sale) -> Sale {
+        let terms = Terms { profile: Profile::Lx, arbiter: None, ..sale.core.terms.clone() };
+        let tid = Core { terms: terms.clone(), deposits: BTreeMap::new() }.tid();
+        let deposit = Deposit::under_hash(&PREIMAGE, (tid, SLOT), &sale.key, sale.article.cipher_root);
+        let core = Core { terms, deposits: BTreeMap::from([(SLOT, deposit.to_bytes())]) };
+        let good = Good::of(&core, SLOT, None).unwrap();
+        Sale { core, good, seed: Seed::new(PREIMAGE.to_vec()), ..sale.clone() }
+    }
+
     /// The same contract with another deposit.
     pub(crate) fn with_deposit(&self, sale: &Sale, change: impl FnOnce(&mut Deposit)) -> Sale {
         let mut deposit = sale.good.deposit().clone();
@@ -155,7 +168,8 @@ impl World {
 
     pub(crate) fn judge(&self, good: &Good, pom: &Pom) -> Result<Proven, Refused> {
         let (owner, arbiter) = (self.seller.key_set(), self.arbiter.key_set());
-        Judge { verify: &Verifier, kem: &Encapsulator, owner, arbiter: Some(arbiter) }.check(good, pom)
+        let arbiter = Some(arbiter).filter(|_| matches!(good.deposit().opens, Opens::Encapsulated { .. }));
+        Judge { verify: &Verifier, kem: &Encapsulator, owner, arbiter }.check(good, pom)
     }
 
     pub(crate) fn disclosure(&self, sale: &Sale, seed: Seed) -> Signed {
