@@ -376,6 +376,9 @@ impl Decode for Run {
         fields.close()?;
         let broken = |rule| DecodeError::field("run", Problem::OutOfRange(rule));
         let key_sets: [KeySet; 2] = key_sets.try_into().map_err(|_| broken("two key sets are needed"))?;
+        if role != Role::ORIGINATOR && role != Role::RESPONDER {
+            return Err(broken("a run has an originator and a responder"));
+        }
         let me = key_sets[place(role)].clone();
         Self::new(core, &me, key_sets, arbiter, patience, own)
             .map_err(|_| broken("the stored run contradicts its contract"))

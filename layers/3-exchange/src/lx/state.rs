@@ -202,8 +202,8 @@ fn read(fields: &mut Fields, name: &str) -> Result<State, DecodeError> {
     Ok(match name {
         "ready" => State::Ready,
         "checking" => State::Checking { theirs: one(fields)?, ours: fields.optional_item(4, "promise")? },
-        "await-promise-signature" => State::AwaitPromiseSignature { theirs: promises(fields)?.pop() },
-        "locking" => State::Locking { promise: fields.item(7, "promise")?, theirs: promises(fields)?.pop() },
+        "await-promise-signature" => State::AwaitPromiseSignature { theirs: none_or_one(fields)? },
+        "locking" => State::Locking { promise: fields.item(7, "promise")?, theirs: none_or_one(fields)? },
         "await-peer-promise" => State::AwaitPeerPromise { ours: one(fields)? },
         "opening" => State::Opening { promises: both(fields)? },
         "await-refund" => State::AwaitRefund { ours: one(fields)? },
@@ -229,6 +229,10 @@ fn promises(fields: &mut Fields) -> Result<Vec<Promised>, DecodeError> {
 fn both(fields: &mut Fields) -> Result<[Promised; 2], DecodeError> {
     let wrong = |_| DecodeError::field("promises", Problem::OutOfRange("two promises are needed"));
     promises(fields)?.try_into().map_err(wrong)
+}
+
+fn none_or_one(fields: &mut Fields) -> Result<Option<Promised>, DecodeError> {
+    fields.list(3, "promises", 1).map(|mut promises| promises.pop())
 }
 
 fn one(fields: &mut Fields) -> Result<Promised, DecodeError> {

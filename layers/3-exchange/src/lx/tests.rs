@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use semper_core::amount::Amount;
-use semper_core::cbor::{Decode, Encode};
+use semper_core::cbor::{self, Decode, Encode, Map, Value};
 use semper_core::contract::{Core, Deadlines, Item, ItemKind, PartyRef, Profile, Terms};
 use semper_core::ids::{DealId, Slot};
 use semper_core::machine::{Env, Fault, Machine, Step};
@@ -383,4 +383,37 @@ fn what_is_not_awaited_changes_nothing() {
     assert_eq!(again.state, r);
     assert!(matches!(r.state(), State::AwaitPreimage { asked: 0, .. }));
     assert!(matches!(step_at(NOW, &r, Input::Begin), Err(GxError::OutOfPlace { .. })));
+}
+
+// Two encodings of one state: a role that no side of a run has, a promise more than the state holds.
+#[test]
+fn what_a_state_does_not_hold_is_not_read() {
+    let ([o, r], _) = locked(&change());
+    let State::AwaitPreimage { promises: [theirs, ours], .. } = r.state().clone() else { panic!("{:?}", r.state()) };
+    let changed = |state: &Lx, change: &dyn Fn(&mut Map)| {
+        let bytes = state.to_bytes();
+        let Ok(Value::Map(mut map)) = cbor::decode(&bytes, bytes.len()) else { panic!("a state is a map") };
+        change(&mut map);
+        Lx::from_bytes(&Value::Map(map).encode())
+    };
+    let role = |number: u64| {
+        move |map: &mut Map| {
+            let Some(Value::Map(mut run)) = map.remove(2_u64) else { panic!("a state has a run") };
+            run.insert(1_u64, number);
+            map.insert(2_u64, Value::Map(run));
+        }
+    };
+    assert_eq!(changed(&o, &role(0)), Ok(o.clone()));
+    for number in [2, 4] {
+        assert!(changed(&o, &role(number)).is_err(), "role {number}");
+    }
+    let two = vec![theirs.to_value(), ours.to_value()];
+    let one = theirs.clone();
+    let signing = State::AwaitPromiseSignature { theirs: Some(one.clone()) };
+    let locking = State::Locking { promise: ours.promise, theirs: Some(one) };
+    for state in [signing, locking] {
+        let state = Lx::at(r.run().clone(), state);
+        assert_eq!(changed(&state, &|_| ()), Ok(state.clone()));
+        assert!(changed(&state, &|map| map.insert(3_u64, two.clone())).is_err(), "{}", state.state().name());
+    }
 }
