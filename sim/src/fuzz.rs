@@ -20,7 +20,8 @@ use semper_exchange::claims::{CLAIMS_MAX, Case, Claim, Decision, Policy, judge, 
 use semper_exchange::cn::{self, Cn};
 use semper_exchange::evidence::{self, Checks, Folder};
 use semper_exchange::goods::{Deposit, Descriptor, Index, Pom};
-use semper_exchange::gx::{self, Examination, Examined, Gx};
+use semper_exchange::gx::{self, Examination, Examined, Gx, LockDeposit, Price};
+use semper_exchange::lx::{self, Lx};
 use semper_support::channel::Frame;
 use semper_transfer::payment::journal::Entry;
 use semper_transfer::payment::operation::Operation;
@@ -43,7 +44,7 @@ pub struct Target {
 const CBOR_MAX: usize = 1 << 20;
 
 /// Every target.
-pub const TARGETS: [Target; 31] = [
+pub const TARGETS: [Target; 35] = [
     Target { name: "cbor", run: generic },
     Target { name: "signed", run: signed },
     Target { name: "core", run: again::<Core> },
@@ -52,6 +53,10 @@ pub const TARGETS: [Target; 31] = [
     Target { name: "arbiter_answer", run: again::<ArbiterAnswer> },
     Target { name: "gx_message", run: again::<gx::Message> },
     Target { name: "gx_state", run: again::<Gx> },
+    Target { name: "lx_message", run: again::<lx::Message> },
+    Target { name: "lx_state", run: again::<Lx> },
+    Target { name: "price", run: again::<Price> },
+    Target { name: "lock_deposit", run: again::<LockDeposit> },
     Target { name: "cn_message", run: again::<cn::Message> },
     Target { name: "cn_state", run: again::<Cn> },
     Target { name: "cn_request", run: again::<many::Request> },

@@ -24,6 +24,8 @@ use semper_exchange::cn::{self, Cn, Round};
 use semper_exchange::evidence::{Checks, Folder, Item, Subject};
 use semper_exchange::goods::{self, BadChunk, BadShape, ChunkIndex, Claim, KeyEvidence, Pom};
 use semper_exchange::gx::{Completed, Examination, Examined, Found, Gx, Message, Promised, Question, State};
+use semper_exchange::lx::{self, Lx};
+use semper_sim::deal::{CHANGE, Deal, PREIMAGE, PURCHASE, Thing};
 use semper_sim::fuzz::{TARGETS, Target};
 use semper_sim::scenario::Cast;
 use semper_sim::symbolic::Hand;
@@ -183,12 +185,52 @@ fn exchange_encodings(suite: Suite) -> Vec<Vec<u8>> {
     all.extend(payment_encodings(&cast));
     all.extend(goods_encodings());
     all.extend(signers_encodings(&cast, suite));
+    if suite == Suite::Ed25519 {
+        all.extend(locks_encodings(&cast));
+    }
     all.extend(claim_encodings(&cast));
     let body = all[0].clone();
     all.push(
         Frame { kind: "gx".to_owned(), deal: DealId::from_array([7; 16]), slot: Slot::default(), seq: 1, body }
             .to_bytes(),
     );
+    all
+}
+
+/// States and messages of both sides of exchanges under one hash.
+fn locks_encodings(cast: &Cast) -> Vec<Vec<u8>> {
+    let roles = [Role::ORIGINATOR, Role::RESPONDER];
+    let mut all = vec![lx::Message::Preimage(PREIMAGE).to_bytes(), lx::Message::decline("no").to_bytes()];
+    for things in [CHANGE, PURCHASE] {
+        let deal = Deal::under_hash(cast, things);
+        let promised = |role: Role| {
+            let token = if things[usize::from(role.number())] == Thing::Money { vec![1, 2] } else { Vec::new() };
+            Promised { token, ..Promised::bare(cast.promise(&deal.core, role, 0)) }
+        };
+        let promises = roles.map(promised);
+        let [theirs, ours] = promises.clone();
+        let promise = ours.promise.clone();
+        let states = [
+            lx::State::Ready,
+            lx::State::Checking { ours: None, theirs: theirs.clone() },
+            lx::State::Checking { ours: Some(theirs.clone()), theirs: ours.clone() },
+            lx::State::AwaitPromiseSignature { theirs: Some(theirs.clone()) },
+            lx::State::Locking { promise, theirs: Some(theirs.clone()) },
+            lx::State::AwaitPeerPromise { ours: theirs.clone() },
+            lx::State::Opening { promises: promises.clone() },
+            lx::State::AwaitRefund { ours: theirs },
+            lx::State::AwaitPreimage { promises: promises.clone(), asked: 3 },
+            lx::State::Learning { promises: promises.clone(), asked: 4, gone: true },
+            lx::State::Reclaiming { promises: promises.to_vec(), asked: 0, preimage: Some(PREIMAGE) },
+            lx::State::Taking { preimage: PREIMAGE },
+            lx::State::Ended { ending: Ending::Success },
+        ];
+        let runs = roles.map(|role| deal.run(cast, role).unwrap());
+        all.extend(promises.map(|promised| lx::Message::Promise(promised).to_bytes()));
+        let each = states.into_iter().zip(runs.iter().cycle());
+        all.extend(each.map(|(state, run)| Lx::at(run.clone(), state).to_bytes()));
+        all.push(deal.core.to_bytes());
+    }
     all
 }
 
