@@ -87,7 +87,8 @@ pub trait Module: Send + Sync {
     fn judge(&self, verify: &dyn Verify, claim: &Claim, proof: &Proof) -> Finding;
 
     /// Which side has taken the money of `lock`, if `shown`, which a purse kept when it redeemed, proves that to a stranger; a pure
-    /// function. A system that shows nothing proves nothing.
+    /// function. A system that shows nothing proves nothing. The preimage of a hash lock and the payee's own signature show nothing: it can make both
+    /// without its issuer.
     fn judge_lock(&self, _verify: &dyn Verify, _lock: &Lock, _shown: &[u8]) -> Option<Side> {
         None
     }
