@@ -21,6 +21,10 @@ const LOCK: &str = "lock";
 const REDEEM: &str = "redeem";
 const RECLAIM: &str = "reclaim";
 
+/// How often the issuer is asked for the preimage before our money's date. One more question is kept for when that money is gone: a question that was
+/// asked before would be answered as it was then.
+const ASKED_MAX: u8 = u8::MAX - 1;
+
 impl Machine for Lx {
     type Input = Input;
     type Effect = Effect;
@@ -173,8 +177,8 @@ impl Lx {
                     }
                 }
             }
-            (State::Reclaiming { promises, asked, .. }, Ok(Outcome { handover, .. })) if is(&learn(asked)) => {
-                let preimage = fits(&run, &handover);
+            (State::Reclaiming { promises, asked, preimage }, Ok(Outcome { handover, .. })) if is(&learn(asked)) => {
+                let preimage = preimage.or_else(|| fits(&run, &handover));
                 to(run, State::Reclaiming { promises, asked, preimage })
             }
             (State::Reclaiming { .. }, Ok(_)) if is(RECLAIM) => end(run, Ending::Refunded, Vec::new()),
@@ -225,7 +229,7 @@ impl Lx {
                 let pending = run.abandon(REDEEM).filter(|_| !flaws::active(Flaw::LateOpening));
                 to(run, state).with_all(pending)
             }
-            State::AwaitPreimage { promises, asked } => ask(run, promises, asked, false),
+            State::AwaitPreimage { promises, asked } if asked < ASKED_MAX => ask(run, promises, asked, false),
             waiting_for_an_issuer_or_ended => to(run, waiting_for_an_issuer_or_ended),
         }
     }
@@ -329,8 +333,7 @@ fn not_opened(run: Run, ours: Promised, failure: &Failure) -> Step<Lx> {
 
 /// The responder asks the issuer of its money for the preimage.
 fn ask(run: Run, promises: [Promised; 2], asked: u8, gone: bool) -> Step<Lx> {
-    let Some(asked) = asked.checked_add(1) else { return to(run, State::AwaitPreimage { promises, asked }) };
-    let token = own_token(&run, &promises);
+    let (asked, token) = (asked.saturating_add(1), own_token(&run, &promises));
     let question = run.gives().lock().and_then(|lock| {
         let task = Task::Learn { lock: lock.clone(), token };
         run.operate(&learn(asked), task)
@@ -343,7 +346,7 @@ fn taken(run: Run, promises: Vec<Promised>, asked: u8, preimage: Option<[u8; 32]
     match (<[Promised; 2]>::try_from(promises), preimage) {
         (Ok(promises), Some(preimage)) => accept(run, promises, preimage),
         (Ok(promises), None) if run.role() == Role::RESPONDER && !flaws::active(Flaw::UnaskedPreimage) => {
-            ask(run, promises, asked.min(u8::MAX - 1), true)
+            ask(run, promises, asked, true)
         }
         _ => end(run, Ending::Unsettled, Vec::new()),
     }

@@ -280,6 +280,23 @@ fn what_is_not_the_preimage_opens_nothing() {
     assert_eq!(r.state().name(), "await-preimage", "an issuer that says something else has said nothing");
 }
 
+// However often an impatient user has asked: when the money is gone, the question is a new one, which the issuer answers as it is then.
+#[test]
+fn the_last_question_was_never_asked_before() {
+    let ([_, mut r], _) = locked(&receipt());
+    let mut asked = Vec::new();
+    while let [learn] = operations(&take(&mut r, NOW, Input::GiveUp)).as_slice() {
+        asked.push(learn.id);
+        take(&mut r, NOW, failed(learn, Money::NotMoved));
+    }
+    assert_eq!((asked.len(), r.state().name()), (254, "await-preimage"));
+    let [reclaim] = operations(&take(&mut r, DATE, Input::Timer(REFUND))).try_into().unwrap();
+    let [learn] = operations(&take(&mut r, DATE, failed(&reclaim, Money::NotMoved))).try_into().unwrap();
+    assert!(!asked.contains(&learn.id));
+    take(&mut r, DATE, done(&learn, &PREIMAGE));
+    assert_eq!(r.ending(), Some(Ending::Success));
+}
+
 // The responder tries to take its money back, and meanwhile the originator says the preimage: it has the one or the other, never neither.
 #[test]
 fn a_preimage_that_comes_while_money_is_taken_back_is_not_lost() {
