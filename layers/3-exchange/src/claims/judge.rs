@@ -319,6 +319,7 @@ impl Object<'_> {
         let signature = |who| gives(who) == Some(&Leg::Signature);
         match condition {
             C::IsParty => matches!(position, Position::Party(_)) && !self.is_of_many(),
+            C::HasNoArbiter => matches!(self, Object::Contract { contract, .. } if contract.core.arbiter().is_none()),
             C::IsOneOfMany => matches!(position, Position::Party(_)) && self.is_of_many(),
             C::IsOriginator | C::PeerIsResponder => position == Position::Party(Role::ORIGINATOR),
             C::IsResponder => position == Position::Party(Role::RESPONDER),

@@ -79,6 +79,7 @@ pub(super) enum Needs {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Condition {
     IsParty,
+    HasNoArbiter,
     IsOneOfMany,
     IsOriginator,
     IsResponder,
@@ -137,12 +138,13 @@ const fn shown(evidence: Evidence) -> Needs {
 }
 
 /// The words that rules are made of.
-const PIECES: [(&str, Needs); 43] = {
+const PIECES: [(&str, Needs); 44] = {
     use Condition as C;
     use Evidence as E;
     use Who::{Actor, Peer};
     [
         ("the actor is a party", condition(C::IsParty)),
+        ("the contract has no arbiter", condition(C::HasNoArbiter)),
         ("the actor is one of many signers", condition(C::IsOneOfMany)),
         ("the actor is the originator", condition(C::IsOriginator)),
         ("the actor is the responder", condition(C::IsResponder)),
@@ -265,6 +267,10 @@ mod tests {
                 let last = rule.pieces.last().unwrap();
                 assert!(matches!(last.needs, Needs::Shown(_)), "{}: the last piece is evidence", rule.id);
                 assert!(matches!(rule.pieces[0].needs, Needs::If(_)), "{}: the first piece says about what", rule.id);
+                // Else whoever reads what is missing of a contract with an arbiter is told of preimages.
+                let has = |needs| rule.pieces.iter().any(|piece| piece.needs == needs);
+                let (opened, none) = (Needs::Shown(Evidence::Preimage), Needs::If(Condition::HasNoArbiter));
+                assert_eq!(has(opened), has(none), "{}: about contracts without an arbiter", rule.id);
             }
         }
         let used: BTreeSet<_> = rules.iter().flat_map(|rule| &rule.pieces).map(|piece| piece.words).collect();
