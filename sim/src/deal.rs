@@ -2,11 +2,11 @@
 
 use semper_core::amount::Amount;
 use semper_core::cbor::{Decode, Encode};
-use semper_core::contract::{ArbiterRef, Core, Deadlines, Item, ItemKind, Profile};
+use semper_core::contract::{ArbiterRef, Core, Deadlines, Item, ItemKind, PartyRef, Profile};
 use semper_core::cose::{Kind, Signed, Statement};
 use semper_core::ids::{DealId, Slot};
 use semper_core::merkle::Frontier;
-use semper_core::party::Role;
+use semper_core::party::{Role, Suite};
 use semper_core::time::{Seconds, Time};
 use semper_exchange::arbiter::log::{self, LogReceipt};
 use semper_exchange::arbiter::request::{Asked, Case, Court, Request};
@@ -17,7 +17,7 @@ use semper_exchange::goods::{
     KeyAttestation, KeyEvidence, Leaves, Opens, Pom, Seed, first_bad_chunk, preimage_hash,
 };
 use semper_exchange::gx::{
-    Decides, Examination, Examined, Found, LockDeposit, Own, Price, Run, RunError, earliest_refund,
+    Decides, Examination, Examined, Found, LockDeposit, Own, Price, Run, RunError, earliest_refund, responder,
 };
 use semper_support::crypto::{Decapsulate, KemSuite, Signer};
 use semper_transfer::payment::means::{LockKind, System};
@@ -289,6 +289,29 @@ impl Deal {
         let arbiter = cast.arbiter.key_set();
         Some(cast.arbiter.sign(said.draft(arbiter.suite(), arbiter.id())).expect("the arbiter signs its own drafts"))
     }
+}
+
+/// A letter from the originator to two recipients: the parties of each part.
+pub fn letter() -> ([Cast; 2], Core) {
+    let first = Cast::default();
+    let deal = Deal::new(&first, MAIL, None);
+    let third = first.oracle.hand(Suite::Ed25519, 4);
+    let second = Cast { parties: [first.parties[0].clone(), third], ..first.clone() };
+    let mut core = deal.core;
+    let deposit = core.deposits.values().next().expect("a letter has a deposit").clone();
+    core.deposits = [Slot(0), Slot(1)].map(|slot| (slot, deposit.clone())).into();
+    core.terms
+        .parties
+        .push(PartyRef { role: responder(Slot(1)), key_set: second.hand(Role::RESPONDER).key_set().id() });
+    let pair = core.terms.items.clone();
+    let of_part = |part: Slot| {
+        let mut pair = pair.clone();
+        (pair[0].slot, pair[0].recipient) = (part, responder(part));
+        (pair[1].slot, pair[1].owner) = (part, responder(part));
+        pair
+    };
+    core.terms.items = [Slot(0), Slot(1)].into_iter().flat_map(of_part).collect();
+    ([first, second], core)
 }
 
 /// The receipt of a log that holds nothing else.

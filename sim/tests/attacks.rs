@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use semper_core::cbor::{Decode, Encode, Value};
-use semper_core::contract::{Core, Deadlines, Final, PartyRef, Promise, TextRef};
+use semper_core::contract::{Core, Deadlines, Final, Promise, TextRef};
 use semper_core::cose::{Draft, Signed, Statement};
 use semper_core::document::{Document, FieldValue};
 use semper_core::domain;
@@ -30,7 +30,8 @@ use semper_exchange::gx::{
 };
 use semper_exchange::planner::{DatesError, check_lock_dates};
 use semper_sim::deal::{
-    CHANGE, COMPLAINTS, Deal, MAIL, NOT_AFTER as NOT_AFTER_TICK, PURCHASE, SIGNING, TICK, Thing, Things, moment, tick,
+    CHANGE, COMPLAINTS, Deal, MAIL, NOT_AFTER as NOT_AFTER_TICK, PURCHASE, SIGNING, TICK, Thing, Things, letter,
+    moment, tick,
 };
 use semper_sim::mint;
 use semper_sim::model::search::World as _;
@@ -560,26 +561,6 @@ fn certified_mail_abort_with_a_promise_in_hand() {
     let resolve = deal.court(&cast).check(&cast.resolve(&deal.core, O, promises)).unwrap();
     assert_eq!(rule(decided(Outcome::Aborted), &resolve, moment(0)), Ruling::Stands);
     assert_eq!(rule(None, &resolve, moment(0)), Ruling::Write(Outcome::Resolved));
-}
-
-/// A letter from the originator to two recipients: the parties of each part.
-fn letter() -> ([Cast; 2], Core) {
-    let (first, deal, _) = deal(MAIL);
-    let third = first.oracle.hand(Suite::Ed25519, 4);
-    let second = Cast { parties: [first.parties[0].clone(), third], ..first.clone() };
-    let mut core = deal.core;
-    let deposit = core.deposits.values().next().unwrap().clone();
-    core.deposits = [Slot(0), Slot(1)].map(|slot| (slot, deposit.clone())).into();
-    core.terms.parties.push(PartyRef { role: responder(Slot(1)), key_set: second.hand(R).key_set().id() });
-    let pair = core.terms.items.clone();
-    let of_part = |part: Slot| {
-        let mut pair = pair.clone();
-        (pair[0].slot, pair[0].recipient) = (part, responder(part));
-        (pair[1].slot, pair[1].owner) = (part, responder(part));
-        pair
-    };
-    core.terms.items = [Slot(0), Slot(1)].into_iter().flat_map(of_part).collect();
-    ([first, second], core)
 }
 
 /// Both promises of a part.

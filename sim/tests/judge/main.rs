@@ -2,6 +2,7 @@
 //! proven, evidence that somebody adds or leaves out makes a lie of it, two judges differ.
 #![allow(clippy::unwrap_used)]
 
+mod letter;
 mod locks;
 mod many;
 mod parties;

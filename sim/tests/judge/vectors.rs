@@ -14,7 +14,7 @@ use super::{GARBAGE, decision};
 use crate::parties::exchange;
 
 /// Claims, each with what it says.
-const CLAIMS: [(&str, &str); 6] = [
+const CLAIMS: [(&str, &str); 7] = [
     ("agreed(originator)", "the originator of some contract is bound by it"),
     ("paid(payer, >= 20.00 EUR, before 2026-11-21T12:00:00Z)", "somebody paid 20 euros or more, at noon or before"),
     ("refunded(payer, >= 1.00 EUR <= 2.00 EUR)", "between two amounts, both included"),
@@ -23,11 +23,15 @@ const CLAIMS: [(&str, &str); 6] = [
         "received(signer-3, contract 0000000000000000000000000000000000000000000000000000000000000001)",
         "the third signer of this contract got the information",
     ),
+    (
+        "received(receiver, contract 0000000000000000000000000000000000000000000000000000000000000001 recipient 2)",
+        "the second recipient of this letter got it",
+    ),
     ("and(agreed(originator), or(not(faulted(sender)), refunded(payer)))", "several claims joined"),
 ];
 
 /// Texts that are no claims, each with the reason.
-const REFUSED: [(&str, &str); 7] = [
+const REFUSED: [(&str, &str); 9] = [
     ("stole(payer)", "no such verb"),
     ("paid(payer, >= 20)", "an amount has a currency"),
     ("paid(payer, <= 1.00 EUR >= 2.00 EUR)", "the lower bound comes first"),
@@ -35,6 +39,14 @@ const REFUSED: [(&str, &str); 7] = [
     ("and(agreed(originator))", "one claim is not joined"),
     ("not(not(not(not(not(paid(payer))))))", "nested too deep"),
     ("paid(payer, before 2026-02-29T00:00:00Z)", "no such day"),
+    (
+        "received(receiver, contract 0000000000000000000000000000000000000000000000000000000000000001 recipient 0)",
+        "recipients are counted from 1",
+    ),
+    (
+        "paid(payer, payment 0000000000000000000000000000000000000000000000000000000000000001 recipient 1)",
+        "only contracts have several recipients",
+    ),
 ];
 
 fn path(name: &str) -> PathBuf {

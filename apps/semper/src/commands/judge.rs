@@ -238,10 +238,10 @@ fn print(report: &Report, decision: &Decision, questions: &[Question], names: &N
 
 /// What the next answers are about, and who is who in it: whoever reads them must know whose keys these are.
 fn introduce(report: &Report, object: &Subject, names: &Names) {
-    println!("{} {}", object.kind(), object.digest());
-    if let Some(contract) = report.contracts.iter().find(|contract| *object == Subject::Contract(contract.cid)) {
-        for party in &contract.core.terms.parties {
-            println!("  {:<10}  {}", claims::called(&contract.core, party.role), names.show(party.key_set));
+    println!("{object}");
+    if let Some(contract) = report.contracts.iter().find(|contract| *object == contract.subject()) {
+        for (role, party) in contract.sides() {
+            println!("  {:<10}  {}", claims::called(contract, role), names.show(party));
         }
         if let Some(arbiter) = contract.core.arbiter() {
             println!("  arbiter     {}", names.show(arbiter));

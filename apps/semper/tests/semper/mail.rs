@@ -81,6 +81,13 @@ impl Town {
         assert_eq!(report["contracts"].as_array().map(Vec::len), Some(1), "{party}: {report:#}");
         report["contracts"][0].clone()
     }
+
+    /// What a stranger says about the recipient of a deal.
+    fn judged(&self, party: &str, deal: &str, outcome: &str) {
+        let answers = self.world.answers(&[&self.world.export(party, deal)]);
+        let said = answers.iter().find(|(question, _)| question == "did the receiver get it?");
+        assert_eq!(said.map(|(_, outcome)| outcome.as_str()), Some(outcome), "{party}: {answers:?}");
+    }
 }
 
 // Nobody reads before they have signed; whoever signs reads; the sender has a receipt from both.
@@ -101,6 +108,7 @@ fn two_recipients_sign_and_read() {
             assert_eq!(contract["standing"], "complete", "{party}: {contract:#}");
             assert_eq!(contract["part"], place, "{party}: {contract:#}");
             assert_eq!(contract["contents"][0]["name"], "notice.txt", "{party}: {contract:#}");
+            town.judged(party, deal, "proven");
         }
         assert!(town.reads(recipient, deal));
         let out = town.world.path(&format!("out-{recipient}"));
@@ -144,4 +152,6 @@ fn a_silent_sender_and_a_recipient_that_refuses() {
     }
     let refused = town.proven("alice", &deals[1]);
     assert_eq!((&refused["standing"], &refused["part"]), (&Value::from("aborted"), &Value::from(1)), "{refused:#}");
+    town.judged("alice", &deals[0], "proven");
+    town.judged("alice", &deals[1], "refuted");
 }

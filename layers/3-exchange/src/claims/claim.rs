@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! claim  = { 0: "did", 1: actor, 2: verb, ? 3: object, ? 4: value, ? 5: when } / { 0: "not", 1: claim } / { 0: "and" / "or", 1: [2* claim] }
-//! object = { 0: "contract" / "transfer" / "payment", 1: digest }
+//! object = { 0: "contract" / "transfer" / "payment", 1: digest, ? 2: part }         ; part: of a contract with several recipients
 //! value  = { ? 0: least, ? 1: most }                               ; at least one of them, in one currency
 //! when   = { ? 0: not before, ? 1: not after, ? 2: "log" }         ; at least one of 0 and 1
 //! ```
@@ -11,7 +11,7 @@
 use semper_core::amount::{Amount, Currency};
 use semper_core::cbor::{Decode, DecodeError, Encode, Fields, Problem, Value, record};
 use semper_core::hash::Digest;
-use semper_core::ids::{Cid, ContainerId, StatementId};
+use semper_core::ids::{Cid, ContainerId, Slot, StatementId};
 use semper_core::party::Role;
 use semper_core::time::Time;
 
@@ -345,7 +345,8 @@ impl Actor {
 
 impl Encode for Subject {
     fn to_value(&self) -> Value {
-        record().put(0, self.kind()).put_item(1, self.digest()).build()
+        let part = if let Subject::Part(_, part) = self { Some(part.to_value()) } else { None };
+        record().put(0, self.kind()).put_item(1, self.digest()).put_some(2, part).build()
     }
 }
 
@@ -353,18 +354,19 @@ impl Subject {
     /// The word for what kind of thing it is.
     pub const fn kind(&self) -> &'static str {
         match self {
-            Subject::Contract(_) => "contract",
+            Subject::Contract(_) | Subject::Part(..) => "contract",
             Subject::Transfer(_) => "transfer",
             Subject::Payment(_) => "payment",
         }
     }
 
-    /// The thing of a kind with an identifier.
-    pub fn of(kind: &str, digest: Digest) -> Option<Self> {
-        match kind {
-            "contract" => Some(Subject::Contract(Cid::from_digest(digest))),
-            "transfer" => Some(Subject::Transfer(ContainerId::from_digest(digest))),
-            "payment" => Some(Subject::Payment(StatementId::from_digest(digest))),
+    /// The thing of a kind with an identifier, or a part of it; only contracts have parts.
+    pub fn of(kind: &str, digest: Digest, part: Option<Slot>) -> Option<Self> {
+        match (kind, part) {
+            ("contract", None) => Some(Subject::Contract(Cid::from_digest(digest))),
+            ("contract", Some(part)) => Some(Subject::Part(Cid::from_digest(digest), part)),
+            ("transfer", None) => Some(Subject::Transfer(ContainerId::from_digest(digest))),
+            ("payment", None) => Some(Subject::Payment(StatementId::from_digest(digest))),
             _ => None,
         }
     }
@@ -376,8 +378,9 @@ impl Decode for Subject {
     fn from_value(value: Value) -> Result<Self, DecodeError> {
         let mut fields = Fields::open(value)?;
         let (kind, digest) = (fields.text(0, "kind", 16)?, fields.item(1, "identifier")?);
+        let part = fields.optional_item(2, "part")?;
         fields.close()?;
-        Self::of(&kind, digest)
+        Self::of(&kind, digest, part)
             .ok_or_else(|| DecodeError::field("kind", Problem::Unknown { what: "kind of object", found: kind }))
     }
 }

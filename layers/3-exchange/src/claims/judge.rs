@@ -98,11 +98,8 @@ enum Tried<'a> {
 
 impl<'a> Bench<'a> {
     pub(super) fn new(report: &'a Report, policy: &'a Policy) -> Self {
-        // What has several recipients has no facts that the rules know.
-        let known =
-            |contract: &&Contract| contract.core.terms.parties.len() == 2 || contract.core.terms.profile == Profile::Cn;
-        let contracts = report.contracts.iter().filter(known).map(|contract| {
-            let legs = Leg::of(&contract.core).ok();
+        let contracts = report.contracts.iter().map(|contract| {
+            let legs = Leg::in_part(&contract.core, contract.part).ok();
             Object::Contract { contract, legs }
         });
         let transfers = report.transfers.iter().map(|t| Object::Transfer(Subject::Transfer(t.container)));
@@ -264,7 +261,7 @@ impl<'a> Bench<'a> {
 impl Object<'_> {
     fn subject(&self) -> Subject {
         match self {
-            Object::Contract { contract, .. } => Subject::Contract(contract.cid),
+            Object::Contract { contract, .. } => contract.subject(),
             Object::Transfer(subject) | Object::Payment(subject, _) => *subject,
         }
     }
@@ -288,7 +285,7 @@ impl Object<'_> {
         let information = |leg: &Leg| matches!(leg, Leg::Information(_));
         let roles = match actor {
             Actor::Arbiter => return vec![Position::Arbiter],
-            Actor::Party(role) => contract.core.party(role).map(|_| role).into_iter().collect(),
+            Actor::Party(role) => contract.sides().map(|(side, _)| side).filter(|side| *side == role).collect(),
             Actor::Payer => gives(money),
             Actor::Payee => gives(money).into_iter().map(Role::peer).collect(),
             Actor::Sender => gives(information),

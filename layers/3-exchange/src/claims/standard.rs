@@ -1,6 +1,6 @@
 //! The questions that everybody has about a deal, and what each party can prove now.
 
-use semper_core::contract::{Core, Profile};
+use semper_core::contract::Profile;
 use semper_core::ids::KeySetId;
 use semper_core::party::Role;
 
@@ -58,15 +58,18 @@ impl Question {
     }
 }
 
-/// What a party of a contract is called by people: between two after what it gives, among more by its number.
-pub fn called(core: &Core, role: Role) -> String {
-    let parties = core.terms.parties.len();
-    if parties > 2 { role.among(parties) } else { called_of_two(core, role).to_owned() }
+/// What a side of a contract is called by people: between two, and in a part, after what it gives; among more by its number.
+pub fn called(contract: &Contract, role: Role) -> String {
+    let parties = contract.core.terms.parties.len();
+    match contract.core.terms.profile {
+        Profile::Cn => role.among(parties),
+        _ => called_of_two(contract, role).to_owned(),
+    }
 }
 
-fn called_of_two(core: &Core, role: Role) -> &'static str {
+fn called_of_two(contract: &Contract, role: Role) -> &'static str {
     use Leg::{Information, Money, Signature};
-    let [first, second] = match Leg::of(core) {
+    let [first, second] = match Leg::in_part(&contract.core, contract.part) {
         Ok([Information(_), Money(_)]) => ["seller", "buyer"],
         Ok([Money(_), Information(_)]) => ["buyer", "seller"],
         Ok([Information(_), Signature]) => ["sender", "receiver"],
@@ -82,7 +85,7 @@ fn called_of_two(core: &Core, role: Role) -> &'static str {
 
 /// What the actor of a statement and the other party are called.
 pub fn called_in(report: &Report, did: &Did) -> [String; 2] {
-    let contract = report.contracts.iter().find(|contract| did.object == Some(Subject::Contract(contract.cid)));
+    let contract = report.contracts.iter().find(|contract| did.object == Some(contract.subject()));
     let peer = match did.actor {
         Actor::Party(role) => Actor::Party(role.peer()),
         Actor::Payer => Actor::Payee,
@@ -92,19 +95,16 @@ pub fn called_in(report: &Report, did: &Did) -> [String; 2] {
         Actor::Arbiter => Actor::Arbiter,
     };
     [did.actor, peer].map(|actor| match (actor, contract) {
-        (Actor::Party(role), Some(contract)) => called(&contract.core, role),
+        (Actor::Party(role), Some(contract)) => called(contract, role),
         _ => actor.name(),
     })
 }
 
-/// What everybody wants to know about each contract, payment and transfer of a case. Contracts with several recipients are not judged.
+/// What everybody wants to know about each contract, payment and transfer of a case.
 pub fn questions(report: &Report) -> Vec<Question> {
-    let contracts = report.contracts.iter().flat_map(|contract| {
-        match (contract.core.terms.profile, contract.core.terms.parties.len()) {
-            (Profile::Cn, _) => vec![about_many(contract)],
-            (_, 2) => about_contract(report, contract),
-            _ => Vec::new(),
-        }
+    let contracts = report.contracts.iter().flat_map(|contract| match contract.core.terms.profile {
+        Profile::Cn => vec![about_many(contract)],
+        Profile::C2 | Profile::Gx | Profile::Lx => about_contract(report, contract),
     });
     let payments = report.payments.iter().map(|payment| {
         let paid = Did::new(Actor::Payer, Verb::Paid).about(Subject::Payment(payment.id));
@@ -123,16 +123,15 @@ pub fn questions(report: &Report) -> Vec<Question> {
 }
 
 fn about_many(contract: &Contract) -> Question {
-    let object = Subject::Contract(contract.cid);
-    let parties = contract.core.terms.parties.iter();
-    let bound = parties.map(|party| Claim::Did(Did::new(Actor::Party(party.role), Verb::Agreed).about(object)));
+    let object = contract.subject();
+    let bound = contract.sides().map(|(role, _)| Claim::Did(Did::new(Actor::Party(role), Verb::Agreed).about(object)));
     Question { words: "does the contract bind all?".to_owned(), claim: Claim::And(bound.collect()), speaks_for: None }
 }
 
 fn about_contract(report: &Report, contract: &Contract) -> Vec<Question> {
-    let object = Subject::Contract(contract.cid);
+    let object = contract.subject();
     let said = |role, verb| Did::new(Actor::Party(role), verb).about(object);
-    let name = |role| called_of_two(&contract.core, role);
+    let name = |role| called_of_two(contract, role);
     let yes =
         |words: String, did, role| Question { words, claim: Claim::Did(did), speaks_for: Some(name(role).to_owned()) };
     let mut questions = vec![Question {
@@ -144,7 +143,7 @@ fn about_contract(report: &Report, contract: &Contract) -> Vec<Question> {
         claim: Claim::Did(said(Role::ORIGINATOR, Verb::Agreed)),
         speaks_for: None,
     }];
-    let Ok(legs) = Leg::of(&contract.core) else { return questions };
+    let Ok(legs) = Leg::in_part(&contract.core, contract.part) else { return questions };
     for (leg, owner) in legs.iter().zip([Role::ORIGINATOR, Role::RESPONDER]) {
         let peer = owner.peer();
         match (leg, price(&contract.core, owner)) {
@@ -209,9 +208,9 @@ fn statements(report: &Report, me: KeySetId) -> Vec<(Did, Option<bool>)> {
     let mut all = Vec::new();
     let of = |actor, object| Verb::ALL.iter().map(move |verb| Did::new(actor, *verb).about(object));
     for contract in &report.contracts {
-        let object = Subject::Contract(contract.cid);
-        for party in &contract.core.terms.parties {
-            let (role, mine) = (party.role, party.key_set == me);
+        let object = contract.subject();
+        for (role, party) in contract.sides() {
+            let mine = party == me;
             let valued = |did: Did| {
                 let owner = if did.verb == Verb::ReceivedMoney { role.peer() } else { role };
                 let price = price(&contract.core, owner).filter(|_| did.verb.is_about_money());

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use semper_core::amount::{Amount, Currency};
 use semper_core::cbor::{Decode, Encode};
 use semper_core::hash::Digest;
+use semper_core::ids::Slot;
 use semper_core::party::Role;
 use semper_core::time::Time;
 
@@ -37,7 +38,10 @@ fn period() -> impl Strategy<Value = Period> {
 
 fn object() -> impl Strategy<Value = Subject> {
     let kind = prop::sample::select(vec!["contract", "transfer", "payment"]);
-    (kind, any::<[u8; 32]>()).prop_map(|(kind, id)| Subject::of(kind, Digest::from_array(id)).unwrap())
+    (kind, any::<[u8; 32]>(), any::<Option<u16>>()).prop_map(|(kind, id, part)| {
+        let part = part.filter(|_| kind == "contract").map(Slot);
+        Subject::of(kind, Digest::from_array(id), part).unwrap()
+    })
 }
 
 fn did() -> impl Strategy<Value = Did> {

@@ -3,6 +3,7 @@
 //! ```text
 //! claim  = verb "(" actor *("," part) ")" / "not" "(" claim ")" / ("and" / "or") "(" claim 1*("," claim) ")"
 //! part   = ("contract" / "transfer" / "payment") identifier        ; in this order, each at most once
+//!        / "contract" identifier "recipient" digits                ; of a contract with several recipients, from 1
 //!        / ">=" amount / "<=" amount / ">=" amount "<=" amount
 //!        / "after" time / "before" time / "after" time "before" time, each with "by log" behind it if the arbiter's log has to say so
 //! amount = digits ["." digits] currency                             ; 20.00 EUR
@@ -15,6 +16,7 @@ use std::str::FromStr;
 
 use semper_core::amount::Amount;
 use semper_core::hash::Digest;
+use semper_core::ids::Slot;
 use semper_core::time::Time;
 
 use super::claim::{Actor, Claim, Did, Interval, JOINED_MAX, NESTING_MAX, Period, Verb};
@@ -56,7 +58,7 @@ impl fmt::Display for Did {
         let Did { actor, verb, object, value, when } = self;
         write!(f, "{}({}", verb.name(), actor.name())?;
         if let Some(object) = object {
-            write!(f, ", {} {}", object.kind(), object.digest())?;
+            write!(f, ", {object}")?;
         }
         if let Some(value) = value {
             let bounds =
@@ -72,6 +74,16 @@ impl fmt::Display for Did {
             write!(f, ", {}", bounds.into_iter().flatten().collect::<Vec<_>>().join(" "))?;
         }
         write!(f, ")")
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.kind(), self.digest())?;
+        match self {
+            Subject::Part(_, part) => write!(f, " recipient {}", u32::from(part.0) + 1),
+            Subject::Contract(_) | Subject::Transfer(_) | Subject::Payment(_) => Ok(()),
+        }
     }
 }
 
@@ -203,11 +215,22 @@ impl<'a> Reader<'a> {
     fn object(&mut self) -> Result<Option<Subject>, TextError> {
         for kind in ["contract", "transfer", "payment"] {
             if self.takes_word(kind) {
-                let id = Digest::from_hex(self.word()).and_then(|digest| Subject::of(kind, digest));
-                return id.map(Some).ok_or_else(|| self.wrong("an identifier has 64 hexadecimal digits"));
+                let digest = Digest::from_hex(self.word());
+                let digest = digest.ok_or_else(|| self.wrong("an identifier has 64 hexadecimal digits"))?;
+                let part = if self.takes_word("recipient") { Some(self.recipient()?) } else { None };
+                let object = Subject::of(kind, digest, part);
+                return object.map(Some).ok_or_else(|| self.wrong("only contracts have several recipients"));
             }
         }
         Ok(None)
+    }
+
+    /// The part of a recipient, who is counted from 1.
+    fn recipient(&mut self) -> Result<Slot, TextError> {
+        let word = self.word();
+        let number = word.parse::<u32>().ok().filter(|number| number.to_string() == word);
+        let part = number.and_then(|number| u16::try_from(number.checked_sub(1)?).ok());
+        part.map(Slot).ok_or_else(|| self.wrong("recipients are counted from 1"))
     }
 
     fn value(&mut self) -> Result<Option<Interval>, TextError> {

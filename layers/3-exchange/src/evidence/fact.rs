@@ -17,7 +17,7 @@ use super::verify::{Checks, Pool};
 use crate::arbiter::request::{Abort, Complaint, Resolve, Settlement};
 use crate::arbiter::verdict::{ClosedUnused, Closing, ClosingOutcome, Outcome, Verdict};
 use crate::goods::{Disclosure, Good, Judge, KeyAttestation, NotOpened, Pom};
-use crate::gx::Leg;
+use crate::gx::{self, Leg};
 
 /// Something that a case proves to have happened.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,6 +37,8 @@ pub struct Fact {
 pub enum Subject {
     /// A contract.
     Contract(Cid),
+    /// A part of a contract with several recipients: the originator and one of them, as the contract between these two.
+    Part(Cid, Slot),
     /// A transfer of a container.
     Transfer(ContainerId),
     /// A payment, by its payee's request.
@@ -119,10 +121,16 @@ pub enum What {
 }
 
 impl Subject {
+    /// A part of a contract: the whole contract, unless it has several recipients.
+    pub fn of_part(core: &Core, part: Slot) -> Self {
+        let cid = core.cid();
+        if gx::parts(core) > 1 { Subject::Part(cid, part) } else { Subject::Contract(cid) }
+    }
+
     /// The identifier as a hash.
     pub fn digest(&self) -> &Digest {
         match self {
-            Subject::Contract(cid) => cid.digest(),
+            Subject::Contract(cid) | Subject::Part(cid, _) => cid.digest(),
             Subject::Transfer(container) => container.digest(),
             Subject::Payment(request) => request.digest(),
         }
@@ -147,16 +155,24 @@ impl What {
     }
 }
 
-/// The facts of one contract between two parties, or that many sign. All that is read here is marked as belonging to the contract.
+/// The facts of one contract. All that is read here is marked as belonging to it.
+///
+/// A part of a contract with several recipients is told as a contract between two: its recipient is the responder, whatever its role in the whole.
 pub(super) fn of_contract(checks: &Checks<'_>, pool: &mut Pool, core: &Core) -> Vec<Fact> {
     if core.terms.profile == Profile::Cn {
         return many::facts(checks, pool, core);
     }
-    let parties = [core.party(Role::ORIGINATOR), core.party(Role::RESPONDER)];
-    let ([Some(originator), Some(responder)], 2) = (parties, core.terms.parties.len()) else { return Vec::new() };
-    let mut facts = Facts { cid: core.cid(), core, found: Vec::new() };
-    let promises = facts.promises(pool, [originator, responder]);
-    facts.requests(pool, [originator, responder]);
+    (0..gx::parts(core)).map(Slot).flat_map(|part| of_part(checks, pool, core, part)).collect()
+}
+
+fn of_part(checks: &Checks<'_>, pool: &mut Pool, core: &Core, part: Slot) -> Vec<Fact> {
+    let roles = [Role::ORIGINATOR, gx::responder(part)];
+    let [Some(originator), Some(responder)] = roles.map(|role| core.party(role)) else { return Vec::new() };
+    let parties = [originator, responder];
+    let about = Subject::of_part(core, part);
+    let mut facts = Facts { about, cid: core.cid(), part, core, roles, parties, found: Vec::new() };
+    let promises = facts.promises(pool);
+    facts.requests(pool);
     facts.rulings(checks, pool, promises);
     facts.information(checks, pool);
     facts.money(checks, pool);
@@ -164,12 +180,20 @@ pub(super) fn of_contract(checks: &Checks<'_>, pool: &mut Pool, core: &Core) -> 
     facts.found
 }
 
+/// The sides of a part, as its facts name them.
+const SIDES: [Role; 2] = [Role::ORIGINATOR, Role::RESPONDER];
+
 /// The promises of originator and responder, where they were made.
 type Promises = [Option<StatementId>; 2];
 
 struct Facts<'a> {
+    about: Subject,
     cid: Cid,
+    part: Slot,
     core: &'a Core,
+    /// The roles in the contract of the two sides.
+    roles: [Role; 2],
+    parties: [KeySetId; 2],
     found: Vec<Fact>,
 }
 
@@ -178,13 +202,19 @@ impl Facts<'_> {
         let mut evidence: Vec<_> = evidence.into_iter().collect();
         evidence.sort_unstable();
         evidence.dedup();
-        self.found.push(Fact { about: Subject::Contract(self.cid), what, dated, evidence });
+        self.found.push(Fact { about: self.about, what, dated, evidence });
     }
 
-    fn promises(&mut self, pool: &mut Pool, parties: [KeySetId; 2]) -> Promises {
-        let cid = self.cid;
+    /// The side that has a role in the contract.
+    fn side(&self, role: Role) -> Option<Role> {
+        self.roles.iter().position(|has| *has == role).map(|place| SIDES[place])
+    }
+
+    fn promises(&mut self, pool: &mut Pool) -> Promises {
+        let (cid, parties, roles) = (self.cid, self.parties, self.roles);
         let mut promised: Promises = [None, None];
-        for (place, role) in [Role::ORIGINATOR, Role::RESPONDER].into_iter().enumerate() {
+        for (place, side) in SIDES.into_iter().enumerate() {
+            let role = roles[place];
             let expected = Promise { cid, role, answers: promised[0].filter(|_| place == 1) };
             if place == 1 && promised[0].is_none() {
                 break;
@@ -192,46 +222,50 @@ impl Facts<'_> {
             let made = pool.said(parties[place], |promise: &Promise| *promise == expected);
             promised[place] = made.first().map(|(id, _)| *id);
             if let Some(id) = promised[place] {
-                self.add(What::Promised(role), None, [*id.digest()]);
+                self.add(What::Promised(side), None, [*id.digest()]);
             }
         }
         if let [Some(first), Some(second)] = promised {
-            for (place, role) in [Role::ORIGINATOR, Role::RESPONDER].into_iter().enumerate() {
-                let expected = Final { cid, role, promises: [first, second], slot: Slot::default() };
+            for (place, side) in SIDES.into_iter().enumerate() {
+                let expected = Final { cid, role: roles[place], promises: [first, second], slot: self.part };
                 for (id, _) in pool.said(parties[place], |completion: &Final| *completion == expected) {
-                    self.add(What::Completed(role), None, [*id.digest(), *first.digest(), *second.digest()]);
+                    self.add(What::Completed(side), None, [*id.digest(), *first.digest(), *second.digest()]);
                 }
             }
         }
         promised
     }
 
-    fn requests(&mut self, pool: &mut Pool, parties: [KeySetId; 2]) {
-        let cid = self.cid;
-        for (party, role) in parties.into_iter().zip([Role::ORIGINATOR, Role::RESPONDER]) {
-            for (id, _) in pool.said(party, |said: &Abort| said.cid == cid) {
-                self.add(What::AskedAbort(role), None, [*id.digest()]);
+    fn requests(&mut self, pool: &mut Pool) {
+        let (cid, part) = (self.cid, self.part);
+        for (place, side) in SIDES.into_iter().enumerate() {
+            let (party, asked) = (self.parties[place], (cid, part, self.roles[place]));
+            for (id, _) in pool.said(party, |said: &Abort| (said.cid, said.slot) == (cid, part)) {
+                self.add(What::AskedAbort(side), None, [*id.digest()]);
             }
-            for (id, _) in pool.said(party, |said: &Resolve| (said.cid, said.role) == (cid, role)) {
-                self.add(What::AskedResolve(role), None, [*id.digest()]);
+            for (id, _) in pool.said(party, |said: &Resolve| (said.cid, said.slot, said.role) == asked) {
+                self.add(What::AskedResolve(side), None, [*id.digest()]);
             }
-            for (id, _) in pool.said(party, |said: &Complaint| (said.cid, said.role) == (cid, role)) {
-                self.add(What::Complained(role), None, [*id.digest()]);
+            for (id, _) in pool.said(party, |said: &Complaint| (said.cid, said.slot, said.role) == asked) {
+                self.add(What::Complained(side), None, [*id.digest()]);
             }
-            for (id, said) in pool.said(party, |said: &Settlement| (said.cid, said.role) == (cid, role)) {
-                self.add(What::AskedMoney(role, said.side), None, [*id.digest()]);
+            for (id, said) in pool.said(party, |said: &Settlement| (said.cid, said.slot, said.role) == asked) {
+                self.add(What::AskedMoney(side, said.side), None, [*id.digest()]);
             }
         }
     }
 
     fn rulings(&mut self, checks: &Checks<'_>, pool: &mut Pool, promises: Promises) {
-        let (cid, slot, arbiter) = (self.cid, Slot::default(), self.core.arbiter());
+        let (cid, slot, arbiter) = (self.cid, self.part, self.core.arbiter());
         let dated = |pool: &Pool, core: &Core, id, time| Some(pool.dated(checks.verify, core, id, time));
         for (id, verdict) in pool.said(arbiter, |verdict: &Verdict| (verdict.cid, verdict.slot) == (cid, slot)) {
             let dated = dated(pool, self.core, id, verdict.time);
             match verdict.outcome {
                 Outcome::Aborted => self.add(What::Aborted, dated, [*id.digest()]),
-                Outcome::Fault(role) => self.add(What::Faulted(role), dated, [*id.digest()]),
+                Outcome::Fault(role) => {
+                    let side = self.side(role);
+                    side.into_iter().for_each(|side| self.add(What::Faulted(side), dated, [*id.digest()]));
+                }
                 Outcome::Resolved => {
                     let [Some(first), Some(second)] = promises else { continue };
                     if verdict.basis.get(1..) == Some(&[first, second]) {
@@ -244,7 +278,10 @@ impl Facts<'_> {
             let dated = dated(pool, self.core, id, closing.time);
             match closing.outcome {
                 ClosingOutcome::Completed => self.add(What::Closed, dated, [*id.digest()]),
-                ClosingOutcome::Fault(role) => self.add(What::Faulted(role), dated, [*id.digest()]),
+                ClosingOutcome::Fault(role) => {
+                    let side = self.side(role);
+                    side.into_iter().for_each(|side| self.add(What::Faulted(side), dated, [*id.digest()]));
+                }
             }
         }
         for (id, status) in pool.said(arbiter, |status: &ClosedUnused| (status.cid, status.slot) == (cid, slot)) {
@@ -255,10 +292,11 @@ impl Facts<'_> {
 
     fn information(&mut self, checks: &Checks<'_>, pool: &mut Pool) {
         let (cid, core) = (self.cid, self.core);
-        let Ok(legs) = Leg::of(core) else { return };
+        let Ok(legs) = Leg::in_part(core, self.part) else { return };
         let arbiter = core.arbiter();
-        for (leg, owner) in legs.iter().zip([Role::ORIGINATOR, Role::RESPONDER]) {
-            let (Leg::Information(slot), Some(seller)) = (leg, core.party(owner)) else { continue };
+        let parties = self.parties;
+        for ((leg, owner), seller) in legs.iter().zip(SIDES).zip(parties) {
+            let Leg::Information(slot) = leg else { continue };
             let key = core.terms.arbiter.and_then(|arbiter| arbiter.deposit_key);
             let good = Good::of(core, *slot, key.and_then(|id| pool.deposit_keys.get(&id))).ok();
             for (id, said) in pool.said(seller, |said: &Disclosure| (said.cid, said.slot) == (cid, *slot)) {
@@ -294,8 +332,8 @@ impl Facts<'_> {
     }
 
     fn money(&mut self, checks: &Checks<'_>, pool: &Pool) {
-        let Ok(legs) = Leg::of(self.core) else { return };
-        for (leg, owner) in legs.iter().zip([Role::ORIGINATOR, Role::RESPONDER]) {
+        let Ok(legs) = Leg::in_part(self.core, self.part) else { return };
+        for (leg, owner) in legs.iter().zip(SIDES) {
             let Some(lock) = leg.lock() else { continue };
             for shown in &pool.redemptions {
                 let mut sides =

@@ -11,8 +11,9 @@ use semper_core::time::Time;
 use semper_support::engine::EvidenceKind;
 use semper_transfer::payment::statement::PaymentRequest;
 
-use super::fact::Fact;
+use super::fact::{Fact, Subject};
 use crate::cn::SIGNERS_MIN as MANY;
+use crate::gx::responder;
 
 /// What a folder proves, and what is wrong with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +54,23 @@ pub struct Contract {
     /// What a letter that the contract delivers holds, if the folder has the letter and a key that opens it: what the contract promises, byte
     /// for byte.
     pub contents: Option<Vec<Enclosed>>,
+}
+
+impl Contract {
+    /// What claims about it are about.
+    pub fn subject(&self) -> Subject {
+        Subject::of_part(&self.core, self.part)
+    }
+
+    /// Who claims about it can be about: the parties by their roles, of a part its sender as the originator and its recipient as the responder.
+    pub fn sides(&self) -> impl Iterator<Item = (Role, KeySetId)> {
+        let recipient = matches!(self.subject(), Subject::Part(..)).then(|| responder(self.part));
+        self.core.terms.parties.iter().filter_map(move |party| match recipient {
+            Some(recipient) if party.role == recipient => Some((Role::RESPONDER, party.key_set)),
+            Some(_) if party.role != Role::ORIGINATOR => None,
+            _ => Some((party.role, party.key_set)),
+        })
+    }
 }
 
 /// A file in a letter.

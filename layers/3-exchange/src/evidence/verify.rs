@@ -276,10 +276,9 @@ impl Pool {
 /// A contract as far as the folder shows it: one for each part of which it shows anything, else one for each part.
 fn contract(verifier: &dyn Verify, pool: &mut Pool, core: &Core) -> Vec<report::Contract> {
     let cid = core.cid();
-    // A contract that many sign stands or falls as a whole.
-    let whole = core.terms.profile == Profile::Cn;
-    let parts = if whole { 1 } else { u16::try_from(core.terms.parties.len() - 1).unwrap_or(u16::MAX) };
-    let standings: Vec<_> = (0..parts).map(Slot).map(|part| (part, standing(pool, core, cid, part))).collect();
+    let whole = gx::parts(core) == 1;
+    let standings: Vec<_> =
+        (0..gx::parts(core)).map(Slot).map(|part| (part, standing(pool, core, cid, part))).collect();
     let shown = |standing: &Standing| !matches!(standing, Standing::Open { promised: [_, false] });
     let any = standings.iter().any(|(_, standing)| shown(standing));
     let logged = logged(verifier, pool, core, cid);

@@ -189,6 +189,15 @@ impl Leg {
     }
 }
 
+/// How many parts a contract has, each of which is run for itself: one for each of several recipients, else one.
+pub fn parts(core: &Core) -> u16 {
+    let parties = core.terms.parties.len();
+    if core.terms.profile == Profile::Cn || parties <= 2 {
+        return 1;
+    }
+    u16::try_from(parties - 1).unwrap_or(u16::MAX)
+}
+
 /// The role of the responder of a part: the first recipient has the part 0.
 pub fn responder(part: Slot) -> Role {
     Role::numbered(u8::try_from(part.0).map_or(u8::MAX, |part| part.saturating_add(1)))

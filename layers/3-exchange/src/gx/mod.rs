@@ -36,7 +36,8 @@ mod tests;
 
 pub(crate) use items::complaints_until;
 pub use items::{
-    Decides, ItemsError, Leg, LockDeposit, Price, earliest_refund, originators_refund, responder, responders_refund,
+    Decides, ItemsError, Leg, LockDeposit, Price, earliest_refund, originators_refund, parts, responder,
+    responders_refund,
 };
 pub use machine::{DEADLINE, PATIENCE, REFUND, RUN_SPACE, WINDOW};
 pub use message::{Completed, Examination, Examined, Found, Message, PROOF_MAX, Promised};
