@@ -615,6 +615,7 @@ fn label(input: &Input) -> String {
             Ok(Message::Promise(_)) => "promise".to_owned(),
             Ok(Message::Final(_)) => "final".to_owned(),
             Ok(Message::Decline(_)) => "decline".to_owned(),
+            Ok(Message::Quittance(_)) => "quittance".to_owned(),
             Err(error) => format!("a malformed message ({error})"),
         },
         Input::Signed(signed) => format!("signed {}", signed.kind()),

@@ -51,7 +51,7 @@ fn read(type_name: &str, bytes: &[u8]) -> Option<bool> {
 
 #[test]
 fn messages_are_those_of_the_specification() {
-    assert_eq!(["exchange", "signers"].map(checked), [27, 7]);
+    assert_eq!(["exchange", "signers"].map(checked), [28, 7]);
 }
 
 /// Checks the messages of a file of vectors, and counts them.

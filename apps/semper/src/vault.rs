@@ -20,7 +20,7 @@ use semper_commerce::swap::FileOffer;
 use semper_commerce::trade::{EXCHANGE_TEMPLATE, RECEIPT_TEMPLATE};
 use semper_core::cbor::{Decode, DecodeError, Encode, Fields, Value, record};
 use semper_core::container::{Ack, Container, ContainerStatement, Leaf};
-use semper_core::contract::{Core, Final, Profile, Promise};
+use semper_core::contract::{Core, Final, Profile, Promise, Quittance};
 use semper_core::cose::{Draft, Kind, Signed};
 use semper_core::document::RENDERED_MAX;
 use semper_core::domain;
@@ -264,6 +264,7 @@ impl Vault {
                 Ok(Judgement::Ask { subject: Subject { kind: "offer", ..Subject::default() }, text, contract: None })
             }
             (Kind::Disclosure, Exhibit::Consequence) => self.follows(read::<Disclosure>(draft)?.cid, Vec::new()).await,
+            (Kind::Quittance, Exhibit::Consequence) => self.follows(read::<Quittance>(draft)?.cid, Vec::new()).await,
             (Kind::Complaint, Exhibit::Consequence) => self.follows(read::<Complaint>(draft)?.cid, Vec::new()).await,
             (Kind::Settlement, Exhibit::Consequence) => self.follows(read::<Settlement>(draft)?.cid, Vec::new()).await,
             (Kind::Resolve, Exhibit::Consequence) => self.follows(read::<Resolve>(draft)?.cid, Vec::new()).await,

@@ -276,6 +276,41 @@ pub struct Final {
     pub slot: Slot,
 }
 
+/// "The money that the other party gives by this contract has come to me." It says nothing new about the contract: it is the payer's proof.
+///
+/// ```text
+/// quittance = { 0: 1, 1: cid, 2: role }
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Quittance {
+    /// The contract.
+    pub cid: Cid,
+    /// The role of the signer, to whom the money has come.
+    pub role: Role,
+}
+
+impl Statement for Quittance {
+    const KIND: Kind = Kind::Quittance;
+}
+
+impl Encode for Quittance {
+    fn to_value(&self) -> Value {
+        record().put(0, 1_u64).put_item(1, &self.cid).put_item(2, &self.role).build()
+    }
+}
+
+impl Decode for Quittance {
+    const BYTES_MAX: usize = 128;
+
+    fn from_value(value: Value) -> Result<Self, DecodeError> {
+        let mut fields = Fields::open(value)?;
+        fields.version(0, 1)?;
+        let quittance = Self { cid: fields.item(1, "cid")?, role: fields.item(2, "role")? };
+        fields.close()?;
+        Ok(quittance)
+    }
+}
+
 impl Statement for Promise {
     const KIND: Kind = Kind::Promise;
 }

@@ -75,6 +75,8 @@ kinds! {
     Disclosure = "disclosure";
     /// The arbiter's word on the key that a deposit holds.
     KeyAttestation = "key-attestation";
+    /// A party's word that the money which its peer gives by a contract has come.
+    Quittance = "quittance";
     /// The arbiter's last word on a contract that it has completed subject to complaints.
     Closing = "closing";
     /// What a judge found about claims.

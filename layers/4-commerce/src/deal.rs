@@ -508,6 +508,7 @@ impl Deal {
                 State::Ready
                 | State::AwaitPromiseSignature { .. }
                 | State::AwaitFinalSignature { .. }
+                | State::AwaitQuittanceSignature
                 | State::Asking { .. } => WaitsFor::Us,
                 State::AwaitPeerPromise { .. } | State::AwaitPeerFinal { .. } => WaitsFor::Peer,
                 State::AwaitVerdict { .. } | State::AwaitWindow { .. } | State::Ended { .. } => WaitsFor::Arbiter,

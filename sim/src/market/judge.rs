@@ -4,6 +4,7 @@ use semper_commerce::deal::Deal;
 use semper_core::party::Role;
 use semper_core::time::Seconds;
 use semper_exchange::arbiter::verdict::{ClosingOutcome, Outcome};
+use semper_exchange::claims::{self, Actor, Case, Claim, Did, Policy, Verb};
 use semper_exchange::evidence::{self, Finding, Folder, Standing};
 use semper_support::archive::Archive as _;
 use semper_support::engine::Ending;
@@ -239,6 +240,14 @@ impl World<'_> {
             Some((Outcome::Fault(Role::ORIGINATOR), _)) | Some((_, Some(ClosingOutcome::Fault(Role::ORIGINATOR))))
         );
         let resolved = matches!(register, Some((Outcome::Resolved, _)));
+        if self.plot.cheat().is_none() && who == BUYER && ending == Ending::Success {
+            let paid = Claim::Did(Did::new(Actor::Payer, Verb::Paid).at_least(fair::amount(PRICE)));
+            let case = Case::of(std::slice::from_ref(&folder)).map_err(|error| error.to_string())?;
+            let decision = claims::decide(&report, &case, &[paid], &Policy::at(self.now));
+            if decision.rulings.iter().any(|ruling| ruling.outcome != claims::Outcome::Proven) {
+                return Err(format!("S9: the buyer cannot prove that it has paid: {:?}", decision.rulings));
+            }
+        }
         let fits = match (ending, standing) {
             (Ending::Success, Some(Standing::Complete)) => true,
             (Ending::Success, Some(Standing::Resolved { .. })) => resolved && !seller_fault,

@@ -722,6 +722,7 @@ fn label(input: &Input) -> String {
             Some(gx::Message::Promise(_)) => "promise".to_owned(),
             Some(gx::Message::Final(_)) => "final".to_owned(),
             Some(gx::Message::Decline(reason)) => format!("decline {reason:?}"),
+            Some(gx::Message::Quittance(_)) => "quittance".to_owned(),
             None => "order or contract".to_owned(),
         },
         Input::Signed(signed) => format!("signed {}", signed.kind()),

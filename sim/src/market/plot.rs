@@ -112,7 +112,7 @@ impl World<'_> {
         let place = match &gx {
             Some(Message::Promise(_)) => 1,
             Some(Message::Final(_)) => 2,
-            Some(Message::Decline(_)) => 3,
+            Some(Message::Decline(_) | Message::Quittance(_)) => 3,
             None => u8::from(!is_contract) * u8::MAX,
         };
         let changed = match (self.plot, gx) {

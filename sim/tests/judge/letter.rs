@@ -103,9 +103,9 @@ fn each_recipient_is_judged_for_itself() {
     // Nobody has a third part, and the whole is no contract between two.
     let none = [about(&core, "received(receiver)", 3), format!("received(receiver, contract {})", core.cid())];
     for text in none {
-        assert_eq!(ruling(&casts[0], &[folder.clone()], &text).outcome, Undecided, "{text}");
+        assert_eq!(ruling(&casts[0], std::slice::from_ref(&folder), &text).outcome, Undecided, "{text}");
     }
-    let asked = questions(&report(&casts[0], &[folder]));
+    let asked = questions(&report(&casts[0], std::slice::from_ref(&folder)));
     let parts = asked.iter().filter(|question| question.words == "did the receiver get it?");
     let texts: Vec<_> = parts.map(|question| question.claim.to_string()).collect();
     assert_eq!(texts, [1, 2].map(|recipient| about(&core, "received(responder)", recipient)));
@@ -121,7 +121,7 @@ fn what_is_said_about_one_recipient_proves_nothing_about_another() {
     let resolved = |part: &Part<'_>| part.verdict(verdict::Outcome::Resolved);
     let told = |said: Vec<Signed>| {
         let folder = folder(&casts, &core, [bob.promises.to_vec(), carol.promises.to_vec(), said].concat());
-        [1, 2].map(|n| ruling(&casts[0], &[folder.clone()], &about(&core, "received(receiver)", n)).outcome)
+        [1, 2].map(|n| ruling(&casts[0], std::slice::from_ref(&folder), &about(&core, "received(receiver)", n)).outcome)
     };
     assert_eq!(told(vec![resolved(&bob)]), [Proven, Undecided]);
     assert_eq!(told(vec![resolved(&carol)]), [Undecided, Proven]);

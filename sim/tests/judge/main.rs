@@ -17,7 +17,7 @@ use proptest::sample::Index;
 use semper_core::amount::Amount;
 use semper_core::cbor::{Decode, Encode};
 use semper_core::container::{Ack, Attributes, Container, ContainerStatement, Disposition, Information, Leaf, Node};
-use semper_core::contract::Final;
+use semper_core::contract::{Final, Quittance};
 use semper_core::cose::{Kind, Signed};
 use semper_core::ids::{KeySetId, Slot, StatementId};
 use semper_core::party::Role;
@@ -163,14 +163,15 @@ const ROWS: &[Row] = &[
             ("received(responder)", Proven),
             ("received(receiver)", Proven),
             ("not(faulted(originator))", Proven),
-            ("refunded(responder)", Undecided),
-            // What a mint shows for it is not among this evidence.
-            ("paid(responder)", Undecided),
+            ("refunded(responder)", Refuted),
+            ("paid(responder)", Proven),
+            ("received-money(payee)", Proven),
         ],
         responder: &[
             ("agreed(originator)", Proven),
             ("delivered(originator)", Proven),
-            ("paid(payer, >= 1.00 EUR)", Undecided),
+            ("paid(payer, >= 1.00 EUR)", Proven),
+            ("paid(payer, >= 1.01 EUR)", Undecided),
             ("faulted(originator)", Refuted),
         ],
     },
@@ -325,7 +326,7 @@ type Removed = (Things, Silent, Role, &'static str, Kind, Option<Role>);
 // Each decisive piece, left out: the claim must fall. A table in which nothing falls would show that the rules look at nothing.
 #[test]
 fn without_its_decisive_piece_a_claim_is_not_proven() {
-    let cases: [Removed; 12] = [
+    let cases: [Removed; 13] = [
         (SIGNING, None, O, "agreed(responder)", Kind::Final, Some(R)),
         (SIGNING, None, O, "agreed(responder)", Kind::Promise, Some(O)),
         (SIGNING, Some((R, 1)), O, "agreed(responder)", Kind::Verdict, None),
@@ -333,7 +334,8 @@ fn without_its_decisive_piece_a_claim_is_not_proven() {
         (SIGNING, Some((R, 0)), O, "not(agreed(responder))", Kind::Verdict, None),
         (PURCHASE, None, O, "received(responder)", Kind::Final, Some(R)),
         (PURCHASE, Some((O, 1)), R, "delivered(originator)", Kind::KeyAttestation, None),
-        (PURCHASE, Some((R, 1)), O, "paid(responder)", Kind::Closing, None),
+        (PURCHASE, None, R, "paid(responder)", Kind::Quittance, Some(O)),
+        (PURCHASE, Some((R, 1)), O, "not(faulted(originator))", Kind::Closing, None),
         (GARBAGE, None, R, "refunded(responder)", Kind::Settlement, None),
         (RECEIPT, None, O, "paid(originator)", Kind::Final, Some(R)),
         (MAIL, None, O, "received(responder)", Kind::Final, Some(R)),
@@ -373,6 +375,9 @@ fn foreign(made: &Exchange) -> Vec<Item> {
         // Validly signed, about another contract.
         signed(&made.cast.completion(&other, O)),
         signed(&made.cast.completion(&other, R)),
+        // The payer in the payee's place, and the payee about another contract.
+        signed(&made.cast.say(R, &Quittance { cid: core.cid(), role: O }, 0)),
+        signed(&made.cast.say(O, &Quittance { cid: other.cid(), role: O }, 0)),
         // A final over promises that nobody has made.
         signed(&made.cast.say(
             R,
@@ -737,7 +742,7 @@ fn a_payment_system_proves_what_its_payee_denies() {
 /// A purchase that ended well, and what the payment system shows for its lock.
 fn settled(by: Side) -> (Exchange, Folder) {
     let made = exchange(PURCHASE, None);
-    let mut folder = made.folder(O);
+    let mut folder = without(&made.folder(O), Kind::Quittance, None);
     let legs = Leg::of(&made.deal.core).unwrap();
     let lock = legs.iter().find_map(Leg::lock).unwrap();
     folder.items.push(item(EvidenceKind::Redemption, taken(lock, by)));

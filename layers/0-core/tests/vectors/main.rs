@@ -17,7 +17,7 @@ use ed25519_dalek::{Signature, VerifyingKey};
 use semper_core::amount::Amount;
 use semper_core::cbor::{self, Decode, DecodeError, Encode};
 use semper_core::container::{Ack, Container, ContainerStatement};
-use semper_core::contract::{Core, Final, Promise};
+use semper_core::contract::{Core, Final, Promise, Quittance};
 use semper_core::cose::Signed;
 use semper_core::document::Document;
 use semper_core::merkle::{Consistency, Frontier, Inclusion};
@@ -30,11 +30,11 @@ use serde_json::Value as Json;
 /// File, good vectors, refusals. A vector that is lost by mistake shows here.
 const COUNTS: [(&str, usize, usize); 7] = [
     ("encoding", 30, 36),
-    ("core", 20, 31),
+    ("core", 21, 31),
     ("documents", 4, 22),
     ("containers", 6, 24),
     ("signed", 6, 29),
-    ("exchange", 27, 0),
+    ("exchange", 28, 0),
     ("signers", 7, 0),
 ];
 
@@ -74,6 +74,7 @@ fn read(type_name: &str, bytes: &[u8]) -> Result<Vec<u8>, Refusal> {
         "core" => typed::<Core>(bytes),
         "promise" => typed::<Promise>(bytes),
         "final" => typed::<Final>(bytes),
+        "quittance" => typed::<Quittance>(bytes),
         "frontier" => typed::<Frontier>(bytes),
         "inclusion" => typed::<Inclusion>(bytes),
         "consistency" => typed::<Consistency>(bytes),
@@ -228,7 +229,7 @@ fn good_vectors_fit_the_cddl() {
         }
         checked += 1;
     }
-    assert_eq!(checked, 70);
+    assert_eq!(checked, 72);
 }
 
 #[test]

@@ -11,7 +11,8 @@ use semper_core::container::{
 };
 use semper_core::container::{AckWanted, Fairness};
 use semper_core::contract::{
-    ArbiterRef, Core, Deadlines, Final, Item, ItemKind, Link, PartyRef, Profile, Promise, Relation, Terms, TextRef,
+    ArbiterRef, Core, Deadlines, Final, Item, ItemKind, Link, PartyRef, Profile, Promise, Quittance, Relation, Terms,
+    TextRef,
 };
 use semper_core::cose::{Draft, Kind, Signed, Statement};
 use semper_core::document::{Document, FieldValue};
@@ -364,6 +365,7 @@ fn core() -> Vec<Json> {
     let second = sign(2, &promise(Some(first))).id();
     let last =
         Final { cid: core.cid(), role: Role::ORIGINATOR, promises: [first, second], slot: Slot::default() }.to_bytes();
+    let quittance = Quittance { cid: core.cid(), role: Role::ORIGINATOR }.to_bytes();
     let leaves: Vec<_> = (0..7_u8).map(|i| leaf_hash(&[i])).collect();
     let leaf = |i: u64| leaves[usize::try_from(i).unwrap()];
     let mut frontier = Frontier::new();
@@ -429,6 +431,7 @@ fn core() -> Vec<Json> {
         good("promise-originator", "promise", "the originator's promise", &opening),
         good("promise-responder", "promise", "the responder's promise, which answers the originator's", &answer),
         good("final", "final", "the originator's final", &last),
+        good("quittance", "quittance", "the originator's word that the money has come", &quittance),
         good("final-of-part", "final", "the originator's final of the part 1", &with(&last, 4, 1_u64)),
         good_with("frontier", "frontier", "tree of seven leaves", &frontier, roots.clone()),
         good("frontier-empty", "frontier", "empty tree", &Frontier::new().to_bytes()),
@@ -1057,6 +1060,7 @@ fn exchange() -> Vec<Json> {
     let hash = Digest::of(semper_core::domain::FOLDER, &contents().build().encode());
     let folder = contents().put_item(4, &hash).build().encode();
     let last = sign(1, &Final { cid, role: Role::ORIGINATOR, promises, slot: Slot::default() });
+    let quittance = sign(1, &Quittance { cid, role: Role::ORIGINATOR });
     let gx = |kind: &str, what: Value| start().put(1, kind).put(2, what).build().encode();
     vec![
         good(
@@ -1084,6 +1088,12 @@ fn exchange() -> Vec<Json> {
             "gx-message",
             "message 3 with an item",
             &gx("final", with(&last, &[0xa1, 0xa2], &[0xa3])),
+        ),
+        good(
+            "gx-quittance",
+            "gx-message",
+            "the originator has the money",
+            &start().put(1, "quittance").put_item(4, &quittance).build().encode(),
         ),
         good(
             "gx-decline",

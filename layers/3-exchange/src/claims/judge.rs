@@ -376,6 +376,7 @@ impl Evidence {
         match (self, what) {
             (E::Promise(who), What::Promised(by))
             | (E::Final(who), What::Completed(by))
+            | (E::Quittance(who), What::Quitted(by))
             | (E::Fault(who), What::Faulted(by))
             | (E::Opened(who), What::Opened(by))
             | (E::Attested(who), What::Attested(by))

@@ -101,6 +101,7 @@ pub(super) enum Condition {
 pub(super) enum Evidence {
     Promise(Who),
     Final(Who),
+    Quittance(Who),
     Aborted,
     Resolved,
     Closed,
@@ -138,7 +139,7 @@ const fn shown(evidence: Evidence) -> Needs {
 }
 
 /// The words that rules are made of.
-const PIECES: [(&str, Needs); 44] = {
+const PIECES: [(&str, Needs); 46] = {
     use Condition as C;
     use Evidence as E;
     use Who::{Actor, Peer};
@@ -164,6 +165,8 @@ const PIECES: [(&str, Needs); 44] = {
         ("promise by the peer", shown(E::Promise(Peer))),
         ("final by the actor", shown(E::Final(Actor))),
         ("final by the peer", shown(E::Final(Peer))),
+        ("quittance by the actor", shown(E::Quittance(Actor))),
+        ("quittance by the peer", shown(E::Quittance(Peer))),
         ("verdict \"aborted\"", shown(E::Aborted)),
         ("verdict \"resolved\"", shown(E::Resolved)),
         ("closing \"completed\"", shown(E::Closed)),

@@ -3,7 +3,7 @@
 //! A fact says what happened and never what follows from it: that is for the rules of [`claims`](crate::claims).
 
 use semper_core::cbor::Encode;
-use semper_core::contract::{Core, Final, Profile, Promise};
+use semper_core::contract::{Core, Final, Profile, Promise, Quittance};
 use semper_core::domain;
 use semper_core::hash::Digest;
 use semper_core::ids::{Cid, ContainerId, KeySetId, Slot, StatementId};
@@ -84,6 +84,8 @@ pub enum What {
     AskedMoney(Role, Side),
     /// A party took locked money, with the word of somebody who may decide over it: as its payee the peer's, as its payer its own back.
     Took(Role, Side),
+    /// A party said that the money which its peer gives has come to it.
+    Quitted(Role),
     /// The arbiter aborted the contract.
     Aborted,
     /// The arbiter completed the contract, on both promises.
@@ -239,7 +241,11 @@ impl Facts<'_> {
     fn requests(&mut self, pool: &mut Pool) {
         let (cid, part) = (self.cid, self.part);
         for (place, side) in SIDES.into_iter().enumerate() {
-            let (party, asked) = (self.parties[place], (cid, part, self.roles[place]));
+            let (party, role) = (self.parties[place], self.roles[place]);
+            let asked = (cid, part, role);
+            for (id, _) in pool.said(party, |said: &Quittance| (said.cid, said.role) == (cid, role)) {
+                self.add(What::Quitted(side), None, [*id.digest()]);
+            }
             for (id, _) in pool.said(party, |said: &Abort| (said.cid, said.slot) == (cid, part)) {
                 self.add(What::AskedAbort(side), None, [*id.digest()]);
             }

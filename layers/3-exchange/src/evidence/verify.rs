@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use semper_core::cbor::{Decode, DecodeError, Encode, Problem};
 use semper_core::container::{Ack, Container, ContainerStatement, Disposition, Leaf, information_hash};
-use semper_core::contract::{Core, Final, ItemKind, Profile, Promise};
+use semper_core::contract::{Core, Final, ItemKind, Profile, Promise, Quittance};
 use semper_core::cose::{Kind, Signed, Statement};
 use semper_core::document::Document;
 use semper_core::domain;
@@ -143,7 +143,7 @@ impl Pool {
             EvidenceKind::Late => match gx::Message::from_bytes(bytes) {
                 Ok(gx::Message::Promise(promised)) => self.claimed.push((index, promised.promise)),
                 Ok(gx::Message::Final(completed)) => self.claimed.push((index, completed.completion)),
-                Ok(gx::Message::Decline(_)) => {}
+                Ok(gx::Message::Decline(_) | gx::Message::Quittance(_)) => {}
                 // A late signature on a round is one as well, and a late preimage opens what it opens.
                 Err(_) => {
                     if let Ok(cn::Message::Round(signed)) = cn::Message::from_bytes(bytes) {
@@ -234,6 +234,7 @@ impl Pool {
         let result = match signed.kind() {
             Kind::Promise => verify_statement::<Promise>(verifier, key_set, signed).map(drop),
             Kind::Final => verify_statement::<Final>(verifier, key_set, signed).map(drop),
+            Kind::Quittance => verify_statement::<Quittance>(verifier, key_set, signed).map(drop),
             Kind::Abort => verify_statement::<Abort>(verifier, key_set, signed).map(drop),
             Kind::Resolve => verify_statement::<Resolve>(verifier, key_set, signed).map(drop),
             Kind::Round => verify_statement::<Round>(verifier, key_set, signed).map(drop),

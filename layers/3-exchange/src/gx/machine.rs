@@ -1,7 +1,7 @@
 //! What moves it on.
 
 use semper_core::cbor::{Decode, Encode};
-use semper_core::contract::Final;
+use semper_core::contract::{Final, Quittance};
 use semper_core::cose::{Draft, Signed};
 use semper_core::domain;
 use semper_core::hash::Digest;
@@ -126,6 +126,11 @@ impl Gx {
                 run.peer_promise(env, &theirs, Some(ours.promise.id()))?;
                 Ok(release(run, [ours, theirs], Vec::new(), &[]))
             }
+            // It changes nothing, and is our proof.
+            (state, Message::Quittance(quittance)) => {
+                peer_quittance(env, &run, &quittance)?;
+                Ok(to(run, state).with(Effect::keep(&quittance)))
+            }
             // Doubled or late: nothing changes. What the peer said is kept, for it may contradict what it said elsewhere. The driver
             // takes each distinct message once and bounds how many it takes.
             (state, _) => Ok(to(run, state).with(Effect::Keep { kind: EvidenceKind::Late, bytes })),
@@ -174,6 +179,11 @@ impl Gx {
                 let release = disclosure.bytes().to_vec();
                 Ok(before(vec![Effect::keep(&disclosure)], complete(run, promises, release, payout)))
             }
+            State::AwaitQuittanceSignature => {
+                let quittance = run.own(env, run.quittance(), signed)?;
+                let send = Effect::Send(Message::Quittance(quittance.clone()).to_bytes());
+                Ok(end(run, Ending::Success, vec![Effect::keep(&quittance), send]))
+            }
             State::Asking { question, promises } => {
                 let asked = run.own(env, draft(&run, &question, &promises), signed)?;
                 Ok(ask_arbiter(run, question, asked, promises))
@@ -192,6 +202,10 @@ impl Gx {
                     return Err(GxError::WrongSignature);
                 }
                 Ok(withdraw(run, theirs.is_some(), ""))
+            }
+            // The money is here; only the peer's proof of it is not.
+            State::AwaitQuittanceSignature if run.quittance().id() == statement => {
+                Ok(end(run, Ending::Success, Vec::new()))
             }
             other => Ok(to(run, other)),
         }
@@ -238,10 +252,11 @@ impl Gx {
             (
                 State::Asking { .. } | State::AwaitVerdict { .. } | State::AwaitWindow { .. } | State::Arranging { .. },
                 Ok(_),
-            ) if is(REDEEM) && run.role() == Role::ORIGINATOR => end(run, Ending::Success, Vec::new()),
+            ) if is(REDEEM) && run.role() == Role::ORIGINATOR => paid(run),
             (State::Arranging { due, promises }, Ok(Outcome { handover, .. })) if is(RULED_PAYOUT) => {
                 ask(run, Question::Settle { due, payout: handover }, promises)
             }
+            (State::Collecting { due: Due::Payment }, Ok(_)) if is(RULED_REDEEM) => paid(run),
             (State::Collecting { due }, Ok(_)) if is(RULED_REDEEM) => end(run, due.ending(), Vec::new()),
             (State::Arranging { .. } | State::Collecting { .. }, Err(_)) if is(RULED_PAYOUT) || is(RULED_REDEEM) => {
                 end(run, Ending::Unsettled, Vec::new())
@@ -493,11 +508,20 @@ fn money(run: &Run, due: Due, promises: &[Promised]) -> Option<(Lock, Vec<u8>, S
 /// The peer's item is here.
 fn taken(run: Run, mut promises: [Promised; 2], theirs: &Completed) -> Step<Gx> {
     if run.role() == Role::ORIGINATOR {
-        return end(run, Ending::Success, Vec::new());
+        return if run.gets().lock().is_some() { paid(run) } else { end(run, Ending::Success, Vec::new()) };
     }
     // Money that is here is not asked for again, should the arbiter be needed for the rest.
     promises[place(run.role().peer())].token.clear();
     release(run, promises, Vec::new(), &theirs.payout)
+}
+
+/// The peer's money is here. That it let it go, or the arbiter did, proves to nobody that it was taken: whoever has it says so.
+fn paid(run: Run) -> Step<Gx> {
+    let sign = Effect::Sign { draft: run.quittance(), consent: Consent::Implied };
+    to(run, State::AwaitQuittanceSignature)
+        .with(Effect::CancelTimer(PATIENCE))
+        .with(Effect::CancelTimer(DEADLINE))
+        .with(sign)
 }
 
 /// The peer's information is provably not what was promised.
@@ -623,6 +647,14 @@ fn peer_final(env: &Env<'_>, run: &Run, signed: &Signed, promises: &[Promised; 2
         return Err(GxError::PeerMismatch("final"));
     }
     Ok(())
+}
+
+fn peer_quittance(env: &Env<'_>, run: &Run, signed: &Signed) -> Result<(), GxError> {
+    let role = run.role().peer();
+    let checked: Verified<Quittance> = verify(env.verify, run.key_set(role), signed)
+        .map_err(|error| GxError::PeerSignature { what: "quittance", error })?;
+    let is_ours = *checked.statement() == Quittance { cid: run.cid(), role } && run.gives().lock().is_some();
+    if is_ours { Ok(()) } else { Err(GxError::PeerMismatch("quittance")) }
 }
 
 /// The promises that the arbiter has completed the contract from: whoever asked for an abort may lack the responder's.

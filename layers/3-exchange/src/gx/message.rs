@@ -10,6 +10,7 @@ use semper_transfer::payment::operation::HANDOVER_MAX;
 ///
 /// ```text
 /// message   = { 0: 1, 1: "promise", 2: promised } / { 0: 1, 1: "final", 2: completed } / { 0: 1, 1: "decline", 3: reason }
+///           / { 0: 1, 1: "quittance", 4: signed quittance }
 /// promised  = { 0: signed promise, 1: token, 2: payout }                    ; empty where there is none
 /// completed = { 0: signed final, 1: release, 2: payout }
 /// ```
@@ -19,6 +20,8 @@ pub enum Message {
     Promise(Promised),
     /// Messages 3 and 4.
     Final(Completed),
+    /// "Your money has come." From the originator after message 4, from either party after a ruling. Nobody waits for it.
+    Quittance(Signed),
     /// "I will not sign." A courtesy that saves waiting; it binds nobody.
     Decline(String),
 }
@@ -123,6 +126,7 @@ impl Encode for Message {
             Message::Promise(promised) => message.put(1, "promise").put_item(2, promised),
             Message::Final(completed) => message.put(1, "final").put_item(2, completed),
             Message::Decline(reason) => message.put(1, "decline").put(3, reason.as_str()),
+            Message::Quittance(signed) => message.put(1, "quittance").put_item(4, signed),
         }
         .build()
     }
@@ -139,6 +143,7 @@ impl Decode for Message {
             "promise" => Message::Promise(fields.item(2, "promise")?),
             "final" => Message::Final(fields.item(2, "final")?),
             "decline" => Message::Decline(fields.text(3, "reason", REASON_MAX)?),
+            "quittance" => Message::Quittance(fields.item(4, "quittance")?),
             _ => return Err(DecodeError::field("kind", Problem::Unknown { what: "kind of message", found: kind })),
         };
         fields.close()?;

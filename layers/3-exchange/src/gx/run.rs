@@ -1,7 +1,7 @@
 //! What a party knows before the first message.
 
 use semper_core::cbor::{Decode, DecodeError, Encode, Fields, Problem, Value, record};
-use semper_core::contract::{Core, Final, Promise};
+use semper_core::contract::{Core, Final, Promise, Quittance};
 use semper_core::cose::{Draft, Signed, Statement};
 use semper_core::ids::{Cid, DealId, Slot, StatementId};
 use semper_core::machine::Env;
@@ -303,6 +303,11 @@ impl Run {
     /// A payment operation is no longer wanted.
     pub(crate) fn abandon(&self, verb: &str) -> Option<Effect> {
         self.operation(verb).map(|id| Effect::Abandon(*id.as_bytes()))
+    }
+
+    /// This party's word that the peer's money has come.
+    pub(crate) fn quittance(&self) -> Draft {
+        self.draft(&Quittance { cid: self.cid(), role: self.role })
     }
 
     /// A statement of this party.

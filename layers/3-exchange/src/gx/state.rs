@@ -80,6 +80,8 @@ pub enum State {
         /// The peer's final, with its item.
         theirs: Completed,
     },
+    /// The peer's money is here. That we say so is to be signed.
+    AwaitQuittanceSignature,
     /// A question to the arbiter is to be signed.
     Asking {
         /// The question.
@@ -265,6 +267,7 @@ impl State {
             State::AwaitFinalSignature { .. } => "await-final-signature",
             State::AwaitPeerFinal { .. } => "await-peer-final",
             State::Taking { .. } => "taking",
+            State::AwaitQuittanceSignature => "await-quittance-signature",
             State::Asking { question, .. } => match question {
                 Question::Abort => "await-abort-signature",
                 Question::Resolve => "await-resolve-signature",
@@ -293,7 +296,7 @@ impl Encode for Gx {
     fn to_value(&self) -> Value {
         let stored = record().put(0, 1_u64).put(1, self.state.name()).put_item(2, &self.run);
         match &self.state {
-            State::Ready => stored,
+            State::Ready | State::AwaitQuittanceSignature => stored,
             State::Checking { ours, theirs } => {
                 stored.put_list(3, std::slice::from_ref(theirs)).put_some(4, ours.as_ref().map(Encode::to_value))
             }
@@ -361,6 +364,7 @@ impl Reader<'_> {
                 State::AwaitFinalSignature { promises, release, payout: self.payout()? }
             }
             "await-peer-final" => State::AwaitPeerFinal { promises: self.exactly()? },
+            "await-quittance-signature" => State::AwaitQuittanceSignature,
             "taking" => State::Taking { promises: self.exactly()?, theirs: self.0.item(4, "final")? },
             "await-abort-signature"
             | "await-resolve-signature"

@@ -6,7 +6,9 @@
 use std::collections::BTreeMap;
 
 use semper_core::cbor::{Decode, Encode};
-use semper_core::contract::{ArbiterRef, Core, Deadlines, Final, Item, ItemKind, PartyRef, Profile, Promise, Terms};
+use semper_core::contract::{
+    ArbiterRef, Core, Deadlines, Final, Item, ItemKind, PartyRef, Profile, Promise, Quittance, Terms,
+};
 use semper_core::cose::{Draft, Kind, Signed, Statement};
 use semper_core::domain;
 use semper_core::hash::Digest;
@@ -150,6 +152,10 @@ fn completion(role: Role) -> Signed {
     )
 }
 
+fn quittance(role: Role) -> Signed {
+    say(&key_sets()[usize::from(role.number())], &Quittance { cid: core(1).cid(), role })
+}
+
 fn abort() -> Signed {
     say(&key_sets()[0], &Abort { cid: core(1).cid(), slot: Slot::default(), promise: promise_ids()[0] })
 }
@@ -207,6 +213,7 @@ fn states(role: Role) -> Vec<Gx> {
         signing(role),
         completing(role),
         awaiting_final(role),
+        Gx::at(run_of(role), State::AwaitQuittanceSignature),
         asking(role, Question::Resolve, promises().into()),
         waiting(role, Question::Resolve, resolve(role).id(), promises().into()),
     ];
@@ -499,6 +506,7 @@ fn the_key_holder_must_return_what_was_asked_for() {
         let wanted = match state.state().name() {
             "await-promise-signature" => promise(state.run().role()),
             "await-final-signature" => completion(state.run().role()),
+            "await-quittance-signature" => quittance(state.run().role()),
             "await-abort-signature" => abort(),
             "await-resolve-signature" => resolve(state.run().role()),
             _ => {
@@ -515,6 +523,25 @@ fn the_key_holder_must_return_what_was_asked_for() {
         for wrong in [forged(&wanted), foreign] {
             assert_eq!(step_at(NOW, &state, Input::Signed(wrong)).unwrap_err(), GxError::WrongSignature);
         }
+    }
+}
+
+// The money is here: the run ends well with the peer's proof of it or without, and not before the key holder has answered.
+#[test]
+fn whoever_has_the_money_says_so() {
+    for role in ROLES {
+        let state = Gx::at(run_of(role), State::AwaitQuittanceSignature);
+        assert!(ignored(&state, &step(&state, Input::GiveUp)));
+        let said = step(&state, Input::Signed(quittance(role)));
+        assert_eq!(said.state.ending(), Some(Ending::Success));
+        assert_eq!(sent(&said), [Message::Quittance(quittance(role))]);
+        assert_eq!(kept(&said, EvidenceKind::Statement), [quittance(role).bytes().to_vec()]);
+        let declined = step(&state, Input::Declined { statement: quittance(role).id() });
+        assert_eq!((declined.state.ending(), sent(&declined)), (Some(Ending::Success), Vec::new()));
+        // Where no money goes the way it is no answer to anything.
+        let peer = Gx::at(run_of(role.peer()), State::Ended { ending: Ending::Success });
+        let heard = step_at(NOW, &peer, message(&Message::Quittance(quittance(role))));
+        assert_eq!(heard.unwrap_err(), GxError::PeerMismatch("quittance"));
     }
 }
 
