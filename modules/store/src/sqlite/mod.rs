@@ -1,18 +1,22 @@
 //! The archive in one SQLite database: embedded, durable, for one party or a small third party.
 //!
 //! Commits are stored by one writer in groups (`writer.rs`), by a few statements each (`statements.rs`); reads go through a few
-//! connections of their own, and see every commit that was answered. Nothing here may answer before the sync.
+//! connections of their own, and see every commit that was answered; what is asked for again and again is remembered (`memory.rs`). Nothing
+//! here may answer before the sync.
 //!
 //! Source: DESIGN §12, `spec/archive.md`.
 
 mod directory;
 mod judge;
+mod memory;
 mod schema;
 mod statements;
 mod writer;
 
+use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -27,6 +31,7 @@ use sqlx::{Arguments as _, ConnectOptions, Pool, Row as _, Sqlite, SqliteConnect
 use tokio::task::JoinHandle;
 
 use directory::DirectoryLock;
+use memory::{Known, Memory, RECORDS_MAX, Recalled, Thing};
 use writer::{Stopped, Writer, stopped_message};
 
 use crate::engine::{Engine, arguments};
@@ -51,6 +56,7 @@ const LOG_BYTES_KEPT: &str = "67108864";
 pub struct SqliteArchive {
     jobs: Entrance,
     stopped: Stopped,
+    memory: Arc<Memory>,
     readers: SqlitePool,
     writer: tokio::sync::Mutex<Option<JoinHandle<Result<(), sqlx::Error>>>>,
 }
@@ -126,11 +132,13 @@ impl SqliteArchive {
         let connection = open_writer(&path, options).await?;
         let (entrance, jobs) = queue();
         let stopped = Stopped::new(OnceLock::new());
-        let writer = Writer { connection, jobs, stopped: stopped.clone(), lock };
+        let memory = Arc::new(Memory::default());
+        let writer = Writer { connection, jobs, stopped: stopped.clone(), memory: memory.clone(), lock };
         let readers = SqlitePoolOptions::new().max_connections(READERS_MAX).test_before_acquire(false);
         Ok(Self {
             jobs: entrance,
             stopped,
+            memory,
             readers: readers.connect_lazy_with(connect_options(&path).read_only(true)),
             writer: tokio::sync::Mutex::new(Some(tokio::spawn(writer.run()))),
         })
@@ -198,7 +206,31 @@ impl SqliteArchive {
     }
 
     fn readers(&self) -> Result<&SqlitePool, ReadError> {
+        if self.readers.is_closed() {
+            return Err(ReadError("the archive is closed".to_owned()));
+        }
         self.check_running().map(|()| &self.readers)
+    }
+
+    /// What `pick` finds in the records of a space, from memory if they are few. `None`: they are too many, and the database has to be asked.
+    async fn in_space<T>(
+        &self,
+        space: &str,
+        pick: impl Fn(&BTreeMap<Vec<u8>, Vec<u8>>) -> T + Send,
+    ) -> Result<Option<T>, ReadError> {
+        let readers = self.readers()?;
+        let in_known = |known: &Known| if let Known::Records(records) = known { Some(pick(records)) } else { None };
+        match self.memory.recall(Thing::Space(space.to_owned()), in_known) {
+            Recalled::Known(found) => Ok(found),
+            Recalled::Ask(None) => Ok(None),
+            Recalled::Ask(Some(look)) => {
+                let records = read::records(readers, space, None, RECORDS_MAX + 1).await?;
+                let known = Known::Records(records.into_iter().collect());
+                let all = if known.is_small() { in_known(&known) } else { None };
+                look.found(known);
+                Ok(all)
+            }
+        }
     }
 }
 
@@ -210,7 +242,16 @@ impl Archive for SqliteArchive {
     }
 
     async fn state(&self, key: &[u8]) -> Result<Option<StoredState>, ReadError> {
-        read::state(self.readers()?, key).await
+        let readers = self.readers()?;
+        let found = |known: &Known| if let Known::State(state) = known { state.clone() } else { None };
+        match self.memory.recall(Thing::State(key.to_vec()), found) {
+            Recalled::Known(state) => Ok(state),
+            Recalled::Ask(look) => {
+                let state = read::state(readers, key).await?;
+                look.into_iter().for_each(|look| look.found(Known::State(state.clone())));
+                Ok(state)
+            }
+        }
     }
 
     async fn states(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Vec<StoredState>, ReadError> {
@@ -242,7 +283,16 @@ impl Archive for SqliteArchive {
     }
 
     async fn next_due(&self) -> Result<Option<Time>, ReadError> {
-        read::next_due(self.readers()?).await
+        let readers = self.readers()?;
+        let found = |known: &Known| if let Known::Due(due) = known { *due } else { None };
+        match self.memory.recall(Thing::Due, found) {
+            Recalled::Known(due) => Ok(due),
+            Recalled::Ask(look) => {
+                let due = read::next_due(readers).await?;
+                look.into_iter().for_each(|look| look.found(Known::Due(due)));
+                Ok(due)
+            }
+        }
     }
 
     async fn evidence(&self, key: &[u8]) -> Result<Vec<Evidence>, ReadError> {
@@ -258,7 +308,10 @@ impl Archive for SqliteArchive {
     }
 
     async fn record(&self, space: &str, key: &[u8]) -> Result<Option<Vec<u8>>, ReadError> {
-        read::record(self.readers()?, space, key).await
+        match self.in_space(space, |records| records.get(key).cloned()).await? {
+            Some(found) => Ok(found),
+            None => read::record(self.readers()?, space, key).await,
+        }
     }
 
     async fn records(
@@ -267,7 +320,15 @@ impl Archive for SqliteArchive {
         after: Option<&[u8]>,
         limit: usize,
     ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, ReadError> {
-        read::records(self.readers()?, space, after, limit).await
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let page = |records: &BTreeMap<Vec<u8>, Vec<u8>>| {
+            let found = records.range::<[u8], _>((from, Bound::Unbounded)).take(limit);
+            found.map(|(key, value)| (key.clone(), value.clone())).collect()
+        };
+        match self.in_space(space, page).await? {
+            Some(found) => Ok(found),
+            None => read::records(self.readers()?, space, after, limit).await,
+        }
     }
 }
 
@@ -342,6 +403,8 @@ fn connect_options(path: &Path) -> SqliteConnectOptions {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use semper_support::archive::PutState;
+
     use super::*;
 
     // Without a full sync at each COMMIT a power cut takes back what was answered, and no test that only kills processes would see it.
@@ -354,6 +417,50 @@ mod tests {
         let synchronous: i64 = sqlx::query_scalar("PRAGMA synchronous").fetch_one(&mut connection).await.unwrap();
         let journal: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut connection).await.unwrap();
         assert_eq!((synchronous, journal.as_str()), (2, "wal"));
+    }
+
+    // What is remembered must be what the database says, whoever reads while others write. Each task writes its own state and a few records that
+    // all share, and reads what all have written.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn what_is_remembered_is_what_is_stored() {
+        let dir = tempfile::tempdir().unwrap();
+        let archive = Arc::new(SqliteArchive::open(dir.path()).await.unwrap());
+        let write = |task: u8| {
+            let archive = archive.clone();
+            async move {
+                for version in 1..=40_u64 {
+                    let other = [(task + 1) % 8];
+                    let seen = archive.state(&other).await.unwrap().map_or(0, |state| state.version);
+                    let state = PutState { key: vec![task], replaces: version - 1, bytes: vec![task; 9] };
+                    let value = (!version.is_multiple_of(3)).then(|| version.to_be_bytes().to_vec());
+                    let record = ("shared".to_owned(), vec![task], value.clone());
+                    let due = Time::from_unix(1000 + version);
+                    let timer = SetTimer { key: vec![task], name: "timer".to_owned(), due };
+                    let (states, records, timers) = (vec![state], vec![record], vec![timer]);
+                    archive.commit(Commit { states, records, timers, ..Commit::default() }).await.unwrap();
+                    // What was answered is seen, and nobody's state goes back.
+                    assert_eq!(archive.state(&[task]).await.unwrap().unwrap().version, version);
+                    assert_eq!(archive.record("shared", &[task]).await.unwrap(), value);
+                    assert!(archive.next_due().await.unwrap().unwrap() <= due);
+                    let now = archive.state(&other).await.unwrap().map_or(0, |state| state.version);
+                    assert!(now >= seen, "{now} after {seen}");
+                }
+            }
+        };
+        let tasks: Vec<_> = (0..8).map(|task| tokio::spawn(write(task))).collect();
+        for task in tasks {
+            task.await.unwrap();
+        }
+        for key in 0..9_u8 {
+            let stored = read::state(&archive.readers, &[key]).await.unwrap();
+            assert_eq!(archive.state(&[key]).await.unwrap(), stored);
+        }
+        let stored = read::records(&archive.readers, "shared", Some(&[2]), 3).await.unwrap();
+        assert_eq!(archive.records("shared", Some(&[2]), 3).await.unwrap(), stored);
+        assert_eq!(archive.next_due().await.unwrap(), read::next_due(&archive.readers).await.unwrap());
+        // Nothing is read from a closed archive, remembered or not.
+        archive.close().await.unwrap();
+        assert!(archive.state(&[0]).await.is_err());
     }
 
     // A reader that could write would be a second writer, beside the groups.

@@ -14,6 +14,7 @@ use sqlx::{AssertSqlSafe, Connection, Either, Executor, SqliteConnection};
 
 use super::directory::DirectoryLock;
 use super::judge::read_standings;
+use super::memory::Memory;
 use super::statements::{self, Batch};
 use crate::queue::{Exit, Group, Job, answer_all};
 use crate::rows::Row;
@@ -32,6 +33,7 @@ pub(super) struct Writer {
     pub(super) connection: SqliteConnection,
     pub(super) jobs: Exit,
     pub(super) stopped: Stopped,
+    pub(super) memory: Arc<Memory>,
     /// Held until the last commit is stored.
     pub(super) lock: DirectoryLock,
 }
@@ -88,7 +90,7 @@ impl Writer {
     async fn store(&mut self, mut group: Group) {
         while !group.jobs.is_empty() {
             let error = match self.attempt(&mut group).await {
-                Ok(Outcome::Stored) => return group.jobs.into_iter().for_each(|job| job.answer(Ok(()))),
+                Ok(Outcome::Stored) => return self.answer_stored(group.jobs),
                 Ok(Outcome::Conflict) => match self.answer_refused(&mut group).await {
                     Ok(()) => continue,
                     Err(error) => error,
@@ -102,6 +104,17 @@ impl Writer {
             tracing::warn!(%error, commits = group.jobs.len(), "a group of commits was not stored; each is tried alone");
             return Box::pin(self.store_one_by_one(group.jobs)).await;
         }
+    }
+
+    /// Tells the memory before anybody can know of what was stored.
+    fn answer_stored(&self, jobs: Vec<Job>) {
+        for job in &jobs {
+            match job.work.as_commit() {
+                Some(commit) => self.memory.stored(commit),
+                None => self.memory.postponed(),
+            }
+        }
+        jobs.into_iter().for_each(|job| job.answer(Ok(())));
     }
 
     async fn store_one_by_one(&mut self, jobs: Vec<Job>) {
