@@ -1,6 +1,7 @@
 //! The contact book: whom this party knows, by which name, and whom it accepts as an arbiter.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use semper_commerce::offer::ArbiterOffer;
 use semper_core::cbor::{Decode, DecodeError, Fields, Value, record};
@@ -22,10 +23,15 @@ const CONTACTS_MAX: usize = 10_000;
 const NAME_MAX: usize = 256;
 const PAGE: usize = 256;
 
+/// Most cards whose signatures are remembered to be good.
+const CARDS_MAX: usize = 256;
+
 /// The contact book, in the archive.
 pub struct Book {
     archive: Arc<dyn Archive>,
     verify: Arc<dyn Verify>,
+    /// Cards that were checked, by their bytes: every step of a deal looks somebody up.
+    checked: Mutex<HashMap<Vec<u8>, Arc<Verified<ContactCard>>>>,
 }
 
 /// Somebody in the contact book.
@@ -35,7 +41,7 @@ pub struct Contact {
     pub name: String,
     /// Whether we accept them as an arbiter.
     pub arbiter: bool,
-    card: Verified<ContactCard>,
+    card: Arc<Verified<ContactCard>>,
 }
 
 /// Why the contact book has no answer, or did not take a card.
@@ -80,7 +86,7 @@ pub enum BookError {
 impl Book {
     /// The contact book in an archive.
     pub fn new(archive: Arc<dyn Archive>, verify: Arc<dyn Verify>) -> Self {
-        Self { archive, verify }
+        Self { archive, verify, checked: Mutex::default() }
     }
 
     /// Adds a contact by its card's text, or takes its newer card. `name` is what we call it; empty for what it calls itself.
@@ -91,7 +97,7 @@ impl Book {
         if name.len() > NAME_MAX {
             return Err(BookError::LongName);
         }
-        let card = ContactCard::verify_text(card, &*self.verify)?;
+        let card = Arc::new(ContactCard::verify_text(card, &*self.verify)?);
         let all = self.all().await?;
         let known = all.iter().find(|contact| contact.key_set().id() == card.signer());
         if known.is_some_and(|known| known.card.statement().time > card.statement().time) {
@@ -162,7 +168,7 @@ impl Book {
     /// # Errors
     /// The card is not acceptable, or somebody else's.
     pub fn read_card(&self, key_set: KeySetId, card: &str) -> Result<Contact, BookError> {
-        let card = ContactCard::verify_text(card, &*self.verify)?;
+        let card = self.checked(card.as_bytes(), || ContactCard::verify_text(card, &*self.verify))?;
         if card.signer() != key_set {
             return Err(BookError::Unknown(key_set));
         }
@@ -203,8 +209,28 @@ impl Book {
         let unreadable =
             |error: &dyn std::fmt::Display| BookError::Read(ReadError(format!("a stored contact: {error}")));
         let stored = Stored::from_bytes(bytes).map_err(|e| unreadable(&e))?;
-        let card = ContactCard::verify(stored.card.bytes(), &*self.verify).map_err(|e| unreadable(&e))?;
+        let card = stored.card.bytes();
+        let card = self.checked(card, || ContactCard::verify(card, &*self.verify)).map_err(|e| unreadable(&e))?;
         Ok(Contact { name: stored.name, arbiter: stored.arbiter, card })
+    }
+
+    /// A card that was checked before, or is now.
+    fn checked(
+        &self,
+        bytes: &[u8],
+        check: impl FnOnce() -> Result<Verified<ContactCard>, CardError>,
+    ) -> Result<Arc<Verified<ContactCard>>, CardError> {
+        let remembered = || self.checked.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(card) = remembered().get(bytes) {
+            return Ok(card.clone());
+        }
+        let card = Arc::new(check()?);
+        let mut remembered = remembered();
+        if remembered.len() >= CARDS_MAX {
+            remembered.clear();
+        }
+        remembered.insert(bytes.to_vec(), card.clone());
+        Ok(card)
     }
 }
 

@@ -16,7 +16,7 @@ use semper_core::text::escape;
 use semper_core::time::Time;
 use semper_exchange::gx::Examination;
 use semper_support::archive::{
-    Commit, CommitError, Consumed, NewEvidence, NewOutgoing, OutgoingId, PutState, ReadError, StoredState,
+    Commit, CommitError, Consumed, NewEvidence, NewOutgoing, OutgoingId, PutState, ReadError,
 };
 use semper_support::channel::{Frame, InboxAddress};
 use semper_support::engine::{Effect, Ending, EvidenceKind, Input};
@@ -141,7 +141,7 @@ impl Node {
     pub async fn step(&self, id: DealId, event: Event) -> Result<(), NodeError> {
         let _one_at_a_time = self.lock_of(&id).lock().await;
         let stored = self.archive.state(&Entry::key(&id)).await?.ok_or(NodeError::NoSuchDeal(id))?;
-        self.take(Entry::read(&stored)?, stored.version, event).await
+        self.take(self.entries.read(&stored)?, stored.version, event).await
     }
 
     /// Gives a peer's message to its deal, which it may open. A double changes nothing.
@@ -155,7 +155,7 @@ impl Node {
         let mut with = Commit::default();
         let _opening;
         let (mut entry, version) = match self.archive.state(&key).await? {
-            Some(stored) => (Entry::read(&stored)?, stored.version),
+            Some(stored) => (self.entries.read(&stored)?, stored.version),
             None => {
                 // Counted one after the other, until the deal is stored.
                 _opening = self.opening.lock().await;
@@ -379,7 +379,7 @@ impl Node {
     /// `NoSuchDeal`, `Read`.
     pub async fn entry(&self, id: DealId) -> Result<Entry, NodeError> {
         let stored = self.archive.state(&Entry::key(&id)).await?.ok_or(NodeError::NoSuchDeal(id))?;
-        Ok(Entry::read(&stored)?)
+        Ok(self.entries.read(&stored)?)
     }
 
     /// The deals after `after`, in the order of their identifiers, at most `limit`.
@@ -403,10 +403,10 @@ impl Node {
     pub(super) async fn note_trouble(&self, id: DealId, trouble: String) -> Result<(), NodeError> {
         let _one_at_a_time = self.lock_of(&id).lock().await;
         let key = Entry::key(&id);
-        let Some(StoredState { version, bytes, .. }) = self.archive.state(&key).await? else {
+        let Some(stored) = self.archive.state(&key).await? else {
             return Ok(());
         };
-        let mut entry = Entry::read(&StoredState { key: key.clone(), version, bytes })?;
+        let (mut entry, version) = (self.entries.read(&stored)?, stored.version);
         if entry.trouble.as_ref() == Some(&trouble) {
             return Ok(());
         }

@@ -1,5 +1,8 @@
 //! What the node stores about a deal: the machine's state and what only the driver knows.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use semper_commerce::deal::Deal;
 use semper_core::cbor::{Decode, DecodeError, Encode, Fields, Problem, Value, record};
 use semper_core::cose::{Draft, Kind};
@@ -76,6 +79,35 @@ impl Entry {
     /// The stored bytes are not a deal of this version.
     pub fn read(stored: &StoredState) -> Result<Self, ReadError> {
         Self::from_bytes(&stored.bytes).map_err(|error| ReadError(format!("a stored deal is not readable: {error}")))
+    }
+}
+
+/// Entries as they were read last: between two steps of a deal it is looked at from several sides.
+#[derive(Debug, Default)]
+pub(super) struct Entries(Mutex<HashMap<Vec<u8>, (u64, Arc<Entry>)>>);
+
+/// Most entries that are remembered.
+const ENTRIES_MAX: usize = 64;
+
+impl Entries {
+    /// Reads a stored deal. One version of a state is one sequence of bytes.
+    ///
+    /// # Errors
+    /// As [`Entry::read`].
+    pub(super) fn read(&self, stored: &StoredState) -> Result<Entry, ReadError> {
+        let remembered = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((version, entry)) = remembered().get(&stored.key)
+            && *version == stored.version
+        {
+            return Ok(Entry::clone(entry));
+        }
+        let entry = Arc::new(Entry::read(stored)?);
+        let mut remembered = remembered();
+        if remembered.len() >= ENTRIES_MAX && !remembered.contains_key(&stored.key) {
+            remembered.clear();
+        }
+        remembered.insert(stored.key.clone(), (stored.version, entry.clone()));
+        Ok(Entry::clone(&entry))
     }
 }
 

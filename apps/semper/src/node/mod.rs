@@ -39,6 +39,7 @@ use tokio::task::JoinSet;
 
 pub use book::{Book, BookError, Contact};
 pub use deals::{Beginning, FRAME_ARBITER, title};
+use entry::Entries;
 pub use entry::{Ask, Entry};
 pub use issuer::Issuers;
 pub use payments::{OperationView, PaymentError, PaymentParts, Payments, Systems};
@@ -53,6 +54,7 @@ pub struct Node {
     post: Arc<dyn Post>,
     random: Arc<dyn Randomness>,
     book: Book,
+    entries: Entries,
     payments: Arc<Payments>,
     /// The goods that are sold and bought.
     goods: Arc<goods::GoodsStore>,
@@ -183,6 +185,7 @@ impl Node {
             post,
             random,
             book,
+            entries: Entries::default(),
             payments,
             goods,
             card,

@@ -212,6 +212,11 @@ impl SqliteArchive {
         self.check_running().map(|()| &self.readers)
     }
 
+    /// Whether any timer or message is due at `now`.
+    async fn is_due(&self, now: Time) -> Result<bool, ReadError> {
+        Ok(self.next_due().await?.is_some_and(|due| due <= now))
+    }
+
     /// What `pick` finds in the records of a space, from memory if they are few. `None`: they are too many, and the database has to be asked.
     async fn in_space<T>(
         &self,
@@ -263,6 +268,9 @@ impl Archive for SqliteArchive {
     }
 
     async fn outbox_due(&self, now: Time, limit: usize) -> Result<Vec<Outgoing>, ReadError> {
+        if !self.is_due(now).await? {
+            return Ok(Vec::new());
+        }
         read::outbox_due(self.readers()?, now, limit).await
     }
 
@@ -275,6 +283,9 @@ impl Archive for SqliteArchive {
     }
 
     async fn timers_due(&self, now: Time, limit: usize) -> Result<Vec<SetTimer>, ReadError> {
+        if !self.is_due(now).await? {
+            return Ok(Vec::new());
+        }
         read::timers_due(self.readers()?, now, limit).await
     }
 
