@@ -237,10 +237,12 @@ impl Node {
     async fn take(&self, mut entry: Entry, version: u64, event: Event) -> Result<(), NodeError> {
         let env = Env { now: now(), verify: &*self.verify };
         let id = entry.deal.id();
-        if event.input == Input::Delivered {
-            entry.trouble = None;
-        }
+        let recovered = event.input == Input::Delivered && entry.trouble.take().is_some();
         let step = entry.deal.clone().handle(&env, event.input)?;
+        if step.effects.is_empty() && step.state == entry.deal && event.with.consumed.is_empty() && !recovered {
+            // That a message has arrived is kept; the deal, which is large, stays as it is stored.
+            return self.archive.commit(event.with).await.map_err(NodeError::Commit);
+        }
         let mut with = Some(event.with);
         for work in Turn::new(step.state, step.effects) {
             match work {
