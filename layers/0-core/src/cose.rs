@@ -20,6 +20,7 @@ use crate::cbor::{self, Decode, DecodeError, Encode, Map, Problem, Value};
 use crate::domain;
 use crate::hash::Digest;
 use crate::ids::{KeySetId, StatementId};
+use crate::imprint::Imprint;
 use crate::party::{Algorithm, Suite};
 
 const LABEL_ALG: u64 = 1;
@@ -173,20 +174,14 @@ impl Draft {
     pub fn assemble(self, signatures: Vec<Vec<u8>>) -> Result<Signed, DecodeError> {
         check_signatures(self.suite, &signatures)?;
         let protected = self.protected();
-        let head = vec![Value::Bytes(protected.clone()), Value::Map(Map::new()), Value::Bytes(self.payload.clone())];
-        let value = if let [signature] = signatures.as_slice() {
-            let mut items = head;
-            items.push(Value::Bytes(signature.clone()));
-            Value::Tag(TAG_SIGN1, Box::new(Value::Array(items)))
-        } else {
-            let mut items = head;
-            let signers = self.suite.algorithms().iter().zip(&signatures).map(|(algorithm, signature)| {
-                let protected = Value::Bytes(signer_protected(*algorithm));
-                Value::Array(vec![protected, Value::Map(Map::new()), Value::Bytes(signature.clone())])
-            });
-            items.push(Value::Array(signers.collect()));
-            Value::Tag(TAG_SIGN, Box::new(Value::Array(items)))
-        };
+        let tag = if signatures.len() == 1 { TAG_SIGN1 } else { TAG_SIGN };
+        let parts = vec![
+            Value::Bytes(protected.clone()),
+            Value::Map(Map::new()),
+            Value::Bytes(self.payload.clone()),
+            signature_field(self.suite, &signatures),
+        ];
+        let value = Value::Tag(tag, Box::new(Value::Array(parts)));
         Ok(Signed { draft: self, protected, signatures, bytes: value.encode() })
     }
 
@@ -293,6 +288,15 @@ impl Signed {
         self.draft.id()
     }
 
+    /// What a time-stamp of this statement's signature is about: SHA-256 over the encoded signature field of the COSE message, its head
+    /// included. That is a byte string in a `COSE_Sign1`, the array of all `COSE_Signature`s in a `COSE_Sign`.
+    ///
+    /// Source: RFC 9921 §2.1 (COSE, then Timestamp).
+    pub fn imprint(&self) -> Imprint {
+        let field = signature_field(self.draft.suite, &self.signatures);
+        Imprint::of(&field.encode())
+    }
+
     /// The signatures with their algorithms and the bytes that each signs.
     pub fn signatures(&self) -> impl Iterator<Item = (Algorithm, Vec<u8>, &[u8])> {
         self.draft.suite.algorithms().iter().zip(&self.signatures).map(|(algorithm, signature)| {
@@ -321,6 +325,18 @@ impl Decode for Signed {
     fn from_value(value: Value) -> Result<Self, DecodeError> {
         Signed::from_bytes(&Vec::<u8>::from_value(value)?)
     }
+}
+
+/// The last part of a COSE message: the signature, or one `COSE_Signature` for each algorithm of the suite.
+fn signature_field(suite: Suite, signatures: &[Vec<u8>]) -> Value {
+    if let [signature] = signatures {
+        return Value::Bytes(signature.clone());
+    }
+    let signers = suite.algorithms().iter().zip(signatures).map(|(algorithm, signature)| {
+        let protected = Value::Bytes(signer_protected(*algorithm));
+        Value::Array(vec![protected, Value::Map(Map::new()), Value::Bytes(signature.clone())])
+    });
+    Value::Array(signers.collect())
 }
 
 fn statement_id(kind: Kind, signer: KeySetId, payload: &[u8]) -> StatementId {

@@ -33,6 +33,7 @@ pub mod document;
 pub mod domain;
 pub mod hash;
 pub mod ids;
+pub mod imprint;
 pub mod machine;
 pub mod merkle;
 pub mod party;

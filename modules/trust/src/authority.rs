@@ -9,9 +9,9 @@
 use std::time::Duration;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateRevocationListParams, CrlDistributionPoint, DistinguishedName,
-    DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, RevocationReason,
-    RevokedCertParams, SerialNumber,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CrlDistributionPoint, CustomExtension,
+    DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose,
+    RevocationReason, RevokedCertParams, SerialNumber,
 };
 use semper_core::signature::Verified;
 use semper_core::time::{Seconds, Time};
@@ -29,6 +29,10 @@ use crate::request::{self, VerifiedRequest};
 
 /// Certificates and revocation lists are valid from this much before they are made, because clocks differ.
 const CLOCK_SKEW: Seconds = Seconds(300);
+/// The extension `extKeyUsage` of RFC 5280 §4.2.1.12.
+const EXTENDED_KEY_USAGE: &[u64] = &[2, 5, 29, 37];
+/// Its content for `id-kp-timeStamping` alone, DER.
+const TIME_STAMPING_USAGE: &[u8] = &[0x30, 10, 6, 8, 0x2b, 6, 1, 5, 5, 7, 3, 8];
 
 /// Why an authority did not do what it was asked to. Nothing was changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -73,6 +77,54 @@ pub enum AuthorityError {
     /// Signing failed in the cryptographic library.
     #[error("the signature could not be made")]
     NotSigned,
+}
+
+/// What a certificate is good for. No certificate is good for both: whoever dates things says nothing else with that key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Linking a name to a key set that signs statements.
+    Documents,
+    /// Signing time-stamps (RFC 3161 §2.3).
+    TimeStamps,
+}
+
+impl Purpose {
+    fn write(self, params: &mut CertificateParams) {
+        params.is_ca = IsCa::ExplicitNoCa;
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        match self {
+            Purpose::Documents => {
+                params.extended_key_usages = vec![ExtendedKeyUsagePurpose::Other(DOCUMENT_SIGNING.to_vec())];
+            }
+            // The library writes this extension as one that is not critical; for time-stamps it must be.
+            Purpose::TimeStamps => {
+                let mut usage = CustomExtension::from_oid_content(EXTENDED_KEY_USAGE, TIME_STAMPING_USAGE.to_vec());
+                usage.set_criticality(true);
+                params.custom_extensions.push(usage);
+            }
+        }
+    }
+}
+
+/// A certificate for time-stamps that its own key has signed; see [`crate::timestamp::own_certificate`].
+pub(crate) fn own_stamping_certificate(
+    key: &CertificateKey,
+    name: &str,
+    lifetime: Seconds,
+    now: Time,
+    randomness: &dyn Randomness,
+) -> Result<Vec<u8>, AuthorityError> {
+    if lifetime.0 == 0 {
+        return Err(AuthorityError::Lifetime { max: Seconds(u64::MAX) });
+    }
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, name::check_name(name)?);
+    params.serial_number = Some(serial_number(draw_serial(randomness)?));
+    params.not_before = date_time(now.before(CLOCK_SKEW));
+    params.not_after = date_time(now.after(lifetime));
+    Purpose::TimeStamps.write(&mut params);
+    Ok(params.self_signed(key.pair()).map_err(|_| AuthorityError::NotSigned)?.der().to_vec())
 }
 
 /// A certification authority, ready to sign.
@@ -157,6 +209,22 @@ impl Authority {
         now: Time,
         randomness: &dyn Randomness,
     ) -> Result<Vec<u8>, AuthorityError> {
+        self.issue_for(Purpose::Documents, request, holder, lifetime, now, randomness)
+    }
+
+    /// The same for what the certificate is to be good for.
+    ///
+    /// # Errors
+    /// As [`Authority::issue`].
+    pub fn issue_for(
+        &mut self,
+        purpose: Purpose,
+        request: &VerifiedRequest,
+        holder: &Verified<ContactCard>,
+        lifetime: Seconds,
+        now: Time,
+        randomness: &dyn Randomness,
+    ) -> Result<Vec<u8>, AuthorityError> {
         self.check(request, holder.statement(), lifetime, now)?;
         let serial = draw_serial(randomness)?;
         let valid_until = now.after(lifetime);
@@ -164,9 +232,7 @@ impl Authority {
         params.serial_number = Some(serial_number(serial));
         params.not_before = date_time(now.before(CLOCK_SKEW).max(self.valid_from));
         params.not_after = date_time(valid_until);
-        params.is_ca = IsCa::ExplicitNoCa;
-        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::Other(DOCUMENT_SIGNING.to_vec())];
+        purpose.write(&mut params);
         params.crl_distribution_points = vec![CrlDistributionPoint { uris: vec![self.register.rules.crl_url.clone()] }];
         params.use_authority_key_identifier_extension = true;
         let certificate =

@@ -95,6 +95,11 @@ impl CertificateKey {
         self.pair.subject_public_key_info()
     }
 
+    /// Its algorithm.
+    pub fn key_type(&self) -> KeyType {
+        if self.pair.is_compatible(KeyType::P256.algorithm()) { KeyType::P256 } else { KeyType::Ed25519 }
+    }
+
     pub(crate) fn pair(&self) -> &KeyPair {
         &self.pair
     }

@@ -5,9 +5,9 @@
 //! report a name that no trusted authority vouches for, and never a name for another key set than the one that was asked about.
 //!
 //! Start reading at [`card`], then [`request`] and [`authority`] (how a certificate comes into being), then [`path`] (how it is
-//! checked).
+//! checked). [`timestamp`] is about when something was said, not who said it.
 //!
-//! Source: `spec/certificates.md`.
+//! Source: `spec/certificates.md`, `spec/timestamp.md`.
 
 pub mod armour;
 pub mod authority;
@@ -17,6 +17,7 @@ mod name;
 pub mod path;
 pub mod register;
 pub mod request;
+pub mod timestamp;
 
 pub use key::{CertificateKey, KeyError, KeyType};
 pub use name::{NAME_CHARS_MAX, NameError, key_set_uri};

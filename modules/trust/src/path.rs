@@ -35,6 +35,9 @@ pub(crate) const DOCUMENT_SIGNING: &[u64] = &[1, 3, 6, 1, 5, 5, 7, 3, 36];
 /// The same as the content of its DER.
 const DOCUMENT_SIGNING_DER: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 36];
 
+/// `id-kp-timeStamping` (RFC 3161 §2.3) as the content of its DER.
+const TIME_STAMPING_DER: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 8];
+
 /// What to do when the newest revocation list of an issuer is past its `nextUpdate`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum StaleCrl {
@@ -317,6 +320,46 @@ impl Trust {
         });
         found.map_or(PathError::Malformed("revocation list"), PathError::Revoked)
     }
+}
+
+/// Whether `issuer` vouches for the time-stamp authority whose certificate is the first of `chain`, by a path that was valid at `at`.
+/// Revocation is not looked at.
+pub(crate) fn vouches_for_stamps(issuer: &[u8], chain: &[Vec<u8>], at: Time) -> Result<(), PathError> {
+    let mut trust = Trust::new(StaleCrl::Refuse);
+    trust.add_anchor(issuer)?;
+    let certificates: Vec<CertificateDer<'_>> = chain.iter().map(|der| CertificateDer::from(der.as_slice())).collect();
+    let holder = certificates.first().ok_or(PathError::ChainLength(0))?;
+    let holder = EndEntityCert::try_from(holder).map_err(|e| path_error(&e))?;
+    let obeys_anchor = |path: &VerifiedPath<'_>| trust.limits_of(path.anchor()).check(path, at);
+    let usage = KeyUsage::required(TIME_STAMPING_DER);
+    holder
+        .verify_for_usage(
+            &accepted_algorithms(),
+            &trust.anchors,
+            &certificates[1..],
+            unix_time(at),
+            usage,
+            None,
+            Some(&obeys_anchor),
+        )
+        .map(drop)
+        .map_err(|e| path_error(&e))
+}
+
+/// Whether a certificate is valid at a time by what it says itself.
+pub(crate) fn check_validity(certificate: &Certificate, at: Time) -> Result<(), PathError> {
+    let from = certificate.tbs_certificate().validity().not_before.to_unix_duration().as_secs();
+    let (from, until) = (Time::from_unix(from), expiry(certificate));
+    if at < from {
+        return Err(PathError::NotYetValid { from });
+    }
+    if at > until { Err(PathError::Expired { until }) } else { Ok(()) }
+}
+
+/// What a certificate calls its holder, for people: its common name if that can be shown, else that it has none. Nothing is checked.
+pub(crate) fn shown_subject(der: &[u8]) -> String {
+    let name = parse(der, "certificate").ok().and_then(|c| name::read_common_name(c.tbs_certificate().subject()).ok());
+    name.unwrap_or_else(|| "without a name that can be shown".to_owned())
 }
 
 struct ValidPath {

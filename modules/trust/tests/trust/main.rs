@@ -9,3 +9,4 @@ mod openssl;
 mod path;
 mod register;
 mod support;
+mod timestamp;
