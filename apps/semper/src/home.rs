@@ -75,6 +75,41 @@ pub struct Config {
     /// What an arbiter needs to know.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arbiter: Option<ArbiterConfig>,
+    /// What a time-stamp authority needs to know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tsa: Option<TsaConfig>,
+}
+
+/// What a time-stamp authority needs to know.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TsaConfig {
+    /// The policy under which it issues tokens, an object identifier of the operator's own. What is not said is "any policy" of RFC 5280,
+    /// which promises nothing.
+    #[serde(default = "TsaConfig::any_policy")]
+    pub policy: String,
+    /// By how many seconds its clock may be wrong; every token says so. 1 to 3600.
+    #[serde(default = "TsaConfig::second")]
+    pub accuracy: u64,
+    /// How often clients may ask.
+    #[serde(default)]
+    pub rates: RatesConfig,
+}
+
+impl TsaConfig {
+    fn any_policy() -> String {
+        "2.5.29.32.0".to_owned()
+    }
+
+    const fn second() -> u64 {
+        1
+    }
+}
+
+impl Default for TsaConfig {
+    fn default() -> Self {
+        Self { policy: Self::any_policy(), accuracy: Self::second(), rates: RatesConfig::default() }
+    }
 }
 
 /// What an arbiter needs to know.
@@ -141,7 +176,7 @@ pub struct BankConfig {
     pub rates: RatesConfig,
 }
 
-/// How often clients may ask a mint or a bank, in tokens: reading costs 1, what may move money or asks a bank 2, a new quote 20. A client is an
+/// How often clients may ask a mint, a bank or a time-stamp authority, in tokens: reading costs 1, what may move money or asks a bank 2, a new quote 20. A client is an
 /// IPv4 address or the /64 of an IPv6 address. Behind a reverse proxy all clients have one address: give one the rate of all. What is not
 /// said is as the role has it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -209,6 +244,7 @@ impl Config {
             mint,
             arbiter: None,
             bank,
+            tsa: (role == Role::Tsa).then(TsaConfig::default),
         }
     }
 
@@ -241,6 +277,8 @@ pub enum Role {
     Mint,
     /// A bank with accounts.
     Bank,
+    /// A time-stamp authority.
+    Tsa,
 }
 
 impl Role {
@@ -253,6 +291,7 @@ impl Role {
             Role::Relay => "relay",
             Role::Mint => "mint",
             Role::Bank => "bank",
+            Role::Tsa => "tsa",
         }
     }
 }

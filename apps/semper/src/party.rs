@@ -37,6 +37,7 @@ use crate::policy::Policy;
 use crate::roles;
 use crate::roles::arbiter::{Arbiter, ArbiterParts};
 use crate::roles::ca::CaService;
+use crate::roles::tsa::{TsaParts, TsaService};
 use crate::secrets::Secrets;
 use crate::vault::{Purpose, Vault};
 
@@ -283,6 +284,19 @@ impl Starting {
                 let opened = roles::bank::open(&self.config, archive, signer, opener).await?;
                 self.tasks.spawn(roles::bank::run(opened.bank, stopped(self.stopped.clone())));
                 Ok(Made { public: opened.public, control: opened.control, party: None })
+            }
+            Role::Tsa => {
+                let settings = self.config.tsa.clone().unwrap_or_default();
+                let parts = TsaParts {
+                    archive,
+                    key: certificate,
+                    certificates: certificates_on(card)?,
+                    name: self.config.name.clone(),
+                    random: Arc::new(SystemRandom),
+                    clock: clock(),
+                };
+                let service = TsaService::open(parts, &settings).await?;
+                Ok(Made { public: service.routes(&settings)?, control: Router::new(), party: None })
             }
             Role::Relay => {
                 let (url, quota) = (format!("{}/mail", self.config.base_url()), Quota::default());

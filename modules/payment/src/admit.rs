@@ -1,4 +1,4 @@
-//! Who may ask now: each request is put to whoever serves a mint or a bank, with its address and its cost, before anything of it is read.
+//! Who may ask now: each request is put to whoever serves a mint, a bank or a time-stamp authority, with its address and its cost, before anything of it is read.
 //!
 //! How often an address may ask is not decided here; what a request costs is, because it depends on what the request makes the mint or bank do.
 
@@ -50,7 +50,7 @@ impl Cost {
 }
 
 /// A route whose requests are put to `admit`. `refuse` answers those that come too soon by the seconds to wait, rounded up.
-pub(crate) fn admitted<S: Clone + Send + Sync + 'static>(
+pub fn admitted<S: Clone + Send + Sync + 'static>(
     handler: MethodRouter<S>,
     admit: &Admit,
     cost: Cost,

@@ -19,18 +19,18 @@ use crate::policy::Policy;
 use crate::roles::mint::{AuditView, RotateOrder};
 use crate::roles::{bank, ca};
 
-/// What the operator of a mint or bank can say in `semper.toml` about those who ask too often.
+/// What the operator of a mint, bank or time-stamp authority can say in `semper.toml` about those who ask too often.
 const RATES: &str = "\
-How often clients may ask a mint or bank stands in [mint.rates] or [bank.rates] of semper.toml, in tokens: reading costs 1, what moves money or
-asks a bank 2, a new quote 20. A client is an IPv4 address, or the /64 of an IPv6 address; to a bank a mint is one client, and behind a reverse
+How often clients may ask a mint, bank or time-stamp authority stands in [mint.rates], [bank.rates] or [tsa.rates] of semper.toml, in tokens:
+reading costs 1, what moves money, asks a bank or dates something 2, a new quote 20. A client is an IPv4 address, or the /64 of an IPv6 address; to a bank a mint is one client, and behind a reverse
 proxy all are one. What is not said:
 
-                       mint    bank
-  burst                 400    5000    what one client can spend at once
-  per_second             20     500    what it gets back
-  burst_of_all         4000   10000    the same for all clients together
-  per_second_of_all     400    1000
-  clients_max         10000   10000    how many clients are told apart
+                       mint    bank     tsa
+  burst                 400    5000     400    what one client can spend at once
+  per_second             20     500      20    what it gets back
+  burst_of_all         4000   10000    4000    the same for all clients together
+  per_second_of_all     400    1000     400
+  clients_max         10000   10000   10000    how many clients are told apart
 
 Who asks too often gets status 429 with Retry-After, and is counted in /metrics under \"too-many\".";
 
@@ -73,6 +73,9 @@ pub(super) enum Ca {
     Invite {
         /// The name that will stand in the certificate, as you have checked it
         name: String,
+        /// The certificate is to be for signing time-stamps, and for nothing else: for a time-stamp authority
+        #[arg(long)]
+        time_stamps: bool,
     },
     /// Revoke a certificate
     Revoke {
@@ -173,7 +176,10 @@ impl Ca {
         }
         let client = operator(common, Role::Ca).await?;
         match self {
-            Ca::Invite { name } => println!("{}", client.post::<String>("/ca/invitations", &name).await?),
+            Ca::Invite { name, time_stamps } => {
+                let invited = ca::InviteOrder { name, time_stamps };
+                println!("{}", client.post::<String>("/ca/invitations", &invited).await?);
+            }
             Ca::Revoke { serial } => {
                 client.post::<()>("/ca/revocations", &serial).await?;
                 println!("Revoked. The next revocation list names it.");

@@ -1,4 +1,4 @@
-//! How often clients may ask a mint or a bank: the throttle of the channel, with the costs that mint and bank name.
+//! How often clients may ask a mint, a bank or a time-stamp authority: the throttle of the channel, with the costs that mint and bank name.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;

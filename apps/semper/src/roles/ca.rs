@@ -25,7 +25,7 @@ use semper_core::signature::Verify;
 use semper_core::time::{Seconds, Time};
 use semper_support::archive::{Archive, Commit, CommitError, Fact, PutState, ReadError};
 use semper_support::crypto::{CryptoError, Randomness};
-use semper_trust::authority::{Authority, AuthorityError};
+use semper_trust::authority::{Authority, AuthorityError, Purpose};
 use semper_trust::card::{CardError, ContactCard};
 use semper_trust::register::{Reason, Register, Rules, Serial};
 use semper_trust::request::{self, RequestError, VerifiedRequest};
@@ -41,6 +41,8 @@ use crate::secrets::Secrets;
 const REGISTER: &[u8] = b"ca";
 /// Record space of the codes: hash of the code → name.
 const INVITES: &str = "ca-invite";
+/// Record space of the codes for certificates that sign time-stamps: hash of the code → name.
+const STAMP_INVITES: &str = "ca-invite-stamps";
 /// Fact space of the used codes: hash of the code → key set id ‖ certificate.
 const USED: &str = "ca-used";
 /// How long a certificate is valid.
@@ -121,6 +123,16 @@ struct Enrolled {
     authority: String,
 }
 
+/// Whom the operator invites.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct InviteOrder {
+    /// The name that will stand in the certificate.
+    pub name: String,
+    /// Whether the certificate is for signing time-stamps, and for nothing else.
+    #[serde(default)]
+    pub time_stamps: bool,
+}
+
 /// A certificate, for the operator.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct IssuedView {
@@ -175,11 +187,12 @@ impl CaService {
         Ok(())
     }
 
-    async fn invite(&self, name: &str) -> Result<String, CaError> {
+    async fn invite(&self, order: &InviteOrder) -> Result<String, CaError> {
         let mut bytes = [0; 16];
         self.random.fill(&mut bytes)?;
         let code = data_encoding::BASE32_NOPAD.encode(&bytes).to_ascii_lowercase();
-        let records = vec![(INVITES.to_owned(), code_hash(&code), Some(name.as_bytes().to_vec()))];
+        let space = if order.time_stamps { STAMP_INVITES } else { INVITES };
+        let records = vec![(space.to_owned(), code_hash(&code), Some(order.name.as_bytes().to_vec()))];
         self.archive.commit(Commit { records, ..Commit::default() }).await?;
         Ok(code)
     }
@@ -193,7 +206,11 @@ impl CaService {
             let certificate = issued.strip_prefix(request.key_set().as_bytes().as_slice()).ok_or(CaError::Code)?;
             return Ok(self.enrolled(certificate).await);
         }
-        let invited = self.archive.record(INVITES, &key).await?;
+        let (space, purpose) = match self.archive.record(STAMP_INVITES, &key).await? {
+            Some(_) => (STAMP_INVITES, Purpose::TimeStamps),
+            None => (INVITES, Purpose::Documents),
+        };
+        let invited = self.archive.record(space, &key).await?;
         if invited.as_deref() != Some(request.name().as_bytes()) {
             return Err(CaError::Code);
         }
@@ -201,10 +218,10 @@ impl CaService {
         let mut kept = self.state.lock().await;
         // The authority is changed in memory only after the disk: it is opened anew from what is stored if that fails.
         let before = kept.authority.register().to_bytes();
-        let certificate = kept.authority.issue(&request, &holder, LIFETIME, now(), &*self.random)?;
+        let certificate = kept.authority.issue_for(purpose, &request, &holder, LIFETIME, now(), &*self.random)?;
         let value = [request.key_set().as_bytes().as_slice(), &certificate].concat();
         let used = Fact { space: USED.to_owned(), key: key.clone(), value };
-        let with = Commit { facts: vec![used], records: vec![(INVITES.to_owned(), key, None)], ..Commit::default() };
+        let with = Commit { facts: vec![used], records: vec![(space.to_owned(), key, None)], ..Commit::default() };
         if let Err(error) = self.store(&mut kept, with).await {
             let key = CertificateKey::from_pkcs8(&kept.authority.key().to_pkcs8())?;
             kept.authority = Authority::open(key, Register::from_bytes(&before)?)?;
@@ -296,8 +313,11 @@ async fn crl_route(State(ca): State<Arc<CaService>>) -> Result<Response, CaError
     Ok(([(header::CONTENT_TYPE, "application/pkix-crl")], ca.crl().await?).into_response())
 }
 
-async fn invite_route(State(ca): State<Arc<CaService>>, Json(name): Json<String>) -> Result<Json<String>, CaError> {
-    ca.invite(&name).await.map(Json)
+async fn invite_route(
+    State(ca): State<Arc<CaService>>,
+    Json(order): Json<InviteOrder>,
+) -> Result<Json<String>, CaError> {
+    ca.invite(&order).await.map(Json)
 }
 
 async fn revoke_route(State(ca): State<Arc<CaService>>, Json(serial): Json<String>) -> Result<Json<()>, CaError> {

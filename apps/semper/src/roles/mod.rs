@@ -5,3 +5,4 @@ pub mod arbiter;
 pub mod bank;
 pub mod ca;
 pub mod mint;
+pub mod tsa;
