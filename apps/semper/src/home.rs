@@ -78,6 +78,17 @@ pub struct Config {
     /// What a time-stamp authority needs to know.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tsa: Option<TsaConfig>,
+    /// Who dates what a party signs and keeps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stamp: Option<StampConfig>,
+}
+
+/// Who dates what a party signs and keeps.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StampConfig {
+    /// The address of a time-stamp authority's service, or a contact. Every deal that ends is dated by it as soon as it answers.
+    pub tsa: String,
 }
 
 /// What a time-stamp authority needs to know.
@@ -245,6 +256,7 @@ impl Config {
             arbiter: None,
             bank,
             tsa: (role == Role::Tsa).then(TsaConfig::default),
+            stamp: None,
         }
     }
 

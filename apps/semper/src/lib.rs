@@ -44,6 +44,7 @@ pub mod roles;
 pub mod sale;
 pub mod secrets;
 mod shop;
+pub mod stamp;
 mod trade;
 mod vault;
 mod wallet;

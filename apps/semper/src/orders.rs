@@ -254,6 +254,7 @@ pub fn view(entry: &Entry) -> DealView {
 /// A contact, for the screen.
 pub fn contact_view(contact: &Contact) -> ContactView {
     ContactView {
+        time_stamps: contact.time_stamps().ok().map(str::to_owned),
         name: contact.name.clone(),
         key_set: contact.key_set().id().to_string(),
         fingerprint: contact.card().fingerprint().to_string(),

@@ -32,13 +32,14 @@ use crate::control::client::Client;
 use crate::control::server::{Controlled, guarded, party_routes};
 use crate::home::{Announced, Config, Home, Role};
 use crate::node::goods::GoodsStore;
-use crate::node::{Node, Parts, PaymentParts, Payments, Settings, Systems, now};
+use crate::node::{Node, Parts, PaymentParts, Payments, Settings, Stamping, Systems, now};
 use crate::policy::Policy;
 use crate::roles;
 use crate::roles::arbiter::{Arbiter, ArbiterParts};
 use crate::roles::ca::CaService;
 use crate::roles::tsa::{TsaParts, TsaService};
 use crate::secrets::Secrets;
+use crate::stamp;
 use crate::vault::{Purpose, Vault};
 
 /// Shortest passphrase, in bytes.
@@ -329,6 +330,13 @@ impl Starting {
             goods: goods.clone(),
             card: card.to_owned(),
             payments,
+            stamping: Stamping {
+                services: Arc::new(ServiceClient::new(&ClientOptions {
+                    answer_bytes_max: stamp::ANSWER_BYTES_MAX,
+                    ..self.client_options()?
+                })?),
+                tsa: self.config.stamp.clone().map(|stamp| stamp.tsa),
+            },
         };
         let node = Node::new(parts, settings);
         self.tasks.spawn(node.clone().run(self.stopped.clone()));
@@ -380,8 +388,21 @@ pub fn services(home: &Home) -> Result<ServiceClient> {
     Ok(ServiceClient::new(&ClientOptions { answer_bytes_max: BODY_MAX, ..options })?)
 }
 
+/// The way to time-stamp authorities, for a command; it needs no data directory.
+///
+/// # Errors
+/// The configuration is damaged, or the trust anchors are not usable.
+pub fn stamp_services(home: &Home) -> Result<ServiceClient> {
+    let options = if home.dir().exists() { client_options(&home.config()?)? } else { reach(None, None)? };
+    Ok(ServiceClient::new(&ClientOptions { answer_bytes_max: stamp::ANSWER_BYTES_MAX, ..options })?)
+}
+
 fn client_options(config: &Config) -> Result<ClientOptions> {
-    let file = config.anchors.clone();
+    reach(config.anchors.clone(), config.proxy.clone())
+}
+
+/// How to reach others with these trust anchors, or those of the system, and this proxy.
+fn reach(file: Option<PathBuf>, proxy: Option<String>) -> Result<ClientOptions> {
     let file = file.or_else(|| Some(SYSTEM_ANCHORS.into()).filter(|path: &PathBuf| path.exists()));
     let mut anchors = Vec::new();
     if let Some(file) = file {
@@ -390,7 +411,7 @@ fn client_options(config: &Config) -> Result<ClientOptions> {
             anchors.push(anchor.with_context(unusable)?);
         }
     }
-    Ok(ClientOptions { anchors, proxy: config.proxy.clone(), ..ClientOptions::default() })
+    Ok(ClientOptions { anchors, proxy, ..ClientOptions::default() })
 }
 
 /// The certificates on the card of the data directory.

@@ -25,6 +25,7 @@ use zeroize::Zeroizing;
 
 use crate::home::{Config, Role};
 use crate::node::now;
+use crate::stamp;
 
 /// All secret keys of one party or third party.
 pub struct Secrets {
@@ -117,10 +118,12 @@ impl Secrets {
         let mailbox = |relay: &String| semper_channel::mailbox_url(relay, &self.transport.key_set().id());
         let url = config.relay.as_ref().map_or_else(|| config.inbox_url(), mailbox);
         let inbox = InboxAddress { url, suite, public_key };
-        let services = if config.role == Role::Arbiter {
-            vec![Service::Arbiter { log: self.key_set().clone(), rules: rules_hash(), lock_keys: self.lock_keys() }]
-        } else {
-            Vec::new()
+        let services = match config.role {
+            Role::Arbiter => {
+                vec![Service::Arbiter { log: self.key_set().clone(), rules: rules_hash(), lock_keys: self.lock_keys() }]
+            }
+            Role::Tsa => vec![Service::TimeStamps { url: format!("{}{}", config.base_url(), stamp::PATH) }],
+            _ => Vec::new(),
         };
         let inboxes = if matches!(config.role, Role::Party | Role::Arbiter) { vec![inbox] } else { Vec::new() };
         self.write_card(&config.name, inboxes, services, chain.to_vec())

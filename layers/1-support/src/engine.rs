@@ -214,4 +214,6 @@ evidence_kinds! {
     Key = "key";
     /// The preimage of the hash that locks what a contract exchanges: 32 bytes.
     Preimage = "preimage";
+    /// A time-stamp of the signature of a statement (DER).
+    TimeStamp = "time-stamp";
 }

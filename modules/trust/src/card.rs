@@ -6,7 +6,7 @@
 //! ```text
 //! contact-card = { 0: 1, 1: name, 2: key-set, 3: kem suite, 4: kem public key, 5: [* inbox], 6: key-set (transport),
 //!                  7: [* certificate (DER)], 8: [* service], 9: time, ? 10: id of the card that this one replaces }
-//! service = { 0: "arbiter", 1: key-set (log), 2: rules hash, ? 3: [+ [payment system, key for locks]] }
+//! service = { 0: "arbiter", 1: key-set (log), 2: rules hash, ? 3: [+ [payment system, key for locks]] } / { 0: "time-stamps", 1: url }
 //! ```
 //! Source: `spec/certificates.md` §5.
 
@@ -63,6 +63,11 @@ pub enum Service {
         /// Its keys for locks of money, one for each payment system that it knows, in the order of their names; at most
         /// [`LOCK_KEYS_MAX`].
         lock_keys: Vec<LockKey>,
+    },
+    /// It dates things, by RFC 3161.
+    TimeStamps {
+        /// Where requests go: an `http` or `https` URL.
+        url: String,
     },
 }
 
@@ -315,6 +320,7 @@ impl Encode for Service {
                     (!lock_keys.is_empty()).then(|| Value::Array(lock_keys.iter().map(Encode::to_value).collect()));
                 record().put(0, "arbiter").put_item(1, log).put_item(2, rules).put_some(3, keys).build()
             }
+            Service::TimeStamps { url } => record().put(0, "time-stamps").put(1, url.as_str()).build(),
         }
     }
 }
@@ -323,6 +329,11 @@ impl Decode for Service {
     fn from_value(value: Value) -> Result<Self, DecodeError> {
         let mut fields = Fields::open(value)?;
         let kind = fields.text(0, "kind", 32)?;
+        if kind == "time-stamps" {
+            let url = fields.text(1, "url", 2048)?;
+            fields.close()?;
+            return Ok(Service::TimeStamps { url });
+        }
         if kind != "arbiter" {
             return Err(DecodeError::field("kind", Problem::Unknown { what: "service", found: format!("{kind:?}") }));
         }
@@ -345,7 +356,12 @@ impl Decode for Service {
 
 impl Service {
     fn check(&self) -> Result<(), DecodeError> {
-        let Service::Arbiter { lock_keys, .. } = self;
+        let lock_keys = match self {
+            Service::Arbiter { lock_keys, .. } => lock_keys,
+            Service::TimeStamps { url } => {
+                return name::check_url(url).map(drop).map_err(|_| rule("url", "an http or https url"));
+            }
+        };
         check_count("lock keys", lock_keys.len(), LOCK_KEYS_MAX)?;
         let in_order = lock_keys.is_sorted_by(|a, b| a.system < b.system);
         let fits =

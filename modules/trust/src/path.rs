@@ -346,6 +346,11 @@ pub(crate) fn vouches_for_stamps(issuer: &[u8], chain: &[Vec<u8>], at: Time) -> 
         .map_err(|e| path_error(&e))
 }
 
+/// Whether these bytes are a certificate that is small enough to be read.
+pub fn is_certificate(der: &[u8]) -> bool {
+    parse(der, "certificate").is_ok()
+}
+
 /// Whether a certificate is valid at a time by what it says itself.
 pub(crate) fn check_validity(certificate: &Certificate, at: Time) -> Result<(), PathError> {
     let from = certificate.tbs_certificate().validity().not_before.to_unix_duration().as_secs();

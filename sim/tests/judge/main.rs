@@ -44,7 +44,7 @@ use Outcome::{Proven, Refuted, Undecided};
 const GARBAGE: Things = [Thing::BadInformation, Thing::Money];
 
 fn checks(cast: &Cast) -> Checks<'_> {
-    Checks { verify: &cast.oracle, kem: Some(&cast.oracle), systems: &SYSTEMS }
+    Checks { verify: &cast.oracle, kem: Some(&cast.oracle), systems: &SYSTEMS, stamps: None }
 }
 
 fn late() -> Policy {

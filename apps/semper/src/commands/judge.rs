@@ -18,6 +18,7 @@ use semper_exchange::claims::{
 use semper_exchange::evidence::{Checks, Folder, Report, Subject, What};
 use semper_support::crypto::Signer as _;
 use semper_transfer::payment::Module;
+use semper_trust::timestamp::TokenReader;
 use serde_json::{Value, json};
 
 use super::trust::Trusted;
@@ -147,7 +148,7 @@ impl Bench {
     }
 
     fn checks<'a>(&'a self, systems: &'a [&'a dyn Module]) -> Checks<'a> {
-        Checks { verify: &Verifier, kem: Some(&Encapsulator), systems }
+        Checks { verify: &Verifier, kem: Some(&Encapsulator), systems, stamps: Some(&TokenReader) }
     }
 
     /// What can be proven from a folder now, as a party of its deal sees it.

@@ -14,6 +14,7 @@ mod pay;
 mod sell;
 mod serve;
 mod session;
+mod stamp;
 mod trust;
 mod verify;
 mod wallet;
@@ -125,6 +126,8 @@ enum Command {
     /// What the operator of a bank does: accounts, money by hand, audit
     #[command(subcommand)]
     Bank(serve::Bank),
+    /// Have a file, or every signature of a deal, dated by a time-stamp authority
+    Stamp(stamp::Stamp),
     /// Check a deal folder: what happened, who signed what, what is proven
     Verify(verify::Verify),
     /// Judge a deal by its folders: does it bind both, was it paid, was it delivered?
@@ -193,6 +196,7 @@ async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Approve(approve) => approve.run(&common).await?,
         Command::Decline(decline) => decline.run(&common).await?,
         Command::Deals(deals) => return deals.run(&common).await,
+        Command::Stamp(stamp) => stamp.run(&common).await?,
         Command::Certify(certify) => certify.run(&common).await?,
         Command::Ca(ca) => ca.run(&common).await?,
         Command::Mint(mint) => mint.run(&common).await?,

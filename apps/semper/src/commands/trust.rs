@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use clap::Args;
 use semper_core::ids::KeySetId;
-use semper_trust::path::{Certified, StaleCrl, Trust};
+use semper_trust::armour::{CERTIFICATE, decode_all};
+use semper_trust::path::{Certified, StaleCrl, Trust, is_certificate};
+use semper_trust::timestamp::CERTIFICATES_MAX;
 
 use crate::now;
 
@@ -34,6 +36,37 @@ impl Trusted {
         trust.add_anchor(&read(ca)?).with_context(|| format!("{} is not usable", ca.display()))?;
         trust.add_crl(&read(crl)?).with_context(|| format!("{} is not usable", crl.display()))?;
         Ok(Some(trust))
+    }
+}
+
+/// Whose word on times to believe.
+#[derive(Debug, Args)]
+pub(super) struct Stampers {
+    /// A certificate whose word on times you take: of a time-stamp authority, or of who certified it (PEM or DER); may be given several times
+    #[arg(long = "trust", value_name = "FILE")]
+    files: Vec<PathBuf>,
+}
+
+impl Stampers {
+    /// The certificates, DER.
+    ///
+    /// # Errors
+    /// A file cannot be read or is not what it should be.
+    pub(super) fn read(&self) -> Result<Vec<Vec<u8>>> {
+        let mut all = Vec::new();
+        for file in &self.files {
+            let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+            let der = match std::str::from_utf8(&bytes) {
+                // Of a file with a chain, such as an authority gives out, the first is its own: that one is meant, and no other.
+                Ok(text) => decode_all(CERTIFICATE, text, 64 * 1024, CERTIFICATES_MAX)
+                    .with_context(|| format!("{} is not usable", file.display()))?
+                    .swap_remove(0),
+                Err(_) => bytes,
+            };
+            anyhow::ensure!(is_certificate(&der), "{} is no certificate", file.display());
+            all.push(der);
+        }
+        Ok(all)
     }
 }
 

@@ -15,14 +15,18 @@ use semper_core::party::Role;
 use semper_core::text::escape;
 use semper_core::time::Time;
 use semper_crypto::{Sealer, Verifier};
-use semper_exchange::evidence::{Contract, Folder, Item, Payment, Receipt, Report, Standing, Transfer, verify};
+use semper_exchange::evidence::{
+    Checks, Contract, Folder, Item, Payment, Receipt, Report, Stamped, Standing, Transfer, examine,
+};
 use semper_exchange::gx::responder;
 use semper_support::engine::EvidenceKind;
+use semper_support::stamp::CertificateId;
 use semper_transfer::payment::statement::PaymentRequest;
 use semper_trust::path::Certified;
+use semper_trust::timestamp::TokenReader;
 use serde_json::{Value, json};
 
-use super::trust::{Trusted, name_of};
+use super::trust::{Stampers, Trusted, name_of};
 
 /// Check a deal folder: what happened, who signed what, what is proven.
 ///
@@ -36,6 +40,8 @@ pub(super) struct Verify {
     json: bool,
     #[command(flatten)]
     trusted: Trusted,
+    #[command(flatten)]
+    stampers: Stampers,
 }
 
 impl Verify {
@@ -59,14 +65,37 @@ impl Verify {
         };
         let systems = semper_payment::judges(Arc::new(Sealer));
         let systems: Vec<_> = systems.iter().map(AsRef::as_ref).collect();
-        let report = verify(&Verifier, &systems, &folder);
+        let checks = Checks { verify: &Verifier, kem: None, systems: &systems, stamps: Some(&TokenReader) };
+        // Certificates of issuers need not be in a token. Who brings one trusts it.
+        let believed = Believed::of(&self.stampers.read()?);
+        let report = examine(&checks, folder.deal, folder.items.iter().chain(&believed.items));
         let names = Names::read(&self.trusted, &folder.items, &report)?;
         if self.json {
-            println!("{:#}", to_json(&report, &names));
+            println!("{:#}", to_json(&report, &names, &believed));
         } else {
-            print(&report, &names);
+            print(&report, &names, &believed);
         }
         Ok(if report.is_sound() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+}
+
+/// Whose word on times is taken.
+struct Believed {
+    ids: Vec<CertificateId>,
+    items: Vec<Item>,
+}
+
+impl Believed {
+    fn of(certificates: &[Vec<u8>]) -> Self {
+        let item = |der: &Vec<u8>| Item { kind: EvidenceKind::Certificate, bytes: der.clone(), time: Time::MAX };
+        Self {
+            ids: certificates.iter().map(|der| CertificateId::of(der)).collect(),
+            items: certificates.iter().map(item).collect(),
+        }
+    }
+
+    fn is_trusted(&self, stamp: &Stamped) -> bool {
+        stamp.vouchers.iter().any(|voucher| self.ids.contains(voucher))
     }
 }
 
@@ -97,7 +126,7 @@ impl Names {
     }
 }
 
-fn print(report: &Report, names: &Names) {
+fn print(report: &Report, names: &Names, believed: &Believed) {
     println!("{}  deal {}", if report.is_sound() { "SOUND" } else { "NOT SOUND" }, report.deal);
     for contract in &report.contracts {
         println!("\nContract {}", contract.cid);
@@ -163,6 +192,17 @@ fn print(report: &Report, names: &Names) {
             None => println!("  the payment system shows no proof of its own"),
         }
     }
+    for stamp in &report.stamps {
+        let Stamped { statement, kind, signer, before, name, .. } = stamp;
+        println!("\nTime-stamp of {kind} {statement}");
+        println!("  signed by   {}", names.show(*signer));
+        println!("  its signature existed before {before}");
+        let certificate = stamp.vouchers.first().map(ToString::to_string).unwrap_or_default();
+        println!("  by the word of {} (certificate {certificate})", escape(name, 0));
+        if !believed.is_trusted(stamp) {
+            println!("  that is the word of an authority that you have not said to trust: see --trust");
+        }
+    }
     if report.contracts.is_empty() && report.transfers.is_empty() && report.payments.is_empty() {
         println!("\nThe folder holds no contract, transfer or payment: it proves nothing.");
     }
@@ -182,7 +222,7 @@ fn receipt_sentence(receipt: &Receipt, names: &Names) -> String {
     }
 }
 
-fn to_json(report: &Report, names: &Names) -> Value {
+fn to_json(report: &Report, names: &Names, believed: &Believed) -> Value {
     let key_set =
         |id: KeySetId| json!({ "id": id.to_string(), "certified_name": names.0.get(&id).map(Certified::name) });
     json!({
@@ -191,6 +231,7 @@ fn to_json(report: &Report, names: &Names) -> Value {
         "contracts": report.contracts.iter().map(contract_json).collect::<Vec<_>>(),
         "transfers": report.transfers.iter().map(transfer_json).collect::<Vec<_>>(),
         "payments": report.payments.iter().map(payment_json).collect::<Vec<_>>(),
+        "time_stamps": report.stamps.iter().map(|stamp| stamp_json(stamp, believed)).collect::<Vec<_>>(),
         "key_sets": report.key_sets.iter().map(|known| key_set(known.id())).collect::<Vec<_>>(),
         "findings": report.findings.iter()
             .map(|finding| json!({ "fault": finding.is_fault(), "text": finding.to_string() })).collect::<Vec<_>>(),
@@ -224,6 +265,18 @@ fn contract_json(contract: &Contract) -> Value {
         "arbiter": contract.core.arbiter().as_ref().map(KeySetId::to_string),
         "text": contract.text,
         "files": contract.files.iter().map(|(hash, size)| json!({ "hash": hash.to_string(), "bytes": size })).collect::<Vec<_>>(),
+    })
+}
+
+fn stamp_json(stamp: &Stamped, believed: &Believed) -> Value {
+    json!({
+        "statement": stamp.statement.to_string(),
+        "kind": stamp.kind.to_string(),
+        "signer": stamp.signer.to_string(),
+        "before": stamp.before.unix(),
+        "authority": stamp.name,
+        "vouchers": stamp.vouchers.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "trusted": believed.is_trusted(stamp),
     })
 }
 

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use super::{
     AllOpened, AnswerOrder, ApprovalView, Begun, BuyOrder, ContactOrder, ContactView, DealView, Endpoint, MailOrder,
     OfferOrder, OfferView, Opened, OperationView, PayOrder, Problem, PurseOrder, PurseView, SendOrder, SignOrder,
-    StandsOrder, SwapOrder, TaskOrder, TradeOrder,
+    StampOrder, StampView, StandsOrder, SwapOrder, TaskOrder, TradeOrder,
 };
 
 /// Why a call has no answer. Whatever the node has begun it goes on with.
@@ -175,6 +175,11 @@ impl Client {
     /// Ends a deal with what this party can do alone.
     pub async fn give_up(&self, id: &str) -> Result<DealView> {
         self.post(&format!("/deals/{id}/give-up"), &()).await
+    }
+
+    /// Has every signature of a deal dated.
+    pub async fn stamp(&self, id: &str, order: &StampOrder) -> Result<StampView> {
+        self.post(&format!("/deals/{id}/stamps"), order).await
     }
 
     /// What waits for the user's word.

@@ -116,10 +116,33 @@ pub struct ContactView {
     pub fingerprint: String,
     /// Where its inbox is.
     pub inbox: Option<String>,
+    /// Where it dates things, if it is a time-stamp authority.
+    #[serde(default)]
+    pub time_stamps: Option<String>,
     /// Whether we accept it as an arbiter.
     pub arbiter: bool,
     /// Names that certificates give to the key set.
     pub certificates: usize,
+}
+
+/// A deal is to be dated.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct StampOrder {
+    /// By whom: the address of a time-stamp authority's service, or a contact. `None`: the one in the configuration.
+    #[serde(default)]
+    pub tsa: Option<String>,
+    /// Whether signatures are dated again that were dated before.
+    #[serde(default)]
+    pub again: bool,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct StampView {
+    /// Signatures that were dated now.
+    pub now: usize,
+    /// Signatures that had been dated before.
+    pub before: usize,
 }
 
 /// A new contact.

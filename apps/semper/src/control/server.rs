@@ -20,8 +20,8 @@ use tokio::sync::Notify;
 
 use super::{
     AllOpened, AnswerOrder, ApprovalView, Begun, BuyOrder, ContactOrder, ContactView, DealView, MailOrder, OfferOrder,
-    OfferView, Opened, OperationView, PayOrder, Problem, PurseOrder, PurseView, SendOrder, SignOrder, StandsOrder,
-    SwapOrder, TaskOrder, TradeOrder,
+    OfferView, Opened, OperationView, PayOrder, Problem, PurseOrder, PurseView, SendOrder, SignOrder, StampOrder,
+    StampView, StandsOrder, SwapOrder, TaskOrder, TradeOrder,
 };
 use crate::node::{Beginning, Node, NodeError};
 use crate::orders;
@@ -63,6 +63,7 @@ pub fn party_routes(controlled: Controlled) -> Router {
         .route("/deals/{id}/folder", get(folder))
         .route("/deals/{id}/files/{hash}", get(file))
         .route("/deals/{id}/give-up", post(give_up))
+        .route("/deals/{id}/stamps", post(stamp))
         .route("/approvals", get(approvals))
         .route("/approvals/{id}", post(answer))
         .route("/contacts", get(contacts).post(add_contact))
@@ -142,6 +143,7 @@ impl From<NodeError> for Failure {
             NodeError::Commit(_) | NodeError::Read(_) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "storage failed; nothing was changed")
             }
+            NodeError::Stamp(_) => (StatusCode::BAD_GATEWAY, "not everything could be dated; what was dated stays"),
             _ => (StatusCode::CONFLICT, "not possible; nothing was changed"),
         };
         Self::new(status, title, error)
@@ -239,6 +241,15 @@ async fn give_up(State(on): State<Controlled>, Path(id): Path<String>) -> Reply<
     let id = deal_id(&id)?;
     on.node.step(id, Input::GiveUp.into()).await?;
     Ok(Json(orders::view(&on.node.entry(id).await?)))
+}
+
+async fn stamp(
+    State(on): State<Controlled>,
+    Path(id): Path<String>,
+    Json(order): Json<StampOrder>,
+) -> Reply<StampView> {
+    let dated = on.node.stamp_deal(deal_id(&id)?, order.tsa.as_deref(), order.again).await?;
+    Ok(Json(StampView { now: dated.now, before: dated.before }))
 }
 
 async fn approvals(State(on): State<Controlled>) -> Reply<Vec<ApprovalView>> {

@@ -72,6 +72,9 @@ pub enum BookError {
     /// The contact has no inbox.
     #[error("{0} has no inbox")]
     NoInbox(String),
+    /// The contact does not date things.
+    #[error("{0} is no time-stamp authority, by its card")]
+    NoStamps(String),
     /// The book is full.
     #[error("the contact book is full ({CONTACTS_MAX})")]
     Full,
@@ -261,6 +264,18 @@ impl Contact {
     /// `NoInbox`.
     pub fn inbox(&self) -> Result<&InboxAddress, BookError> {
         self.card().inboxes.first().ok_or_else(|| BookError::NoInbox(self.name.clone()))
+    }
+
+    /// Where it dates things.
+    ///
+    /// # Errors
+    /// `NoStamps`.
+    pub fn time_stamps(&self) -> Result<&str, BookError> {
+        let url = self.card().services.iter().find_map(|service| match service {
+            Service::TimeStamps { url } => Some(url.as_str()),
+            _ => None,
+        });
+        url.ok_or_else(|| BookError::NoStamps(self.name.clone()))
     }
 
     /// The key set of the log, if this is an arbiter under rules that this program knows.

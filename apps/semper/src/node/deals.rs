@@ -339,9 +339,14 @@ impl Node {
                     let examination = Examination::from_bytes(&examination).map_err(|_| NodeError::BadExamination)?;
                     commit.records.push(examine::wanted(&id, &examination));
                 }
-                Effect::Ended(Ending::Success) => entry.trouble = None,
-                // Nobody is bound: what was not delivered yet has no purpose any more.
-                Effect::Ended(_) => commit.sent.extend(self.undelivered(&id, &commit.sent).await?),
+                Effect::Ended(ending) => {
+                    commit.records.extend(self.stamp_when_ended(&id, now));
+                    match ending {
+                        Ending::Success => entry.trouble = None,
+                        // Nobody is bound: what was not delivered yet has no purpose any more.
+                        _ => commit.sent.extend(self.undelivered(&id, &commit.sent).await?),
+                    }
+                }
             }
         }
         commit.states.push(PutState { key, replaces: version, bytes: entry.to_bytes() });

@@ -19,6 +19,7 @@ mod many;
 mod outbox;
 mod payments;
 pub mod shop;
+mod stamps;
 mod swap;
 mod trade;
 
@@ -37,12 +38,15 @@ use semper_support::crypto::{CryptoError, Randomness};
 use tokio::sync::{Mutex, Notify, watch};
 use tokio::task::JoinSet;
 
+use crate::stamp::StampError;
+
 pub use book::{Book, BookError, Contact};
 pub use deals::{Beginning, FRAME_ARBITER, title};
 use entry::Entries;
 pub use entry::{Ask, Entry};
 pub use issuer::Issuers;
 pub use payments::{OperationView, PaymentError, PaymentParts, Payments, Systems};
+pub use stamps::Stamping;
 
 /// One party's node. Cheap to share: everything in it is shared.
 pub struct Node {
@@ -60,6 +64,7 @@ pub struct Node {
     goods: Arc<goods::GoodsStore>,
     /// The party's contact card, in its text form.
     card: String,
+    stamping: Stamping,
     settings: Settings,
     /// One step of a deal at a time; deals share a lock by their identifier, so that there are not as many locks as deals.
     locks: Vec<Mutex<()>>,
@@ -95,6 +100,8 @@ pub struct Parts {
     pub goods: Arc<goods::GoodsStore>,
     /// The party's contact card, in its text form.
     pub card: String,
+    /// The way to time-stamp authorities.
+    pub stamping: Stamping,
 }
 
 /// The user's policy for deals.
@@ -162,6 +169,9 @@ pub enum NodeError {
     /// The contact book has no usable address.
     #[error(transparent)]
     Book(#[from] BookError),
+    /// Something could not be dated. What was dated before stays.
+    #[error(transparent)]
+    Stamp(#[from] StampError),
     /// A message cannot be sealed for its receiver.
     #[error(transparent)]
     Post(#[from] PostError),
@@ -173,7 +183,7 @@ pub enum NodeError {
 impl Node {
     /// A node over its parts. Nothing runs until [`Node::run`].
     pub fn new(parts: Parts, settings: Settings) -> Arc<Self> {
-        let Parts { certificates, name, archive, keys, verify, post, random, payments, goods, card } = parts;
+        let Parts { certificates, name, archive, keys, verify, post, random, payments, goods, card, stamping } = parts;
         let book = Book::new(archive.clone(), verify.clone());
         let changed = payments.changed.clone();
         Arc::new(Self {
@@ -189,6 +199,7 @@ impl Node {
             payments,
             goods,
             card,
+            stamping,
             settings,
             locks: (0..LOCKS).map(|_| Mutex::new(())).collect(),
             opening: Mutex::new(()),
@@ -206,6 +217,7 @@ impl Node {
         loops.spawn(self.clone().outbox_loop(stop.clone()));
         loops.spawn(self.clone().asks_loop(stop.clone()));
         loops.spawn(self.clone().examine_loop(stop.clone()));
+        loops.spawn(self.clone().stamps_loop(stop.clone()));
         loops.spawn(self.payments.clone().run(Some(self.clone()), stop.clone()));
         loops.spawn(self.clone().timers_loop(stop));
         while loops.join_next().await.is_some() {}

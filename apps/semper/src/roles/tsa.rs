@@ -26,11 +26,11 @@ use semper_core::time::{Seconds, Time};
 use semper_payment::admit::{Admit, Cost, admitted};
 use semper_support::archive::{Archive, Commit, CommitError, Fact, PutState, ReadError};
 use semper_support::crypto::Randomness;
+use semper_support::stamp::CertificateId;
 use semper_trust::CertificateKey;
 use semper_trust::armour::{CERTIFICATE, encode};
 use semper_trust::timestamp::{
-    Failure, ObjectIdentifier, QUERY, REPLY, REQUEST_BYTES_MAX, Reply, Request, Stamper, TokenSerial, certificate_id,
-    own_certificate,
+    Failure, ObjectIdentifier, QUERY, REPLY, REQUEST_BYTES_MAX, Reply, Request, Stamper, TokenSerial, own_certificate,
 };
 use tokio::sync::Mutex;
 
@@ -50,7 +50,7 @@ const NUMBERS: &[u8] = b"tsa";
 const BLOCK: u64 = 1000;
 /// How often a block is tried to be taken when other processes take theirs.
 const TRIES: usize = 64;
-/// Fact space of self-made certificates: [`certificate_id`] of the public key → DER.
+/// Fact space of self-made certificates: SHA-256 of the public key, in hexadecimal digits → DER.
 const CERTIFICATES: &str = "tsa-certificate";
 /// How long a self-made certificate is valid.
 const LIFETIME: Seconds = Seconds(10 * 365 * 24 * 3600);
@@ -282,7 +282,7 @@ async fn self_made(
     name: &str,
     random: &dyn Randomness,
 ) -> Result<Vec<u8>> {
-    let of = certificate_id(&key.public_key_info()).to_vec();
+    let of = CertificateId::of(&key.public_key_info()).to_string().into_bytes();
     if let Some(made) = archive.fact(CERTIFICATES, &of).await? {
         return Ok(made);
     }

@@ -19,6 +19,7 @@ mod relay;
 mod sale;
 mod sale_crash;
 mod signers;
+mod stamp;
 mod swap;
 mod tls;
 mod trade;

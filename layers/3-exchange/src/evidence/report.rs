@@ -4,11 +4,13 @@ use std::fmt;
 
 use semper_core::container::Disposition;
 use semper_core::contract::Core;
+use semper_core::cose::Kind;
 use semper_core::hash::Digest;
 use semper_core::ids::{Cid, ContainerId, DealId, KeySetId, Slot, StatementId};
 use semper_core::party::{KeySet, Role};
 use semper_core::time::Time;
 use semper_support::engine::EvidenceKind;
+use semper_support::stamp::CertificateId;
 use semper_transfer::payment::statement::PaymentRequest;
 
 use super::fact::{Fact, Subject};
@@ -26,6 +28,8 @@ pub struct Report {
     pub transfers: Vec<Transfer>,
     /// The payments, counted by the payee's request.
     pub payments: Vec<Payment>,
+    /// The statements whose signatures were dated, by whoever has vouched for that: in order, one for each token.
+    pub stamps: Vec<Stamped>,
     /// The key sets that appear, for whoever knows or certifies whose they are.
     pub key_sets: Vec<KeySet>,
     /// What is missing, does not fit, or shows misconduct.
@@ -168,6 +172,23 @@ pub struct Payment {
     pub proof: Option<String>,
 }
 
+/// A statement whose signature existed before a time, if somebody who vouches for that is trusted.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Stamped {
+    /// The statement.
+    pub statement: StatementId,
+    /// What kind of statement.
+    pub kind: Kind,
+    /// Who signed it.
+    pub signer: KeySetId,
+    /// The instant before which its signature existed.
+    pub before: Time,
+    /// What the time-stamp authority calls itself.
+    pub name: String,
+    /// Each certificate of which it is enough to trust one.
+    pub vouchers: Vec<CertificateId>,
+}
+
 /// A signed acknowledgement.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Receipt {
@@ -216,6 +237,13 @@ pub enum Finding {
         /// Its place in the folder, from 0.
         item: usize,
         /// Why not.
+        reason: String,
+    },
+    /// A time-stamp that does not hold, or that dates nothing in this folder.
+    TimeStamp {
+        /// Its place in the folder, from 0.
+        item: usize,
+        /// What is wrong.
         reason: String,
     },
     /// A file that a contract names is not in the folder.
@@ -368,6 +396,9 @@ impl fmt::Display for Finding {
                 write!(f, "item {item} is a log receipt that fits no verdict in this folder")
             }
             Finding::PaymentProof { item, reason } => write!(f, "item {item} proves no payment: {reason}"),
+            Finding::TimeStamp { item, reason } => {
+                write!(f, "item {item} is a time-stamp that proves nothing: {reason}")
+            }
             Finding::MissingFile { cid, file } => {
                 write!(f, "the file with hash {file}, which contract {cid} names, is not in the folder")
             }

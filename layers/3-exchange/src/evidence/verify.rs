@@ -10,17 +10,19 @@ use semper_core::document::Document;
 use semper_core::domain;
 use semper_core::hash::Digest;
 use semper_core::ids::{Cid, DealId, KeySetId, Slot, StatementId, TemplateId};
+use semper_core::imprint::Imprint;
 use semper_core::party::{KeySet, Role};
 use semper_core::signature::{Verify, verify as verify_statement};
 use semper_core::template::Template;
 use semper_support::crypto::Encapsulate;
 use semper_support::engine::EvidenceKind;
+use semper_support::stamp::{ReadStamps, Stamp};
 use semper_transfer::payment::Module;
 use semper_transfer::payment::claim::{Claim, Finding as Judged, Proof};
 use semper_transfer::payment::statement::{PaymentOrder, PaymentReceipt, PaymentRequest, Side};
 
 use super::fact::{self, Fact, Subject, What};
-use super::report::{self, Finding, Payment, Receipt, Report, Standing, Transfer};
+use super::report::{self, Finding, Payment, Receipt, Report, Stamped, Standing, Transfer};
 use super::{Folder, Item, many};
 use crate::arbiter::log::LogReceipt;
 use crate::arbiter::many::Ask;
@@ -33,11 +35,14 @@ use crate::goods::{
 use crate::gx::{self, responder as responder_of};
 use crate::lx;
 
+/// Most time-stamps that are read of one case: each costs the check of several signatures.
+const STAMPS_MAX: usize = 256;
+
 /// Concludes what a folder proves. The same folder gives the same report, on every machine and at every time.
 ///
-/// `systems` are the payment systems whose proofs can be judged; the proof of another one is a finding.
+/// `systems` are the payment systems whose proofs can be judged; the proof of another one is a finding. Time-stamps are left out of account.
 pub fn verify(verifier: &dyn Verify, systems: &[&dyn Module], folder: &Folder) -> Report {
-    examine(&Checks { verify: verifier, kem: None, systems }, folder.deal, &folder.items)
+    examine(&Checks { verify: verifier, kem: None, systems, stamps: None }, folder.deal, &folder.items)
 }
 
 /// With what folders are checked.
@@ -49,6 +54,8 @@ pub struct Checks<'a> {
     pub kem: Option<&'a dyn Encapsulate>,
     /// The payment systems whose proofs can be judged; the proof of another one is a finding.
     pub systems: &'a [&'a dyn Module],
+    /// Reads time-stamps. `None`: they are left out of account.
+    pub stamps: Option<&'a dyn ReadStamps>,
 }
 
 /// Concludes what items of one deal prove, whoever has kept them. [`verify`] is this for one folder.
@@ -59,6 +66,7 @@ pub fn examine<'a>(checks: &Checks<'_>, deal: DealId, items: impl IntoIterator<I
         pool.take(index, item);
     }
     pool.check_signatures(verifier);
+    let stamps = checks.stamps.map(|reader| pool.read_stamps(reader)).unwrap_or_default();
     let cores: Vec<_> = pool.cores.values().cloned().collect();
     for core in &cores {
         let facts = fact::of_contract(checks, &mut pool, core);
@@ -83,7 +91,7 @@ pub fn examine<'a>(checks: &Checks<'_>, deal: DealId, items: impl IntoIterator<I
     let findings = pool.findings.into_iter().chain(unfit).chain(strays).chain(stray_files).collect();
     let key_sets = pool.key_sets.into_values().collect();
     let facts = pool.facts.into_iter().collect();
-    Report { deal, contracts, transfers, payments, key_sets, findings, facts }
+    Report { deal, contracts, transfers, payments, stamps, key_sets, findings, facts }
 }
 
 /// What a folder holds, sorted; statements only if their signatures are good.
@@ -111,6 +119,10 @@ pub(super) struct Pool {
     preimages: BTreeMap<[u8; 32], [u8; 32]>,
     /// The hashes of those that were kept as evidence.
     kept_preimages: Vec<(usize, [u8; 32])>,
+    tokens: Vec<(usize, Vec<u8>)>,
+    certificates: Vec<Vec<u8>>,
+    /// What a time-stamp of each well-signed statement would be about. A statement that its signer has signed twice stands here twice.
+    imprints: BTreeMap<Imprint, StatementId>,
     facts: BTreeSet<Fact>,
     pub(super) findings: Vec<Finding>,
 }
@@ -183,7 +195,9 @@ impl Pool {
             EvidenceKind::LogReceipt => self.receipts.push((index, LogReceipt::from_bytes(bytes)?)),
             EvidenceKind::Payment => self.proofs.push((index, Proof::from_bytes(bytes)?)),
             // Checked by whoever knows the authorities and inboxes: not part of what the parties said.
-            EvidenceKind::Certificate | EvidenceKind::Receipt => {}
+            EvidenceKind::Certificate => self.certificates.push(bytes.clone()),
+            EvidenceKind::Receipt => {}
+            EvidenceKind::TimeStamp => self.tokens.push((index, bytes.clone())),
             EvidenceKind::DepositKey => {
                 let key = DepositKey::from_bytes(bytes)?;
                 self.deposit_keys.insert(key.id(), key);
@@ -206,11 +220,40 @@ impl Pool {
             }
             match self.signature_problem(verifier, &signed) {
                 None => {
+                    self.imprints.insert(signed.imprint(), signed.id());
                     self.statements.insert(signed.id(), signed);
                 }
                 Some(reason) => self.findings.push(Finding::NotSigned { item, reason }),
             }
         }
+    }
+
+    /// What was dated. A token that does not hold, or that dates nothing here, is a finding.
+    fn read_stamps(&mut self, reader: &dyn ReadStamps) -> Vec<Stamped> {
+        let mut stamps = Vec::new();
+        for (item, token) in std::mem::take(&mut self.tokens) {
+            let read = if stamps.len() < STAMPS_MAX {
+                reader.read(&token, &self.certificates)
+            } else {
+                Err(format!("at most {STAMPS_MAX} are read"))
+            };
+            let reason = match read {
+                Ok(Stamp { imprint, before, name, vouchers }) => match self.imprints.get(&imprint) {
+                    Some(statement) => {
+                        let signed = &self.statements[statement];
+                        let (kind, signer) = (signed.kind(), signed.signer());
+                        stamps.push(Stamped { statement: *statement, kind, signer, before, name, vouchers });
+                        continue;
+                    }
+                    None => "it dates the signature of no statement in this folder".to_owned(),
+                },
+                Err(reason) => reason,
+            };
+            self.findings.push(Finding::TimeStamp { item, reason });
+        }
+        stamps.sort_unstable();
+        stamps.dedup();
+        stamps
     }
 
     /// What issuers say, and what is said to them under other keys than the parties': a payment system's proof holds what counts of it.

@@ -15,7 +15,7 @@ mod token;
 
 pub use message::{Failure, Nonce, Reply, ReplyError, Request, RequestProblem};
 pub use stamper::{Stamper, StamperError, TokenSerial, own_certificate};
-pub use token::{Token, TokenError, certificate_id};
+pub use token::{Token, TokenError, TokenReader};
 pub use x509_cert::der::oid::ObjectIdentifier;
 
 /// Media type of requests.

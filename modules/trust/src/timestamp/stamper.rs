@@ -3,6 +3,7 @@
 use std::fmt;
 
 use rcgen::SigningKey as _;
+use semper_core::imprint::Imprint;
 use semper_core::time::{Seconds, Time};
 use semper_support::crypto::Randomness;
 use x509_cert::Certificate;
@@ -12,8 +13,7 @@ use x509_cert::der::{DateTime, Decode as _, Encode as _};
 use super::der::{GENERALIZED_TIME, INTEGER, OCTET_STRING, SEQUENCE, SET, SHA256, algorithm, context, oid, value};
 use super::message::{Failure, Nonce, Reply, Request, imprint_der};
 use super::token::{
-    CONTENT_TYPE, ECDSA_SHA256, MESSAGE_DIGEST, SIGNED_DATA, SIGNING_CERTIFICATE_V2, TST_INFO, certificate_id,
-    check_use,
+    CONTENT_TYPE, ECDSA_SHA256, MESSAGE_DIGEST, SIGNED_DATA, SIGNING_CERTIFICATE_V2, TST_INFO, check_use,
 };
 use super::{CERTIFICATES_MAX, TokenError};
 use crate::authority::{self, AuthorityError};
@@ -180,8 +180,8 @@ impl Stamper {
     /// Content type, message digest and the hash of the certificate (RFC 5816), in the order of DER.
     fn attributes(&self, info: &[u8]) -> Vec<u8> {
         let attribute = |id, content: Vec<u8>| value(SEQUENCE, &[&oid(id), &value(SET, &[&content])]);
-        let digest = value(OCTET_STRING, &[&certificate_id(info)]);
-        let hash = value(OCTET_STRING, &[&certificate_id(&self.certificates[0])]);
+        let digest = value(OCTET_STRING, &[Imprint::of(info).as_bytes()]);
+        let hash = value(OCTET_STRING, &[Imprint::of(&self.certificates[0]).as_bytes()]);
         let signing = value(SEQUENCE, &[&value(SEQUENCE, &[&value(SEQUENCE, &[&hash])])]);
         in_order(vec![
             attribute(CONTENT_TYPE, oid(TST_INFO)),

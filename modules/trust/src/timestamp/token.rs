@@ -3,6 +3,7 @@
 use rustls_pki_types::{CertificateDer, SignatureVerificationAlgorithm};
 use semper_core::imprint::Imprint;
 use semper_core::time::{Seconds, Time};
+use semper_support::stamp::{CertificateId, ReadStamps, Stamp};
 use webpki::EndEntityCert;
 use webpki::aws_lc_rs as algorithms;
 use x509_cert::Certificate;
@@ -35,11 +36,6 @@ const ATTRIBUTES_MAX: usize = 16;
 const SERIAL_MAX: usize = 21;
 /// The most that an authority may claim its clock to be wrong by. What says more says nothing.
 const ACCURACY_MAX: Seconds = Seconds(24 * 3600);
-
-/// Names a certificate in trust policies: SHA-256 of its DER, as `openssl x509 -fingerprint -sha256` shows it.
-pub fn certificate_id(der: &[u8]) -> [u8; 32] {
-    *Imprint::of(der).as_bytes()
-}
 
 /// Why a token proves nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -175,20 +171,32 @@ impl Token {
         path::shown_subject(self.certificate())
     }
 
-    /// The certificates, by [`certificate_id`], each of which vouches for this token: whoever trusts one of them has to believe it.
+    /// The certificates, each of which vouches for this token: whoever trusts one of them has to believe it.
     ///
     /// The first is the authority's own. Then come those of issuers, in the token or among `others`, from which a path leads to it that was
     /// valid when the token was made. Revocation is not looked at: it is for whoever names a certificate as trusted.
-    pub fn vouchers(&self, others: &[Vec<u8>]) -> Vec<[u8; 32]> {
-        let mut vouchers = vec![certificate_id(self.certificate())];
+    pub fn vouchers(&self, others: &[Vec<u8>]) -> Vec<CertificateId> {
+        let mut vouchers = vec![CertificateId::of(self.certificate())];
         let candidates = self.certificates[1..].iter().chain(others).take(path::ANCHORS_MAX);
         for issuer in candidates {
-            let id = certificate_id(issuer);
+            let id = CertificateId::of(issuer);
             if !vouchers.contains(&id) && path::vouches_for_stamps(issuer, &self.certificates, self.info.time).is_ok() {
                 vouchers.push(id);
             }
         }
         vouchers
+    }
+}
+
+/// Reads tokens of RFC 3161 for whoever checks evidence.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TokenReader;
+
+impl ReadStamps for TokenReader {
+    fn read(&self, token: &[u8], certificates: &[Vec<u8>]) -> Result<Stamp, String> {
+        let token = Token::from_der(token).map_err(|error| error.to_string())?;
+        let vouchers = token.vouchers(certificates);
+        Ok(Stamp { imprint: token.imprint(), before: token.before(), name: token.name(), vouchers })
     }
 }
 

@@ -18,7 +18,10 @@ use crate::support::{Ed25519Only, NOW, Party, Scene};
 fn full_card(scene: &Scene) -> ContactCard {
     ContactCard {
         certificates: vec![scene.certificate.clone()],
-        services: vec![arbiter(Digest::of(domain::RULES, b"rules"))],
+        services: vec![
+            arbiter(Digest::of(domain::RULES, b"rules")),
+            Service::TimeStamps { url: "https://stamps.example/tsa".to_owned() },
+        ],
         ..scene.alice.card("Alice")
     }
 }
@@ -130,6 +133,20 @@ fn fingerprints_are_read_out_in_groups() {
     assert!(fingerprint.matches("00001-00000-77215 00000 00000\n00000 00000 00000 00000 00000"));
     assert!(!fingerprint.matches("00001 00000 77215"));
     assert!(!fingerprint.matches("00001 00000 77216 00000 00000 00000 00000 00000 00000 00000"));
+}
+
+// An address that is none would be asked all the same, or something else would be done with it.
+#[test]
+fn a_time_stamp_authority_has_an_address() {
+    let alice = Party::new(1);
+    let read = |url: &str| {
+        let card = ContactCard { services: vec![Service::TimeStamps { url: url.to_owned() }], ..alice.card("Alice") };
+        let read = ContactCard::verify(alice.sign(&card).bytes(), &Ed25519Only);
+        assert_eq!(read.is_ok(), card.check().is_ok());
+        read.is_ok_and(|read| *read.statement() == card)
+    };
+    assert!(read("https://stamps.example/tsa") && read("http://127.0.0.1:1/tsa"));
+    assert!(!read("") && !read("file:///etc/passwd") && !read(&format!("https://{}", "a".repeat(2048))));
 }
 
 // Two keys for one system would let an arbiter show each side another one; an empty list would be a second encoding of none.

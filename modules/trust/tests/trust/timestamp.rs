@@ -6,13 +6,14 @@
 use proptest::prelude::*;
 use semper_core::imprint::Imprint;
 use semper_core::time::{Seconds, Time};
+use semper_support::stamp::CertificateId;
 use semper_trust::armour::CERTIFICATE;
 use semper_trust::authority::Purpose;
 use semper_trust::path::PathError;
 use semper_trust::request::{self, VerifiedRequest};
 use semper_trust::timestamp::{
     Failure, Nonce, ObjectIdentifier, Reply, ReplyError, Request, RequestProblem, Stamper, StamperError, Token,
-    TokenError, TokenSerial, certificate_id, own_certificate,
+    TokenError, TokenSerial, own_certificate,
 };
 use semper_trust::{CertificateKey, KeyType};
 
@@ -172,7 +173,7 @@ fn openssl_takes_the_tokens_of_an_authority_that_certifies_itself() {
     openssl.write_pem("own.pem", CERTIFICATE, &own);
     openssl.must("ts -verify -attime 1795246200 -CAfile own.pem -in reply -data data");
     let token = Reply::from_der(&reply).unwrap().token(&request).unwrap();
-    assert_eq!(token.vouchers(&[]), [certificate_id(&own)]);
+    assert_eq!(token.vouchers(&[]), [CertificateId::of(&own)]);
     assert_eq!(token.name(), "Own Stamps");
     // Its time is over a day later; a token that is made then would prove nothing.
     let late = stamper.answer(&request, TokenSerial::new(2, [1; 8]), NOW.after(Seconds(DAY)));
@@ -204,18 +205,18 @@ fn we_take_the_tokens_of_openssl() {
             token.before()
         );
         let root = foreign.openssl.read_pem("root.pem", CERTIFICATE);
-        assert_eq!(token.vouchers(&[]), [certificate_id(token.certificate())]);
+        assert_eq!(token.vouchers(&[]), [CertificateId::of(token.certificate())]);
         assert_eq!(
             token.vouchers(std::slice::from_ref(&root)),
-            [certificate_id(token.certificate()), certificate_id(&root)]
+            [CertificateId::of(token.certificate()), CertificateId::of(&root)]
         );
         // The root in the token.
         let token =
             Reply::from_der(&foreign.reply(&request.to_der(), "-chain root.pem")).unwrap().token(&request).unwrap();
-        assert!(token.vouchers(&[]).contains(&certificate_id(&root)));
+        assert!(token.vouchers(&[]).contains(&CertificateId::of(&root)));
         // Another root vouches for nothing.
         let stranger = Scene::new().root;
-        assert!(!token.vouchers(std::slice::from_ref(&stranger)).contains(&certificate_id(&stranger)));
+        assert!(!token.vouchers(std::slice::from_ref(&stranger)).contains(&CertificateId::of(&stranger)));
     }
 }
 
@@ -362,8 +363,8 @@ fn what_was_changed_in_a_token_shows() {
     let imprint = Imprint::of(DATA);
     assert_eq!(changed(imprint.as_bytes(), Imprint::of(b"other").as_bytes()), Some(TokenError::OtherContent));
     assert_eq!(changed(b"20261121073000Z", b"20201121073000Z"), Some(TokenError::OtherContent));
-    let hash = certificate_id(token.certificate());
-    assert_eq!(changed(&hash, &[0; 32]), Some(TokenError::CertificateMissing));
+    let hash = Imprint::of(token.certificate());
+    assert_eq!(changed(hash.as_bytes(), &[0; 32]), Some(TokenError::CertificateMissing));
     let mut der = token.der().to_vec();
     *der.last_mut().unwrap() ^= 1;
     assert_eq!(Token::from_der(&der).err(), Some(TokenError::BadSignature));
@@ -374,7 +375,7 @@ fn what_was_changed_in_a_token_shows() {
 fn the_root_of_our_own_authority_vouches() {
     let scene = Scene::new();
     let token = scene.token();
-    assert_eq!(token.vouchers(&[]), [certificate_id(token.certificate()), certificate_id(&scene.root)]);
+    assert_eq!(token.vouchers(&[]), [CertificateId::of(token.certificate()), CertificateId::of(&scene.root)]);
     assert_eq!(token.before(), NOW.after(ACCURACY));
     assert_eq!(token.name(), "Stamps");
 }
