@@ -27,6 +27,7 @@ use semper_transfer::payment::journal::Entry;
 use semper_transfer::payment::operation::Operation;
 use semper_transfer::payment::pay::{self, Pay};
 use semper_transfer::tx;
+use semper_trust::timestamp::{self, Reply, Token};
 
 use crate::scenario::{Cast, Sale};
 use crate::symbolic::Oracle;
@@ -44,7 +45,8 @@ pub struct Target {
 const CBOR_MAX: usize = 1 << 20;
 
 /// Every target.
-pub const TARGETS: [Target; 35] = [
+pub const TARGETS: [Target; 36] = [
+    Target { name: "time_stamp", run: time_stamp },
     Target { name: "cbor", run: generic },
     Target { name: "signed", run: signed },
     Target { name: "core", run: again::<Core> },
@@ -157,4 +159,18 @@ fn pom(input: &[u8]) -> bool {
         assert!(cast.judge().check(good, &pom).is_err(), "an honest seller is found guilty: {:?}", pom.claim);
     }
     true
+}
+
+/// What comes from or goes to a time-stamp authority. A request that is read says the same when it is written and read again.
+fn time_stamp(bytes: &[u8]) -> bool {
+    let request = timestamp::Request::from_der(bytes);
+    if let Ok(request) = &request {
+        assert_eq!(timestamp::Request::from_der(&request.to_der()).as_ref(), Ok(request));
+    }
+    let token = Token::from_der(bytes);
+    if let Ok(token) = &token {
+        assert_eq!(token.der(), bytes);
+        assert!(!token.vouchers(&[]).is_empty());
+    }
+    Reply::from_der(bytes).is_ok() || request.is_ok() || token.is_ok()
 }

@@ -16,6 +16,7 @@ use semper_trust::timestamp::{
     TokenError, TokenSerial, own_certificate,
 };
 use semper_trust::{CertificateKey, KeyType};
+use serde_json::{Value, json};
 
 use crate::support::{Counted, DAY, NOW, OpenSsl, Party, authority, key};
 
@@ -378,6 +379,97 @@ fn the_root_of_our_own_authority_vouches() {
     assert_eq!(token.vouchers(&[]), [CertificateId::of(token.certificate()), CertificateId::of(&scene.root)]);
     assert_eq!(token.before(), NOW.after(ACCURACY));
     assert_eq!(token.name(), "Stamps");
+}
+
+const VECTORS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../spec/vectors/timestamp.json");
+
+fn hex(bytes: &[u8]) -> String {
+    data_encoding::HEXLOWER.encode(bytes)
+}
+
+/// A token with what it says.
+fn described(by: &str, token: &[u8]) -> Value {
+    let read = Token::from_der(token).unwrap();
+    json!({
+        "by": by,
+        "token": hex(token),
+        "imprint": read.imprint().to_string(),
+        "before": read.before().unix(),
+        "serial": hex(read.serial()),
+        "policy": read.policy().to_string(),
+        "name": read.name(),
+        "vouchers": read.vouchers(&[]).iter().map(ToString::to_string).collect::<Vec<_>>(),
+    })
+}
+
+/// Signatures are random, so these are other bytes each time; what they mean is not.
+fn make_vectors() -> Value {
+    let scene = Scene::new();
+    let foreign = Foreign::new("rsa:2048");
+    let asked = request(DATA);
+    let of_openssl = foreign.reply(&asked.to_der(), "-chain root.pem");
+    let of_openssl = Reply::from_der(&of_openssl).unwrap().token(&asked).unwrap();
+    let token = scene.token();
+    let changed = |from: &[u8], to: &[u8]| {
+        let mut der = token.der().to_vec();
+        let place = der.windows(from.len()).position(|w| w == from).unwrap();
+        der[place..place + to.len()].copy_from_slice(to);
+        der
+    };
+    let mut last = token.der().to_vec();
+    *last.last_mut().unwrap() ^= 1;
+    let bare = Request { certificates: false, ..asked.clone() };
+    let bare = scene.reply(&bare);
+    let refused = [
+        ("another time than the one that was signed", changed(b"20261121073000Z", b"20201121073000Z")),
+        ("a wrong signature", last),
+        // A reply is two bytes of length more than 255, a status of five bytes, and the token.
+        ("no certificate in it", bare[9..].to_vec()),
+        ("something behind it", [token.der(), &[0]].concat()),
+    ];
+    let refused = refused.iter().map(|(why, bytes)| {
+        let error = Token::from_der(bytes).unwrap_err().to_string();
+        json!({ "why": why, "token": hex(bytes), "error": error })
+    });
+    json!({
+        "about": "Time-stamps: spec/timestamp.md. Bytes in hexadecimal; times in seconds since 1970.",
+        "data": hex(DATA),
+        "requests": [
+            { "request": hex(&asked.to_der()), "imprint": asked.imprint.to_string(), "certificates": true },
+            { "request": hex(&Request { nonce: None, certificates: false, ..asked.clone() }.to_der()),
+              "imprint": asked.imprint.to_string(), "certificates": false },
+        ],
+        "tokens": [described("semper", token.der()), described("openssl", of_openssl.der())],
+        "refused": refused.collect::<Vec<_>>(),
+    })
+}
+
+// What a second implementation is held against must be what this one does.
+#[test]
+fn the_vectors_mean_what_they_say() {
+    if std::env::var_os("UPDATE_VECTORS").is_some() {
+        std::fs::write(VECTORS, format!("{:#}\n", make_vectors())).unwrap();
+    }
+    let vectors: Value = serde_json::from_str(&std::fs::read_to_string(VECTORS).unwrap()).unwrap();
+    let bytes = |value: &Value| data_encoding::HEXLOWER.decode(value.as_str().unwrap().as_bytes()).unwrap();
+    let imprint = Imprint::of(&bytes(&vectors["data"])).to_string();
+    for expected in vectors["requests"].as_array().unwrap() {
+        let request = Request::from_der(&bytes(&expected["request"])).unwrap();
+        assert_eq!(request.to_der(), bytes(&expected["request"]));
+        assert_eq!((&request.imprint.to_string(), request.certificates), (&imprint, expected["certificates"] == true));
+    }
+    let tokens = vectors["tokens"].as_array().unwrap();
+    assert_eq!(tokens.len(), 2);
+    for expected in tokens {
+        assert_eq!(described(expected["by"].as_str().unwrap(), &bytes(&expected["token"])), *expected);
+        assert_eq!(expected["imprint"], imprint);
+    }
+    let refused = vectors["refused"].as_array().unwrap();
+    assert_eq!(refused.len(), 4);
+    for expected in refused {
+        let error = Token::from_der(&bytes(&expected["token"])).unwrap_err().to_string();
+        assert_eq!(error, expected["error"].as_str().unwrap(), "{}", expected["why"]);
+    }
 }
 
 proptest! {
