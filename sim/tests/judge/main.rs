@@ -6,6 +6,7 @@ mod letter;
 mod locks;
 mod many;
 mod parties;
+mod stamps;
 mod till;
 mod vectors;
 
@@ -25,10 +26,10 @@ use semper_core::time::{Seconds, Time};
 use semper_exchange::arbiter::request::Abort;
 use semper_exchange::arbiter::verdict::{self, ClosedUnused, Verdict};
 use semper_exchange::claims::{
-    Actor, Case, Claim, Decision, Did, Misconduct, Outcome, Policy, Ruling, Uncheckable, Verb, bind, judge, positions,
-    questions, rules,
+    Actor, Case, Claim, Decision, Did, Misconduct, Outcome, Period, Policy, Ruling, Uncheckable, Verb, bind, judge,
+    positions, questions, rules,
 };
-use semper_exchange::evidence::{Checks, Folder, Item, Report};
+use semper_exchange::evidence::{Checks, Folder, Item, Report, Source};
 use semper_exchange::gx::Leg;
 use semper_sim::deal::{MAIL, PURCHASE, RECEIPT, SIGNING, Thing, Things};
 use semper_sim::scenario::Cast;
@@ -44,7 +45,7 @@ use Outcome::{Proven, Refuted, Undecided};
 const GARBAGE: Things = [Thing::BadInformation, Thing::Money];
 
 fn checks(cast: &Cast) -> Checks<'_> {
-    Checks { verify: &cast.oracle, kem: Some(&cast.oracle), systems: &SYSTEMS, stamps: None }
+    Checks { verify: &cast.oracle, kem: Some(&cast.oracle), systems: &SYSTEMS, stamps: Some(&stamps::Clerk) }
 }
 
 fn late() -> Policy {
@@ -851,13 +852,18 @@ impl Heap {
         let mut items: Vec<_> = made.folders.iter().flat_map(|folder| folder.items.clone()).collect();
         items.extend(aborted_too(&made, true).items);
         items.extend(foreign(&made));
-        let claims = all_claims(&report(&made.cast, &made.folders));
+        items.extend(stamps::all_dated(&made.folder(O)).items);
+        let mut claims = all_claims(&report(&made.cast, &made.folders));
+        let when = Period::new(None, Some(Time::from_unix(stamps::DATE)), Source::Stamp);
+        let single = claims.iter().filter(|claim| matches!(claim, Claim::Did(_)));
+        let dated: Vec<_> = single.map(|claim| claim.map(&|did| Did { when, ..*did })).collect();
+        claims.extend(dated);
         Self { made, items, claims }
     }
 
     fn judged(&self, items: Vec<Item>) -> Decision {
         let case = Case::of(&[Folder { deal: DEAL, items }]).unwrap();
-        judge(&checks(&self.made.cast), &case, &self.claims, &late())
+        judge(&checks(&self.made.cast), &case, &self.claims, &stamps::trusting())
     }
 }
 
@@ -884,8 +890,11 @@ fn every_line_of_the_rules_is_at_work_somewhere() {
     for (cast, folder) in &cases {
         let claims = all_claims(&report(cast, std::slice::from_ref(folder)));
         let case = Case::of(std::slice::from_ref(folder)).unwrap();
-        let rulings = judge(&checks(cast), &case, &claims, &late()).rulings;
-        at_work.extend(rulings.into_iter().flat_map(|ruling| ruling.grounds).map(|ground| ground.rule));
+        let dated = Case::of(&[stamps::all_dated(folder)]).unwrap();
+        for (case, policy) in [(case, late()), (dated, stamps::trusting())] {
+            let rulings = judge(&checks(cast), &case, &claims, &policy).rulings;
+            at_work.extend(rulings.into_iter().flat_map(|ruling| ruling.grounds).map(|ground| ground.rule));
+        }
     }
     let lines = rules::chapters().iter().flat_map(|chapter| &chapter.rules).map(|rule| rule.id);
     let idle: Vec<_> = lines.filter(|id| !at_work.contains(*id)).collect();

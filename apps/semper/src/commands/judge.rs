@@ -10,18 +10,20 @@ use clap::Args;
 use semper_core::cbor::{Decode, Encode};
 use semper_core::cose::Statement as _;
 use semper_core::ids::KeySetId;
+use semper_core::party::Algorithm;
 use semper_crypto::{Encapsulator, Sealer, Verifier};
 use semper_exchange::claims::{
-    self, Case, Claim, Decision, Outcome, Policy, Positions, Question, Ruling, SignedDecision, bind, decide, questions,
-    rules,
+    self, Case, Claim, Decision, Outcome, Policy, Positions, Question, Ruling, SignedDecision, Sunset, bind, decide,
+    questions, rules,
 };
 use semper_exchange::evidence::{Checks, Folder, Report, Subject, What};
 use semper_support::crypto::Signer as _;
+use semper_support::stamp::CertificateId;
 use semper_transfer::payment::Module;
 use semper_trust::timestamp::TokenReader;
 use serde_json::{Value, json};
 
-use super::trust::Trusted;
+use super::trust::{Stampers, Trusted};
 use super::verify::Names;
 use super::{Common, ask};
 use crate::now;
@@ -57,8 +59,14 @@ pub(super) struct Judge {
     /// As JSON
     #[arg(long)]
     json: bool,
+    /// Hold signatures of an algorithm to prove nothing from a moment on, unless a time-stamp shows that they are older; for example
+    /// "Ed25519=2040-01-01T00:00:00Z" (also ES256, ML-DSA-65). A signature of two algorithms stands while one of them does
+    #[arg(long = "sunset", value_name = "ALGORITHM=TIME", conflicts_with = "check")]
+    sunsets: Vec<String>,
     #[command(flatten)]
     trusted: Trusted,
+    #[command(flatten)]
+    stampers: Stampers,
 }
 
 impl Judge {
@@ -121,8 +129,21 @@ impl Judge {
         let wrong = |text: &str| anyhow!("{text:?} is no time; write it like 2026-11-21T12:00:00Z");
         let at = self.at.as_ref().map(|text| claims::time(text).ok_or_else(|| wrong(text))).transpose()?;
         let (arbiters, signers) = (keys(&self.arbiters)?, keys(&self.signers)?);
-        Ok(Policy { arbiters, signers, ..Policy::at(at.unwrap_or_else(now)) })
+        let stampers = self.stampers.read()?.iter().map(|der| CertificateId::of(der)).collect();
+        let sunsets = self.sunsets.iter().map(|text| sunset(text)).collect::<Result<_>>()?;
+        Ok(Policy { arbiters, signers, stampers, sunsets, ..Policy::at(at.unwrap_or_else(now)) })
     }
+}
+
+const ALGORITHMS: [(&str, Algorithm); 3] =
+    [("ed25519", Algorithm::Ed25519), ("es256", Algorithm::Es256), ("ml-dsa-65", Algorithm::MlDsa65)];
+
+fn sunset(text: &str) -> Result<Sunset> {
+    let wrong = || anyhow!("{text:?} is no sunset; write it like Ed25519=2040-01-01T00:00:00Z");
+    let (name, time) = text.split_once('=').ok_or_else(wrong)?;
+    let algorithm = ALGORITHMS.iter().find(|(known, _)| *known == name.to_ascii_lowercase());
+    let (_, algorithm) = algorithm.ok_or_else(wrong)?;
+    Ok(Sunset { algorithm: *algorithm, from: claims::time(time).ok_or_else(wrong)? })
 }
 
 /// The keys that were named, if any were.

@@ -118,6 +118,24 @@ fn a_finished_deal_is_dated_and_a_stranger_reads_by_whose_word() {
     let shown = world.run("nobody", &["verify", &exported.display().to_string(), "--trust", &root]).good();
     assert!(!shown.contains("not said to trust"), "{shown}");
 
+    // A judge takes the date from the authority that it trusts, and from no other; and past the time of both algorithms only what is dated counts.
+    let judged = |claim: &str, more: &[&str]| {
+        let folder = exported.display().to_string();
+        let mut args = vec!["judge", &folder, "--claim", claim];
+        args.extend(more);
+        world.run("nobody", &args).code
+    };
+    let soon = "stamped(responder, before 2199-01-01T00:00:00Z by stamp)";
+    assert_eq!(judged(soon, &["--trust", &root, "--at", "2199-01-01T00:00:00Z"]), Some(0));
+    assert_eq!(judged(soon, &["--at", "2199-01-01T00:00:00Z"]), Some(1));
+    assert_eq!(judged(soon, &["--trust", &stranger]), Some(1));
+    assert_eq!(judged("agreed(originator, before 2020-01-01T00:00:00Z by stamp)", &["--trust", &root]), Some(1));
+    let sunset = ["--sunset", "Ed25519=2100-01-01T00:00:00Z", "--sunset", "ML-DSA-65=2150-01-01T00:00:00Z"];
+    let later = [sunset.as_slice(), &["--at", "2199-01-01T00:00:00Z"]].concat();
+    assert_eq!(judged("agreed(originator)", &later), Some(1));
+    assert_eq!(judged("agreed(originator)", &[later.as_slice(), &["--trust", &root]].concat()), Some(0));
+    assert_eq!(judged("agreed(originator)", &sunset), Some(0));
+
     // Twins: a token that was changed, one of another deal's statement, one whose statement was taken out.
     let faulty = |items: Vec<Item>, sentence: &str| {
         let path = world.path("faulty.semper");

@@ -2,17 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use semper_core::cbor::{Decode, DecodeError, Encode, Fields, Value, record};
+use semper_core::cbor::{Decode, DecodeError, Encode, Fields, Problem, Value, record};
 use semper_core::domain;
 use semper_core::hash::Digest;
 use semper_core::ids::{DealId, KeySetId};
+use semper_core::party::{Algorithm, Suite};
 use semper_core::time::{Seconds, Time};
+use semper_support::stamp::CertificateId;
 
-use crate::evidence::{Checks, Folder, Item, Report, examine};
+use crate::evidence::{Checks, Folder, Item, Report, Stamped, examine};
 
 /// Most folders in one case.
 pub const FOLDERS_MAX: usize = 32;
-/// Most arbiters, and most signers, in a policy.
+/// Most arbiters, signers, certificates and algorithms in a policy.
 const KNOWN_MAX: usize = 64;
 
 /// The evidence of one deal.
@@ -80,7 +82,7 @@ fn head(item: &Item) -> Vec<u8> {
 /// Whose word counts for whoever judges, and when it is judged.
 ///
 /// ```text
-/// policy = { 0: at, 1: skew, ? 2: [* key set id], ? 3: [* key set id] }
+/// policy = { 0: at, 1: skew, ? 2: [* key set id], ? 3: [* key set id], ? 4: [+ certificate id], ? 5: [+ sunset] }
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
@@ -93,17 +95,49 @@ pub struct Policy {
     /// Whose signatures count for transfers and payments, where no contract says who the parties are. `None`: everybody's; the grounds name
     /// the signers, and who judges must know whose keys those are.
     pub signers: Option<Vec<KeySetId>>,
+    /// The certificates whose word on times counts: of time-stamp authorities, or of who certified them. None: nobody's.
+    pub stampers: Vec<CertificateId>,
+    /// The algorithms whose signatures prove nothing any more unless a time-stamp shows that they are older.
+    pub sunsets: Vec<Sunset>,
+}
+
+/// From when on signatures of an algorithm prove nothing, because they can be forged. What a trusted time-stamp dates before counts on.
+///
+/// ```text
+/// sunset = [COSE number, time]
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sunset {
+    /// The algorithm.
+    pub algorithm: Algorithm,
+    /// The instant.
+    pub from: Time,
 }
 
 impl Policy {
     /// The parties' own arbiter counts, and every signer; clocks may be ten minutes ahead.
     pub fn at(at: Time) -> Self {
-        Self { at, skew: Seconds(600), arbiters: None, signers: None }
+        Self { at, skew: Seconds(600), arbiters: None, signers: None, stampers: Vec::new(), sunsets: Vec::new() }
     }
 
     /// Whether an arbiter's word counts.
     pub fn trusts(&self, arbiter: KeySetId) -> bool {
         self.arbiters.as_ref().is_none_or(|trusted| trusted.contains(&arbiter))
+    }
+
+    /// Whether somebody who vouches for a time-stamp is trusted, and it does not date itself later than the judgement.
+    pub fn believes(&self, stamp: &Stamped) -> bool {
+        let known = stamp.vouchers.iter().any(|voucher| self.stampers.contains(voucher));
+        known && stamp.before <= self.at.after(self.skew)
+    }
+
+    /// From when on statements of a suite prove nothing: every algorithm of it has to be past its time, because one that stands is enough.
+    pub fn sunset(&self, suite: Suite) -> Option<Time> {
+        let of = |algorithm: &Algorithm| {
+            self.sunsets.iter().filter(|sunset| sunset.algorithm == *algorithm).map(|sunset| sunset.from).min()
+        };
+        let times: Option<Vec<Time>> = suite.algorithms().iter().map(of).collect();
+        times.and_then(|times| times.into_iter().max()).filter(|from| *from <= self.at)
     }
 
     /// Whether a signer's word about a transfer or a payment counts.
@@ -117,7 +151,11 @@ impl Encode for Policy {
         let ids =
             |ids: &Option<Vec<KeySetId>>| ids.as_ref().map(|ids| ids.iter().map(Encode::to_value).collect::<Vec<_>>());
         let policy = record().put_item(0, &self.at).put_item(1, &self.skew);
-        policy.put_some(2, ids(&self.arbiters)).put_some(3, ids(&self.signers)).build()
+        let stampers: Vec<Value> = self.stampers.iter().map(Encode::to_value).collect();
+        let sunsets: Vec<Value> = self.sunsets.iter().map(Encode::to_value).collect();
+        let some = |list: Vec<Value>| (!list.is_empty()).then_some(list);
+        let policy = policy.put_some(2, ids(&self.arbiters)).put_some(3, ids(&self.signers));
+        policy.put_some(4, some(stampers)).put_some(5, some(sunsets)).build()
     }
 }
 
@@ -126,9 +164,35 @@ impl Decode for Policy {
         let mut fields = Fields::open(value)?;
         let (at, skew) = (fields.item(0, "at")?, fields.item(1, "skew")?);
         let (arbiters, signers) = (ids(&mut fields, 2, "arbiters")?, ids(&mut fields, 3, "signers")?);
+        let (stampers, sunsets) = (some(&mut fields, 4, "stampers")?, some(&mut fields, 5, "sunsets")?);
         fields.close()?;
-        Ok(Self { at, skew, arbiters, signers })
+        Ok(Self { at, skew, arbiters, signers, stampers, sunsets })
     }
+}
+
+impl Encode for Sunset {
+    fn to_value(&self) -> Value {
+        Value::Array(vec![Value::int(self.algorithm.cose()), self.from.to_value()])
+    }
+}
+
+impl Decode for Sunset {
+    fn from_value(value: Value) -> Result<Self, DecodeError> {
+        let wrong = || DecodeError::field("sunset", Problem::OutOfRange("an algorithm and a time"));
+        let Value::Array(pair) = value else { return Err(wrong()) };
+        let [number, from]: [Value; 2] = pair.try_into().map_err(|_| wrong())?;
+        let known = [Algorithm::Ed25519, Algorithm::Es256, Algorithm::MlDsa65];
+        let algorithm = known.into_iter().find(|algorithm| Value::int(algorithm.cose()) == number);
+        Ok(Self { algorithm: algorithm.ok_or_else(wrong)?, from: Time::from_value(from)? })
+    }
+}
+
+/// A list that is left out when it is empty.
+fn some<T: Decode>(fields: &mut Fields, key: u64, name: &str) -> Result<Vec<T>, DecodeError> {
+    let Some(value) = fields.optional(key) else { return Ok(Vec::new()) };
+    let list: Vec<T> = Fields::open(record().put(0, value).build())?.list(0, name, KNOWN_MAX)?;
+    let empty = DecodeError::field(name, Problem::OutOfRange("a list of none is left out"));
+    if list.is_empty() { Err(empty) } else { Ok(list) }
 }
 
 fn ids(fields: &mut Fields, key: u64, name: &str) -> Result<Option<Vec<KeySetId>>, DecodeError> {

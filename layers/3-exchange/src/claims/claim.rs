@@ -120,6 +120,8 @@ verbs! {
     Faulted = "faulted";
     /// Has its money back, or nobody else can have it.
     Refunded = "refunded";
+    /// Signed something that existed before a time, by a time-stamp.
+    Stamped = "stamped";
 }
 
 /// An amount of money between two bounds of one currency, both included. At least one bound is there.
@@ -184,13 +186,14 @@ impl Interval {
 }
 
 impl Period {
-    /// The time from `not_before` to `not_after`, as `source` says at least. `None` if neither is given, no instant lies between, or a year
-    /// has five digits, which the text form cannot say.
+    /// The time from `not_before` to `not_after`, as `source` says at least. `None` if neither is given, no instant lies between, a time-stamp
+    /// is to say "not before", which none does, or a year has five digits, which the text form cannot say.
     pub fn new(not_before: Option<Time>, not_after: Option<Time>, source: Source) -> Option<Self> {
         let some = not_before.is_some() || not_after.is_some();
         let empty = not_before.zip(not_after).is_some_and(|(from, to)| from > to);
         let written = not_before.max(not_after) <= Some(LAST);
-        (some && !empty && written).then_some(Self { not_before, not_after, source })
+        let said = source != Source::Stamp || not_before.is_none();
+        (some && !empty && said && written).then_some(Self { not_before, not_after, source })
     }
 
     /// The first instant.
@@ -208,10 +211,10 @@ impl Period {
         self.source
     }
 
-    /// Whether something with this date happened in this span.
+    /// Whether something with this date happened in this span. What a time-stamp dates happened before, at any time.
     pub fn holds(&self, dated: Dated) -> bool {
         dated.source >= self.source
-            && self.not_before.is_none_or(|from| dated.time >= from)
+            && self.not_before.is_none_or(|from| dated.source != Source::Stamp && dated.time >= from)
             && self.not_after.is_none_or(|to| dated.time <= to)
     }
 
@@ -409,7 +412,7 @@ impl Encode for Period {
         record()
             .put_some(0, self.not_before.map(|time| time.to_value()))
             .put_some(1, self.not_after.map(|time| time.to_value()))
-            .put_some(2, (self.source == Source::Log).then_some("log"))
+            .put_some(2, self.source.name())
             .build()
     }
 }
@@ -422,11 +425,13 @@ impl Decode for Period {
         let (from, to) = (fields.optional_item(0, "not before")?, fields.optional_item(1, "not after")?);
         let source = match fields.optional_item::<String>(2, "source")?.as_deref() {
             None => Source::Claimed,
-            Some("log") => Source::Log,
-            Some(_) => return Err(DecodeError::field("source", Problem::OutOfRange("a source is \"log\" or nothing"))),
+            Some(name) => Source::from_name(name).ok_or(DecodeError::field(
+                "source",
+                Problem::OutOfRange("a source is \"log\", \"stamp\" or nothing"),
+            ))?,
         };
         fields.close()?;
-        let rule = "a time has a bound, and the first is not after the last";
+        let rule = "a time has a bound, the first is not after the last, and no time-stamp says \"after\"";
         Self::new(from, to, source).ok_or(DecodeError::field("", Problem::OutOfRange(rule)))
     }
 }

@@ -1,11 +1,12 @@
 //! Judging: from a case, claims and a policy to a decision. A pure function: no clock, no network, and the same on every machine.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use semper_core::amount::Amount;
 use semper_core::cbor::Decode;
 use semper_core::contract::{Core, Profile};
 use semper_core::hash::Digest;
+use semper_core::ids::StatementId;
 use semper_core::party::Role;
 use semper_core::time::Time;
 use semper_transfer::payment::statement::Side;
@@ -13,7 +14,7 @@ use semper_transfer::payment::statement::Side;
 use super::case::{Case, Policy};
 use super::claim::{Actor, Claim, Did, Interval, Period, Verb};
 use super::decision::{Decision, GROUNDS_MAX, Ground, Misconduct, Outcome, Ruling};
-use super::rules::{Condition, Effect, Evidence, Needs, Rule, Who, chapter, rules_hash};
+use super::rules::{Condition, Effect, Evidence, Needs, Piece, Rule, Who, chapter, rules_hash};
 use crate::evidence::{Checks, Contract, Dated, Fact, Report, Source, Subject, What};
 use crate::gx::{Leg, Price};
 
@@ -48,7 +49,17 @@ pub fn bind(report: &Report, claim: &Claim) -> Claim {
 pub(super) struct Bench<'a> {
     objects: Vec<Object<'a>>,
     facts: Vec<&'a Fact>,
+    stamps: Stamps,
     policy: &'a Policy,
+}
+
+/// The time-stamps that count: of each statement the earliest, and its token.
+struct Stamps(BTreeMap<Digest, (Time, Digest)>);
+
+/// When a line of the rules was complete, and the tokens that say so if its own last piece does not.
+struct When {
+    dated: Dated,
+    tokens: Vec<Digest>,
 }
 
 /// Something that claims can be about.
@@ -75,7 +86,7 @@ struct Support {
     rule: &'static Rule,
     evidence: Vec<Digest>,
     amount: Option<Amount>,
-    dated: Option<Dated>,
+    dates: Vec<When>,
 }
 
 /// The complete lines about a statement, and what is missing of those that would prove it.
@@ -92,8 +103,8 @@ enum Tried<'a> {
     NotThis,
     /// These pieces are missing.
     Missing(Vec<&'static str>),
-    /// All pieces are there; the last one is any of these.
-    Complete { with: Vec<Digest>, last: Vec<&'a Fact> },
+    /// All pieces are there: `with` are all but the last, which is any of these.
+    Complete { with: Vec<&'a Fact>, last: Vec<&'a Fact> },
 }
 
 impl<'a> Bench<'a> {
@@ -109,7 +120,10 @@ impl<'a> Bench<'a> {
         let latest = policy.at.after(policy.skew);
         let in_time = |fact: &&Fact| fact.dated.is_none_or(|dated| dated.time <= latest);
         let known = |fact: &&Fact| fact.what.signer().is_none_or(|signer| policy.knows(signer));
-        Self { objects, facts: report.facts.iter().filter(in_time).filter(known).collect(), policy }
+        let stamps = Stamps::of(report, policy);
+        let stands = |fact: &&Fact| stamps.stands(fact, report, policy);
+        let facts = report.facts.iter().filter(in_time).filter(known).filter(stands).collect();
+        Self { objects, facts, stamps, policy }
     }
 
     /// What the case says about a claim.
@@ -167,12 +181,18 @@ impl<'a> Bench<'a> {
         let decided =
             |outcome, grounds| Ruling { claim: Claim::Did(*did), outcome, grounds, instead: None, missing: Vec::new() };
         if !fitting.is_empty() {
-            return decided(Outcome::Proven, grounds(fitting));
+            return decided(
+                Outcome::Proven,
+                in_order(fitting.iter().map(|support| support.ground(Some(did))).collect()),
+            );
         }
         if !refutations.is_empty() {
-            return decided(Outcome::Refuted, grounds(&refutations));
+            return decided(
+                Outcome::Refuted,
+                in_order(refutations.iter().map(|support| support.ground(None)).collect()),
+            );
         }
-        let instead = proofs.iter().filter_map(|support| weaker(did, support)).max_by_key(strength).map(Claim::Did);
+        let instead = proofs.iter().flat_map(|support| weaker(did, support)).max_by_key(strength).map(Claim::Did);
         if !proofs.is_empty() {
             missing = vec!["proof of the amount or of the time that the claim names".to_owned()];
         } else if missing.is_empty() {
@@ -208,7 +228,8 @@ impl<'a> Bench<'a> {
                 (Tried::Missing(pieces), Effect::Proven) => tally.missing.push(pieces.join(" and ")),
                 (Tried::NotThis | Tried::Missing(_), _) => {}
                 (Tried::Complete { with, last }, effect) => {
-                    let supports = last.into_iter().map(|last| object.support(rule, position, &with, last));
+                    let supports =
+                        last.into_iter().map(|last| object.support(rule, position, &with, last, &self.stamps));
                     let side = if effect == Effect::Proven { &mut tally.proofs } else { &mut tally.refutations };
                     side.extend(supports);
                 }
@@ -240,11 +261,16 @@ impl<'a> Bench<'a> {
         };
         let (mut missing, mut found) = (Vec::new(), Vec::new());
         for piece in &rule.pieces {
-            let Needs::Shown(evidence) = piece.needs else { continue };
+            let (evidence, stamped) = match piece.needs {
+                Needs::If(_) => continue,
+                Needs::Shown(evidence) => (evidence, false),
+                Needs::Stamped(evidence) => (evidence, true),
+            };
             let shows = |fact: &&&Fact| {
                 fact.about == object.subject()
                     && (trusted || !fact.what.is_by_arbiter())
                     && evidence.is_shown_by(fact.what, position)
+                    && (!stamped || self.stamps.before(fact).is_some())
             };
             let facts: Vec<&Fact> = self.facts.iter().filter(shows).copied().collect();
             if facts.is_empty() { missing.push(piece.words) } else { found.push(facts) }
@@ -253,7 +279,11 @@ impl<'a> Bench<'a> {
             return Tried::Missing(missing);
         }
         let Some(last) = found.pop() else { return Tried::NotThis };
-        let with = found.iter().filter_map(|facts| facts.first()).flat_map(|fact| fact.evidence.clone()).collect();
+        // Of several that would do, the one that is known to be the oldest.
+        let oldest = |facts: &Vec<&'a Fact>| {
+            facts.iter().copied().min_by_key(|fact| self.stamps.before(fact).map_or(Time::MAX, |when| when.dated.time))
+        };
+        let with = found.iter().filter_map(oldest).collect();
         Tried::Complete { with, last }
     }
 }
@@ -298,7 +328,7 @@ impl Object<'_> {
     fn is_what(&self, rule: &Rule, position: Position) -> bool {
         rule.pieces.iter().all(|piece| match piece.needs {
             Needs::If(condition) => self.meets(condition, position),
-            Needs::Shown(_) => true,
+            Needs::Shown(_) | Needs::Stamped(_) => true,
         })
     }
 
@@ -338,9 +368,16 @@ impl Object<'_> {
         matches!(self, Object::Contract { contract, .. } if contract.core.terms.profile == Profile::Cn)
     }
 
-    fn support(&self, rule: &'static Rule, position: Position, with: &[Digest], last: &Fact) -> Support {
+    fn support(
+        &self,
+        rule: &'static Rule,
+        position: Position,
+        with: &[&Fact],
+        last: &Fact,
+        stamps: &Stamps,
+    ) -> Support {
         let mut evidence = vec![*self.subject().digest()];
-        evidence.extend(with);
+        evidence.extend(with.iter().flat_map(|fact| &fact.evidence));
         evidence.extend(&last.evidence);
         evidence.sort_unstable();
         evidence.dedup();
@@ -353,7 +390,11 @@ impl Object<'_> {
             }
             _ => None,
         };
-        Support { rule, evidence, amount, dated: last.dated }
+        let is_stamped = |piece: &Piece| matches!(piece.needs, Needs::Stamped(_));
+        let own = last.dated.filter(|_| !rule.pieces.iter().any(is_stamped));
+        let stamped = stamps.before_all(with.iter().copied().chain([last]));
+        let own = own.map(|dated| When { dated, tokens: Vec::new() });
+        Support { rule, evidence, amount, dates: own.into_iter().chain(stamped).collect() }
     }
 }
 
@@ -361,7 +402,57 @@ impl Support {
     /// Whether it proves as much money and such a time as a statement claims.
     fn fits(&self, did: &Did) -> bool {
         did.value.is_none_or(|value| self.amount.is_some_and(|amount| value.holds(amount)))
-            && did.when.is_none_or(|when| self.dated.is_some_and(|dated| when.holds(dated)))
+            && did.when.is_none_or(|when| self.dates.iter().any(|date| when.holds(date.dated)))
+    }
+
+    /// The line with its evidence; with the tokens, where only they show the time that a statement claims, or where the line is about them.
+    fn ground(&self, did: Option<&Did>) -> Ground {
+        let mut evidence = self.evidence.clone();
+        let about_stamps = self.rule.pieces.iter().any(|piece| matches!(piece.needs, Needs::Stamped(_)));
+        let when = did.and_then(|did| did.when);
+        let mut shows = self.dates.iter().filter(|date| when.map_or(about_stamps, |when| when.holds(date.dated)));
+        evidence.extend(shows.next().iter().flat_map(|date| &date.tokens));
+        evidence.sort_unstable();
+        evidence.dedup();
+        Ground { rule: self.rule.id.to_owned(), evidence }
+    }
+}
+
+impl Stamps {
+    fn of(report: &Report, policy: &Policy) -> Self {
+        let mut stamps = BTreeMap::new();
+        for stamp in report.stamps.iter().filter(|stamp| policy.believes(stamp)) {
+            let found = (stamp.before, stamp.token);
+            let earliest = stamps.entry(*stamp.statement.digest()).or_insert(found);
+            *earliest = found.min(*earliest);
+        }
+        Self(stamps)
+    }
+
+    /// Before when everything existed that shows a fact, if that is known of all of it. Keys, which name signers, are no evidence of their own.
+    fn before(&self, fact: &Fact) -> Option<When> {
+        let signer = fact.what.signer();
+        let pieces = fact.evidence.iter().filter(|digest| signer.is_none_or(|signer| signer.digest() != *digest));
+        let stamps: Vec<_> = pieces.map(|digest| self.0.get(digest)).collect::<Option<_>>()?;
+        let time = stamps.iter().map(|(time, _)| *time).max()?;
+        let tokens = stamps.iter().map(|(_, token)| *token).collect();
+        Some(When { dated: Dated { time, source: Source::Stamp }, tokens })
+    }
+
+    /// The same for several facts together.
+    fn before_all<'f>(&self, facts: impl Iterator<Item = &'f Fact>) -> Option<When> {
+        let all: Vec<When> = facts.map(|fact| self.before(fact)).collect::<Option<_>>()?;
+        let dated = all.iter().map(|when| when.dated).max()?;
+        Some(When { dated, tokens: all.into_iter().flat_map(|when| when.tokens).collect() })
+    }
+
+    /// Whether the signatures behind a fact count: their algorithms stand, or a time-stamp shows that they are older.
+    fn stands(&self, fact: &Fact, report: &Report, policy: &Policy) -> bool {
+        fact.evidence.iter().all(|digest| {
+            let suite = report.suites.get(&StatementId::from_digest(*digest));
+            let sunset = suite.and_then(|suite| policy.sunset(*suite));
+            sunset.is_none_or(|from| self.0.get(digest).is_some_and(|(before, _)| *before <= from))
+        })
     }
 }
 
@@ -409,8 +500,13 @@ pub(super) fn price(core: &Core, owner: Role) -> Option<Amount> {
     Price::from_bytes(&item.descriptor).ok().map(|price| price.amount)
 }
 
-/// The strongest claim of this form that the support proves although it does not prove `did`.
-fn weaker(did: &Did, support: &Support) -> Option<Did> {
+/// The strongest claims of this form that the support proves although it does not prove `did`: one by each date that it has.
+fn weaker(did: &Did, support: &Support) -> Vec<Did> {
+    let dates = support.dates.iter().map(|when| Some(when.dated)).chain([None]);
+    dates.filter_map(|dated| weaker_at(did, support, dated)).collect()
+}
+
+fn weaker_at(did: &Did, support: &Support, dated: Option<Dated>) -> Option<Did> {
     let value = match (did.value, support.amount) {
         (None, _) | (_, None) => None,
         (Some(value), Some(amount)) if value.holds(amount) => Some(value),
@@ -424,11 +520,11 @@ fn weaker(did: &Did, support: &Support) -> Option<Did> {
             Interval::new(least, None)
         }
     };
-    let when = match (did.when, support.dated) {
+    let when = match (did.when, dated) {
         (None, _) | (_, None) => None,
         (Some(when), Some(dated)) if when.holds(dated) => Some(when),
         (Some(when), Some(dated)) => {
-            let from = when.not_before().filter(|from| dated.time >= *from);
+            let from = when.not_before().filter(|from| dated.source != Source::Stamp && dated.time >= *from);
             let to = when.not_after().filter(|to| dated.time <= *to);
             Period::new(from, to, dated.source.min(when.source()))
         }
@@ -442,12 +538,6 @@ fn strength(did: &Did) -> (Option<u64>, usize, Option<Source>) {
     let least = did.value.and_then(|value| value.least()).map(|least| least.minor());
     let bounds = did.when.map_or(0, |when| [when.not_before(), when.not_after()].iter().flatten().count());
     (least, bounds, did.when.map(|when| when.source()))
-}
-
-fn grounds<'s>(supports: impl IntoIterator<Item = &'s Support>) -> Vec<Ground> {
-    in_order(
-        supports.into_iter().map(|s| Ground { rule: s.rule.id.to_owned(), evidence: s.evidence.clone() }).collect(),
-    )
 }
 
 fn in_order(mut grounds: Vec<Ground>) -> Vec<Ground> {

@@ -74,6 +74,8 @@ pub struct Piece {
 pub(super) enum Needs {
     If(Condition),
     Shown(Evidence),
+    /// Shown, and dated by a time-stamp whose authority is trusted.
+    Stamped(Evidence),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,8 +140,12 @@ const fn shown(evidence: Evidence) -> Needs {
     Needs::Shown(evidence)
 }
 
+const fn stamped(evidence: Evidence) -> Needs {
+    Needs::Stamped(evidence)
+}
+
 /// The words that rules are made of.
-const PIECES: [(&str, Needs); 46] = {
+const PIECES: [(&str, Needs); 54] = {
     use Condition as C;
     use Evidence as E;
     use Who::{Actor, Peer};
@@ -190,6 +196,14 @@ const PIECES: [(&str, Needs); 46] = {
         ("signatures of all on the last round", shown(E::SignedByAll)),
         ("verdict that lets the actor off", shown(E::LetOff(Actor))),
         ("preimage that opens what both give", shown(E::Preimage)),
+        ("time-stamp of the promise by the actor", stamped(E::Promise(Actor))),
+        ("time-stamp of the final by the actor", stamped(E::Final(Actor))),
+        ("time-stamp of the signature of the sender", stamped(E::Signature)),
+        ("time-stamp of the acceptance by the receiver", stamped(E::Acceptance)),
+        ("time-stamp of the request of the payee", stamped(E::Request)),
+        ("time-stamp of the receipt of the payee", stamped(E::Receipt)),
+        ("time-stamp of the verdict \"aborted\"", stamped(E::Aborted)),
+        ("time-stamp of the verdict \"resolved\"", stamped(E::Resolved)),
     ]
 };
 
@@ -268,7 +282,7 @@ mod tests {
             for rule in &chapter.rules {
                 assert!(rule.id.starts_with(chapter.verb.name()), "{}", rule.id);
                 let last = rule.pieces.last().unwrap();
-                assert!(matches!(last.needs, Needs::Shown(_)), "{}: the last piece is evidence", rule.id);
+                assert!(!matches!(last.needs, Needs::If(_)), "{}: the last piece is evidence", rule.id);
                 assert!(matches!(rule.pieces[0].needs, Needs::If(_)), "{}: the first piece says about what", rule.id);
                 // Else whoever reads what is missing of a contract with an arbiter is told of preimages.
                 let has = |needs| rule.pieces.iter().any(|piece| piece.needs == needs);

@@ -248,7 +248,7 @@ fn speaks_for_actor(verb: Verb) -> Option<bool> {
         | Verb::Refused
         | Verb::Faulted
         | Verb::Refunded => Some(false),
-        Verb::Aborted | Verb::Resolved => None,
+        Verb::Aborted | Verb::Resolved | Verb::Stamped => None,
     }
 }
 

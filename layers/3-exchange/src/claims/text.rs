@@ -6,6 +6,7 @@
 //!        / "contract" identifier "recipient" digits                ; of a contract with several recipients, from 1
 //!        / ">=" amount / "<=" amount / ">=" amount "<=" amount
 //!        / "after" time / "before" time / "after" time "before" time, each with "by log" behind it if the arbiter's log has to say so
+//!        / "before" time "by stamp"
 //! amount = digits ["." digits] currency                             ; 20.00 EUR
 //! time   = 2026-11-21T12:00:00Z
 //! ```
@@ -69,7 +70,7 @@ impl fmt::Display for Did {
             let bounds = [
                 when.not_before().map(|time| format!("after {}", Written(time))),
                 when.not_after().map(|time| format!("before {}", Written(time))),
-                (when.source() == Source::Log).then(|| "by log".to_owned()),
+                when.source().name().map(|source| format!("by {source}")),
             ];
             write!(f, ", {}", bounds.into_iter().flatten().collect::<Vec<_>>().join(" "))?;
         }
@@ -256,12 +257,15 @@ impl<'a> Reader<'a> {
         }
         let mut source = Source::Claimed;
         if self.takes_word("by") {
-            if !self.takes_word("log") {
-                return Err(self.wrong("expected \"log\""));
-            }
-            source = Source::Log;
+            let said =
+                [Source::Log, Source::Stamp].into_iter().find(|s| s.name().is_some_and(|name| self.takes_word(name)));
+            source = said.ok_or_else(|| self.wrong("expected \"log\" or \"stamp\""))?;
         }
-        Period::new(from, to, source).ok_or_else(|| self.wrong("the first instant is not after the last"))
+        let wrong = match (source, from) {
+            (Source::Stamp, Some(_)) => "a time-stamp says \"before\" and never \"after\"",
+            _ => "the first instant is not after the last",
+        };
+        Period::new(from, to, source).ok_or_else(|| self.wrong(wrong))
     }
 
     fn time(&mut self) -> Result<Time, TextError> {

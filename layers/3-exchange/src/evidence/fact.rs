@@ -61,6 +61,25 @@ pub enum Source {
     Claimed,
     /// The arbiter's log, in which the evidence has its place.
     Log,
+    /// A time-stamp authority: it happened before, and nobody says how long before. Whether its word counts is for whoever judges, so no fact
+    /// carries such a date; it is found among the time-stamps of the report.
+    Stamp,
+}
+
+impl Source {
+    /// The word in claims; the signer's own needs none.
+    pub const fn name(self) -> Option<&'static str> {
+        match self {
+            Source::Claimed => None,
+            Source::Log => Some("log"),
+            Source::Stamp => Some("stamp"),
+        }
+    }
+
+    /// The source with a word.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Source::Log, Source::Stamp].into_iter().find(|source| source.name() == Some(name))
+    }
 }
 
 /// What happened.

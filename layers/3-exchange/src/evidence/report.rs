@@ -1,5 +1,6 @@
 //! What a verifier concludes from a deal folder.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use semper_core::container::Disposition;
@@ -7,7 +8,7 @@ use semper_core::contract::Core;
 use semper_core::cose::Kind;
 use semper_core::hash::Digest;
 use semper_core::ids::{Cid, ContainerId, DealId, KeySetId, Slot, StatementId};
-use semper_core::party::{KeySet, Role};
+use semper_core::party::{KeySet, Role, Suite};
 use semper_core::time::Time;
 use semper_support::engine::EvidenceKind;
 use semper_support::stamp::CertificateId;
@@ -30,6 +31,8 @@ pub struct Report {
     pub payments: Vec<Payment>,
     /// The statements whose signatures were dated, by whoever has vouched for that: in order, one for each token.
     pub stamps: Vec<Stamped>,
+    /// How the statements are signed.
+    pub suites: BTreeMap<StatementId, Suite>,
     /// The key sets that appear, for whoever knows or certifies whose they are.
     pub key_sets: Vec<KeySet>,
     /// What is missing, does not fit, or shows misconduct.
@@ -187,6 +190,8 @@ pub struct Stamped {
     pub name: String,
     /// Each certificate of which it is enough to trust one.
     pub vouchers: Vec<CertificateId>,
+    /// Names the token as evidence.
+    pub token: Digest,
 }
 
 /// A signed acknowledgement.

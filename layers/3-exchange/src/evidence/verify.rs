@@ -89,9 +89,10 @@ pub fn examine<'a>(checks: &Checks<'_>, deal: DealId, items: impl IntoIterator<I
     let stray_preimages = pool.kept_preimages.iter().filter(|(_, hash)| !hashes.contains(hash));
     let unfit = unfit.chain(stray_preimages.map(|(item, _)| Finding::StrayPreimage { item: *item }));
     let findings = pool.findings.into_iter().chain(unfit).chain(strays).chain(stray_files).collect();
+    let suites = pool.statements.iter().map(|(id, signed)| (*id, signed.suite())).collect();
     let key_sets = pool.key_sets.into_values().collect();
     let facts = pool.facts.into_iter().collect();
-    Report { deal, contracts, transfers, payments, stamps, key_sets, findings, facts }
+    Report { deal, contracts, transfers, payments, stamps, suites, key_sets, findings, facts }
 }
 
 /// What a folder holds, sorted; statements only if their signatures are good.
@@ -242,7 +243,8 @@ impl Pool {
                     Some(statement) => {
                         let signed = &self.statements[statement];
                         let (kind, signer) = (signed.kind(), signed.signer());
-                        stamps.push(Stamped { statement: *statement, kind, signer, before, name, vouchers });
+                        let token = Digest::of(domain::PROOF, &token);
+                        stamps.push(Stamped { statement: *statement, kind, signer, before, name, vouchers, token });
                         continue;
                     }
                     None => "it dates the signature of no statement in this folder".to_owned(),
