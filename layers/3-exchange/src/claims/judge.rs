@@ -280,8 +280,12 @@ impl<'a> Bench<'a> {
         }
         let Some(last) = found.pop() else { return Tried::NotThis };
         // Of several that would do, the one that is known to be the oldest.
-        let oldest = |facts: &Vec<&'a Fact>| {
-            facts.iter().copied().min_by_key(|fact| self.stamps.before(fact).map_or(Time::MAX, |when| when.dated.time))
+        let oldest = |facts: &Vec<&'a Fact>| match facts.as_slice() {
+            [one] => Some(*one),
+            facts => facts
+                .iter()
+                .copied()
+                .min_by_key(|fact| self.stamps.before(fact).map_or(Time::MAX, |when| when.dated.time)),
         };
         let with = found.iter().filter_map(oldest).collect();
         Tried::Complete { with, last }
@@ -431,6 +435,9 @@ impl Stamps {
 
     /// Before when everything existed that shows a fact, if that is known of all of it. Keys, which name signers, are no evidence of their own.
     fn before(&self, fact: &Fact) -> Option<When> {
+        if self.0.is_empty() {
+            return None;
+        }
         let signer = fact.what.signer();
         let pieces = fact.evidence.iter().filter(|digest| signer.is_none_or(|signer| signer.digest() != *digest));
         let stamps: Vec<_> = pieces.map(|digest| self.0.get(digest)).collect::<Option<_>>()?;
