@@ -4,8 +4,10 @@
 
 use proptest::prelude::*;
 use semper_core::cbor::{Decode, Encode};
-use semper_core::container::Disposition;
+use semper_core::container::{Ack, Disposition};
 use semper_core::cose::{Kind, Signed};
+use semper_core::hash::Digest;
+use semper_core::ids::ContainerId;
 use semper_core::imprint::Imprint;
 use semper_core::party::{Algorithm, Suite};
 use semper_core::time::Time;
@@ -194,24 +196,12 @@ fn what_dates_nothing_is_a_fault() {
     let made = exchange(SIGNING, None);
     let other = exchange(SIGNING, Some((O, 1)));
     let folder = made.folder(O);
-    let stranger = Signed::from_bytes(
-        &other
-            .cast
-            .say(
-                O,
-                &semper_core::container::Ack {
-                    container: semper_core::ids::ContainerId::from_digest(semper_core::hash::Digest::from_array(
-                        [9; 32],
-                    )),
-                    disposition: Disposition::Accepted,
-                    time: Time::from_unix(1),
-                },
-                0,
-            )
-            .bytes()
-            .to_vec(),
-    )
-    .unwrap();
+    let ack = Ack {
+        container: ContainerId::from_digest(Digest::from_array([9; 32])),
+        disposition: Disposition::Accepted,
+        time: Time::from_unix(1),
+    };
+    let stranger = other.cast.say(O, &ack, 0);
     for (bad, words) in [
         (token(&stranger, DATE, CLERK), "dates the signature of no statement"),
         (item(EvidenceKind::TimeStamp, vec![1; 8]), "too short"),
