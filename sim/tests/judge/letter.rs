@@ -62,7 +62,7 @@ impl<'a> Part<'a> {
 fn folder(casts: &[Cast; 2], core: &Core, said: impl IntoIterator<Item = Signed>) -> Folder {
     let [bob, carol] = casts;
     let mut items = vec![item(EvidenceKind::Core, core.to_bytes())];
-    for key_set in [bob.hand(O), bob.hand(R), carol.hand(R), &bob.arbiter].map(|hand| hand.key_set()) {
+    for key_set in [bob.hand(O), bob.hand(R), carol.hand(R), &bob.arbiter].map(Signer::key_set) {
         items.push(item(EvidenceKind::KeySet, key_set.to_bytes()));
     }
     items.extend(said.into_iter().map(|signed| item(EvidenceKind::Statement, signed.bytes().to_vec())));

@@ -84,7 +84,14 @@ impl Entry {
 
 /// Entries as they were read last: between two steps of a deal it is looked at from several sides.
 #[derive(Debug, Default)]
-pub(super) struct Entries(Mutex<HashMap<Vec<u8>, (u64, Arc<Entry>)>>);
+pub(super) struct Entries(Mutex<HashMap<Vec<u8>, Read>>);
+
+/// A version of a stored deal.
+#[derive(Debug)]
+struct Read {
+    version: u64,
+    entry: Arc<Entry>,
+}
 
 /// Most entries that are remembered.
 const ENTRIES_MAX: usize = 64;
@@ -96,17 +103,15 @@ impl Entries {
     /// As [`Entry::read`].
     pub(super) fn read(&self, stored: &StoredState) -> Result<Entry, ReadError> {
         let remembered = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((version, entry)) = remembered().get(&stored.key)
-            && *version == stored.version
-        {
-            return Ok(Entry::clone(entry));
+        if let Some(read) = remembered().get(&stored.key).filter(|read| read.version == stored.version) {
+            return Ok(Entry::clone(&read.entry));
         }
         let entry = Arc::new(Entry::read(stored)?);
         let mut remembered = remembered();
         if remembered.len() >= ENTRIES_MAX && !remembered.contains_key(&stored.key) {
             remembered.clear();
         }
-        remembered.insert(stored.key.clone(), (stored.version, entry.clone()));
+        remembered.insert(stored.key.clone(), Read { version: stored.version, entry: entry.clone() });
         Ok(Entry::clone(&entry))
     }
 }
