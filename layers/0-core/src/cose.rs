@@ -114,6 +114,16 @@ kinds! {
     AccountStatement = "account-statement";
     /// A bank's description of itself: its keys and its terms.
     BankTerms = "bank-terms";
+    /// An issuer's word that its holder has a right.
+    Credential = "credential";
+    /// The holder of a credential passes it on.
+    CredentialTransfer = "credential-transfer";
+    /// The holder of a credential asks its issuer to keep a use of it for one contract.
+    ReservationRequest = "reservation-request";
+    /// The issuer keeps a use of a credential for one contract.
+    Reservation = "reservation";
+    /// The issuer has taken back a use of a credential.
+    Spend = "spend";
 }
 
 impl Kind {

@@ -95,6 +95,8 @@ registry! {
     CASE_ITEM = "semper/case-item/1";
     /// Hash of the rules of evidence.
     CLAIM_RULES = "semper/claim-rules/1";
+    /// Tag of a contract that a use of a credential is kept for.
+    USE_TAG = "semper/use-tag/1";
     /// Secrets of a purse, derived from its owner's seed.
     PURSE = "semper/purse/1";
 }

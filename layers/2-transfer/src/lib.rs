@@ -10,8 +10,9 @@
 //! ```
 //!
 //! [`tx`] sends a container from one party to another, signed by its sender and acknowledged by its receiver if its attributes ask
-//! for it. [`payment`] is the payment block; the other blocks of the papers (statements, certificates) get a folder each beside it
-//! when they come.
+//! for it. [`payment`] is the payment block, [`credential`] the block of issued statements that give their holder a right; the other
+//! blocks of the papers get a folder each beside them when they come.
 
+pub mod credential;
 pub mod payment;
 pub mod tx;

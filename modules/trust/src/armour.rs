@@ -4,6 +4,8 @@ use pem::{EncodeConfig, LineEnding, Pem};
 
 /// Label of a contact card.
 pub const CONTACT: &str = "SEMPER CONTACT";
+/// Label of a credential with the keys of its issuer.
+pub const CREDENTIAL: &str = "SEMPER CREDENTIAL";
 /// Label of a certificate.
 pub const CERTIFICATE: &str = "CERTIFICATE";
 /// Label of a certification request.
