@@ -81,6 +81,9 @@ pub struct Config {
     /// Who dates what a party signs and keeps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stamp: Option<StampConfig>,
+    /// What an issuer of credentials needs to know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<IssuerConfig>,
 }
 
 /// Who dates what a party signs and keeps.
@@ -121,6 +124,15 @@ impl Default for TsaConfig {
     fn default() -> Self {
         Self { policy: Self::any_policy(), accuracy: Self::second(), rates: RatesConfig::default() }
     }
+}
+
+/// What an issuer of credentials needs to know.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IssuerConfig {
+    /// How often clients may ask.
+    #[serde(default)]
+    pub rates: RatesConfig,
 }
 
 /// What an arbiter needs to know.
@@ -187,7 +199,7 @@ pub struct BankConfig {
     pub rates: RatesConfig,
 }
 
-/// How often clients may ask a mint, a bank or a time-stamp authority, in tokens: reading costs 1, what may move money or asks a bank 2, a new quote 20. A client is an
+/// How often clients may ask a mint, a bank, an issuer or a time-stamp authority, in tokens: reading costs 1, what may move money or asks a bank 2, a new quote 20. A client is an
 /// IPv4 address or the /64 of an IPv6 address. Behind a reverse proxy all clients have one address: give one the rate of all. What is not
 /// said is as the role has it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -254,6 +266,7 @@ impl Config {
             database: None,
             mint,
             arbiter: None,
+            issuer: None,
             bank,
             tsa: (role == Role::Tsa).then(TsaConfig::default),
             stamp: None,
@@ -291,6 +304,8 @@ pub enum Role {
     Bank,
     /// A time-stamp authority.
     Tsa,
+    /// An issuer of credentials.
+    Issuer,
 }
 
 impl Role {
@@ -304,6 +319,7 @@ impl Role {
             Role::Mint => "mint",
             Role::Bank => "bank",
             Role::Tsa => "tsa",
+            Role::Issuer => "issuer",
         }
     }
 }

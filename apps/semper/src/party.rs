@@ -35,8 +35,10 @@ use crate::node::goods::GoodsStore;
 use crate::node::{Node, Parts, PaymentParts, Payments, Settings, Stamping, Systems, now};
 use crate::policy::Policy;
 use crate::roles;
+use crate::roles::admit::throttle;
 use crate::roles::arbiter::{Arbiter, ArbiterParts};
 use crate::roles::ca::CaService;
+use crate::roles::issuer::{self, Issuer, IssuerParts};
 use crate::roles::tsa::{TsaParts, TsaService};
 use crate::secrets::Secrets;
 use crate::stamp;
@@ -298,6 +300,19 @@ impl Starting {
                 };
                 let service = TsaService::open(parts, &settings).await?;
                 Ok(Made { public: service.routes(&settings)?, control: Router::new(), party: None })
+            }
+            Role::Issuer => {
+                let issuer = Issuer::new(IssuerParts {
+                    archive,
+                    keys: Arc::new(signer),
+                    verify: Arc::new(Verifier),
+                    random: Arc::new(SystemRandom),
+                    clock: clock(),
+                    address: self.config.base_url(),
+                });
+                let rates = self.config.issuer.clone().unwrap_or_default().rates;
+                let public = issuer.routes(&throttle(&rates, &issuer::USUAL)?);
+                Ok(Made { public, control: issuer.operator_routes(), party: None })
             }
             Role::Relay => {
                 let (url, quota) = (format!("{}/mail", self.config.base_url()), Quota::default());

@@ -4,5 +4,6 @@ pub mod admit;
 pub mod arbiter;
 pub mod bank;
 pub mod ca;
+pub mod issuer;
 pub mod mint;
 pub mod tsa;

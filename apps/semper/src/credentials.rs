@@ -1,0 +1,270 @@
+//! The credentials that this party holds: taken in, looked at, passed on.
+//!
+//! ```text
+//! record "credential"   serial → { 0: bundle, ? 1: the credential in its place (signed), once it was passed on }
+//! ```
+//! To pass one on binds its holder, so it is shown and asked for. Once it is signed, the request goes to the issuer, which answers the same
+//! request in the same way for ever: whoever loses the answer, or the power, gives the same order again.
+
+use semper_core::cbor::{Decode, DecodeError, Encode, Fields, Value, record};
+use semper_core::cose::{Signed, Statement as _};
+use semper_core::ids::DealId;
+use semper_core::party::KeySet;
+use semper_core::signature::{SignatureError, Verified, verify};
+use semper_core::text::escape;
+use semper_core::time::Time;
+use semper_crypto::Verifier;
+use semper_support::approval::{Answer, ApprovalError, Exhibit, SignRequest};
+use semper_support::archive::{Commit, CommitError, ReadError};
+use semper_transfer::credential::{Bundle, Credential, CredentialTransfer, Serial, Submission, Uses};
+use semper_trust::armour::{self, ArmourError};
+
+use crate::control::{CredentialView, PassedView};
+use crate::node::{BookError, Node, now};
+
+/// Record space of the credentials.
+const HELD: &str = "credential";
+/// Most credentials that a party holds.
+const HELD_MAX: usize = 10_000;
+const PAGE: usize = 256;
+/// Longest file of a credential, in bytes of text.
+pub const FILE_MAX: usize = 2 * Bundle::BYTES_MAX;
+
+/// A credential of this party.
+#[derive(Clone, Debug)]
+pub struct Held {
+    /// As it was issued, with the keys of its issuer.
+    pub bundle: Bundle,
+    /// What it says.
+    pub credential: Credential,
+    /// What was issued in its place when it was passed on.
+    pub passed: Option<Signed>,
+}
+
+/// Why something cannot be done with a credential. Nothing was passed on, unless `Silent` says that it may have been.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CredentialError {
+    /// The file holds no credential.
+    #[error("this is not the file of a credential: {0}")]
+    File(#[from] ArmourError),
+    /// It is malformed.
+    #[error("the credential is malformed: {0}")]
+    Malformed(#[from] DecodeError),
+    /// Its issuer has not signed it.
+    #[error("the credential is not signed by its issuer: {0}")]
+    Unsigned(#[from] SignatureError),
+    /// It belongs to somebody else.
+    #[error("this credential belongs to another key than yours")]
+    Foreign,
+    /// There is no such credential here.
+    #[error("there is no credential with the serial number {0:?} here; see `semper credential list`")]
+    Unknown(String),
+    /// Too many.
+    #[error("no more than {HELD_MAX} credentials are kept")]
+    Full,
+    /// The user said no.
+    #[error("you have declined to pass it on")]
+    Declined,
+    /// The issuer did not answer.
+    #[error("the issuer {0} does not answer, so it may or may not be passed on: give the same order again ({1})")]
+    Silent(String, String),
+    /// The issuer refuses.
+    #[error("the issuer refuses: {0}")]
+    Refused(String),
+    /// The contact book.
+    #[error(transparent)]
+    Book(#[from] BookError),
+    /// The holder of the keys.
+    #[error(transparent)]
+    Approval(#[from] ApprovalError),
+    /// Storage failed.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// Storage failed.
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+}
+
+/// Takes in a credential that was issued to this party.
+///
+/// # Errors
+/// [`CredentialError`]; nothing was kept.
+pub async fn add(node: &Node, text: &str) -> Result<CredentialView, CredentialError> {
+    let bundle = Bundle::from_bytes(&armour::decode(armour::CREDENTIAL, text, FILE_MAX)?)?;
+    let checked: Verified<Credential> = verify(&Verifier, &bundle.issuer, &bundle.credential)?;
+    let credential = checked.statement().clone();
+    if credential.holder != node.keys().key_set().id() {
+        return Err(CredentialError::Foreign);
+    }
+    if let Some(known) = held(node, credential.serial).await? {
+        return view(node, &known).await;
+    }
+    if node.archive().records(HELD, None, HELD_MAX).await?.len() >= HELD_MAX {
+        return Err(CredentialError::Full);
+    }
+    let held = Held { bundle: Bundle { reservation: None, ..bundle }, credential, passed: None };
+    put(node, &held).await?;
+    view(node, &held).await
+}
+
+/// Every credential of this party.
+///
+/// # Errors
+/// Storage.
+pub async fn all(node: &Node) -> Result<Vec<Held>, CredentialError> {
+    let mut all: Vec<Held> = Vec::new();
+    loop {
+        let after = all.last().map(|held| held.credential.serial);
+        let page = node.archive().records(HELD, after.as_ref().map(|serial| serial.as_bytes().as_slice()), PAGE).await?;
+        if page.is_empty() {
+            return Ok(all);
+        }
+        for (_, bytes) in page {
+            all.push(Held::from_bytes(&bytes)?);
+        }
+    }
+}
+
+/// Every credential of this party, for the screen.
+///
+/// # Errors
+/// Storage.
+pub async fn list(node: &Node) -> Result<Vec<CredentialView>, CredentialError> {
+    let mut views = Vec::new();
+    for held in all(node).await? {
+        views.push(view(node, &held).await?);
+    }
+    Ok(views)
+}
+
+/// Passes a credential on. Asked again with the same order, it gives what has become of it.
+///
+/// # Errors
+/// [`CredentialError`].
+pub async fn transfer(node: &Node, serial: &str, to: &str) -> Result<PassedView, CredentialError> {
+    let unknown = || CredentialError::Unknown(serial.to_owned());
+    let held = held(node, Serial::parse(serial).ok_or_else(unknown)?).await?.ok_or_else(unknown)?;
+    let to = node.book().by_name(to).await?;
+    let me = node.keys().key_set();
+    let transfer = CredentialTransfer { serial: held.credential.serial, to: to.key_set().id() };
+    let draft = transfer.draft(me.suite(), me.id());
+    let id = draft.id();
+    let deal = DealId::from_array(*held.credential.serial.as_bytes());
+    let exhibit = Exhibit::Credential { bundle: held.bundle.to_bytes() };
+    let signed = match node.keys().request(SignRequest { deal, draft, exhibit }).await? {
+        Answer::Signed(signed) => signed,
+        Answer::Declined => return Err(CredentialError::Declined),
+        Answer::Waiting => return Ok(PassedView { approval: Some(id.to_string()), file: None }),
+    };
+    let submission = Submission { statement: signed, signer: me, kept: None };
+    let said = submit(node, &held.credential.issuer, &submission).await?.ok_or_else(|| nothing(&held))?;
+    let checked: Verified<Credential> = verify(&Verifier, &held.bundle.issuer, &said)?;
+    if checked.statement().holder != transfer.to || checked.statement().right != held.credential.right {
+        return Err(CredentialError::Refused("its answer is not the credential that was asked for".to_owned()));
+    }
+    let file = Bundle { credential: said.clone(), ..held.bundle.clone() };
+    put(node, &Held { passed: Some(said), ..held }).await?;
+    Ok(PassedView { approval: None, file: Some(armour::encode(armour::CREDENTIAL, &file.to_bytes())) })
+}
+
+fn nothing(held: &Held) -> CredentialError {
+    CredentialError::Silent(escape(&held.credential.issuer, 0), "it answered nothing".to_owned())
+}
+
+/// Sends a submission to an issuer; its statement, or nothing where it has nothing to say.
+///
+/// # Errors
+/// `Silent`: it may have been done. `Refused`: it was not.
+pub async fn submit(node: &Node, issuer: &str, submission: &Submission) -> Result<Option<Signed>, CredentialError> {
+    let silent = |why: String| CredentialError::Silent(escape(issuer, 0), why);
+    let url = format!("{}/v1/requests", issuer.trim_end_matches('/'));
+    let answer = node.ask_service(&url, Some(("application/cbor", submission.to_bytes()))).await.map_err(silent)?;
+    match answer.status {
+        200 => Signed::from_bytes(&answer.body).map(Some).map_err(|error| silent(error.to_string())),
+        204 => Ok(None),
+        400..=428 => Err(CredentialError::Refused(detail(&answer.body))),
+        status => Err(silent(format!("status {status}"))),
+    }
+}
+
+/// What a problem document says.
+fn detail(body: &[u8]) -> String {
+    let problem: Option<serde_json::Value> = serde_json::from_slice(body).ok();
+    let detail = problem.as_ref().and_then(|problem| problem["detail"].as_str());
+    escape(detail.unwrap_or("it does not say why"), 0).chars().take(300).collect()
+}
+
+/// A credential of this party.
+///
+/// # Errors
+/// Storage.
+pub async fn held(node: &Node, serial: Serial) -> Result<Option<Held>, CredentialError> {
+    let record = node.archive().record(HELD, serial.as_bytes()).await?;
+    Ok(record.map(|bytes| Held::from_bytes(&bytes)).transpose()?)
+}
+
+async fn put(node: &Node, held: &Held) -> Result<(), CredentialError> {
+    let records = vec![(HELD.to_owned(), held.credential.serial.as_bytes().to_vec(), Some(held.to_bytes()))];
+    Ok(node.archive().commit(Commit { records, ..Commit::default() }).await?)
+}
+
+async fn view(node: &Node, held: &Held) -> Result<CredentialView, CredentialError> {
+    let Credential { serial, right, issuer, audience, uses, transferable, from, until, .. } = &held.credential;
+    let named = |key_set: &KeySet| {
+        let id = key_set.id();
+        async move {
+            match node.book().by_key_set(id).await {
+                Ok(contact) => Ok(Some(contact.name)),
+                Err(BookError::Unknown(_)) => Ok(None),
+                Err(error) => Err(error),
+            }
+        }
+    };
+    Ok(CredentialView {
+        serial: serial.to_string(),
+        right: right.clone(),
+        issuer: named(&held.bundle.issuer).await?,
+        issuer_key: held.bundle.issuer.id().to_string(),
+        address: issuer.clone(),
+        audience: audience.iter().map(ToString::to_string).collect(),
+        uses: match uses {
+            Uses::Unlimited => None,
+            Uses::Counted(uses) => Some(*uses),
+        },
+        transferable: *transferable,
+        from: from.unix(),
+        until: until.unix(),
+        state: held.state(now()).to_owned(),
+    })
+}
+
+impl Held {
+    /// What this party knows of it: `valid`, `not-yet`, `expired` or `passed-on`. Uses are counted by the issuer.
+    fn state(&self, now: Time) -> &'static str {
+        match () {
+            () if self.passed.is_some() => "passed-on",
+            () if now > self.credential.until => "expired",
+            () if now < self.credential.from => "not-yet",
+            () => "valid",
+        }
+    }
+
+    fn to_bytes(&self) -> Vec<u8> {
+        let passed = self.passed.as_ref().map(Encode::to_value);
+        record().put_item(0, &self.bundle).put_some(1, passed).build().encode()
+    }
+}
+
+impl Decode for Held {
+    const BYTES_MAX: usize = 2 * Bundle::BYTES_MAX;
+
+    fn from_value(value: Value) -> Result<Self, DecodeError> {
+        let mut fields = Fields::open(value)?;
+        let (bundle, passed): (Bundle, _) = (fields.item(0, "bundle")?, fields.optional_item(1, "passed")?);
+        fields.close()?;
+        // Checked when it was taken in.
+        let credential = Credential::from_bytes(bundle.credential.payload())?;
+        Ok(Self { bundle, credential, passed })
+    }
+}
