@@ -16,7 +16,7 @@ use semper_core::time::Time;
 use semper_crypto::Verifier;
 use semper_support::approval::{Answer, ApprovalError, Exhibit, SignRequest};
 use semper_support::archive::{Commit, CommitError, ReadError};
-use semper_transfer::credential::{Bundle, Credential, CredentialTransfer, Serial, Submission, Uses};
+use semper_transfer::credential::{Bundle, Credential, CredentialTransfer, FILE_MAX, Serial, Submission, Uses};
 use semper_trust::armour::{self, ArmourError};
 
 use crate::control::{CredentialView, PassedView};
@@ -27,8 +27,6 @@ const HELD: &str = "credential";
 /// Most credentials that a party holds.
 const HELD_MAX: usize = 10_000;
 const PAGE: usize = 256;
-/// Longest file of a credential, in bytes of text.
-pub const FILE_MAX: usize = 2 * Bundle::BYTES_MAX;
 
 /// A credential of this party.
 #[derive(Clone, Debug)]
@@ -116,7 +114,8 @@ pub async fn all(node: &Node) -> Result<Vec<Held>, CredentialError> {
     let mut all: Vec<Held> = Vec::new();
     loop {
         let after = all.last().map(|held| held.credential.serial);
-        let page = node.archive().records(HELD, after.as_ref().map(|serial| serial.as_bytes().as_slice()), PAGE).await?;
+        let page =
+            node.archive().records(HELD, after.as_ref().map(|serial| serial.as_bytes().as_slice()), PAGE).await?;
         if page.is_empty() {
             return Ok(all);
         }

@@ -35,6 +35,7 @@
 #![expect(unreachable_pub, reason = "`pub` marks what other rooms of the house use")]
 
 pub mod control;
+mod credentials;
 pub mod home;
 mod node;
 mod orders;

@@ -342,6 +342,7 @@ impl Starting {
             verify: Arc::new(Verifier),
             post: Arc::new(post),
             random: random.clone(),
+            issuers: Arc::new(self.issuers()?),
             goods: goods.clone(),
             card: card.to_owned(),
             payments,

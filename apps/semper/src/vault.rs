@@ -27,8 +27,10 @@ use semper_core::domain;
 use semper_core::hash::Digest;
 use semper_core::ids::{Cid, DealId, Slot, StatementId};
 use semper_core::party::{KeySet, Role};
+use semper_core::signature::{Verified, verify};
 use semper_core::text::escape;
 use semper_core::time::Time;
+use semper_crypto::Verifier;
 use semper_exchange::arbiter::many::Ask;
 use semper_exchange::arbiter::request::{Abort, Complaint, Resolve, Settlement};
 use semper_exchange::cn::Round;
@@ -37,6 +39,7 @@ use semper_exchange::gx::{Leg, Price};
 use semper_support::approval::{Answer, ApprovalError, Exhibit, KeyHolder, SignRequest};
 use semper_support::archive::{Archive, Commit, CommitError, Fact, ReadError};
 use semper_support::crypto::Signer;
+use semper_transfer::credential::{Bundle, Credential, CredentialTransfer};
 use semper_transfer::payment::module::Wording;
 use semper_transfer::payment::statement::{PaymentOrder, PaymentReceipt, PaymentRequest, Release, Side, order_hash};
 
@@ -263,6 +266,7 @@ impl Vault {
                 };
                 Ok(Judgement::Ask { subject: Subject { kind: "offer", ..Subject::default() }, text, contract: None })
             }
+            (Kind::CredentialTransfer, Exhibit::Credential { bundle }) => judge_transfer(draft, bundle),
             (Kind::Disclosure, Exhibit::Consequence) => self.follows(read::<Disclosure>(draft)?.cid, Vec::new()).await,
             (Kind::Quittance, Exhibit::Consequence) => self.follows(read::<Quittance>(draft)?.cid, Vec::new()).await,
             (Kind::Complaint, Exhibit::Consequence) => self.follows(read::<Complaint>(draft)?.cid, Vec::new()).await,
@@ -535,6 +539,7 @@ fn title(kind: Kind) -> String {
         Kind::Ack => "Sign that you have received this?",
         Kind::PaymentOrder => "Pay this?",
         Kind::AccountRequest => "Ask your bank for this?",
+        Kind::CredentialTransfer => "Pass this right on?",
         _ => "Sign this?",
     }
     .to_owned()
@@ -562,6 +567,32 @@ fn judge_payment(draft: &Draft, request: &[u8], salt: &[u8; 32]) -> Result<Judge
     );
     let subject =
         Subject { kind: "payment", peer: Some(signed.signer()), amount: Some(asked.amount), ..Subject::default() };
+    Ok(Judgement::Ask { subject, text, contract: None })
+}
+
+/// A credential that is passed on: the one that is shown. No rule allows it.
+fn judge_transfer(draft: &Draft, bundle: &[u8]) -> Result<Judgement, ApprovalError> {
+    let mismatch = |e: &dyn fmt::Display| ApprovalError::Mismatch(e.to_string());
+    let bundle = Bundle::from_bytes(bundle).map_err(|e| mismatch(&e))?;
+    let checked: Verified<Credential> =
+        verify(&Verifier, &bundle.issuer, &bundle.credential).map_err(|e| mismatch(&e))?;
+    let (credential, transfer): (&Credential, CredentialTransfer) = (checked.statement(), read(draft)?);
+    if transfer.serial != credential.serial || credential.holder != draft.signer {
+        return Err(mismatch(&"it is another credential, or somebody else's"));
+    }
+    let text = format!(
+        "Pass on to {to}\n\n  right          {right}\n  issued by      {issuer}\n  at             {at}\n  can be used    {uses}\n  \
+         valid until    {until}\n  serial number  {serial}\n\n\
+         It is worth nothing to you any more. Its issuer makes a new one for them, with the uses that are left.\n",
+        to = transfer.to,
+        right = escape(&credential.right, 0),
+        issuer = bundle.issuer.id(),
+        at = escape(&credential.issuer, 0),
+        uses = credential.uses,
+        until = credential.until,
+        serial = credential.serial,
+    );
+    let subject = Subject { kind: "credential", peer: Some(transfer.to), ..Subject::default() };
     Ok(Judgement::Ask { subject, text, contract: None })
 }
 

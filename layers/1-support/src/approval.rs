@@ -63,6 +63,11 @@ pub enum Exhibit {
         /// The salt of the hash.
         salt: [u8; 32],
     },
+    /// A credential that is passed on.
+    Credential {
+        /// The encoded credential, with the keys of its issuer.
+        bundle: Vec<u8>,
+    },
     /// Nothing but the statement itself, which the holder of the keys puts into words.
     Statement,
     /// A step that follows from a contract the user has approved (final, abort, resolve): nothing new is asked.

@@ -10,13 +10,13 @@ use semper_core::text::escape;
 use semper_core::time::Time;
 use semper_crypto::{SystemRandom, Verifier};
 use semper_support::crypto::Randomness as _;
+use semper_transfer::credential::FILE_MAX;
 use semper_trust::card::ContactCard;
 
 use super::serve::operator;
 use super::{Common, approve, session};
-use crate::control::client::Client;
 use crate::control::CredentialView;
-use crate::credentials::FILE_MAX;
+use crate::control::client::Client;
 use crate::home::{Role, write_new_private};
 use crate::now;
 use crate::roles::issuer::{IssueOrder, StandingView};
@@ -71,7 +71,9 @@ pub(super) enum Issuer {
 
 /// Issue a credential.
 #[derive(Debug, Args)]
-#[command(after_help = "Example: semper issuer issue --to alice.txt --right \"one visit to the archive\" --uses 3 --days 90")]
+#[command(
+    after_help = "Example: semper issuer issue --to alice.txt --right \"one visit to the archive\" --uses 3 --days 90"
+)]
 pub(super) struct Issue {
     /// Whose it is: their contact card, or the identifier of their key
     #[arg(long, value_name = "CARD|KEY")]
@@ -109,7 +111,9 @@ impl Credential {
                 println!("Kept. Nobody has checked the issuer's key but you, if you have it in your contact book:");
                 show(&view);
             }
-            Credential::List { json: true } => println!("{}", serde_json::to_string_pretty(&client.credentials().await?)?),
+            Credential::List { json: true } => {
+                println!("{}", serde_json::to_string_pretty(&client.credentials().await?)?)
+            }
             Credential::List { json: false } => {
                 let all = client.credentials().await?;
                 if all.is_empty() {
@@ -164,10 +168,16 @@ async fn find(client: &Client, start: &str) -> Result<CredentialView> {
 fn show(view: &CredentialView) {
     println!("{}", escape(&view.right, 0));
     println!("  serial number  {}", view.serial);
-    println!("  issued by      {}", view.issuer.as_deref().map_or("nobody in your contact book".to_owned(), |name| escape(name, 0)));
+    println!(
+        "  issued by      {}",
+        view.issuer.as_deref().map_or("nobody in your contact book".to_owned(), |name| escape(name, 0))
+    );
     println!("  issuer's key   {}", view.issuer_key);
     println!("  issuer at      {}", escape(&view.address, 0));
-    println!("  can be used    {}", view.uses.map_or("freely".to_owned(), |uses| format!("{uses} times, as it was issued")));
+    println!(
+        "  can be used    {}",
+        view.uses.map_or("freely".to_owned(), |uses| format!("{uses} times, as it was issued"))
+    );
     match view.audience.as_slice() {
         [] => println!("  honoured by    anybody"),
         audience => audience.iter().for_each(|key| println!("  honoured by    {key}")),
@@ -245,7 +255,7 @@ fn key(who: &str) -> Result<KeySetId> {
 /// A date or a moment.
 fn moment(text: &str, time_of_day: &str) -> Result<Time> {
     let whole = if text.contains('T') { text.to_owned() } else { format!("{text}{time_of_day}") };
-    semper_exchange::claims::parse_time(&whole).with_context(|| format!("{text:?} is no date; write one like 2026-12-31"))
+    semper_exchange::claims::time(&whole).with_context(|| format!("{text:?} is no date; write one like 2026-12-31"))
 }
 
 fn read(path: &Path, limit: usize) -> Result<String> {

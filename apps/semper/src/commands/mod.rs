@@ -3,6 +3,7 @@
 mod approve;
 mod ask;
 mod contact;
+mod credential;
 mod deals;
 mod demo;
 mod follow;
@@ -132,6 +133,12 @@ enum Command {
     Verify(verify::Verify),
     /// Judge a deal by its folders: does it bind both, was it paid, was it delivered?
     Judge(judge::Judge),
+    /// Rights that others have given to you: tickets, subscriptions, memberships
+    #[command(subcommand)]
+    Credential(credential::Credential),
+    /// What the operator of an issuer of credentials does
+    #[command(subcommand)]
+    Issuer(credential::Issuer),
     /// See everything at work on this machine, with separate processes
     Demo(demo::Demo),
 }
@@ -201,6 +208,8 @@ async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Ca(ca) => ca.run(&common).await?,
         Command::Mint(mint) => mint.run(&common).await?,
         Command::Bank(bank) => bank.run(&common).await?,
+        Command::Credential(credential) => credential.run(&common).await?,
+        Command::Issuer(issuer) => issuer.run(&common).await?,
         Command::Demo(demo) => demo.run().await?,
     }
     Ok(ExitCode::SUCCESS)

@@ -19,18 +19,18 @@ use crate::policy::Policy;
 use crate::roles::mint::{AuditView, RotateOrder};
 use crate::roles::{bank, ca};
 
-/// What the operator of a mint, bank or time-stamp authority can say in `semper.toml` about those who ask too often.
+/// What the operator of a mint, bank, issuer or time-stamp authority can say in `semper.toml` about those who ask too often.
 const RATES: &str = "\
-How often clients may ask a mint, bank or time-stamp authority stands in [mint.rates], [bank.rates] or [tsa.rates] of semper.toml, in tokens:
-reading costs 1, what moves money, asks a bank or dates something 2, a new quote 20. A client is an IPv4 address, or the /64 of an IPv6 address; to a bank a mint is one client, and behind a reverse
-proxy all are one. What is not said:
+How often clients may ask a mint, bank, issuer or time-stamp authority stands in [mint.rates], [bank.rates], [issuer.rates] or [tsa.rates] of
+semper.toml, in tokens: reading costs 1, what moves money, asks a bank, changes a credential or dates something 2, a new quote 20. A client is an
+IPv4 address, or the /64 of an IPv6 address; to a bank a mint is one client, and behind a reverse proxy all are one. What is not said:
 
-                       mint    bank     tsa
-  burst                 400    5000     400    what one client can spend at once
-  per_second             20     500      20    what it gets back
-  burst_of_all         4000   10000    4000    the same for all clients together
-  per_second_of_all     400    1000     400
-  clients_max         10000   10000   10000    how many clients are told apart
+                       mint    bank  issuer     tsa
+  burst                 400    5000     200     400    what one client can spend at once
+  per_second             20     500      10      20    what it gets back
+  burst_of_all         4000   10000    2000    4000    the same for all clients together
+  per_second_of_all     400    1000     200     400
+  clients_max         10000   10000   10000   10000    how many clients are told apart
 
 Who asks too often gets status 429 with Retry-After, and is counted in /metrics under \"too-many\".";
 
@@ -211,7 +211,7 @@ async fn fetch(url: &str, out: &Path) -> Result<()> {
 }
 
 /// The running third party of this data directory, for its operator.
-async fn operator(common: &Common, role: Role) -> Result<Client> {
+pub(super) async fn operator(common: &Common, role: Role) -> Result<Client> {
     let home = common.home()?;
     if home.config()?.role != role {
         bail!("{} does not belong to the role {}", home.dir().display(), role.name());

@@ -8,9 +8,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{
-    AllOpened, AnswerOrder, ApprovalView, Begun, BuyOrder, ContactOrder, ContactView, DealView, Endpoint, MailOrder,
-    OfferOrder, OfferView, Opened, OperationView, PayOrder, Problem, PurseOrder, PurseView, SendOrder, SignOrder,
-    StampOrder, StampView, StandsOrder, SwapOrder, TaskOrder, TradeOrder,
+    AllOpened, AnswerOrder, ApprovalView, Begun, BuyOrder, ContactOrder, ContactView, CredentialView, DealView,
+    Endpoint, MailOrder, OfferOrder, OfferView, Opened, OperationView, PassOrder, PassedView, PayOrder, Problem,
+    PurseOrder, PurseView, SendOrder, SignOrder, StampOrder, StampView, StandsOrder, SwapOrder, TaskOrder, TradeOrder,
 };
 
 /// Why a call has no answer. Whatever the node has begun it goes on with.
@@ -260,6 +260,21 @@ impl Client {
     /// Takes up an offer.
     pub async fn buy(&self, order: &BuyOrder) -> Result<Opened> {
         self.post("/buy", order).await
+    }
+
+    /// Keeps a credential, from the text of its file.
+    pub async fn add_credential(&self, text: &str) -> Result<CredentialView> {
+        self.post("/credentials", &text).await
+    }
+
+    /// Every credential of this party.
+    pub async fn credentials(&self) -> Result<Vec<CredentialView>> {
+        self.get("/credentials").await
+    }
+
+    /// Passes a credential on; asked again, it says what has become of it.
+    pub async fn pass_on(&self, serial: &str, to: &str) -> Result<PassedView> {
+        self.post(&format!("/credentials/{serial}/transfer"), &PassOrder { to: to.to_owned() }).await
     }
 
     /// The purses, the one that is liked best first.

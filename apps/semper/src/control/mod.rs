@@ -562,6 +562,49 @@ pub struct Begun {
     pub operation: String,
 }
 
+/// A credential of this party, for the screen.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CredentialView {
+    /// Its serial number.
+    pub serial: String,
+    /// The right.
+    pub right: String,
+    /// What the contact book calls its issuer, if it knows it.
+    pub issuer: Option<String>,
+    /// The issuer's key set.
+    pub issuer_key: String,
+    /// Where the issuer answers.
+    pub address: String,
+    /// The key sets that honour it; anybody if empty.
+    pub audience: Vec<String>,
+    /// How often it could be used when it was issued; freely if there is none.
+    pub uses: Option<u32>,
+    /// Whether it may be passed on.
+    pub transferable: bool,
+    /// From when on it is valid, in seconds since 1970.
+    pub from: u64,
+    /// The last second in which it is valid, in seconds since 1970.
+    pub until: u64,
+    /// What this party knows of it: `valid`, `not-yet`, `expired`, `passed-on`.
+    pub state: String,
+}
+
+/// Somebody is to get a credential.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PassOrder {
+    /// Who, as the contact book calls them.
+    pub to: String,
+}
+
+/// What has become of an order to pass a credential on.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PassedView {
+    /// The question to the user, if it waits for the answer.
+    pub approval: Option<String>,
+    /// The file of the credential that was issued in its place, for the new holder.
+    pub file: Option<String>,
+}
+
 /// A deal was opened.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Opened {

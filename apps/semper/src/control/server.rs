@@ -19,10 +19,11 @@ use serde::Deserialize;
 use tokio::sync::Notify;
 
 use super::{
-    AllOpened, AnswerOrder, ApprovalView, Begun, BuyOrder, ContactOrder, ContactView, DealView, MailOrder, OfferOrder,
-    OfferView, Opened, OperationView, PayOrder, Problem, PurseOrder, PurseView, SendOrder, SignOrder, StampOrder,
-    StampView, StandsOrder, SwapOrder, TaskOrder, TradeOrder,
+    AllOpened, AnswerOrder, ApprovalView, Begun, BuyOrder, ContactOrder, ContactView, CredentialView, DealView,
+    MailOrder, OfferOrder, OfferView, Opened, OperationView, PassOrder, PassedView, PayOrder, Problem, PurseOrder,
+    PurseView, SendOrder, SignOrder, StampOrder, StampView, StandsOrder, SwapOrder, TaskOrder, TradeOrder,
 };
+use crate::credentials::{self, CredentialError};
 use crate::node::{Beginning, Node, NodeError};
 use crate::orders;
 use crate::shop::{self, ShopError};
@@ -83,6 +84,8 @@ pub fn party_routes(controlled: Controlled) -> Router {
         .route("/operations/{id}", get(operation))
         .route("/operations/{id}/wait", get(wait_operation))
         .route("/operations/{id}/give-up", post(abandon))
+        .route("/credentials", get(list_credentials).post(add_credential))
+        .route("/credentials/{serial}/transfer", post(pass_on))
         .layer(DefaultBodyLimit::max(2 * MESSAGE_BYTES_MAX))
         .with_state(controlled)
 }
@@ -132,6 +135,17 @@ impl From<TradeError> for Failure {
             TradeError::Node(error) => error.into(),
             TradeError::Wallet(error) => error.into(),
             error => Self::new(StatusCode::CONFLICT, "not possible; no money moved", error),
+        }
+    }
+}
+
+impl From<CredentialError> for Failure {
+    fn from(error: CredentialError) -> Self {
+        match error {
+            CredentialError::Silent(..) => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "not known whether it was done", error)
+            }
+            error => Self::new(StatusCode::CONFLICT, "not possible; nothing was passed on", error),
         }
     }
 }
@@ -362,6 +376,22 @@ async fn prefer_purse(State(on): State<Controlled>, Path(id): Path<String>) -> R
     let id = wallet::purse_id(&on.node, &id).await?;
     on.node.payments().prefer_purse(id).await.map_err(wallet::WalletError::Payment)?;
     Ok(Json(()))
+}
+
+async fn list_credentials(State(on): State<Controlled>) -> Reply<Vec<CredentialView>> {
+    Ok(Json(credentials::list(&on.node).await?))
+}
+
+async fn add_credential(State(on): State<Controlled>, Json(text): Json<String>) -> Reply<CredentialView> {
+    Ok(Json(credentials::add(&on.node, &text).await?))
+}
+
+async fn pass_on(
+    State(on): State<Controlled>,
+    Path(serial): Path<String>,
+    Json(order): Json<PassOrder>,
+) -> Reply<PassedView> {
+    Ok(Json(credentials::transfer(&on.node, &serial, &order.to).await?))
 }
 
 /// Operations that are listed at once.

@@ -35,6 +35,7 @@ use semper_support::approval::KeyHolder;
 use semper_support::archive::{Archive, CommitError, ReadError};
 use semper_support::channel::{Post, PostError};
 use semper_support::crypto::{CryptoError, Randomness};
+use semper_transfer::payment::module::{IssuerReply, IssuerRequest};
 use tokio::sync::{Mutex, Notify, watch};
 use tokio::task::JoinSet;
 
@@ -60,6 +61,8 @@ pub struct Node {
     book: Book,
     entries: Entries,
     payments: Arc<Payments>,
+    /// The way to services that answer everybody.
+    issuers: Arc<dyn Issuers>,
     /// The goods that are sold and bought.
     goods: Arc<goods::GoodsStore>,
     /// The party's contact card, in its text form.
@@ -96,6 +99,8 @@ pub struct Parts {
     pub random: Arc<dyn Randomness>,
     /// The means of payment.
     pub payments: Arc<Payments>,
+    /// The way to services that answer everybody.
+    pub issuers: Arc<dyn Issuers>,
     /// The goods that are sold and bought.
     pub goods: Arc<goods::GoodsStore>,
     /// The party's contact card, in its text form.
@@ -183,7 +188,8 @@ pub enum NodeError {
 impl Node {
     /// A node over its parts. Nothing runs until [`Node::run`].
     pub fn new(parts: Parts, settings: Settings) -> Arc<Self> {
-        let Parts { certificates, name, archive, keys, verify, post, random, payments, goods, card, stamping } = parts;
+        let Parts { certificates, name, archive, keys, verify, post, random, payments, issuers, goods, card, stamping } =
+            parts;
         let book = Book::new(archive.clone(), verify.clone());
         let changed = payments.changed.clone();
         Arc::new(Self {
@@ -197,6 +203,7 @@ impl Node {
             book,
             entries: Entries::default(),
             payments,
+            issuers,
             goods,
             card,
             stamping,
@@ -267,6 +274,20 @@ impl Node {
     /// Storage.
     pub async fn questions(&self) -> Result<usize, ReadError> {
         Ok(self.archive.records(entry::ASK_SPACE, None, 1000).await?.len())
+    }
+
+    /// The archive.
+    pub fn archive(&self) -> &dyn Archive {
+        &*self.archive
+    }
+
+    /// Asks a service that answers everybody once: `POST` with a media type and a body, `GET` without.
+    ///
+    /// # Errors
+    /// No answer, and why, in words. It may have been done.
+    pub async fn ask_service(&self, url: &str, body: Option<(&str, Vec<u8>)>) -> Result<IssuerReply, String> {
+        let body = body.map(|(media_type, body)| (media_type.to_owned(), body));
+        self.issuers.ask(&IssuerRequest { url: url.to_owned(), body }).await
     }
 
     /// The party's contact card, in its text form.

@@ -8,6 +8,7 @@
 mod cheats;
 mod commands;
 mod crash;
+mod credential;
 mod demo;
 mod examples;
 mod judge;

@@ -35,6 +35,9 @@ pub const AUDIENCE_MAX: usize = 16;
 /// Most uses of one credential.
 pub const USES_MAX: u32 = 1000;
 
+/// Longest file of a credential, in bytes of text.
+pub const FILE_MAX: usize = 64 * 1024;
+
 /// A credential's serial number: 16 random bytes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Serial([u8; 16]);
