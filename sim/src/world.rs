@@ -626,5 +626,6 @@ fn label(input: &Input) -> String {
         Input::Delivered => "delivered".to_owned(),
         Input::Operated(_) => "operated".to_owned(),
         Input::Examined(_) => "examined".to_owned(),
+        Input::Said(_) => "an issuer's answer".to_owned(),
     }
 }

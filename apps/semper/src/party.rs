@@ -151,7 +151,7 @@ impl Running {
             return Ok(false);
         };
         let asks = node.questions().await? > vault.waiting().await?.len();
-        Ok(asks || node.has_mail_due().await? || node.payments().could_go_on().await?)
+        Ok(asks || node.has_errands().await? || node.has_mail_due().await? || node.payments().could_go_on().await?)
     }
 }
 

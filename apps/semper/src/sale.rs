@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use data_encoding::BASE64;
 use semper_channel::ServiceClient;
+use semper_commerce::access::AccessOffer;
 use semper_commerce::contract_file::safe_name;
 use semper_commerce::offer::{Offer, Pace};
 use semper_commerce::swap::FileOffer;
@@ -55,6 +56,7 @@ pub async fn prepare(
         cipher_root: article.cipher_root.to_hex(),
         price: String::new(),
         wants: None,
+        right: None,
         arbiters: Vec::new(),
         no_arbiter: false,
         terms: String::new(),
@@ -74,6 +76,8 @@ pub fn link(base_url: &str, offer: &str) -> String {
 
 /// An offer of goods for money that was fetched.
 pub type Found = Linked<Offer>;
+/// An offer of goods for the show of a right that was fetched.
+pub type FoundAccess = Linked<AccessOffer>;
 /// An offer of goods for a file that was fetched.
 pub type FoundSwap = Linked<FileOffer>;
 
@@ -109,6 +113,16 @@ impl Offering for Offer {
 }
 
 impl Offering for FileOffer {
+    fn goods(&self) -> &Descriptor {
+        &self.goods
+    }
+
+    fn cipher_root(&self) -> Digest {
+        self.cipher_root
+    }
+}
+
+impl Offering for AccessOffer {
     fn goods(&self) -> &Descriptor {
         &self.goods
     }
@@ -170,6 +184,25 @@ impl Found {
             no_arbiter: false,
             locale: "en".to_owned(),
             patience: PATIENCE,
+            credential: String::new(),
+        })
+    }
+}
+
+impl FoundAccess {
+    /// An order of it, to be saved as a file of this absolute path, with the credential whose serial number begins so.
+    ///
+    /// # Errors
+    /// The path is not Unicode.
+    pub fn order(&self, save_as: &Path, credential: &str) -> Result<BuyOrder> {
+        Ok(BuyOrder {
+            page: BASE64.encode(&self.page),
+            save_as: save_as.to_str().context("the file's name is not Unicode")?.to_owned(),
+            arbiter: String::new(),
+            no_arbiter: false,
+            locale: "en".to_owned(),
+            patience: PATIENCE,
+            credential: credential.to_owned(),
         })
     }
 }

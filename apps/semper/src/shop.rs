@@ -1,10 +1,12 @@
 //! From what the user wants to sell, to buy or to swap to an offer and to a deal.
 
+mod access;
 mod swap;
 
 use std::path::Path;
 
 use data_encoding::BASE64;
+use semper_commerce::access::AccessOffer;
 use semper_commerce::deal::Deal;
 use semper_commerce::offer::{ARBITERS_MAX, ArbiterOffer, Offer, Order, Pace};
 use semper_commerce::swap::SwapError;
@@ -27,6 +29,7 @@ use semper_transfer::payment::operation::Task;
 use semper_trust::card::{CardError, ContactCard};
 
 use crate::control::{BuyOrder, OfferOrder, OfferView};
+use crate::credentials::CredentialError;
 use crate::node::shop::{Article, OfferPage, OwnOffer, Stated, arbiter, lockable};
 use crate::node::{Beginning, BookError, Contact, Node, NodeError, now};
 
@@ -100,6 +103,12 @@ pub enum ShopError {
     /// The swap cannot be asked for.
     #[error(transparent)]
     Swap(#[from] SwapError),
+    /// No credential gives the right.
+    #[error("you have no valid credential that gives the right {0:?} by the word of {1}; see `semper credential list`")]
+    NoRight(String, String),
+    /// The credentials cannot be read.
+    #[error(transparent)]
+    Credential(Box<CredentialError>),
     /// The user said no.
     #[error("you have declined the offer")]
     Declined,
@@ -132,6 +141,9 @@ fn article(order: &OfferOrder) -> Result<(Article, Digest), ShopError> {
 /// # Errors
 /// [`ShopError`]; nothing was offered.
 pub async fn sell(node: &Node, order: OfferOrder) -> Result<OfferView, ShopError> {
+    if let Some(right) = &order.right {
+        return access::offer(node, &order, right).await;
+    }
     if let Some(wanted) = &order.wants {
         return swap::offer(node, &order, wanted).await;
     }
@@ -186,6 +198,7 @@ async fn state(node: &Node, article: Article, offer: Stated) -> Result<OfferView
     let draft = match &offer {
         Stated::Sale(offer) => offer.draft(me.suite(), me.id()),
         Stated::Swap(offer) => offer.draft(me.suite(), me.id()),
+        Stated::Access(offer) => offer.draft(me.suite(), me.id()),
     };
     let id = draft.id();
     let deal = DealId::from_array(*id.as_bytes().first_chunk().ok_or(ShopError::Malformed("offer"))?);
@@ -218,7 +231,11 @@ pub fn read<T: Statement>(page: &[u8]) -> Result<(Verified<T>, KeySet, String), 
 /// # Errors
 /// [`ShopError`].
 pub async fn buy(node: &Node, order: BuyOrder) -> Result<Beginning, ShopError> {
-    let (signed, seller, card) = read::<Offer>(&decoded(&order.page, "offer")?)?;
+    let page = decoded(&order.page, "offer")?;
+    if read::<AccessOffer>(&page).is_ok() {
+        return access::take_up(node, order).await;
+    }
+    let (signed, seller, card) = read::<Offer>(&page)?;
     let (id, offer): (StatementId, Offer) = (signed.id(), signed.statement().clone());
     if offer.until < now() {
         return Err(ShopError::Ended);
@@ -307,6 +324,7 @@ impl OfferView {
             Stated::Swap(offer) => {
                 (&offer.goods, format!("the file {}", &offer.wants.hash.to_hex()[..12]), offer.until)
             }
+            Stated::Access(offer) => (&offer.goods, format!("a right ({})", escape(&offer.right, 0)), offer.until),
         };
         Self {
             id: id.to_string(),

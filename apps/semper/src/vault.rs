@@ -13,6 +13,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use semper_commerce::access::{self, AccessOffer};
 use semper_commerce::offer::{Offer, Order};
 use semper_commerce::proposal::{Agreement, ProposalError};
 use semper_commerce::purchase;
@@ -39,7 +40,7 @@ use semper_exchange::gx::{Leg, Price};
 use semper_support::approval::{Answer, ApprovalError, Exhibit, KeyHolder, SignRequest};
 use semper_support::archive::{Archive, Commit, CommitError, Fact, ReadError};
 use semper_support::crypto::Signer;
-use semper_transfer::credential::{Bundle, Credential, CredentialTransfer};
+use semper_transfer::credential::{Bundle, Credential, CredentialTransfer, ReservationRequest};
 use semper_transfer::payment::module::Wording;
 use semper_transfer::payment::statement::{PaymentOrder, PaymentReceipt, PaymentRequest, Release, Side, order_hash};
 
@@ -58,6 +59,8 @@ const APPROVED: &str = "vault-approved";
 const RELEASES: &str = "vault-release";
 /// Fact space of the orders that lock money: lock tag → statement. One order for each lock.
 const LOCKED: &str = "vault-locked";
+/// Fact space of the rights that approved contracts show: tag → the request to keep a use.
+const SHOWS: &str = "vault-shows";
 /// Fact space of the payment requests that were signed: statement. A receipt is signed for these only.
 const REQUESTED: &str = "vault-requested";
 /// Record space of what waits for the user: statement → [`Approval`].
@@ -92,7 +95,7 @@ pub struct Vault {
 /// Something that waits for the user's word.
 ///
 /// ```text
-/// approval = { 0: deal, 1: ask, 2: title, 3: text, 4: since, ? 5: cid, ? 6: release }
+/// approval = { 0: deal, 1: ask, 2: title, 3: text, 4: since, ? 5: cid, ? 6: release, ? 7: reservation request }
 /// ```
 #[derive(Clone, Debug)]
 pub struct Approval {
@@ -110,6 +113,8 @@ pub struct Approval {
     pub cid: Option<Cid>,
     /// The release of locked money that this contract promises, if it promises money.
     pub release: Option<Release>,
+    /// What the issuer of a right is asked to keep for this contract, if it shows one.
+    pub shows: Option<ReservationRequest>,
 }
 
 /// Why the user's answer was not taken.
@@ -132,10 +137,19 @@ pub enum VaultError {
 
 /// What is to be done about a request.
 enum Judgement {
-    /// Show it to the user. If it approves a contract: which, and what release of locked money follows from it.
-    Ask { subject: Subject, text: String, contract: Option<Box<(Cid, Option<Release>)>> },
+    /// Show it to the user. If it approves a contract: which, and what follows from it.
+    Ask { subject: Subject, text: String, contract: Option<Box<Approves>> },
     /// It follows from what was approved. The facts are stored with it; if one is taken by another value, it is refused.
     Sign(Vec<Fact>),
+}
+
+/// A contract that is approved, and what follows from that.
+struct Approves {
+    cid: Cid,
+    /// What locked money it lets go of.
+    release: Option<Release>,
+    /// What right it shows.
+    shows: Option<ReservationRequest>,
 }
 
 impl Vault {
@@ -260,12 +274,15 @@ impl Vault {
                 self.judge_sale(draft, core, document, template, order).await
             }
             (Kind::Offer, Exhibit::Statement) => {
-                let text = match read::<Offer>(draft) {
-                    Ok(offer) => offer.describe(),
-                    Err(_) => read::<FileOffer>(draft)?.describe(),
+                let (sale, swap) = (read::<Offer>(draft), read::<FileOffer>(draft));
+                let text = match (sale, swap) {
+                    (Ok(offer), _) => offer.describe(),
+                    (_, Ok(offer)) => offer.describe(),
+                    _ => read::<AccessOffer>(draft)?.describe(),
                 };
                 Ok(Judgement::Ask { subject: Subject { kind: "offer", ..Subject::default() }, text, contract: None })
             }
+            (Kind::ReservationRequest, Exhibit::Consequence) => self.judge_reservation(draft).await,
             (Kind::CredentialTransfer, Exhibit::Credential { bundle }) => judge_transfer(draft, bundle),
             (Kind::Disclosure, Exhibit::Consequence) => self.follows(read::<Disclosure>(draft)?.cid, Vec::new()).await,
             (Kind::Quittance, Exhibit::Consequence) => self.follows(read::<Quittance>(draft)?.cid, Vec::new()).await,
@@ -354,6 +371,16 @@ impl Vault {
         }))
     }
 
+    /// A use of a right: exactly for an approved contract that shows it.
+    async fn judge_reservation(&self, draft: &Draft) -> Result<Judgement, ApprovalError> {
+        let request: ReservationRequest = read(draft)?;
+        let promised = self.archive.fact(SHOWS, request.tag.as_bytes()).await.map_err(unavailable)?;
+        match promised {
+            Some(promised) if promised == draft.payload => Ok(Judgement::Sign(Vec::new())),
+            _ => Err(ApprovalError::Forbidden("it keeps another right, or otherwise, than an approved contract shows")),
+        }
+    }
+
     /// What the first payment system that knows the statement says of it.
     fn wording(&self, draft: &Draft) -> Wording {
         let mut wordings = self.systems.iter().map(|system| system.wording(draft));
@@ -424,10 +451,12 @@ impl Vault {
         let alone = !many && (role != Role::ORIGINATOR || agreement.core.terms.parties.len() == 2);
         let peer = agreement.core.party(role.peer()).filter(|_| alone);
         let arbiter = agreement.core.arbiter();
-        let release = promised_release(&agreement.core, role);
+        let (release, shows) = (promised_release(&agreement.core, role), shown_right(&agreement.core, role));
         let kind = match (&release, agreement.template.name()) {
             // What cannot be undone by anybody no rule allows.
             _ if arbiter.is_none() => "without arbiter",
+            // A right may be worth more than money.
+            _ if shows.is_some() => "right",
             // Whether the rate is good no rule can say.
             (Some(_), EXCHANGE_TEMPLATE) if role != Role::ORIGINATOR => "exchange",
             (Some(_), EXCHANGE_TEMPLATE | RECEIPT_TEMPLATE) => "payment",
@@ -437,7 +466,7 @@ impl Vault {
         let subject = Subject { kind, peer, arbiter, amount };
         // What a hash locks no signature of ours lets go of.
         let release = release.filter(|_| arbiter.is_some());
-        Ok(Judgement::Ask { subject, text, contract: Some(Box::new((cid, release))) })
+        Ok(Judgement::Ask { subject, text, contract: Some(Box::new(Approves { cid, release, shows })) })
     }
 
     /// A seller's promise: signed without asking if its contract follows from an offer that the user has approved, which still stands.
@@ -454,15 +483,22 @@ impl Vault {
         let agreement = Agreement::from_parts(core, document, template).map_err(|e| mismatch(&e))?;
         let asked = self.judge_contract(draft, core, document, template)?;
         let offer = match self.answered(order.offer).await? {
-            Some(Answer::Signed(signed)) if signed.kind() == Kind::Offer => Offer::from_bytes(signed.payload()),
+            Some(Answer::Signed(signed)) if signed.kind() == Kind::Offer => signed.payload().to_vec(),
             _ => return Ok(asked),
         };
-        let offer = offer.map_err(|e| mismatch(&e))?;
         let seller = agreement.core.party(Role::ORIGINATOR) == Some(self.signer.key_set().id());
-        let follows = seller && offer.until >= now() && purchase::follows(&agreement, &offer, &order, now()).is_ok();
+        let now = now();
+        let follows = seller
+            && match AccessOffer::from_bytes(&offer) {
+                Ok(offer) => offer.until >= now && access::follows(&Verifier, &agreement, &offer, &order, now).is_ok(),
+                Err(_) => {
+                    let offer = Offer::from_bytes(&offer).map_err(|e| mismatch(&e))?;
+                    offer.until >= now && purchase::follows(&agreement, &offer, &order, now).is_ok()
+                }
+            };
         match asked {
             Judgement::Ask { contract: Some(contract), .. } if follows => {
-                Ok(Judgement::Sign(approved(contract.0, contract.1.as_ref())))
+                Ok(Judgement::Sign(approved(contract.cid, contract.release.as_ref(), contract.shows.as_ref())))
             }
             asked => Ok(asked),
         }
@@ -524,8 +560,11 @@ impl KeyHolder for Vault {
             Judgement::Ask { subject, text, contract } => {
                 let title = title(request.draft.kind);
                 let SignRequest { deal, draft, .. } = request;
-                let (cid, release) = contract.map_or((None, None), |approved| (Some(approved.0), approved.1));
-                self.ask(Approval { deal, draft, title, text, since: now(), cid, release }, &subject).await
+                let (cid, release, shows) = match contract {
+                    Some(approves) => (Some(approves.cid), approves.release, approves.shows),
+                    None => (None, None, None),
+                };
+                self.ask(Approval { deal, draft, title, text, since: now(), cid, release, shows }, &subject).await
             }
         }
     }
@@ -568,6 +607,14 @@ fn judge_payment(draft: &Draft, request: &[u8], salt: &[u8; 32]) -> Result<Judge
     let subject =
         Subject { kind: "payment", peer: Some(signed.signer()), amount: Some(asked.amount), ..Subject::default() };
     Ok(Judgement::Ask { subject, text, contract: None })
+}
+
+/// What a party asks the issuer of its right to keep, if a contract shows one.
+fn shown_right(core: &Core, role: Role) -> Option<ReservationRequest> {
+    match Leg::of(core).ok()? {
+        [_, Leg::Show(show)] if role == Role::RESPONDER => show.request(core),
+        _ => None,
+    }
 }
 
 /// A credential that is passed on: the one that is shown. No rule allows it.
@@ -671,18 +718,22 @@ impl fmt::Debug for Vault {
 }
 
 /// What is stored when a contract is approved, for what follows from it.
-fn approved(cid: Cid, release: Option<&Release>) -> Vec<Fact> {
+fn approved(cid: Cid, release: Option<&Release>, shows: Option<&ReservationRequest>) -> Vec<Fact> {
+    let shown = shows.map(|request| {
+        let (space, key) = (SHOWS.to_owned(), request.tag.as_bytes().to_vec());
+        Fact { space, key, value: request.to_bytes() }
+    });
     let released = release.map(|release| {
         let (space, key) = (RELEASES.to_owned(), release.tag.as_bytes().to_vec());
         Fact { space, key, value: [cid.as_bytes().as_slice(), &release.to_bytes()].concat() }
     });
-    [fact(APPROVED, cid, b"")].into_iter().chain(released).collect()
+    [fact(APPROVED, cid, b"")].into_iter().chain(released).chain(shown).collect()
 }
 
 impl Approval {
     /// What is stored with the signature, for what follows from it.
     fn facts(&self) -> Vec<Fact> {
-        self.cid.map_or_else(Vec::new, |cid| approved(cid, self.release.as_ref()))
+        self.cid.map_or_else(Vec::new, |cid| approved(cid, self.release.as_ref(), self.shows.as_ref()))
     }
 
     /// The hash of the shown text, which an answer must name.
@@ -713,6 +764,7 @@ impl Encode for Approval {
             .put_item(4, &self.since)
             .put_some(5, self.cid.map(|cid| cid.to_value()))
             .put_some(6, self.release.as_ref().map(Encode::to_value))
+            .put_some(7, self.shows.as_ref().map(Encode::to_value))
             .build()
     }
 }
@@ -733,6 +785,7 @@ impl Decode for Approval {
             since: fields.item(4, "since")?,
             cid: fields.optional_item(5, "cid")?,
             release: fields.optional_item(6, "release")?,
+            shows: fields.optional_item(7, "reservation request")?,
         };
         fields.close()?;
         Ok(approval)

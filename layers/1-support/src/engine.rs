@@ -32,6 +32,8 @@ pub enum Input {
     Operated(Vec<u8>),
     /// Information that was to be tried with [`Effect::Examine`] has been: an encoded answer of the exchange layer.
     Examined(Vec<u8>),
+    /// The issuer of a credential has answered [`Effect::Submit`]: an encoded reply of the credential block.
+    Said(Vec<u8>),
     /// A timer fired.
     Timer(&'static str),
     /// The user, or the patience that the user has set, wants the run to end now. Allowed at any moment.
@@ -61,6 +63,9 @@ pub enum Effect {
     /// Try a key on information that this party has: an encoded examination of the exchange layer. What was found comes back as
     /// [`Input::Examined`].
     Examine(Vec<u8>),
+    /// Send something to the issuer of a credential, until it answers: an encoded errand of the credential block. The answer comes back as
+    /// [`Input::Said`], also when the run has ended.
+    Submit(Vec<u8>),
     /// Set a timer, or move it.
     SetTimer {
         /// Its name.

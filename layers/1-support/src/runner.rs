@@ -81,14 +81,14 @@ pub fn store(commit: &mut Commit, key: &[u8], effect: Effect, now: Time) {
         }
         Effect::Once(fact) => commit.facts.push(fact),
         Effect::Send(_) | Effect::AskArbiter(_) | Effect::Sign { .. } | Effect::Ended(_) => {}
-        Effect::Operate(_) | Effect::Abandon(_) | Effect::Examine(_) => {}
+        Effect::Operate(_) | Effect::Abandon(_) | Effect::Examine(_) | Effect::Submit(_) => {}
     }
 }
 
 /// Whether an effect leaves this process: everything else is complete with the commit.
 pub fn is_outward(effect: &Effect) -> bool {
-    use Effect::{Abandon, AskArbiter, Examine, Operate, Send, Sign};
-    matches!(effect, Send(_) | AskArbiter(_) | Sign { .. } | Operate(_) | Abandon(_) | Examine(_))
+    use Effect::{Abandon, AskArbiter, Examine, Operate, Send, Sign, Submit};
+    matches!(effect, Send(_) | AskArbiter(_) | Sign { .. } | Operate(_) | Abandon(_) | Examine(_) | Submit(_))
 }
 
 impl<S> Iterator for Turn<S> {

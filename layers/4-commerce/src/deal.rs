@@ -23,6 +23,7 @@ use semper_transfer::payment::operation::PurseId;
 use semper_transfer::payment::pay::{self, Offered, Pay, PayError, Setting};
 use semper_transfer::tx::{Sides, Tx, TxError};
 
+use crate::access::AccessOffer;
 use crate::offer::{Offer, Order};
 use crate::order::{self, Asked, OrderError, Ordering, Wanted};
 use crate::plan::{Action, BUY, MAIL, PAY, Plan, SEND, SIGN, SIGN_MANY, SWAP};
@@ -336,6 +337,23 @@ impl Deal {
         let wanted = Wanted::Goods { offer: Box::new(offer), order: Box::new(order) };
         let own = Own { purse: Some((id, purse)), ..Own::default() };
         Self { arbiters, own, ..Self::ordering(id, &BUY, Between::two(me, seller, Role::ORIGINATOR), wanted, patience) }
+    }
+
+    /// The originator's side of a deal that takes up what `owner` gives for the show of a right; the order brings the credential. Begins with [`Input::Begin`].
+    #[expect(clippy::too_many_arguments, reason = "it has as many parts as a purchase")]
+    pub fn access(
+        id: DealId,
+        me: KeySet,
+        owner: KeySet,
+        arbiter: KeySet,
+        patience: Seconds,
+        offer: AccessOffer,
+        order: Order,
+    ) -> Self {
+        let own = Own { shows: order.payer.clone(), ..Own::default() };
+        let wanted = Wanted::Access { offer: Box::new(offer), order: Box::new(order) };
+        let sides = Between::two(me, owner, Role::ORIGINATOR);
+        Self { arbiters: vec![arbiter], own, ..Self::ordering(id, &BUY, sides, wanted, patience) }
     }
 
     /// The originator's side of a deal that gives `peer` money for a receipt or for other money. Begins with [`Input::Begin`].

@@ -13,8 +13,9 @@
 //! engine of a lower layer. A [`proposal`] is what one party suggests that all sign; [`contract_file`] makes one over any file,
 //! [`purchase`] makes one from an [`offer`] and an [`order`], [`letter`] one over certified mail,
 //! [`trade`] one over money for a receipt or for other money, [`swap`] one over
-//! information for information.
+//! information for information, [`access`] one over information for the show of a right.
 
+pub mod access;
 pub mod contract_file;
 pub mod deal;
 #[cfg(test)]

@@ -170,7 +170,7 @@ impl Offer {
     }
 }
 
-fn in_words(span: Seconds) -> String {
+pub(crate) fn in_words(span: Seconds) -> String {
     match span.0 {
         seconds if seconds >= 172_800 && seconds % 86_400 == 0 => format!("{} days", seconds / 86_400),
         seconds if seconds >= 7_200 && seconds % 3_600 == 0 => format!("{} hours", seconds / 3_600),

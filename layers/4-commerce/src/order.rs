@@ -17,6 +17,7 @@ use semper_core::time::Seconds;
 use semper_support::engine::{Effect, Ending, EvidenceKind, Input};
 use semper_transfer::payment::operation::PurseId;
 
+use crate::access::{self, AccessOffer};
 use crate::offer::{Offer, Order};
 use crate::plan::{BUY, Plan, SWAP};
 use crate::proposal::{Proposal, ProposalError};
@@ -68,6 +69,13 @@ pub enum Wanted {
     Goods {
         /// The offer.
         offer: Box<Offer>,
+        /// The order.
+        order: Box<Order>,
+    },
+    /// Information for the show of a right.
+    Access {
+        /// The offer.
+        offer: Box<AccessOffer>,
         /// The order.
         order: Box<Order>,
     },
@@ -258,6 +266,10 @@ fn contract(env: &Env<'_>, wanted: &Wanted, container: Vec<u8>) -> Result<Step<O
             purchase::answers(&agreement, offer, order, env.now).map_err(OrderError::NotAsOrdered)?;
             None
         }
+        Wanted::Access { offer, order } => {
+            access::answers(&agreement, offer, order, env.now).map_err(OrderError::NotAsOrdered)?;
+            None
+        }
         Wanted::Trade { trade, purses } => {
             let chosen = trade::answers(&agreement, trade, env.now).map_err(OrderError::NotAsOrdered)?;
             let purse = |place: usize| purses.get(place).copied().ok_or(OrderError::NotAsOrdered("means"));
@@ -308,7 +320,7 @@ impl Asked {
 impl Wanted {
     fn message(&self) -> Message {
         match self {
-            Wanted::Goods { order, .. } => Message::Order(order.clone()),
+            Wanted::Goods { order, .. } | Wanted::Access { order, .. } => Message::Order(order.clone()),
             Wanted::Trade { trade, .. } => Message::Trade(trade.clone()),
             Wanted::Swap { swap, .. } => Message::Swap(swap.clone()),
         }
@@ -351,7 +363,7 @@ impl Decode for Message {
 
 /// ```text
 /// ordering = { 0: 1, 1: state, ? 2: offer, ? 3: order, ? 4: patience, ? 5: container, ? 6: ending, ? 7: why, ? 8: trade, ? 9: [* purse],
-///              ? 10: file offer, ? 11: swap }
+///              ? 10: file offer, ? 11: swap, ? 12: access offer }
 /// ```
 impl Encode for Ordering {
     fn to_value(&self) -> Value {
@@ -426,6 +438,7 @@ impl Wanted {
     fn put(&self, stored: Record) -> Record {
         match self {
             Wanted::Goods { offer, order } => stored.put_item(2, &**offer).put_item(3, &**order),
+            Wanted::Access { offer, order } => stored.put_item(3, &**order).put_item(12, &**offer),
             Wanted::Trade { trade, purses } => stored.put_item(8, &**trade).put_list(9, purses),
             Wanted::Swap { offer, swap } => stored.put_item(10, &**offer).put_item(11, &**swap),
         }
@@ -439,6 +452,10 @@ impl Wanted {
             }
             (None, Some(swap)) => Ok(Wanted::Swap { offer: Box::new(fields.item(10, "offer")?), swap: Box::new(swap) }),
             (None, None) => {
+                if let Some(offer) = fields.optional_item(12, "access offer")? {
+                    let order = Box::new(fields.item(3, "order")?);
+                    return Ok(Wanted::Access { offer: Box::new(offer), order });
+                }
                 let (offer, order) = (fields.item(2, "offer")?, fields.item(3, "order")?);
                 Ok(Wanted::Goods { offer: Box::new(offer), order: Box::new(order) })
             }

@@ -20,7 +20,7 @@ use semper_support::engine::{Effect, EvidenceKind};
 
 use crate::letter::MEDIA_SEALED;
 use crate::offer::Order;
-use crate::{contract_file, letter, purchase, swap, trade};
+use crate::{access, contract_file, letter, purchase, swap, trade};
 
 const MEDIA_CORE: &str = "application/vnd.semper.core";
 const MEDIA_DOCUMENT: &str = "application/vnd.semper.document";
@@ -32,7 +32,7 @@ const CARD_MAX: usize = 256 * 1024;
 
 /// The contracts that this version knows the words of, each with the check that its words say what it does.
 type Check = fn(&Agreement) -> Result<(), &'static str>;
-const CONTRACTS: [(fn() -> Template, Check); 10] = [
+const CONTRACTS: [(fn() -> Template, Check); 11] = [
     (contract_file::template, contract_file::check),
     (contract_file::template_of_many, contract_file::check_of_many),
     (purchase::template, purchase::check),
@@ -41,6 +41,7 @@ const CONTRACTS: [(fn() -> Template, Check); 10] = [
     (trade::receipt_template, trade::check),
     (trade::exchange_template, trade::check),
     (swap::template, swap::check),
+    (access::template, access::check),
     (trade::receipt_locked_template, trade::check),
     (trade::exchange_locked_template, trade::check),
 ];
@@ -145,8 +146,9 @@ impl Agreement {
         if let Some(title) = letter::title(self).or_else(|| trade::title(self)).or_else(|| swap::title(self)) {
             return title;
         }
-        match purchase::sold(&self.core) {
-            Ok((goods, _)) => escape(goods.name(), 0),
+        let access = access::given(&self.core).map(|(goods, _)| goods);
+        match access.or_else(|_| purchase::sold(&self.core).map(|(goods, _)| goods)) {
+            Ok(goods) => escape(goods.name(), 0),
             Err(_) => {
                 let names = contract_file::file_names(&self.document);
                 match names.as_slice() {
@@ -325,6 +327,7 @@ mod tests {
             ("receipt", "44b784e983c84f6f58e279161b464f81bc015fe888d1b6a7314988ae285905a5"),
             ("exchange", "ffebfd612d517432acd92b3aa908e2500cdbf9dd6b0c707d6854021775799e15"),
             ("swap", "0b3fe66f0968f4a8c89f9ce5ddf29aecb36aee088fe9f8033b982475e11aaf6b"),
+            ("access", "0"),
             ("receipt-locked", "7dbe0033e0050142a61994c139429c7743b23df4ea59b51706da95a43146d75b"),
             ("exchange-locked", "c9204f7f6be71061b38ce4a79ea4f3c5c06aa54348098190a44ac0051a9c5339"),
         ];

@@ -276,6 +276,7 @@ impl World<'_> {
                     }
                     Err(error) => self.violated(format_args!("an examination is not readable: {error}")),
                 },
+                Effect::Submit(_) => self.violated(format_args!("a purchase for money shows no right")),
                 Effect::Ended(Ending::Success) => {}
                 // Nobody is bound: what was not delivered yet has no purpose any more.
                 Effect::Ended(_) => {
@@ -739,6 +740,7 @@ fn label(input: &Input) -> String {
         Input::Declined { .. } => "declined by the user".to_owned(),
         Input::Delivered => "delivered".to_owned(),
         Input::Examined(_) => "examined".to_owned(),
+        Input::Said(_) => "an issuer's answer".to_owned(),
         Input::GiveUp => "give up".to_owned(),
     }
 }

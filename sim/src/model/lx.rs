@@ -523,6 +523,7 @@ impl World {
             }
             Effect::Once(fact) => assert_eq!(fact.space, RUN_SPACE),
             Effect::Ended(_) => state.drafts[party] = NONE,
+            Effect::Submit(_) => panic!("nobody shows a right here"),
             Effect::Keep { .. } | Effect::AskArbiter(_) => {}
         }
         Some(())

@@ -110,7 +110,7 @@ fn locked(things: Things, lost: Lost) -> Locked {
                     inputs.push_back((who, Input::Examined(examined.to_bytes())));
                 }
                 Effect::Once(_) | Effect::Abandon(_) => {}
-                Effect::AskArbiter(_) => panic!("there is no arbiter"),
+                Effect::AskArbiter(_) | Effect::Submit(_) => panic!("there is no arbiter, and nobody shows a right"),
             }
         }
     }

@@ -149,7 +149,7 @@ impl Parties {
                 self.parties[who].ending = Some(ending);
                 return;
             }
-            Effect::Once(_) | Effect::Abandon(_) => return,
+            Effect::Once(_) | Effect::Abandon(_) | Effect::Submit(_) => return,
             Effect::Send(bytes) => {
                 if !self.parties[who].is_mute() {
                     self.inputs.push_back((1 - who, Input::Message(bytes)));

@@ -15,9 +15,9 @@ use super::offers::show_qr_code;
 use super::order::{file_name, read};
 use super::{Common, approve, follow, session};
 use crate::control::client::Client;
-use crate::control::{BuyOrder, OfferOrder, OfferView, SwapOrder, WantedOrder};
+use crate::control::{BuyOrder, OfferOrder, OfferView, RightOrder, SwapOrder, WantedOrder};
 use crate::now;
-use crate::sale::{self, Found, FoundSwap, Linked, Offering, STANDS, link};
+use crate::sale::{self, Found, FoundAccess, FoundSwap, Linked, Offering, STANDS, link};
 
 /// How often progress is shown.
 const EVERY: Duration = Duration::from_millis(200);
@@ -26,7 +26,8 @@ const EVERY: Duration = Duration::from_millis(200);
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples: semper sell data.csv --price \"12.00 EUR\" --text \"all measurements of 2025\"\n          \
-                        semper sell data.csv --for-file-hash 9c56… --for-file-name other.csv"
+                        semper sell data.csv --for-file-hash 9c56… --for-file-name other.csv\n          \
+                        semper sell data.csv --for-credential \"one visit\" --issuer club"
 )]
 #[command(group = clap::ArgGroup::new("for").required(true))]
 pub(super) struct Sell {
@@ -38,6 +39,12 @@ pub(super) struct Sell {
     /// The hash of the file that you want for it, as contracts and folders name files
     #[arg(long, value_name = "HEX", group = "for")]
     for_file_hash: Option<String>,
+    /// The right that is to be shown for it, word for word as its issuer writes it
+    #[arg(long, value_name = "RIGHT", group = "for", requires = "issuer", conflicts_with_all = ["no_arbiter", "complaints", "terms", "law"])]
+    for_credential: Option<String>,
+    /// Who must have issued that right, as your contact book calls them
+    #[arg(long, value_name = "CONTACT", requires = "for_credential")]
+    issuer: Option<String>,
     /// What that file is called
     #[arg(long, value_name = "NAME", default_value = "", requires = "for_file_hash")]
     for_file_name: String,
@@ -97,6 +104,9 @@ pub(super) struct Buy {
     /// Take up an offer that has no arbiter: nobody gives your money back if the goods are not what was promised
     #[arg(long, conflicts_with = "arbiter")]
     no_arbiter: bool,
+    /// The credential that you show where a right is the price: the beginning of its serial number [default: the one that ends first]
+    #[arg(long, value_name = "SERIAL", default_value = "", hide_default_value = true)]
+    credential: String,
     #[command(flatten)]
     taking: Taking,
 }
@@ -156,6 +166,7 @@ impl Sell {
         let order = OfferOrder {
             price: self.price.unwrap_or_default(),
             wants,
+            right: self.for_credential.zip(self.issuer).map(|(right, issuer)| RightOrder { right, issuer }),
             arbiters: self.arbiters,
             no_arbiter: self.no_arbiter,
             terms: self.terms,
@@ -200,6 +211,9 @@ async fn offer(client: &Client, order: &OfferOrder, no_ask: bool) -> Result<Offe
 impl Buy {
     pub(super) async fn run(self, common: &Common) -> Result<ExitCode> {
         let home = common.home()?;
+        if let Ok(found) = FoundAccess::at(&home, &self.link).await {
+            return self.show(common, &found).await;
+        }
         let found = Found::at(&home, &self.link).await?;
         let offer = found.offer.statement();
         println!("{} sells {} for {}", escape(&offer.seller, 0), escape(offer.goods.name(), 0), offer.price);
@@ -208,6 +222,28 @@ impl Buy {
         let save_as = fetch(&found, save_as.as_deref()).await?;
         let no_arbiter = self.no_arbiter;
         let order = BuyOrder { arbiter, no_arbiter, locale: language, patience, ..found.order(&save_as)? };
+        let session = manner.connect(common).await?;
+        let deal = session.client().buy(&order).await?.deal;
+        let code = manner.follow(session, &[deal]).await?;
+        Ok(saved(&save_as, code))
+    }
+}
+
+impl Buy {
+    /// Shows a right for what is offered.
+    async fn show(self, common: &Common, found: &FoundAccess) -> Result<ExitCode> {
+        let offer = found.offer.statement();
+        println!("{} gives {} to whoever shows a right", escape(&offer.owner, 0), escape(offer.goods.name(), 0));
+        println!(
+            "The right: {}, issued by {} (key {})",
+            escape(&offer.right, 0),
+            escape(&offer.issuer_name, 0),
+            offer.issuer
+        );
+        println!("The giver's key: {}", found.seller.id());
+        let Taking { save_as, arbiter, language, patience, manner } = self.taking;
+        let save_as = fetch(found, save_as.as_deref()).await?;
+        let order = BuyOrder { arbiter, locale: language, patience, ..found.order(&save_as, &self.credential)? };
         let session = manner.connect(common).await?;
         let deal = session.client().buy(&order).await?.deal;
         let code = manner.follow(session, &[deal]).await?;

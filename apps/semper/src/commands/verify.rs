@@ -16,7 +16,7 @@ use semper_core::text::escape;
 use semper_core::time::Time;
 use semper_crypto::{Sealer, Verifier};
 use semper_exchange::evidence::{
-    Checks, Contract, Folder, Item, Payment, Receipt, Report, Stamped, Standing, Transfer, examine,
+    Checks, Contract, Folder, Item, Payment, Receipt, Report, Shown, Stamped, Standing, Transfer, examine,
 };
 use semper_exchange::gx::responder;
 use semper_support::engine::EvidenceKind;
@@ -157,6 +157,9 @@ fn print(report: &Report, names: &Names, believed: &Believed) {
             let (name, hash, size) = (escape(&file.name, 0), file.hash, file.size);
             println!("  in the letter, which opens to what the contract says: {name}, {size} bytes, hash {hash}");
         }
+        if let Some(shown) = &contract.right {
+            print_right(shown, names);
+        }
         for line in contract.text.iter().flat_map(|text| text.lines()) {
             println!("  | {line}");
         }
@@ -214,6 +217,24 @@ fn print(report: &Report, names: &Names, believed: &Believed) {
     }
 }
 
+/// The right that a contract shows, and what its issuer says of it.
+fn print_right(shown: &Shown, names: &Names) {
+    let Shown { right, issuer, credential, kept, number, spent } = shown;
+    println!("  right       {}", escape(right, 0));
+    println!("  issued by   {}", names.show(*issuer));
+    if !credential {
+        println!("  the credential is not in the folder");
+    }
+    match (kept, number) {
+        (Some(until), Some(number)) => println!("  its issuer kept the use {number} for this contract until {until}"),
+        (Some(_), None) => println!("  its issuer says that it was good for this contract; it may be used freely"),
+        (None, _) => println!("  that its issuer kept it for this contract is not shown"),
+    }
+    if let Some(time) = spent {
+        println!("  its issuer took that use on {time}");
+    }
+}
+
 fn receipt_sentence(receipt: &Receipt, names: &Names) -> String {
     let by = names.show(receipt.by);
     match &receipt.disposition {
@@ -264,6 +285,14 @@ fn contract_json(contract: &Contract) -> Value {
         "parties": contract.core.terms.parties.iter().map(|party| party.key_set.to_string()).collect::<Vec<_>>(),
         "arbiter": contract.core.arbiter().as_ref().map(KeySetId::to_string),
         "text": contract.text,
+        "right": contract.right.as_ref().map(|shown| json!({
+            "right": shown.right,
+            "issuer": shown.issuer.to_string(),
+            "credential": shown.credential,
+            "kept_until": shown.kept.map(Time::unix),
+            "use": shown.number,
+            "spent": shown.spent.map(Time::unix),
+        })),
         "files": contract.files.iter().map(|(hash, size)| json!({ "hash": hash.to_string(), "bytes": size })).collect::<Vec<_>>(),
     })
 }

@@ -310,6 +310,9 @@ pub struct OfferOrder {
     /// The file that is wanted for it, in the place of money.
     #[serde(default)]
     pub wants: Option<WantedOrder>,
+    /// The right that is to be shown for it, in the place of money.
+    #[serde(default)]
+    pub right: Option<RightOrder>,
     /// The arbiters, by their names in the contact book; all accepted ones if empty.
     #[serde(default)]
     pub arbiters: Vec<String>,
@@ -332,6 +335,15 @@ pub struct OfferOrder {
     pub delta: u64,
     /// By how many seconds clocks may differ.
     pub sigma: u64,
+}
+
+/// A right that is to be shown.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RightOrder {
+    /// The right, word for word.
+    pub right: String,
+    /// Its issuer, as the contact book calls it.
+    pub issuer: String,
 }
 
 /// An offer, for the screen.
@@ -378,6 +390,9 @@ pub struct BuyOrder {
     pub locale: String,
     /// How long each message is waited for, in seconds.
     pub patience: u64,
+    /// The beginning of the serial number of the credential that is shown, where a right is the price; the one that ends first if empty.
+    #[serde(default)]
+    pub credential: String,
 }
 
 /// A file that is wanted.

@@ -21,6 +21,7 @@ use semper_support::archive::{
 use semper_support::channel::{Frame, InboxAddress};
 use semper_support::engine::{Effect, Ending, EvidenceKind, Input};
 use semper_support::runner::{Turn, Work, store};
+use semper_transfer::credential::Errand;
 use semper_transfer::payment::journal::Entry as PaymentEntry;
 use semper_transfer::payment::operation::{Answer, Operation};
 
@@ -28,7 +29,7 @@ use super::entry::{ASK_SPACE, Ask, Entry};
 use super::many::Record;
 use super::outbox::{Destination, is_to_peer};
 use super::payments::{ABANDONED_SPACE, Waiting};
-use super::{Node, NodeError, PaymentError, examine, now};
+use super::{Node, NodeError, PaymentError, errands, examine, now};
 
 /// Something that happened to a deal, and what is to be stored with it.
 #[derive(Debug)]
@@ -271,6 +272,7 @@ impl Node {
             Effect::Send(_) | Effect::AskArbiter(_) => self.outbox.notify_one(),
             Effect::Operate(_) | Effect::Abandon(_) => self.payments.rouse(),
             Effect::Examine(_) => self.examinations.notify_one(),
+            Effect::Submit(_) => self.errands.notify_one(),
             _ => {}
         }
     }
@@ -338,6 +340,10 @@ impl Node {
                 Effect::Examine(examination) => {
                     let examination = Examination::from_bytes(&examination).map_err(|_| NodeError::BadExamination)?;
                     commit.records.push(examine::wanted(&id, &examination));
+                }
+                Effect::Submit(errand) => {
+                    let errand = Errand::from_bytes(&errand).map_err(|_| NodeError::BadErrand)?;
+                    commit.records.push(errands::wanted(&id, &errand));
                 }
                 Effect::Ended(ending) => {
                     commit.records.extend(self.stamp_when_ended(&id, now));

@@ -10,6 +10,7 @@ mod asks;
 mod book;
 mod deals;
 mod entry;
+mod errands;
 mod examine;
 mod folder;
 pub mod goods;
@@ -77,6 +78,7 @@ pub struct Node {
     asks: Notify,
     timers: Notify,
     examinations: Notify,
+    errands: Notify,
     /// Counts steps, so that whoever waits for a deal looks again.
     changed: watch::Sender<u64>,
 }
@@ -156,6 +158,9 @@ pub enum NodeError {
     /// A deal asks for an examination that cannot be read: a bug.
     #[error("an examination of the deal is not readable")]
     BadExamination,
+    /// A deal asks for an errand to an issuer that cannot be read: a bug.
+    #[error("an errand of the deal is not readable")]
+    BadErrand,
     /// Goods could not be read, written or fetched.
     #[error(transparent)]
     Goods(#[from] goods::GoodsError),
@@ -214,6 +219,7 @@ impl Node {
             asks: Notify::new(),
             timers: Notify::new(),
             examinations: Notify::new(),
+            errands: Notify::new(),
             changed,
         })
     }
@@ -225,6 +231,7 @@ impl Node {
         loops.spawn(self.clone().asks_loop(stop.clone()));
         loops.spawn(self.clone().examine_loop(stop.clone()));
         loops.spawn(self.clone().stamps_loop(stop.clone()));
+        loops.spawn(self.clone().errands_loop(stop.clone()));
         loops.spawn(self.payments.clone().run(Some(self.clone()), stop.clone()));
         loops.spawn(self.clone().timers_loop(stop));
         while loops.join_next().await.is_some() {}

@@ -17,6 +17,7 @@ use axum::extract::{Path as UrlPath, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use semper_commerce::access::{self, AccessOffer, Giving};
 use semper_commerce::deal::Answer;
 use semper_commerce::offer::{Offer, Order};
 use semper_commerce::order::Asked;
@@ -74,18 +75,23 @@ pub enum Stated {
     Sale(Offer),
     /// Something is given for a file.
     Swap(FileOffer),
+    /// Something is given for the show of a right.
+    Access(AccessOffer),
 }
 
 impl Stated {
     fn read(signed: &Signed) -> Result<Self, DecodeError> {
         let sale = Offer::from_bytes(signed.payload()).map(Stated::Sale);
-        sale.or_else(|error| FileOffer::from_bytes(signed.payload()).map(Stated::Swap).map_err(|_| error))
+        let swap = || FileOffer::from_bytes(signed.payload()).map(Stated::Swap);
+        let access = || AccessOffer::from_bytes(signed.payload()).map(Stated::Access);
+        sale.or_else(|error| swap().or_else(|_| access()).map_err(|_| error))
     }
 
     fn cipher_root(&self) -> Digest {
         match self {
             Stated::Sale(offer) => offer.cipher_root,
             Stated::Swap(offer) => offer.cipher_root,
+            Stated::Access(offer) => offer.cipher_root,
         }
     }
 }
@@ -160,7 +166,11 @@ impl Node {
     async fn compose(&self, deal: DealId, buyer: KeySetId, order: &Order) -> Result<(Container, Own), Unsold> {
         let refused = |reason: &str| Unsold::Refused(reason.to_owned());
         let own = self.offer(order.offer).await?.filter(|own| own.stands);
-        let Some(Stated::Sale(offer)) = own.map(|own| own.offer) else { return Err(refused("there is no such offer")) };
+        let offer = match own.map(|own| own.offer) {
+            Some(Stated::Sale(offer)) => offer,
+            Some(Stated::Access(offer)) => return self.give_access(buyer, &offer, order).await,
+            _ => return Err(refused("there is no such offer")),
+        };
         let article = self.article(&offer.cipher_root).await?.ok_or_else(|| refused("the goods are sold no more"))?;
         let means = offer.means.get(usize::from(order.means)).ok_or_else(|| refused("there is no such means"))?;
         let arbiter = match offer.lock() {
@@ -194,6 +204,34 @@ impl Node {
         let proposal = sale.propose(&Encapsulator, nonce).map_err(|error| Unsold::Refused(error.to_string()))?;
         let container = proposal.to_container().map_err(|error| Unsold::Refused(error.to_string()))?;
         Ok((container, Own { purse: Some((deal, purse)), seed: seed.as_bytes().to_vec(), ..Own::default() }))
+    }
+
+    /// The contract for somebody who shows a right: its credential is judged here, before anything is promised.
+    async fn give_access(
+        &self,
+        holder: KeySetId,
+        offer: &AccessOffer,
+        order: &Order,
+    ) -> Result<(Container, Own), Unsold> {
+        let refused = |reason: &str| Unsold::Refused(reason.to_owned());
+        let article = self.article(&offer.cipher_root).await?.ok_or_else(|| refused("the goods are given no more"))?;
+        let named =
+            offer.arbiters.get(usize::from(order.arbiter)).ok_or_else(|| refused("there is no such arbiter"))?;
+        let contact = self.book.by_key_set(named.key_set).await.map_err(NodeError::Book)?;
+        let arbiter = referee(&contact).ok_or_else(|| refused("the arbiter takes no deposits"))?;
+        let (seller, now) = (self.keys.key_set().id(), now());
+        let credential = access::judged(&*self.verify, offer, order, [seller, holder], now);
+        let credential = credential.map_err(|error| Unsold::Refused(error.to_string()))?;
+        let length = Encapsulator.seed_len(arbiter.deposit_key.suite);
+        let seed = Seed::new(self.random_bytes(length).map_err(NodeError::Crypto)?);
+        let random = || self.random::<32>().map_err(NodeError::Crypto);
+        let (credential, article, seed) = (&credential, &article.key, &seed);
+        let (salt, nonce) = (random()?, random()?);
+        let giving = Giving { offer, order, seller, credential, arbiter, article, seed, salt, nonce, now };
+        let nonce = self.random().map_err(NodeError::Crypto)?;
+        let proposal = giving.propose(&Encapsulator, nonce).map_err(|error| Unsold::Refused(error.to_string()))?;
+        let container = proposal.to_container().map_err(|error| Unsold::Refused(error.to_string()))?;
+        Ok((container, Own { seed: seed.as_bytes().to_vec(), ..Own::default() }))
     }
 
     /// The purse for a means of an offer.

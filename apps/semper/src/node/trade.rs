@@ -116,8 +116,8 @@ impl Node {
         };
         // Our money goes out of the second purse, if any does.
         let own = match &takes {
-            Some(takes) => Own { purse: Some((deal, takes.purse)), comes_to: Some(pays.purse), seed },
-            None => Own { purse: Some((deal, pays.purse)), comes_to: None, seed },
+            Some(takes) => Own { purse: Some((deal, takes.purse)), comes_to: Some(pays.purse), seed, ..Own::default() },
+            None => Own { purse: Some((deal, pays.purse)), seed, ..Own::default() },
         };
         let pays = self.choice(deal, Slot(0), pays).await?;
         let takes = match takes {

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used)]
 #![expect(unreachable_pub, reason = "a test binary has no outside: `pub` marks what other modules use")]
 
+mod access;
 mod cheats;
 mod commands;
 mod crash;

@@ -13,6 +13,6 @@ pub mod register;
 pub mod statement;
 
 pub use statement::{
-    Bundle, Credential, CredentialTransfer, FILE_MAX, NotGood, Reservation, ReservationRequest, Serial, Spend,
-    Submission, Uses, Wanted, check_credential, check_reservation, use_tag,
+    Bundle, Credential, CredentialTransfer, Errand, FILE_MAX, NotGood, Reply, Reservation, ReservationRequest, Serial,
+    Spend, Submission, Uses, Wanted, check_credential, check_reservation, use_tag,
 };

@@ -20,7 +20,7 @@ use semper_core::cbor::{Decode, DecodeError, Encode, Fields, Problem, Value, rec
 use semper_core::cose::{Kind, Signed, Statement};
 use semper_core::domain;
 use semper_core::hash::Digest;
-use semper_core::ids::{Cid, KeySetId};
+use semper_core::ids::{Cid, KeySetId, StatementId};
 use semper_core::party::KeySet;
 use semper_core::signature::{SignatureError, Verified, Verify, verify};
 use semper_core::text::is_plain_line;
@@ -145,6 +145,35 @@ pub struct Submission {
     /// What finds the use of a contract that has ended: the credential, and the salt of the [`use_tag`].
     pub kept: Option<(Serial, [u8; 32])>,
 }
+
+/// A submission on its way. Between an engine and its driver only.
+///
+/// ```text
+/// errand = { 0: issuer's address, 1: submission }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Errand {
+    /// Where the issuer answers.
+    pub issuer: String,
+    /// What it is sent.
+    pub submission: Submission,
+}
+
+/// What has become of an errand. Between an engine and its driver only.
+///
+/// ```text
+/// reply = { 0: statement id of what was submitted, ? 1: signed statement, ? 2: reason }        ; 2 where the issuer refuses
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Reply {
+    /// What was submitted.
+    pub to: StatementId,
+    /// The issuer's statement, if it has something to say; or why it refuses, in words.
+    pub said: Result<Option<Signed>, String>,
+}
+
+/// Longest reason of a refusal, in bytes of UTF-8.
+const REASON_MAX: usize = 2048;
 
 /// The name of a contract at an issuer: nothing can be learnt about the contract from it without the salt.
 pub fn use_tag(cid: Cid, salt: &[u8; 32]) -> Digest {
@@ -545,6 +574,47 @@ impl Decode for Submission {
         };
         fields.close()?;
         Ok(Self { statement, signer, kept })
+    }
+}
+
+impl Encode for Errand {
+    fn to_value(&self) -> Value {
+        record().put(0, self.issuer.as_str()).put_item(1, &self.submission).build()
+    }
+}
+
+impl Decode for Errand {
+    const BYTES_MAX: usize = Submission::BYTES_MAX + 1024;
+
+    fn from_value(value: Value) -> Result<Self, DecodeError> {
+        let mut fields = Fields::open(value)?;
+        let errand = Self { issuer: fields.text(0, "issuer", ISSUER_MAX)?, submission: fields.item(1, "submission")? };
+        fields.close()?;
+        Ok(errand)
+    }
+}
+
+impl Encode for Reply {
+    fn to_value(&self) -> Value {
+        let said = self.said.as_ref().ok().and_then(Option::as_ref).map(Encode::to_value);
+        let reason = self.said.as_ref().err().map(String::as_str);
+        record().put_item(0, &self.to).put_some(1, said).put_some(2, reason).build()
+    }
+}
+
+impl Decode for Reply {
+    const BYTES_MAX: usize = 16 * 1024;
+
+    fn from_value(value: Value) -> Result<Self, DecodeError> {
+        let mut fields = Fields::open(value)?;
+        let (to, said) = (fields.item(0, "statement")?, fields.optional_item(1, "answer")?);
+        let reason: Option<String> = fields.optional_item(2, "reason")?;
+        fields.close()?;
+        match (said, reason) {
+            (said, None) => Ok(Self { to, said: Ok(said) }),
+            (None, Some(reason)) if reason.len() <= REASON_MAX => Ok(Self { to, said: Err(reason) }),
+            _ => Err(DecodeError::field("reason", Problem::OutOfRange("an answer or a short reason"))),
+        }
     }
 }
 

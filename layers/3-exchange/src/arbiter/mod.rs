@@ -27,11 +27,12 @@ use semper_transfer::payment::statement::Side;
 use verdict::{ClosingOutcome, Outcome};
 
 /// The rules, word for word as they are hashed. Contracts name the hash, so that rules cannot change under a running contract.
-pub const RULES: &str = "semper arbiter rules 3\n\
+pub const RULES: &str = "semper arbiter rules 4\n\
     cell: one per contract and slot; empty, aborted, resolved or fault; written once\n\
     closing: one per resolved cell of a contract with complaints; empty, completed or fault; written once\n\
     abort: by the originator, with its promise; empty -> aborted\n\
-    resolve: by a party, with both promises, and with a good token if it gives money; empty -> resolved, \
+    resolve: by a party, with both promises, and with a good token if it gives money, \
+    and with the issuer's reservation for this contract if the responder shows a right; empty -> resolved, \
     or fault of a party whose deposit of information nobody can open\n\
     complaint: by who gives money for information, with both promises and a proof that holds; \
     empty -> fault; resolved, within the time for complaints -> closing fault\n\

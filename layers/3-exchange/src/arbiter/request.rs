@@ -14,6 +14,7 @@ use semper_core::signature::{SignatureError, Verified, Verify, verify};
 use semper_core::time::Time;
 use semper_support::crypto::Encapsulate;
 use semper_support::flaws::{self, Flaw};
+use semper_transfer::credential::NotGood;
 use semper_transfer::payment::operation::HANDOVER_MAX;
 use semper_transfer::payment::statement::Side;
 
@@ -351,6 +352,9 @@ pub enum RequestError {
     /// Whoever gives money and asks for the peer's item shows no token for its own.
     #[error("the token of the asker's locked money is missing")]
     Token,
+    /// What is to be resolved is given for a right that its issuer does not keep for this contract.
+    #[error("the right that is to be shown: {0}")]
+    Show(NotGood),
     /// What is to be resolved sells information that this arbiter could not give in its owner's place.
     #[error("the information of the contract: {0}")]
     Good(GoodError),
@@ -463,6 +467,11 @@ impl Court<'_> {
         // Nobody gets the peer's item for money that was never locked. Whether the token is good its issuer says ([`Case::unconfirmed`]).
         if case.gives(by).lock().is_some() && request.promises[place(by)].token.is_empty() {
             return Err(RequestError::Token);
+        }
+        // Nobody gets anything for the show of a right that its issuer does not keep for this contract.
+        if let Leg::Show(show) = case.gives(Role::RESPONDER) {
+            show.check(self.verify, &case.core, &request.promises[place(Role::RESPONDER)].token)
+                .map_err(RequestError::Show)?;
         }
         Ok((Asked::Resolve { by }, resolve.id()))
     }

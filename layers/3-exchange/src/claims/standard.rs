@@ -68,14 +68,16 @@ pub fn called(contract: &Contract, role: Role) -> String {
 }
 
 fn called_of_two(contract: &Contract, role: Role) -> &'static str {
-    use Leg::{Information, Money, Signature};
+    use Leg::{Information, Money, Show, Signature};
     let [first, second] = match Leg::in_part(&contract.core, contract.part) {
         Ok([Information(_), Money(_)]) => ["seller", "buyer"],
         Ok([Money(_), Information(_)]) => ["buyer", "seller"],
         Ok([Information(_), Signature]) => ["sender", "receiver"],
         Ok([Signature, Information(_)]) => ["receiver", "sender"],
+        Ok([_, Show(_)]) => ["seller", "holder"],
         Ok([Money(_), Signature]) => ["payer", "payee"],
         Ok([Signature, Money(_)]) => ["payee", "payer"],
+        Ok([Show(_), _]) => ["holder", "seller"],
         Ok([Signature, Signature] | [Information(_), Information(_)] | [Money(_), Money(_)]) | Err(_) => {
             ["originator", "responder"]
         }

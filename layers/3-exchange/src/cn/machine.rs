@@ -36,6 +36,7 @@ impl Machine for Cn {
             Input::Timer(_) | Input::GiveUp => Ok(self.give_up()),
             Input::Operated(_) => Err(self.out_of_place("a payment")),
             Input::Examined(_) => Err(self.out_of_place("an examination")),
+            Input::Said(_) => Err(self.out_of_place("an issuer's answer")),
             // A receipt says that a message arrived, not that it was read: it moves nothing.
             Input::Delivered => Ok(Step::to(self)),
         }

@@ -61,6 +61,25 @@ pub struct Contract {
     /// What a letter that the contract delivers holds, if the folder has the letter and a key that opens it: what the contract promises, byte
     /// for byte.
     pub contents: Option<Vec<Enclosed>>,
+    /// The right that the responder shows, if the contract is for one, and what its issuer says of it.
+    pub right: Option<Shown>,
+}
+
+/// A right that is shown under a contract.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// The right.
+    pub right: String,
+    /// Whose word it is.
+    pub issuer: KeySetId,
+    /// Whether the folder holds the credential, of the party that shows it.
+    pub credential: bool,
+    /// Until when its issuer has kept a use for this contract, or said that it is good for it.
+    pub kept: Option<Time>,
+    /// Which use that is, if they are counted.
+    pub number: Option<u32>,
+    /// When its issuer has taken that use.
+    pub spent: Option<Time>,
 }
 
 impl Contract {

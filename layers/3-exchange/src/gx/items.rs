@@ -21,6 +21,7 @@ use semper_transfer::payment::means::{ISSUER_MAX, LockKind, System};
 use semper_transfer::payment::operation::Lock;
 use semper_transfer::payment::statement::{DETAILS_MAX, lock_tag};
 
+use super::show::Show;
 use crate::goods::{Deposit, Opens};
 
 /// How long an arbiter may take to answer, beyond the travel of messages.
@@ -35,6 +36,8 @@ pub enum Leg {
     Information(Slot),
     /// Money under a lock.
     Money(Box<Lock>),
+    /// A right: its signature on the contract, by which it shows a credential.
+    Show(Box<Show>),
 }
 
 /// Money that is exchanged.
@@ -112,6 +115,9 @@ pub enum ItemsError {
     /// Money would be let go of before anybody has seen the information that it is for.
     #[error("information that is paid for is given before the money, so that it can be looked at")]
     Blind,
+    /// A right is shown for something else than information, first, or with time for complaints.
+    #[error("a right is shown for information, which comes first and has no time for complaints")]
+    Show,
     /// Money is exchanged under a lock that an exchange with an arbiter cannot use; or, without an arbiter, one that needs one.
     #[error("the money is not under a lock that the arbiter can decide, or that one hash decides where there is none")]
     LockKind,
@@ -162,6 +168,8 @@ impl Leg {
         let least = deadlines.delta.0.saturating_add(deadlines.sigma.0).saturating_mul(2);
         match &legs {
             [Leg::Money(_), Leg::Information(_)] => Err(ItemsError::Blind),
+            [Leg::Information(_), Leg::Show(_)] if deadlines.complaints.is_none() => Ok(legs),
+            [Leg::Show(_), _] | [_, Leg::Show(_)] => Err(ItemsError::Show),
             [Leg::Information(_), Leg::Money(_)] if deadlines.complaints.is_none_or(|span| span.0 < least) => {
                 Err(ItemsError::Complaints)
             }
@@ -171,7 +179,11 @@ impl Leg {
 
     fn one(core: &Core, item: &Item) -> Result<Self, ItemsError> {
         match item.kind {
-            ItemKind::Signature => Ok(Leg::Signature),
+            ItemKind::Signature if item.descriptor.is_empty() => Ok(Leg::Signature),
+            ItemKind::Signature => {
+                let malformed = |error| ItemsError::Malformed { slot: item.slot.0, part: "descriptor", error };
+                Show::from_bytes(&item.descriptor).map(|show| Leg::Show(Box::new(show))).map_err(malformed)
+            }
             ItemKind::Information if core.terms.arbiter.is_some_and(|arbiter| arbiter.deposit_key.is_none()) => {
                 Err(ItemsError::DepositKey)
             }
@@ -261,6 +273,7 @@ fn under_one_hash(core: &Core, legs: [Leg; 2]) -> Result<[Leg; 2], ItemsError> {
     let [first, Leg::Money(second)] = &legs else { return Err(ItemsError::OneHash) };
     let one = match first {
         Leg::Signature => true,
+        Leg::Show(_) => false,
         Leg::Money(lock) => lock.hash == second.hash,
         Leg::Information(slot) => {
             let deposit = core.deposits.get(slot).map(Vec::as_slice).unwrap_or_default();

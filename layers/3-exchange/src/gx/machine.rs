@@ -11,12 +11,13 @@ use semper_core::party::Role;
 use semper_core::signature::{Verified, verify};
 use semper_support::engine::{Consent, Effect, Ending, EvidenceKind, Input};
 use semper_support::flaws::{self, Flaw};
+use semper_transfer::credential::{Bundle, Credential, Errand, Reply, Submission};
 use semper_transfer::payment::operation::{self, Failure, Lock, Outcome, Task};
 use semper_transfer::payment::statement::Side;
 
 use super::message::Found;
 use super::run::place;
-use super::{Completed, Due, Examination, Examined, Gx, GxError, Leg, Message, Promised, Question, Run, State};
+use super::{Completed, Due, Examination, Examined, Gx, GxError, Leg, Message, Promised, Question, Run, Show, State};
 use crate::arbiter::request::{Abort, Complaint, Request, Resolve, Settlement, check_promise};
 use crate::arbiter::verdict::{ArbiterAnswer, Decision};
 
@@ -65,6 +66,10 @@ impl Machine for Gx {
                 Ok(self.examined(examined))
             }
             Input::ArbiterSays(bytes) => self.decided(env, &bytes),
+            Input::Said(bytes) => {
+                let reply = Reply::from_bytes(&bytes).map_err(GxError::Answer)?;
+                Ok(self.said(env, reply))
+            }
             Input::Timer(DEADLINE) if self.asks_for_all() => Ok(end(self.run, Ending::Lapsed, Vec::new())),
             Input::Timer(WINDOW) => Ok(self.window_over()),
             Input::Timer(REFUND) => Ok(self.refund_date()),
@@ -104,7 +109,8 @@ impl Gx {
                 let deadline = run.core().terms.deadlines.last_step();
                 // From here on the peer can have the contract completed. However long an issuer or our own keys take, we ask in time.
                 let timer = Effect::SetTimer { name: DEADLINE, due: deadline };
-                let first = vec![Effect::keep(&theirs.promise), Effect::CancelTimer(PATIENCE), timer];
+                let mut first = vec![Effect::keep(&theirs.promise), Effect::CancelTimer(PATIENCE), timer];
+                first.extend(run.shown(env, &theirs));
                 // Too late to send a final that might have to be defended before the arbiter; too late for nobody to abort.
                 let late = env.now > deadline;
                 let then = if late { ask_abort(run, ours) } else { check_deposit(run, Some(ours), theirs) };
@@ -153,11 +159,25 @@ impl Gx {
                     // The user took too long. The promise was never sent and never will be.
                     return Ok(end(run, Ending::Lapsed, Vec::new()));
                 }
+                if let Some(draft) = run.reservation() {
+                    let sign = Effect::Sign { draft, consent: Consent::Implied };
+                    return Ok(to(run, State::Depositing { promise, theirs, payout }).with(sign));
+                }
                 let Some(lock) = run.gives().lock() else {
                     return Ok(promised(env, run, Promised { promise, token: Vec::new(), payout }, theirs));
                 };
                 let locking = run.operate(LOCK, Task::Lock(lock.clone()));
                 Ok(to(run, State::Depositing { promise, theirs, payout }).with_all(locking))
+            }
+            State::Depositing { .. } => {
+                let Some(draft) = run.reservation().filter(|draft| draft.id() == signed.id()) else {
+                    return Ok(to(run, state));
+                };
+                let statement = run.own(env, draft, signed)?;
+                let issuer = run.shows().and_then(|shows| Credential::from_bytes(shows.credential.payload()).ok());
+                let submission = Submission { statement, signer: run.key_set(run.role()).clone(), kept: None };
+                let submit = issuer.map(|of| Effect::Submit(Errand { issuer: of.issuer, submission }.to_bytes()));
+                Ok(to(run, state).with_all(submit))
             }
             State::AwaitFinalSignature { promises, release, payout } => {
                 let completion = run.own(env, run.completion(ids(&promises)), signed)?;
@@ -269,6 +289,32 @@ impl Gx {
         })
     }
 
+    /// The issuer of a credential has answered.
+    fn said(self, env: &Env<'_>, Reply { to: submitted, said }: Reply) -> Step<Self> {
+        let Gx { run, state } = self;
+        let asked = run.reservation().is_some_and(|draft| draft.id() == submitted);
+        match (state, said) {
+            (State::Depositing { promise, theirs, payout }, Ok(reservation)) if asked => {
+                let late = env.now > run.core().terms.deadlines.last_step();
+                let tell = theirs.is_some();
+                let token = run.shows().map(|shows| Bundle { reservation, ..shows }.to_bytes()).unwrap_or_default();
+                match run.show().map(|show| show.check(env.verify, run.core(), &token)) {
+                    // The promise was never sent and never will be; the use is free after its date.
+                    _ if late => withdraw(run, tell, ""),
+                    Some(Ok(kept)) => {
+                        let first = kept.evidence().into();
+                        before(first, promised(env, run, Promised { promise, token, payout }, theirs))
+                    }
+                    Some(Err(error)) => withdraw(run, tell, &error.to_string()),
+                    None => withdraw(run, tell, ""),
+                }
+            }
+            (State::Depositing { theirs, .. }, Err(reason)) if asked => withdraw(run, theirs.is_some(), &reason),
+            // What it says of a use that was taken is kept. Where it refuses that, the right is the holder's again, and nothing can be done here.
+            (state, said) => to(run, state).with_all(said.ok().flatten().as_ref().map(Effect::keep)),
+        }
+    }
+
     /// The information has been tried.
     fn examined(self, Examined { release, found, .. }: Examined) -> Step<Self> {
         let Gx { run, state } = self;
@@ -307,6 +353,8 @@ impl Gx {
                 before(pending.into_iter().flatten().collect(), withdraw(run, true, ""))
             }
             State::AwaitPromiseSignature { theirs, .. } => withdraw(run, theirs.is_some(), ""),
+            // Nothing was sent: the use that was kept is free after its date.
+            State::Depositing { theirs, .. } if run.show().is_some() => withdraw(run, theirs.is_some(), ""),
             // Whatever has been locked must go out with the promise: nobody could release it otherwise.
             State::Depositing { .. } => {
                 let pending = run.abandon(LOCK);
@@ -393,7 +441,11 @@ impl Gx {
             }
             // Only what we lack is taken over. Whoever asked first has named the tokens, and a peer may have named another one for our money.
             let missing = found.into_iter().skip(promises.len());
-            promises.extend(missing.inspect(|promised| kept.push(Effect::keep(&promised.promise))));
+            let shown = |promised: &Promised| run.shown(env, promised);
+            promises.extend(missing.inspect(|promised| {
+                kept.push(Effect::keep(&promised.promise));
+                kept.extend(shown(promised));
+            }));
         }
         if let (Question::Complain { .. }, Decision::Resolved { .. }, None) = (&question, &decision, &answer.closing)
             && run.complaints_end().is_some_and(|end| env.now <= end)
@@ -402,6 +454,11 @@ impl Gx {
             return Err(bad(&"it says nothing about the complaint"));
         }
         kept.extend(answer.evidence());
+        if matches!(decision, Decision::Resolved { .. } | Decision::Aborted)
+            && let (Some(show), Some(shown)) = (run.show(), promises.get(1))
+        {
+            kept.extend(show.tell(&shown.token, &answer.statement, arbiter));
+        }
         let then = match question {
             Question::Settle { due, .. } => settled(run, due, promises, &decision, answer.authorisation),
             _ => ruled(run, &question, promises, decision, answer.attestation),
@@ -434,7 +491,7 @@ fn ruled(
         Decision::Fault(_) if run.gives().lock().is_some() => Some(back(run, Ending::Refunded, promises)),
         Decision::Fault(_) => Some(end(run, Ending::Defective, Vec::new())),
         Decision::Resolved { .. } => match run.gets() {
-            Leg::Signature => Some(end(run, Ending::Success, Vec::new())),
+            Leg::Signature | Leg::Show(_) => Some(end(run, Ending::Success, Vec::new())),
             // It was too late to complain; the proof is kept.
             Leg::Information(_) if matches!(question, Question::Complain { .. }) => {
                 Some(end(run, Ending::Defective, Vec::new()))
@@ -508,7 +565,12 @@ fn money(run: &Run, due: Due, promises: &[Promised]) -> Option<(Lock, Vec<u8>, S
 /// The peer's item is here.
 fn taken(run: Run, mut promises: [Promised; 2], theirs: &Completed) -> Step<Gx> {
     if run.role() == Role::ORIGINATOR {
-        return if run.gets().lock().is_some() { paid(run) } else { end(run, Ending::Success, Vec::new()) };
+        if run.gets().lock().is_some() {
+            return paid(run);
+        }
+        let shown = |show: &Show| show.tell(&promises[1].token, &theirs.completion, run.key_set(Role::RESPONDER));
+        let tell: Vec<_> = run.show().and_then(shown).into_iter().collect();
+        return end(run, Ending::Success, tell);
     }
     // Money that is here is not asked for again, should the arbiter be needed for the rest.
     promises[place(run.role().peer())].token.clear();
@@ -590,7 +652,7 @@ fn await_peer(env: &Env<'_>, run: &Run, bound: bool) -> impl Iterator<Item = Eff
 /// Prepares our item. `wanted` is where the peer wants its money.
 fn release(run: Run, promises: [Promised; 2], payout: Vec<u8>, wanted: &[u8]) -> Step<Gx> {
     match run.gives() {
-        Leg::Signature => complete(run, promises, Vec::new(), payout),
+        Leg::Signature | Leg::Show(_) => complete(run, promises, Vec::new(), payout),
         Leg::Information(_) => {
             let sign = run.disclosure().map(|draft| Effect::Sign { draft, consent: Consent::Implied });
             to(run, State::Releasing { promises, payout }).with_all(sign)
@@ -613,7 +675,7 @@ fn complete(run: Run, promises: [Promised; 2], release: Vec<u8>, payout: Vec<u8>
 /// The peer's final is here: its item is looked at.
 fn take(run: Run, promises: [Promised; 2], theirs: Completed) -> Step<Gx> {
     let look = match run.gets() {
-        Leg::Signature => return taken(run, promises, &theirs),
+        Leg::Signature | Leg::Show(_) => return taken(run, promises, &theirs),
         Leg::Information(slot) => {
             let (core, release) = (run.core().clone(), theirs.release.clone());
             Some(Effect::Examine(Examination { core, slot: *slot, release }.to_bytes()))

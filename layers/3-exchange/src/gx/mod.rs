@@ -6,9 +6,9 @@
 //! 3 O→R  final of O, item of O               (names both promises)
 //! 4 R→O  final of R, item of R
 //! ```
-//! An item is a signature, information or money ([`Leg`]). A deposit is what makes the arbiter able to give the item in the place of
+//! An item is a signature, information, money, or a right that is shown by a signature ([`Leg`]). A deposit is what makes the arbiter able to give the item in the place of
 //! its owner, or to send it back: nothing for a signature, which the arbiter's verdict replaces; a wrapped key for information, which stands
-//! in the contract itself; a token under a lock for money, which travels with the promise. Each side checks the other's deposit before it
+//! in the contract itself; a token under a lock for money, which travels with the promise; for a right what its issuer keeps for this contract, which does too. Each side checks the other's deposit before it
 //! gives anything: to whom and how is the business of the payment block and of [`crate::goods`], asked for by effects.
 //!
 //! Either party may give up at any moment and end the run alone, with the arbiter: the originator *aborts* as long as its item has
@@ -30,6 +30,7 @@ mod items;
 mod machine;
 mod message;
 mod run;
+mod show;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -44,4 +45,5 @@ pub use message::{Completed, Examination, Examined, Found, Message, PROOF_MAX, P
 pub(crate) use message::{REASON_MAX, cut};
 pub(crate) use run::place;
 pub use run::{Own, Run, RunError};
+pub use show::{Kept, Show};
 pub use state::{Due, Gx, GxError, Question, State};

@@ -11,10 +11,12 @@ use semper_core::time::{Seconds, Time};
 use semper_support::archive::Fact;
 use semper_support::engine::Effect;
 use semper_support::flaws::{self, Flaw};
+use semper_transfer::credential::Bundle;
 use semper_transfer::payment::operation::{Operation, OperationId, PurseId, Task};
 use semper_transfer::payment::statement::Side;
 
 use super::items::{ItemsError, Leg, complaints_until, responder as responder_of};
+use super::show::Show;
 use super::{GxError, Promised, REFUND, RUN_SPACE};
 use crate::arbiter::request::{RequestError, check_promise};
 use crate::arbiter::rules_hash;
@@ -45,6 +47,8 @@ pub struct Own {
     /// The seed of the deposit of the information that this party gives ([`crate::goods::Seed`]). Without an arbiter: the preimage of the
     /// hash that locks everything, if this party is the originator.
     pub seed: Vec<u8>,
+    /// The credential that this party shows, as an encoded [`Bundle`] without a reservation.
+    pub shows: Vec<u8>,
 }
 
 /// Why a contract cannot be run.
@@ -113,6 +117,9 @@ impl Run {
         }
         if matches!(gives, Leg::Information(_)) && own.seed.is_empty() {
             return Err(RunError::Own("the key to the goods"));
+        }
+        if matches!(gives, Leg::Show(_)) && Bundle::from_bytes(&own.shows).is_err() {
+            return Err(RunError::Own("the credential"));
         }
         let hash = legs[1].lock().and_then(|lock| lock.hash).filter(|_| role == Role::ORIGINATOR);
         if hash.is_some_and(|hash| own.seed.len() != 32 || preimage_hash(&own.seed) != hash) {
@@ -281,6 +288,12 @@ impl Run {
             }
             Err(_) => return Err(GxError::PeerMismatch("promise")),
         }
+        if let Leg::Show(show) = self.gets() {
+            return match show.check(env.verify, &self.core, &theirs.token) {
+                Ok(_) => Ok(()),
+                Err(error) => Err(GxError::NotShown(error)),
+            };
+        }
         if theirs.token.is_empty() == self.gets().lock().is_some() {
             return Err(GxError::PeerMismatch("token"));
         }
@@ -291,6 +304,31 @@ impl Run {
     pub(crate) fn own(&self, env: &Env<'_>, draft: Draft, signed: Signed) -> Result<Signed, GxError> {
         let mine = self.key_set(self.role);
         if signed_answers(env.verify, mine, &draft, &signed) { Ok(signed) } else { Err(GxError::WrongSignature) }
+    }
+
+    /// The right that one of the parties shows.
+    pub(super) fn show(&self) -> Option<&Show> {
+        self.legs.iter().find_map(|leg| match leg {
+            Leg::Show(show) => Some(&**show),
+            _ => None,
+        })
+    }
+
+    /// What a stranger checks the right with that came with a promise.
+    pub(super) fn shown(&self, env: &Env<'_>, promised: &Promised) -> Vec<Effect> {
+        let kept = self.show().and_then(|show| show.check(env.verify, &self.core, &promised.token).ok());
+        kept.map(|kept| kept.evidence().into()).unwrap_or_default()
+    }
+
+    /// What this party asks the issuer of its credential to keep for this contract.
+    pub(super) fn reservation(&self) -> Option<Draft> {
+        let Leg::Show(show) = self.gives() else { return None };
+        show.request(&self.core).map(|request| self.draft(&request))
+    }
+
+    /// The credential that this party shows.
+    pub(super) fn shows(&self) -> Option<Bundle> {
+        Bundle::from_bytes(&self.own.shows).ok()
     }
 
     /// From when on our money can be taken back, by every honest clock.
@@ -332,7 +370,7 @@ impl std::fmt::Debug for Own {
 }
 
 /// ```text
-/// own = { ? 0: deal, ? 1: purse, 2: seed, ? 3: purse that money comes to }
+/// own = { ? 0: deal, ? 1: purse, 2: seed, ? 3: purse that money comes to, ? 4: credential }
 /// ```
 impl Encode for Own {
     fn to_value(&self) -> Value {
@@ -341,18 +379,26 @@ impl Encode for Own {
             .put_some(1, self.purse.map(|(_, purse)| purse.to_value()))
             .put_bytes(2, &self.seed)
             .put_some(3, self.comes_to.map(|purse| purse.to_value()))
+            .put_some(
+                4,
+                Some(&self.shows).filter(|shows| !shows.is_empty()).map(|shows| Value::bytes(shows.as_slice())),
+            )
             .build()
     }
 }
 
 impl Decode for Own {
-    const BYTES_MAX: usize = 256;
+    const BYTES_MAX: usize = Bundle::BYTES_MAX + 256;
 
     fn from_value(value: Value) -> Result<Self, DecodeError> {
         let mut fields = Fields::open(value)?;
         let purse = fields.optional_item(0, "deal")?.zip(fields.optional_item(1, "purse")?);
-        let own =
-            Self { purse, comes_to: fields.optional_item(3, "other purse")?, seed: fields.bytes(2, "seed", SEED_MAX)? };
+        let own = Self {
+            purse,
+            comes_to: fields.optional_item(3, "other purse")?,
+            seed: fields.bytes(2, "seed", SEED_MAX)?,
+            shows: fields.optional_item::<Vec<u8>>(4, "credential")?.unwrap_or_default(),
+        };
         fields.close()?;
         Ok(own)
     }

@@ -7,6 +7,7 @@ use semper_core::machine::{Blame, Fault};
 use semper_core::signature::SignatureError;
 use semper_core::time::Time;
 use semper_support::engine::Ending;
+use semper_transfer::credential::NotGood;
 use semper_transfer::payment::operation::HANDOVER_MAX;
 
 use super::message::{Message, PROOF_MAX, Promised};
@@ -185,6 +186,9 @@ pub enum GxError {
     /// versions of one contract.
     #[error("the peer's {0} belongs to another contract or another promise")]
     PeerMismatch(&'static str),
+    /// The right that the peer is to show is not kept for this contract.
+    #[error("the right that the other party is to show: {0}")]
+    NotShown(NotGood),
     /// The contract's time is over, or so nearly that the arbiter might not be reached in time.
     #[error("the contract can no longer be signed safely before its deadline")]
     TooLate,
@@ -210,7 +214,9 @@ pub enum GxError {
 impl Blame for GxError {
     fn fault(&self) -> Fault {
         match self {
-            GxError::Malformed(_) | GxError::PeerSignature { .. } | GxError::PeerMismatch(_) => Fault::PeerMisbehaved,
+            GxError::Malformed(_) | GxError::PeerSignature { .. } | GxError::PeerMismatch(_) | GxError::NotShown(_) => {
+                Fault::PeerMisbehaved
+            }
             GxError::TooLate => Fault::Environment,
             GxError::BadVerdict(_) => Fault::ThirdParty,
             GxError::WrongSignature | GxError::Answer(_) | GxError::OutOfPlace { .. } => Fault::Misuse,

@@ -49,8 +49,8 @@ impl Machine for Lx {
             }
             Input::Timer(REFUND) => Ok(self.refund_date()),
             Input::Timer(_) | Input::GiveUp => Ok(self.give_up()),
-            // There is no arbiter here. And a receipt says that a message arrived, not that it was read.
-            Input::ArbiterSays(_) | Input::Delivered => Ok(Step::to(self)),
+            // There is no arbiter here, and nobody shows a right. And a receipt says that a message arrived, not that it was read.
+            Input::ArbiterSays(_) | Input::Said(_) | Input::Delivered => Ok(Step::to(self)),
         }
     }
 }
@@ -357,7 +357,7 @@ fn accept(run: Run, promises: [Promised; 2], preimage: [u8; 32]) -> Step<Lx> {
     let kept = Effect::Keep { kind: EvidenceKind::Preimage, bytes: preimage.to_vec() };
     let first = [kept].into_iter().chain([PATIENCE, DEADLINE, REFUND].map(Effect::CancelTimer)).collect();
     let take = match run.gets() {
-        Leg::Signature => return before(first, end(run, Ending::Success, Vec::new())),
+        Leg::Signature | Leg::Show(_) => return before(first, end(run, Ending::Success, Vec::new())),
         Leg::Information(slot) => {
             let (core, release) = (run.core().clone(), preimage.to_vec());
             Some(Effect::Examine(Examination { core, slot: *slot, release }.to_bytes()))

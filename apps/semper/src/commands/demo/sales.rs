@@ -160,6 +160,7 @@ impl Stage {
             cipher_root: given.cipher_root.to_hex(),
             price: article.price.to_string(),
             wants: None,
+            right: None,
             arbiters: Vec::new(),
             terms: String::new(),
             law: String::new(),

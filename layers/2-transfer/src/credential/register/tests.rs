@@ -233,9 +233,10 @@ fn no_order_of_requests_uses_a_right_twice() {
             let numbers: BTreeSet<_> = world.taken.iter().map(|(number, _)| *number).collect();
             assert_eq!(numbers.len(), world.taken.len(), "one use was taken for two contracts: {world:?}");
             let passed_on = world.next.as_ref().map(|next| Entry::from_bytes(next).unwrap().left().unwrap());
-            let granted = numbers.len() as u32 + passed_on.unwrap_or_default();
+            let taken = u32::try_from(numbers.len()).unwrap();
+            let granted = taken + passed_on.unwrap_or_default();
             assert!(granted <= uses, "more uses than were granted: {world:?}");
-            full += usize::from(numbers.len() as u32 == uses);
+            full += usize::from(taken == uses);
             passed += usize::from(passed_on.is_some() && !numbers.is_empty());
             for of in [1, 2] {
                 let events = [Reserve(of), Shown(of), Resolved(of), Aborted(of), Transfer, Date];
