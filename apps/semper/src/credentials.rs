@@ -39,7 +39,7 @@ pub struct Held {
     pub passed: Option<Signed>,
 }
 
-/// Why something cannot be done with a credential. Nothing was passed on, unless `Silent` says that it may have been.
+/// Why something cannot be done with a credential. Nothing was passed on, unless `PassedOrNot` says that it may have been.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CredentialError {
@@ -64,9 +64,12 @@ pub enum CredentialError {
     /// The user said no.
     #[error("you have declined to pass it on")]
     Declined,
-    /// The issuer did not answer.
-    #[error("the issuer {0} does not answer, so it may or may not be passed on: give the same order again ({1})")]
+    /// The issuer did not answer: it may have done what it was asked to.
+    #[error("the issuer {0} does not answer now: {1}")]
     Silent(String, String),
+    /// The issuer did not answer a transfer.
+    #[error("the issuer {0} does not answer, so it may or may not be passed on: give the same order again ({1})")]
+    PassedOrNot(String, String),
     /// The issuer refuses.
     #[error("the issuer refuses: {0}")]
     Refused(String),
@@ -157,7 +160,12 @@ pub async fn transfer(node: &Node, serial: &str, to: &str) -> Result<PassedView,
         Answer::Waiting => return Ok(PassedView { approval: Some(id.to_string()), file: None }),
     };
     let submission = Submission { statement: signed, signer: me, kept: None };
-    let said = submit(node, &held.credential.issuer, &submission).await?.ok_or_else(|| nothing(&held))?;
+    let said = match submit(node, &held.credential.issuer, &submission).await {
+        Ok(Some(said)) => said,
+        Ok(None) => return Err(CredentialError::Refused("it answers nothing".to_owned())),
+        Err(CredentialError::Silent(issuer, why)) => return Err(CredentialError::PassedOrNot(issuer, why)),
+        Err(error) => return Err(error),
+    };
     let checked: Verified<Credential> = verify(&Verifier, &held.bundle.issuer, &said)?;
     if checked.statement().holder != transfer.to || checked.statement().right != held.credential.right {
         return Err(CredentialError::Refused("its answer is not the credential that was asked for".to_owned()));
@@ -165,10 +173,6 @@ pub async fn transfer(node: &Node, serial: &str, to: &str) -> Result<PassedView,
     let file = Bundle { credential: said.clone(), ..held.bundle.clone() };
     put(node, &Held { passed: Some(said), ..held }).await?;
     Ok(PassedView { approval: None, file: Some(armour::encode(armour::CREDENTIAL, &file.to_bytes())) })
-}
-
-fn nothing(held: &Held) -> CredentialError {
-    CredentialError::Silent(escape(&held.credential.issuer, 0), "it answered nothing".to_owned())
 }
 
 /// Sends a submission to an issuer; its statement, or nothing where it has nothing to say.

@@ -142,7 +142,7 @@ impl From<TradeError> for Failure {
 impl From<CredentialError> for Failure {
     fn from(error: CredentialError) -> Self {
         match error {
-            CredentialError::Silent(..) => {
+            CredentialError::Silent(..) | CredentialError::PassedOrNot(..) => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "not known whether it was done", error)
             }
             error => Self::new(StatusCode::CONFLICT, "not possible; nothing was passed on", error),

@@ -76,6 +76,11 @@ impl Node {
     }
 
     async fn errand(&self, deal: DealId, key: Vec<u8>, errand: &Errand) -> Result<(), NodeError> {
+        if errand.submission.kept.is_none() && self.entry(deal).await?.deal.ending().is_some() {
+            // Nobody needs a use to be kept any more.
+            let records = vec![(ERRAND_SPACE.to_owned(), key, None)];
+            return self.archive.commit(Commit { records, ..Commit::default() }).await.map_err(NodeError::Commit);
+        }
         let said: Result<Option<Signed>, String> =
             match credentials::submit(self, &errand.issuer, &errand.submission).await {
                 Ok(said) => Ok(said),
