@@ -327,7 +327,7 @@ mod tests {
             ("receipt", "44b784e983c84f6f58e279161b464f81bc015fe888d1b6a7314988ae285905a5"),
             ("exchange", "ffebfd612d517432acd92b3aa908e2500cdbf9dd6b0c707d6854021775799e15"),
             ("swap", "0b3fe66f0968f4a8c89f9ce5ddf29aecb36aee088fe9f8033b982475e11aaf6b"),
-            ("access", "0"),
+            ("access", "94e3e909fd135e43ebfaa94894c73dc50cc317fdf8b6f32734a418eb88c53f2d"),
             ("receipt-locked", "7dbe0033e0050142a61994c139429c7743b23df4ea59b51706da95a43146d75b"),
             ("exchange-locked", "c9204f7f6be71061b38ce4a79ea4f3c5c06aa54348098190a44ac0051a9c5339"),
         ];

@@ -149,3 +149,6 @@ impl Decode for Show {
         Ok(show)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -117,7 +117,7 @@ fn a_contract_about_something_else_is_refused() {
     assert_eq!(answers(&written(), &another, &order, NOW), Err("right"));
     let mut foul = written();
     foul.core.terms.deadlines.complaints = Some(Seconds(90_000));
-    assert_eq!(check(&foul), Err("items"));
+    assert_eq!(check(&foul), Err("kept"));
     let mut foul = written();
     foul.document = foul.document.with("right", text("everything"));
     assert_eq!(check(&foul), Err("right"));
