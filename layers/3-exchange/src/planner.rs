@@ -241,6 +241,15 @@ impl Engine {
 }
 
 impl Properties {
+    /// Of the show of a right: the arbiter's verdict stands for it, and its issuer keeps a use for the contract, which an abort frees. The issuer knows
+    /// whose it is.
+    pub const OF_SHOW: Self = Self {
+        generatable: Strength::Strong,
+        revocable: Strength::Strong,
+        hash_lockable: false,
+        owner_unknown: false,
+    };
+
     /// Of an item that is a signature or information: the arbiter's word stands for the one, its key opens the other.
     pub const fn of_kind(kind: ItemKind) -> Option<Self> {
         match kind {
@@ -257,6 +266,9 @@ impl Properties {
 
     /// Of an item of a contract. Money in a contract is under a lock that its descriptor names; `None`: the descriptor is malformed.
     pub fn of_item(item: &Item) -> Option<Self> {
+        if item.kind == ItemKind::Signature && !item.descriptor.is_empty() {
+            return Some(Self::OF_SHOW);
+        }
         if let Some(properties) = Self::of_kind(item.kind) {
             return Some(properties);
         }
