@@ -243,12 +243,8 @@ impl Engine {
 impl Properties {
     /// Of the show of a right: the arbiter's verdict stands for it, and its issuer keeps a use for the contract, which an abort frees. The issuer knows
     /// whose it is.
-    pub const OF_SHOW: Self = Self {
-        generatable: Strength::Strong,
-        revocable: Strength::Strong,
-        hash_lockable: false,
-        owner_unknown: false,
-    };
+    pub const OF_SHOW: Self =
+        Self { generatable: Strength::Strong, revocable: Strength::Strong, hash_lockable: false, owner_unknown: false };
 
     /// Of an item that is a signature or information: the arbiter's word stands for the one, its key opens the other.
     pub const fn of_kind(kind: ItemKind) -> Option<Self> {
@@ -472,6 +468,20 @@ mod tests {
         assert_eq!(plan(shows, hides, ask([true, false])), Err(Impossible::OwnerKnown(Which::First)));
         assert_eq!(plan(hides, shows, ask([false, true])), Err(Impossible::OwnerKnown(Which::Second)));
         assert!(plan(shows, hides, ask([false, true])).is_ok());
+    }
+
+    // The holder of a right is known by it, and nobody can lock it to a hash: but with an arbiter it is exchanged as fairly as a signature.
+    #[test]
+    fn a_right_is_exchanged_with_an_arbiter_only() {
+        let goods = Properties::of_kind(ItemKind::Information).unwrap();
+        let asynchronous = demand(Fairness::Strong, Network::Asynchronous, false);
+        let plan_with = plan(goods, Properties::OF_SHOW, asynchronous).unwrap();
+        assert_eq!((plan_with.engine, plan_with.may_resolve), (Engine::Asynchronous, [true, true]));
+        let hidden = Demand { unknown: [false, true], ..asynchronous };
+        assert_eq!(plan(goods, Properties::OF_SHOW, hidden), Err(Impossible::OwnerKnown(Which::Second)));
+        let without = Properties::OF_SHOW.without_arbiter();
+        let timed = demand(Fairness::Strong, Network::Timed, false);
+        assert_eq!(plan(goods.without_arbiter(), without, timed), Err(Impossible::OnlyWeak));
     }
 
     #[test]

@@ -340,7 +340,6 @@ impl Deal {
     }
 
     /// The originator's side of a deal that takes up what `owner` gives for the show of a right; the order brings the credential. Begins with [`Input::Begin`].
-    #[expect(clippy::too_many_arguments, reason = "it has as many parts as a purchase")]
     pub fn access(
         id: DealId,
         me: KeySet,
