@@ -112,7 +112,7 @@ impl Credential {
                 show(&view);
             }
             Credential::List { json: true } => {
-                println!("{}", serde_json::to_string_pretty(&client.credentials().await?)?)
+                println!("{}", serde_json::to_string_pretty(&client.credentials().await?)?);
             }
             Credential::List { json: false } => {
                 let all = client.credentials().await?;

@@ -18,6 +18,7 @@ use semper_exchange::goods::{ArticleKey, DepositKey, Descriptor, Seed, Size};
 use semper_exchange::gx::Decides;
 use semper_store::MemoryArchive;
 use semper_support::crypto::{Decapsulate as _, Encapsulate as _, KemSuite};
+use semper_transfer::credential::{Serial, Uses};
 use semper_transfer::payment::means::{Fees, Limits, LockKind, Means, PayerAnonymity, ReceiptKind, Reversal, System};
 
 use super::*;
@@ -94,6 +95,7 @@ async fn a_party_releases_what_an_approved_contract_promises() {
         since: Time::from_unix(1),
         cid: Some(cid()),
         release: Some(promised.clone()),
+        shows: None,
     };
     let stored = Approval::from_bytes(&approval.to_bytes()).unwrap();
     archive.commit(Commit { facts: stored.facts(), ..Commit::default() }).await.unwrap();
@@ -125,7 +127,7 @@ async fn a_party_locks_what_an_approved_contract_promises() {
     };
     let right = order(7, "3.00 EUR", "https://bank.example", 1);
     assert!(!signs(&vault, &right).await, "nothing was approved");
-    archive.commit(Commit { facts: approved(cid(), Some(&promised)), ..Commit::default() }).await.unwrap();
+    archive.commit(Commit { facts: approved(cid(), Some(&promised), None), ..Commit::default() }).await.unwrap();
     for other in [
         order(8, "3.00 EUR", "https://bank.example", 1),
         order(7, "3.01 EUR", "https://bank.example", 1),
@@ -136,6 +138,72 @@ async fn a_party_locks_what_an_approved_contract_promises() {
     assert!(signs(&vault, &right).await);
     assert!(signs(&vault, &right).await);
     assert!(!signs(&vault, &order(7, "3.00 EUR", "https://bank.example", 2)).await, "a second lock of the same money");
+}
+
+// A use of a right is kept for an approved contract only: this right, under its arbiter, until its date. And nobody passes on a right unasked.
+#[tokio::test]
+async fn a_party_has_a_use_kept_for_an_approved_contract_only() {
+    let (vault, archive) = vault(Purpose::Party);
+    let key = |byte: u8| KeySetId::from_digest(digest(byte));
+    let (serial, until) = (Serial::from_array([1; 16]), Time::from_unix(9));
+    let right = ReservationRequest { serial, tag: digest(7), arbiter: key(3), until };
+    assert!(!signs(&vault, &right).await, "nothing was approved");
+    let approval = Approval {
+        deal: DealId::from_array([1; 16]),
+        draft: Promise { cid: cid(), role: Role::RESPONDER, answers: None }.draft(Suite::Ed25519, vault.key_set().id()),
+        title: String::new(),
+        text: String::new(),
+        since: Time::from_unix(1),
+        cid: Some(cid()),
+        release: None,
+        shows: Some(right),
+    };
+    let stored = Approval::from_bytes(&approval.to_bytes()).unwrap();
+    archive.commit(Commit { facts: stored.facts(), ..Commit::default() }).await.unwrap();
+    for other in [
+        ReservationRequest { serial: Serial::from_array([2; 16]), ..right },
+        ReservationRequest { tag: digest(8), ..right },
+        ReservationRequest { arbiter: key(4), ..right },
+        ReservationRequest { until: Time::from_unix(10), ..right },
+    ] {
+        assert!(!signs(&vault, &other).await, "{other:?}");
+    }
+    assert!(signs(&vault, &right).await);
+    assert!(!signs(&vault, &CredentialTransfer { serial, to: key(4) }).await);
+}
+
+// What is shown for a transfer is the credential that is passed on; another one, or somebody else's, is not asked about at all.
+#[tokio::test]
+async fn a_right_that_is_passed_on_is_shown_first() {
+    let (vault, _) = vault(Purpose::Party);
+    let issuer = SecretKeys::generate(Suite::Ed25519).unwrap();
+    let credential = |holder| Credential {
+        serial: Serial::from_array([1; 16]),
+        issuer: "https://issuer.example".to_owned(),
+        holder,
+        right: "one visit".to_owned(),
+        audience: Vec::new(),
+        uses: Uses::Counted(2),
+        transferable: true,
+        from: Time::from_unix(1),
+        until: Time::from_unix(9),
+    };
+    let ask = async |holder: KeySetId, serial: u8| {
+        let draft = credential(holder).draft(Suite::Ed25519, issuer.key_set().id());
+        let signed = issuer.sign(draft).unwrap();
+        let bundle = Bundle { issuer: issuer.key_set().clone(), credential: signed, reservation: None };
+        let to = KeySetId::from_digest(digest(6));
+        let transfer = CredentialTransfer { serial: Serial::from_array([serial; 16]), to };
+        let draft = transfer.draft(Suite::Ed25519, vault.key_set().id());
+        let exhibit = Exhibit::Credential { bundle: bundle.to_bytes() };
+        vault.request(SignRequest { deal: DealId::from_array([1; 16]), draft, exhibit }).await
+    };
+    let me = vault.key_set().id();
+    assert!(matches!(ask(me, 2).await, Err(ApprovalError::Mismatch(_))));
+    assert!(matches!(ask(KeySetId::from_digest(digest(6)), 1).await, Err(ApprovalError::Mismatch(_))));
+    assert_eq!(ask(me, 1).await.unwrap(), Answer::Waiting);
+    let [asked] = vault.waiting().await.unwrap().try_into().unwrap();
+    assert!(asked.text.contains("one visit") && asked.text.contains("2 times"), "{}", asked.text);
 }
 
 /// Money for a receipt without an arbiter, that `payer` pays and `payee` answers.
