@@ -17,12 +17,15 @@ use semper_exchange::goods::{
     KeyAttestation, KeyEvidence, Leaves, Opens, Pom, Seed, first_bad_chunk, preimage_hash,
 };
 use semper_exchange::gx::{
-    Decides, Examination, Examined, Found, LockDeposit, Own, Price, Run, RunError, earliest_refund, responder,
+    Decides, Examination, Examined, Found, Leg, LockDeposit, Own, Price, Run, RunError, TransferDeposit,
+    earliest_refund, pay_until, responder,
 };
 use semper_support::crypto::{Decapsulate, KemSuite, Signer};
+use semper_support::flaws::{self, Flaw};
+use semper_transfer::payment::claim::Proof;
 use semper_transfer::payment::means::{LockKind, System};
 use semper_transfer::payment::operation::PurseId;
-use semper_transfer::payment::statement::Side;
+use semper_transfer::payment::statement::{PaymentRequest, Side};
 
 use crate::mint;
 use crate::scenario::Cast;
@@ -32,6 +35,8 @@ use crate::symbolic::DepositHand;
 pub const TICK: Seconds = Seconds(3600);
 /// The tick of `not after`.
 pub const NOT_AFTER: u8 = 3;
+/// The tick of `not after` where money is paid by plain transfer.
+pub const TIMED_NOT_AFTER: u8 = 7;
 /// How many ticks there are for complaints.
 pub const COMPLAINTS: u8 = 4;
 
@@ -50,8 +55,10 @@ pub enum Thing {
     Information,
     /// Information that is something else.
     BadInformation,
-    /// Money.
+    /// Money under a lock.
     Money,
+    /// Money by plain transfer.
+    Transfer,
 }
 
 /// What originator and responder give.
@@ -63,6 +70,8 @@ pub const SIGNING: Things = [Thing::Signature, Thing::Signature];
 pub const PURCHASE: Things = [Thing::Information, Thing::Money];
 /// Money for a receipt.
 pub const RECEIPT: Things = [Thing::Money, Thing::Signature];
+/// The same by plain transfer.
+pub const TRANSFER: Things = [Thing::Transfer, Thing::Signature];
 /// A letter for a receipt.
 pub const MAIL: Things = [Thing::Information, Thing::Signature];
 /// Information for information.
@@ -80,6 +89,10 @@ pub struct Deal {
     owns: [Own; 2],
     vault: DepositHand,
     deposit_key: DepositKey,
+    /// What proves to anybody that the payee of a plain transfer was paid. Nobody has it before that.
+    payment: Option<Proof>,
+    /// What the payee of a plain transfer has asked for in the same deal besides, for as much.
+    pub other_request: Option<Signed>,
 }
 
 /// Information, as its owner and whoever has downloaded it know it.
@@ -135,20 +148,20 @@ impl Deal {
         let deposit_key = DepositKey { suite: vault.suite(), public_key: vault.public_key().to_vec() };
         let mut core = cast.core(1);
         let purse = |role: Role| {
-            let pays = things.contains(&Thing::Money);
+            let pays = [Thing::Money, Thing::Transfer].iter().any(|money| things.contains(money));
             pays.then(|| (DealId::from_array([9; 16]), PurseId::from_array([role.number(); 16])))
         };
         let mut owns = roles.map(|role| Own { purse: purse(role), ..Own::default() });
         let mut goods = [None, None];
         if things == SIGNING {
-            return Self { core, goods, owns, vault, deposit_key };
+            return Self { core, goods, owns, vault, deposit_key, payment: None, other_request: None };
         }
         let covered = things.contains(&Thing::Money);
         core.terms.profile = if hashed { Profile::Lx } else { Profile::Gx };
         let named = core.terms.arbiter.filter(|_| !hashed);
         core.terms.arbiter = named.map(|arbiter| ArbiterRef { deposit_key: Some(deposit_key.id()), ..arbiter });
         core.terms.deadlines = Deadlines {
-            not_after: moment(NOT_AFTER),
+            not_after: moment(if things.contains(&Thing::Transfer) { TIMED_NOT_AFTER } else { NOT_AFTER }),
             complaints: (covered && !hashed).then_some(Seconds(u64::from(COMPLAINTS) * TICK.0)),
             refund_after: None,
             delta: TICK,
@@ -161,6 +174,7 @@ impl Deal {
         core.terms.items =
             roles.map(|role| item(things[place(role)], role, articles[place(role)].as_ref(), lock)).to_vec();
         let tid = core.tid();
+        let (mut payment, mut other_request) = (None, None);
         for role in roles {
             if let Some((key, index, _)) = &articles[place(role)] {
                 let root = index.root(semper_exchange::goods::Side::Cipher);
@@ -179,6 +193,12 @@ impl Deal {
                 let decides = if hashed { by_hash } else { Decides::Arbiter(vec![mint::ARBITER]) };
                 let deposit = LockDeposit { payer, payee, decides, salt: [5; 32] };
                 core.deposits.insert(slot(role), deposit.to_bytes());
+            } else if things[place(role)] == Thing::Transfer {
+                let [request, other] = ["", "tea"].map(|what| request(cast, role, &core.terms.deadlines, what));
+                other_request = Some(other);
+                let deposit = TransferDeposit { request: request.clone(), salt: [5; 32] };
+                core.deposits.insert(slot(role), deposit.to_bytes());
+                payment = Some(mint::proof(request));
             }
         }
         if hashed {
@@ -191,7 +211,7 @@ impl Deal {
             let seed = Seed::new(owns[place(role)].seed.clone());
             goods[place(role)] = Some(Ware { seed, download, chunk });
         }
-        Self { core, goods, owns, vault, deposit_key }
+        Self { core, goods, owns, vault, deposit_key, payment, other_request }
     }
 
     /// A party's side.
@@ -207,7 +227,18 @@ impl Deal {
     /// With what the arbiter checks requests.
     pub fn court<'a>(&'a self, cast: &'a Cast) -> Court<'a> {
         let deposit_key = Some(&self.deposit_key);
-        Court { verify: &cast.oracle, kem: &cast.oracle, arbiter: cast.arbiter.key_set(), deposit_key }
+        let systems = mint::SYSTEMS;
+        Court { verify: &cast.oracle, kem: &cast.oracle, arbiter: cast.arbiter.key_set(), deposit_key, systems }
+    }
+
+    /// What proves that the payee of a plain transfer was paid; empty if nothing is paid so.
+    pub fn payment(&self) -> Vec<u8> {
+        self.payment.as_ref().map(Encode::to_bytes).unwrap_or_default()
+    }
+
+    /// Until when a plain transfer can be taken, by the issuer's clock.
+    pub fn pay_until(&self) -> Option<Time> {
+        Leg::of(&self.core).ok()?[0].transfer().map(|transfer| transfer.asked.expires)
     }
 
     /// What a party says to give its information away; with a wrong seed if it cheats.
@@ -339,18 +370,33 @@ fn article(thing: Thing, owner: Role) -> Option<(ArticleKey, Index, Vec<u8>)> {
             let leaves = Leaves { plain: leaf(&promised).plain, cipher: leaf(&given).cipher };
             Some((key, Index::new(vec![leaves]).expect("one chunk is enough"), chunk))
         }
-        Thing::Signature | Thing::Money => None,
+        Thing::Signature | Thing::Money | Thing::Transfer => None,
     }
+}
+
+/// What the payee asks for money by plain transfer with; what it asks for too late, if that is the mistake that is looked for.
+fn request(cast: &Cast, payer: Role, deadlines: &Deadlines, purpose: &str) -> Signed {
+    let late = flaws::active(Flaw::LatePayment);
+    let request = PaymentRequest {
+        deal: DealId::from_array([9; 16]),
+        amount: Amount::parse("1.00 EUR").expect("an amount"),
+        purpose: purpose.to_owned(),
+        system: System::parse(mint::SYSTEM).expect("a name"),
+        issuer: "https://mint.example".to_owned(),
+        details: mint::details(payer.peer().number()),
+        expires: if late { deadlines.not_after } else { pay_until(deadlines) },
+    };
+    cast.say(payer.peer(), &request, 0)
 }
 
 fn item(thing: Thing, owner: Role, article: Option<&(ArticleKey, Index, Vec<u8>)>, lock: LockKind) -> Item {
     let (kind, descriptor) = match (thing, article) {
-        (Thing::Money, _) => {
+        (Thing::Money | Thing::Transfer, _) => {
             let price = Price {
                 amount: Amount::parse("1.00 EUR").expect("an amount"),
-                system: System::parse("ecash").expect("a name"),
+                system: System::parse(mint::SYSTEM).expect("a name"),
                 issuer: "https://mint.example".to_owned(),
-                lock,
+                lock: (thing == Thing::Money).then_some(lock),
             };
             (ItemKind::Money, price.to_bytes())
         }

@@ -193,13 +193,19 @@ impl Cast {
     /// A request to resolve from the promises that the asker holds.
     pub fn resolve(&self, core: &Core, by: Role, promises: [Promised; 2]) -> Request {
         let ids = promises.each_ref().map(|promised| promised.promise.id());
-        let resolve = Resolve { cid: core.cid(), slot: Slot::default(), promises: ids, role: by };
+        let resolve = Resolve { cid: core.cid(), slot: Slot::default(), promises: ids, role: by, proof: None };
         self.request(core, promises.into(), self.say(by, &resolve, 0))
     }
 
     /// With what the arbiter checks requests.
     pub fn court(&self) -> Court<'_> {
-        Court { verify: &self.oracle, kem: &self.oracle, arbiter: self.arbiter.key_set(), deposit_key: None }
+        Court {
+            verify: &self.oracle,
+            kem: &self.oracle,
+            arbiter: self.arbiter.key_set(),
+            deposit_key: None,
+            systems: &[],
+        }
     }
 
     fn request(&self, core: &Core, promises: Vec<Promised>, question: Signed) -> Request {

@@ -26,12 +26,12 @@ use semper_exchange::evidence::{self, Finding, Folder, Item, Standing};
 use semper_exchange::goods::{Claim, Pom};
 use semper_exchange::gx::{
     self, Completed, Examination, Found, Gx, GxError, ItemsError, Leg, Message, Own, Promised, Question, Run, RunError,
-    State, responder,
+    State, TransferDeposit, responder,
 };
 use semper_exchange::planner::{DatesError, check_lock_dates};
 use semper_sim::deal::{
-    CHANGE, COMPLAINTS, Deal, MAIL, NOT_AFTER as NOT_AFTER_TICK, PURCHASE, SIGNING, TICK, Thing, Things, letter,
-    moment, tick,
+    CHANGE, COMPLAINTS, Deal, MAIL, NOT_AFTER as NOT_AFTER_TICK, PURCHASE, SIGNING, TICK, TRANSFER, Thing, Things,
+    letter, moment, tick,
 };
 use semper_sim::mint;
 use semper_sim::model::search::World as _;
@@ -41,6 +41,8 @@ use semper_sim::signers::Three;
 use semper_sim::symbolic::Hand;
 use semper_support::crypto::Signer;
 use semper_support::engine::{Effect, Ending, EvidenceKind, Input};
+use semper_transfer::payment::operation::PurseId;
+use semper_transfer::payment::statement::PaymentRequest;
 use stateright::{Expectation, Model};
 
 const O: Role = Role::ORIGINATOR;
@@ -72,7 +74,7 @@ fn last(completion: Signed) -> Message {
 }
 
 fn awaiting_verdict(cast: &Cast, core: &Core, role: Role, asked: StatementId, promises: &[Signed]) -> Gx {
-    let question = if promises.len() == 1 { Question::Abort } else { Question::Resolve };
+    let question = if promises.len() == 1 { Question::Abort } else { Question::Resolve { proof: Vec::new() } };
     let promises = promises.iter().cloned().map(Promised::bare).collect();
     Gx::at(cast.run(core, role), State::AwaitVerdict { question, asked, promises })
 }
@@ -237,7 +239,7 @@ fn resolve_by_a_stranger_or_abort_by_the_responder() {
     let [first, second] = promises(&cast, &core);
     let good = cast.resolve(&core, R, cast.promised(&core));
     let ids = [first.id(), second.id()];
-    let ask = |role| Resolve { cid: core.cid(), slot: Slot::default(), promises: ids, role };
+    let ask = |role| Resolve { cid: core.cid(), slot: Slot::default(), promises: ids, role, proof: None };
     let stranger = cast.oracle.hand(Suite::Ed25519, 9);
     let outside = stranger.sign(ask(R).draft(Suite::Ed25519, stranger.key_set().id())).unwrap();
     let request = Request { question: outside, ..good.clone() };
@@ -547,7 +549,7 @@ fn foreign_token_for_the_buyers_money() {
     };
     let asked = cast.resolve(&deal.core, R, [first.clone(), second.clone()]).question.id();
     let promises = vec![first, second.clone()];
-    let waiting = State::AwaitVerdict { question: Question::Resolve, asked, promises };
+    let waiting = State::AwaitVerdict { question: Question::Resolve { proof: Vec::new() }, asked, promises };
     let waiting = Gx::at(deal.run(&cast, R).unwrap(), waiting);
     let heard = handle(&cast, &waiting, Input::ArbiterSays(answer.to_bytes())).unwrap().state;
     let State::Examining { promises, .. } = heard.state() else { panic!("{}", heard.state().name()) };
@@ -574,7 +576,7 @@ fn of_part(cast: &Cast, core: &Core, part: Slot) -> [Promised; 2] {
 fn resolve_of_part(cast: &Cast, core: &Core, part: Slot, said: Slot) -> Request {
     let promises = of_part(cast, core, part);
     let ids = promises.each_ref().map(|promised| promised.promise.id());
-    let question = Resolve { cid: core.cid(), slot: said, promises: ids, role: responder(part) };
+    let question = Resolve { cid: core.cid(), slot: said, promises: ids, role: responder(part), proof: None };
     Request { question: cast.say(R, &question, 0), ..cast.resolve(core, R, promises) }
 }
 
@@ -591,7 +593,14 @@ fn certified_mail_slot_verdict_used_for_other_slot() {
         let run = Run::new(core.clone(), me, cast.key_sets(), Some(arbiter), PATIENCE, own).unwrap();
         assert_eq!(run.part(), part);
         let promises = of_part(cast, &core, part).to_vec();
-        Gx::at(run, State::AwaitVerdict { question: Question::Resolve, asked: asked.question.id(), promises })
+        Gx::at(
+            run,
+            State::AwaitVerdict {
+                question: Question::Resolve { proof: Vec::new() },
+                asked: asked.question.id(),
+                promises,
+            },
+        )
     };
     let hears = |state: &Gx| handle(&bob, state, Input::ArbiterSays(verdict.to_bytes()));
     assert!(matches!(hears(&sender(&carol, to_carol)), Err(GxError::BadVerdict(_))));
@@ -997,4 +1006,93 @@ fn mpcs_double_ask() {
     let verdicts = [Outcome::Aborted, Outcome::Resolved].map(|outcome| three.verdict((1, 3), outcome, &[], 0));
     let both = misconduct(&three, verdicts.into_iter().chain([three.ask(1, 3)]).chain(three.sheet(2)));
     assert!(both.contains(&Finding::ArbiterEquivocated { cid }), "{both:?}");
+}
+
+/// A request to complete a payment by plain transfer, with what is to prove that it was made.
+fn paid_resolve(cast: &Cast, deal: &Deal, by: Role, proof: Vec<u8>) -> Request {
+    let promises = cast.promised(&deal.core);
+    let ids = promises.each_ref().map(|promised| promised.promise.id());
+    let named = (!proof.is_empty()).then(|| Digest::of(domain::PROOF, &proof));
+    let (cid, slot) = (deal.core.cid(), Slot::default());
+    let question = cast.say(by, &Resolve { cid, slot, promises: ids, role: by, proof: named }, 0);
+    Request { question, proof, ..cast.resolve(&deal.core, by, promises) }
+}
+
+fn unpaid(cast: &Cast, deal: &Deal, request: &Request) -> bool {
+    matches!(deal.court(cast).check(request), Err(RequestError::Unpaid(_)))
+}
+
+// A payer shows a payment of the same amount to the same payee for the same deal, which is not the one that the contract asks for; or none at all. It would
+// have one payment completed into two receipts.
+#[test]
+fn proof_of_another_payment() {
+    let cast = Cast::default();
+    let deal = Deal::new(&cast, TRANSFER, None);
+    for proof in [Vec::new(), b"nothing".to_vec(), mint::other_proof(&deal).to_bytes()] {
+        assert!(unpaid(&cast, &deal, &paid_resolve(&cast, &deal, O, proof)));
+    }
+    // The good one for another question than it was signed for.
+    let good = paid_resolve(&cast, &deal, O, deal.payment());
+    let swapped = Request { proof: deal.payment(), ..paid_resolve(&cast, &deal, O, b"nothing".to_vec()) };
+    assert_eq!(deal.court(&cast).check(&swapped), Err(RequestError::Foreign("resolve request")));
+    // The payee cannot have completed what it may not have been paid for, whatever it shows.
+    assert!(unpaid(&cast, &deal, &paid_resolve(&cast, &deal, R, deal.payment())));
+    assert!(deal.court(&cast).check(&good).is_ok());
+}
+
+// A payer shows the payment of a request that the same payee has signed for another deal.
+#[test]
+fn proof_of_another_deal() {
+    let cast = Cast::default();
+    let deal = Deal::new(&cast, TRANSFER, None);
+    let Leg::Transfer(transfer) = Leg::of(&deal.core).unwrap()[0].clone() else { panic!("it is paid by transfer") };
+    let other = PaymentRequest { deal: DealId::from_array([8; 16]), ..transfer.asked.clone() };
+    let other = cast.say(R, &other, 0);
+    let proof = mint::proof(other.clone()).to_bytes();
+    assert!(unpaid(&cast, &deal, &paid_resolve(&cast, &deal, O, proof.clone())));
+    // In a contract that asks for it, its payer does not begin: nobody could say later what it has paid for.
+    let mut core = deal.core.clone();
+    core.deposits.values_mut().for_each(|deposit| {
+        *deposit = TransferDeposit { request: other.clone(), salt: transfer.salt }.to_bytes();
+    });
+    let purse = Some((DealId::from_array([9; 16]), PurseId::from_array([0; 16])));
+    let run = |core: &Core| {
+        let own = Own { purse, ..Own::default() };
+        let arbiter = Some(cast.arbiter.key_set().clone());
+        Gx::new(Run::new(core.clone(), cast.hand(O).key_set(), cast.key_sets(), arbiter, PATIENCE, own).unwrap())
+    };
+    let refused = handle(&cast, &run(&core), Input::Begin);
+    assert_eq!(refused.unwrap_err(), GxError::PeerMismatch("payment request"));
+    assert!(handle(&cast, &run(&deal.core), Input::Begin).is_ok());
+    assert!(deal.court(&cast).check(&paid_resolve(&cast, &deal, O, deal.payment())).is_ok());
+}
+
+// An arbiter completes a receipt on a proof that does not hold: the folder of whoever has proof and question shows it. On one that holds, the receipt stands.
+#[test]
+fn receipt_on_a_false_proof() {
+    let cast = Cast::default();
+    let deal = Deal::new(&cast, TRANSFER, None);
+    let standing = |proof: Vec<u8>| {
+        let request = paid_resolve(&cast, &deal, O, proof.clone());
+        let ids = request.promises.iter().map(|promised| promised.promise.id());
+        let basis = [request.question.id()].into_iter().chain(ids).collect();
+        let (cid, slot) = (deal.core.cid(), Slot::default());
+        let outcome = Outcome::Resolved;
+        let verdict = Verdict { cid, slot, outcome, basis, prior: Vec::new(), time: NOW, log_index: 0 };
+        let arbiter = cast.arbiter.key_set();
+        let verdict = cast.arbiter.sign(verdict.draft(arbiter.suite(), arbiter.id())).unwrap();
+        let item = |kind, bytes| Item { kind, time: NOW, bytes };
+        let [o, r] = cast.key_sets();
+        let keys = [&o, &r, arbiter].map(|keys| item(EvidenceKind::KeySet, keys.to_bytes()));
+        let said = request.promises.iter().map(|promised| &promised.promise).chain([&request.question, &verdict]);
+        let said = said.map(|signed| item(EvidenceKind::Statement, signed.bytes().to_vec()));
+        let mut items = vec![item(EvidenceKind::Core, deal.core.to_bytes()), item(EvidenceKind::Payment, proof)];
+        items.extend(keys.into_iter().chain(said));
+        let report =
+            evidence::verify(&cast.oracle, mint::SYSTEMS, &Folder { deal: DealId::from_array([9; 16]), items });
+        let wrong = report.findings.iter().any(|finding| matches!(finding, Finding::WrongVerdict { .. }));
+        (report.contracts[0].standing.clone(), wrong)
+    };
+    assert_eq!(standing(mint::other_proof(&deal).to_bytes()), (Standing::Open { promised: [true, true] }, true));
+    assert_eq!(standing(deal.payment()), (Standing::Resolved { time: NOW }, false));
 }

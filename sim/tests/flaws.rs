@@ -4,7 +4,7 @@
 #![cfg(feature = "flaws")]
 
 use semper_core::party::Role;
-use semper_sim::deal::{CHANGE, NOT_AFTER, PURCHASE, SIGNING, Thing, Things};
+use semper_sim::deal::{CHANGE, NOT_AFTER, PURCHASE, SIGNING, TRANSFER, Thing, Things};
 use semper_sim::model::search::violations;
 use semper_sim::model::{Setup, World, cn, letters, lx};
 use semper_support::flaws::{self, Flaw};
@@ -61,6 +61,11 @@ fn lairs(flaw: Flaw) -> Vec<(Lair, &'static [&'static str])> {
         Flaw::EqualDates => vec![locks(CHANGE, Some(Role::ORIGINATOR))],
         Flaw::LateOpening => vec![locks(PURCHASE, Some(Role::RESPONDER))],
         Flaw::UnaskedPreimage => vec![locks(CHANGE, None), locks(PURCHASE, Some(Role::ORIGINATOR))],
+        Flaw::ContinueAfterAbort => {
+            let paid = Setup { things: TRANSFER, malicious: Some(Role::RESPONDER), ..PLAIN };
+            let (setup, properties) = lair(flaw);
+            vec![(Lair::Two(setup), properties), (Lair::Two(paid), &["S2"])]
+        }
         flaw => {
             let (setup, properties) = lair(flaw);
             vec![(Lair::Two(setup), properties)]
@@ -90,6 +95,10 @@ fn lair(flaw: Flaw) -> (Setup, &'static [&'static str]) {
         Flaw::TooFewRounds | Flaw::OverturnOffByOne | Flaw::IgnoreEarlierAsks | Flaw::DoubleAsk => {
             unreachable!("{flaw:?} needs many signers")
         }
+        Flaw::PayeeAborts | Flaw::LatePayment => {
+            (Setup { things: TRANSFER, ..hostile(Role::RESPONDER) }, &["S2", "S12"])
+        }
+        Flaw::UnprovenPayment => (Setup { things: TRANSFER, ..hostile(Role::ORIGINATOR) }, &["S2"]),
         Flaw::ForgottenPart => unreachable!("{flaw:?} needs a letter to several"),
         Flaw::EqualDates | Flaw::LateOpening | Flaw::UnaskedPreimage => unreachable!("{flaw:?} needs one hash"),
     }

@@ -8,7 +8,7 @@
 use semper_core::cbor::{self, Decode, Encode, Value};
 use semper_core::contract::Core;
 use semper_exchange::arbiter::many;
-use semper_exchange::arbiter::request::{Abort, Complaint, Request, Resolve, Settlement};
+use semper_exchange::arbiter::request::{Abort, Complaint, Inquiry, Request, Resolve, Settlement};
 use semper_exchange::arbiter::verdict::{ArbiterAnswer, ClosedUnused, Closing, Verdict};
 use semper_exchange::cn;
 use semper_exchange::evidence::Folder;
@@ -29,6 +29,8 @@ fn read(type_name: &str, bytes: &[u8]) -> Option<bool> {
         "lx-message" => same::<lx::Message>(bytes),
         "price" => same::<gx::Price>(bytes),
         "lock-deposit" => same::<gx::LockDeposit>(bytes),
+        "transfer-deposit" => same::<gx::TransferDeposit>(bytes),
+        "inquiry" => same::<Inquiry>(bytes),
         "abort" => same::<Abort>(bytes),
         "resolve" => same::<Resolve>(bytes),
         "complaint" => same::<Complaint>(bytes),
@@ -51,7 +53,7 @@ fn read(type_name: &str, bytes: &[u8]) -> Option<bool> {
 
 #[test]
 fn messages_are_those_of_the_specification() {
-    assert_eq!(["exchange", "signers"].map(checked), [28, 7]);
+    assert_eq!(["exchange", "signers"].map(checked), [32, 7]);
 }
 
 /// Checks the messages of a file of vectors, and counts them.

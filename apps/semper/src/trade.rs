@@ -2,18 +2,18 @@
 
 use semper_commerce::deal::Deal;
 use semper_commerce::offer::ARBITERS_MAX;
-use semper_commerce::trade::{PLEDGES_MAX, Pledge, Trade};
+use semper_commerce::trade::{Manner, PLEDGES_MAX, Pledge, Trade, transferable};
 use semper_core::amount::{Amount, Currency};
 use semper_core::ids::{DealId, Slot};
 use semper_core::time::Seconds;
-use semper_transfer::payment::means::LockKind;
+use semper_transfer::payment::means::{LockKind, PayerAnonymity};
 use semper_transfer::payment::negotiation::Demand;
 use semper_transfer::payment::operation::{PurseId, Task};
 use semper_transfer::payment::pay::Offered;
 use semper_transfer::payment::statement::PURPOSE_MAX;
 
 use crate::control::TradeOrder;
-use crate::node::shop::{arbiter, lockable};
+use crate::node::shop::{arbiter, lockable, referee};
 use crate::node::{BookError, Contact, Node, NodeError};
 use crate::wallet::{WalletError, positive};
 
@@ -27,6 +27,11 @@ pub enum TradeError {
     /// There is no purse whose money can be locked.
     #[error("there is no purse in {0} whose money can be locked for an exchange; add one with `semper wallet add`")]
     NoPurse(Currency),
+    /// There is no purse whose issuer shows what was paid.
+    #[error(
+        "there is no purse in {0} whose issuer shows what was paid, which a bank account has; add one with `semper wallet add URL --system account`"
+    )]
+    NoAccount(Currency),
     /// There is no purse whose money a hash can lock.
     #[error(
         "there is no purse in {0} whose money a hash can lock, which only e-cash has; add one with `semper wallet add URL --system ecash`, or \
@@ -34,10 +39,13 @@ pub enum TradeError {
     )]
     NoCash(Currency),
     /// No purse holds the amount.
-    #[error(
-        "you have no purse that holds {0} and whose money can be locked; `semper wallet balance` shows what you have"
-    )]
+    #[error("you have no purse for this that holds {0}; `semper wallet balance` shows what you have")]
     TooLittle(Amount),
+    /// Money is exchanged for money under locks only.
+    #[error(
+        "money that is exchanged for other money is locked first; only a receipt can be paid for by plain transfer"
+    )]
+    OnlyReceipt,
     /// There is no arbiter that can be named.
     #[error("there is no arbiter that knows these means of payment; add one with `semper contact add --arbiter`")]
     NoArbiter,
@@ -66,7 +74,16 @@ pub async fn trade(node: &Node, order: TradeOrder) -> Result<(Deal, String, Stri
     let funded: Vec<_> = offered.iter().filter(|offered| held.contains(&offered.means)).cloned().collect();
     let kind = if order.no_arbiter { LockKind::Hash } else { LockKind::Arbiter };
     let demand = lockable(gives, kind);
-    let (pays, mut purses) = match pledges(node, deal, 0, &demand, &funded).await {
+    // Where none of our money can be locked, a receipt can still be paid for; the contract says so, and the user is asked.
+    let cannot = wants.is_none() && !order.no_arbiter && !offered.iter().any(|o| demand.misfit(&o.means).is_none());
+    let transfers = order.by_transfer || cannot && offered.iter().any(|offered| transferable(&offered.means));
+    if transfers && wants.is_some() {
+        return Err(TradeError::OnlyReceipt);
+    }
+    let manner = if transfers { Manner::Transferred } else { Manner::Locked };
+    let locked =
+        if transfers { plain(gives, &offered, &funded) } else { pledges(node, deal, 0, &demand, &funded).await };
+    let (pays, mut purses) = match locked {
         Err(TradeError::NoPurse(_) | TradeError::NoCash(_))
             if offered.iter().any(|offered| demand.misfit(&offered.means).is_none()) =>
         {
@@ -86,7 +103,10 @@ pub async fn trade(node: &Node, order: TradeOrder) -> Result<(Deal, String, Stri
     if !order.no_arbiter {
         let names: Vec<_> = Some(order.arbiter).filter(|name| !name.is_empty()).into_iter().collect();
         usable = node.book().arbiters_named(&names).await?;
-        usable.retain(|contact| knows(&pays, contact) && knows(&takes, contact));
+        usable.retain(|contact| match manner {
+            Manner::Locked => knows(&pays, contact) && knows(&takes, contact),
+            Manner::Transferred => referee(contact).is_some(),
+        });
         usable.truncate(ARBITERS_MAX);
         // A trade that names nobody asks for locks that nobody decides over: that is the user's choice alone.
         if usable.is_empty() {
@@ -104,14 +124,28 @@ pub async fn trade(node: &Node, order: TradeOrder) -> Result<(Deal, String, Stri
         asker: node.name().to_owned(),
         peer: peer.name.clone(),
         locale: order.locale,
+        manner,
     };
     let title = match wants {
         Some(wants) => format!("{gives} for {wants}"),
+        None if transfers => format!("{gives} for a receipt, by plain transfer"),
         None => format!("{gives} for a receipt"),
     };
     let accepted = usable.iter().map(|contact| contact.key_set().clone()).collect();
     let (me, to) = (node.keys().key_set(), peer.key_set().clone());
     Ok((Deal::trade(deal, me, to, accepted, Seconds(order.patience), trade, purses), title, peer.name))
+}
+
+/// The purses that hold an amount and whose issuers show what was paid.
+fn plain(amount: Amount, offered: &[Offered], funded: &[Offered]) -> Result<(Vec<Pledge>, Vec<PurseId>), TradeError> {
+    let demand = Demand { amount, anonymity: PayerAnonymity::None, lock: None };
+    let fits = |offered: &&Offered| demand.misfit(&offered.means).is_none() && transferable(&offered.means);
+    if !offered.iter().any(|offered| fits(&offered)) {
+        return Err(TradeError::NoAccount(amount.currency()));
+    }
+    let pledge = |offered: &Offered| (Pledge { means: offered.means.clone(), details: Vec::new() }, offered.purse);
+    let found: (Vec<_>, Vec<_>) = funded.iter().filter(fits).take(PLEDGES_MAX).map(pledge).unzip();
+    if found.0.is_empty() { Err(TradeError::TooLittle(amount)) } else { Ok(found) }
 }
 
 /// The purses of these whose money can be locked, made ready, the one that is liked best first. `slot` is that of the first.

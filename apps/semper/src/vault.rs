@@ -18,7 +18,7 @@ use semper_commerce::offer::{Offer, Order};
 use semper_commerce::proposal::{Agreement, ProposalError};
 use semper_commerce::purchase;
 use semper_commerce::swap::FileOffer;
-use semper_commerce::trade::{EXCHANGE_TEMPLATE, RECEIPT_TEMPLATE};
+use semper_commerce::trade::{EXCHANGE_TEMPLATE, RECEIPT_TEMPLATE, RECEIPT_TRANSFER_TEMPLATE};
 use semper_core::cbor::{Decode, DecodeError, Encode, Fields, Value, record};
 use semper_core::container::{Ack, Container, ContainerStatement, Leaf};
 use semper_core::contract::{Core, Final, Profile, Promise, Quittance};
@@ -33,10 +33,10 @@ use semper_core::text::escape;
 use semper_core::time::Time;
 use semper_crypto::Verifier;
 use semper_exchange::arbiter::many::Ask;
-use semper_exchange::arbiter::request::{Abort, Complaint, Resolve, Settlement};
+use semper_exchange::arbiter::request::{Abort, Complaint, Inquiry, Resolve, Settlement};
 use semper_exchange::cn::Round;
 use semper_exchange::goods::Disclosure;
-use semper_exchange::gx::{Leg, Price};
+use semper_exchange::gx::{Leg, Price, Transfer};
 use semper_support::approval::{Answer, ApprovalError, Exhibit, KeyHolder, SignRequest};
 use semper_support::archive::{Archive, Commit, CommitError, Fact, ReadError};
 use semper_support::crypto::Signer;
@@ -288,9 +288,10 @@ impl Vault {
             (Kind::Quittance, Exhibit::Consequence) => self.follows(read::<Quittance>(draft)?.cid, Vec::new()).await,
             (Kind::Complaint, Exhibit::Consequence) => self.follows(read::<Complaint>(draft)?.cid, Vec::new()).await,
             (Kind::Settlement, Exhibit::Consequence) => self.follows(read::<Settlement>(draft)?.cid, Vec::new()).await,
+            (Kind::Inquiry, Exhibit::Consequence) => self.follows(read::<Inquiry>(draft)?.cid, Vec::new()).await,
             (Kind::Resolve, Exhibit::Consequence) => self.follows(read::<Resolve>(draft)?.cid, Vec::new()).await,
             (Kind::Release, Exhibit::Consequence) => self.judge_release(draft).await,
-            (Kind::PaymentOrder, Exhibit::Payment { request, salt }) => judge_payment(draft, request, salt),
+            (Kind::PaymentOrder, Exhibit::Payment { request, salt }) => self.judge_pay(draft, request, salt).await,
             (Kind::PaymentOrder, Exhibit::Statement | Exhibit::Consequence) => self.judge_lock(draft).await,
             // To ask for money and to say that it came binds to nothing else; but a receipt is for what was asked for here.
             (Kind::PaymentRequest, Exhibit::Consequence) => {
@@ -344,6 +345,19 @@ impl Vault {
             // Contracts with money are between two: their only part is the first.
             Some((cid, _)) => self.follows(cid, vec![part_way(cid, Slot::default(), b"final")]).await,
             None => Err(ApprovalError::Forbidden("it releases other money than an approved contract promises")),
+        }
+    }
+
+    /// An order that pays. One that an approved contract promises follows from it, once, and no abort of that contract any more; every other is asked.
+    async fn judge_pay(&self, draft: &Draft, request: &[u8], salt: &[u8; 32]) -> Result<Judgement, ApprovalError> {
+        let order: PaymentOrder = read(draft)?;
+        let Some((cid, _)) = self.promised(order.order).await? else { return judge_payment(draft, request, salt) };
+        match self.judge_lock(draft).await? {
+            Judgement::Sign(mut facts) => {
+                facts.push(part_way(cid, Slot::default(), b"final"));
+                Ok(Judgement::Sign(facts))
+            }
+            asked => Ok(asked),
         }
     }
 
@@ -457,6 +471,8 @@ impl Vault {
             _ if arbiter.is_none() => "without arbiter",
             // A right may be worth more than money.
             _ if shows.is_some() => "right",
+            // What is paid before the receipt is there, its payer must run after: no rule decides that.
+            (Some(_), RECEIPT_TRANSFER_TEMPLATE) => "transfer",
             // Whether the rate is good no rule can say.
             (Some(_), EXCHANGE_TEMPLATE) if role != Role::ORIGINATOR => "exchange",
             (Some(_), EXCHANGE_TEMPLATE | RECEIPT_TEMPLATE) => "payment",
@@ -643,13 +659,15 @@ fn judge_transfer(draft: &Draft, bundle: &[u8]) -> Result<Judgement, ApprovalErr
     Ok(Judgement::Ask { subject, text, contract: None })
 }
 
-/// What a party lets go of with its final, if it promises money: all of it, to the other side.
+/// What a party lets go of with its final, if it promises money: all of it, to the other side. Money by plain transfer goes by the hash of its order.
 fn promised_release(core: &Core, role: Role) -> Option<Release> {
     let item = core.terms.items.iter().position(|item| item.owner == role)?;
     let legs = Leg::of(core).ok()?;
-    let lock = legs.get(item)?.lock()?;
+    let leg = legs.get(item)?;
+    let transferred = |transfer: &Transfer| order_hash(transfer.request.id(), &transfer.salt);
+    let tag = leg.lock().map(|lock| lock.tag).or_else(|| leg.transfer().map(transferred))?;
     let price = Price::from_bytes(&core.terms.items[item].descriptor).ok()?;
-    Some(Release { tag: lock.tag, issuer: price.issuer, to: Side::Payee, amount: lock.amount })
+    Some(Release { tag, issuer: price.issuer, to: Side::Payee, amount: price.amount })
 }
 
 fn judge_container(draft: &Draft, container: &[u8]) -> Result<Judgement, ApprovalError> {

@@ -68,6 +68,8 @@ kinds! {
     Complaint = "complaint";
     /// A request to the arbiter to let go of locked money, as its verdict says.
     Settlement = "settlement";
+    /// A question to the arbiter what became of a contract.
+    Inquiry = "inquiry";
     /// The arbiter's word on a contract whose time is over and whose cell is empty.
     Status = "status";
     /// The arbiter's decision.

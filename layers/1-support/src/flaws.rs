@@ -47,11 +47,17 @@ pub enum Flaw {
     LateOpening = 20,
     /// L3: whoever finds its locked money gone does not ask its issuer for the preimage.
     UnaskedPreimage = 21,
+    /// T1: a payee by plain transfer may abort though the money may be on its way to it.
+    PayeeAborts = 22,
+    /// T2: the arbiter believes that a plain transfer was made.
+    UnprovenPayment = 23,
+    /// T3: a plain transfer may be taken so late that its payer cannot reach the arbiter with the proof of it.
+    LatePayment = 24,
 }
 
 impl Flaw {
     /// Every seeded mistake.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 24] = [
         Self::ResolveAfterAbort,
         Self::ContinueAfterAbort,
         Self::AbortAfterFinal,
@@ -73,6 +79,9 @@ impl Flaw {
         Self::EqualDates,
         Self::LateOpening,
         Self::UnaskedPreimage,
+        Self::PayeeAborts,
+        Self::UnprovenPayment,
+        Self::LatePayment,
     ];
 }
 

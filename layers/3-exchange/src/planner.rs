@@ -20,7 +20,7 @@ use semper_core::contract::{Core, Deadlines, Item, ItemKind};
 use semper_core::time::{Seconds, Time};
 use semper_transfer::payment::means::{LockKind, Means, PayerAnonymity, Reversal};
 
-use crate::gx::{Price, earliest_refund, responders_refund};
+use crate::gx::{Price, earliest_refund, last_payment, responders_refund};
 
 /// How certainly something can be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -152,13 +152,16 @@ pub fn plan(first: Properties, second: Properties, demand: Demand) -> Result<Pla
 }
 
 /// Plans the exchange of a contract's items, pair by pair: both or neither, whenever messages arrive; without an arbiter, if they arrive in
-/// time at the issuers. With several recipients every pair is the same.
+/// time at the issuers; with money by plain transfer, which the contract must name so, if they arrive in time at its issuer and at the arbiter. With
+/// several recipients every pair is the same.
 ///
 /// # Errors
 /// [`Impossible`]: the contract must not be proposed or signed.
 pub fn plan_of(core: &Core) -> Result<Plan, Impossible> {
     let without = core.terms.arbiter.is_none();
-    let network = if without { Network::Timed } else { Network::Asynchronous };
+    let by_transfer = |item: &Item| item.kind == ItemKind::Money && lock_of(item) == Some(None);
+    let in_time = without || core.terms.items.iter().any(by_transfer);
+    let network = if in_time { Network::Timed } else { Network::Asynchronous };
     let demand = Demand { fairness: Fairness::Strong, network, in_line: false, unknown: [false, false] };
     let [first, second, ..] = core.terms.items.as_slice() else { return Err(Impossible::OnlyWeak) };
     let properties = |item| {
@@ -166,6 +169,11 @@ pub fn plan_of(core: &Core) -> Result<Plan, Impossible> {
         Ok(if without { properties.without_arbiter() } else { properties })
     };
     plan(properties(first)?, properties(second)?, demand)
+}
+
+/// Under what the money of an item is locked, if it is; `None`: the descriptor is malformed.
+fn lock_of(item: &Item) -> Option<Option<LockKind>> {
+    Price::from_bytes(&item.descriptor).ok().map(|price| price.lock)
 }
 
 /// The best plan for two items, whether or not it is good enough.
@@ -268,12 +276,12 @@ impl Properties {
         if let Some(properties) = Self::of_kind(item.kind) {
             return Some(properties);
         }
-        let price = Price::from_bytes(&item.descriptor).ok()?;
-        let strength = if price.lock == LockKind::Arbiter { Strength::Strong } else { Strength::No };
+        let lock = lock_of(item)?;
+        let strength = if lock == Some(LockKind::Arbiter) { Strength::Strong } else { Strength::No };
         Some(Self {
             generatable: strength,
             revocable: strength,
-            hash_lockable: price.lock == LockKind::Hash,
+            hash_lockable: lock == Some(LockKind::Hash),
             owner_unknown: true,
         })
     }
@@ -310,7 +318,7 @@ pub enum DatesError {
     /// Whoever must complain has less time than two messages take.
     #[error("the time for complaints is shorter than two messages take")]
     Complaints,
-    /// Money could go back before the last ruling has been carried out.
+    /// Money could go back before the last ruling has been carried out; or there is such a date and nothing is locked.
     #[error("locked money could be taken back before the arbiter has ruled")]
     Refund,
 }
@@ -346,6 +354,18 @@ pub fn check_lock_dates(deadlines: &Deadlines, now: Time) -> Result<(), DatesErr
         return Err(DatesError::Refund);
     }
     Ok(())
+}
+
+/// The same for a contract with money by plain transfer: both must promise before it is too late to pay, and what is paid later cannot be proven in time.
+///
+/// # Errors
+/// [`DatesError`]: the contract must not be signed.
+pub fn check_transfer_dates(deadlines: &Deadlines, now: Time) -> Result<(), DatesError> {
+    let two_ways = Seconds(2 * (deadlines.delta.0.saturating_add(deadlines.sigma.0)));
+    if now.after(two_ways) > last_payment(deadlines) {
+        return Err(DatesError::Over(deadlines.not_after));
+    }
+    if deadlines.refund_after.is_some() { Err(DatesError::Refund) } else { Ok(()) }
 }
 
 impl fmt::Display for Impossible {

@@ -529,12 +529,13 @@ impl Deal {
                 | State::Asking { .. } => WaitsFor::Us,
                 State::AwaitPeerPromise { .. } | State::AwaitPeerFinal { .. } => WaitsFor::Peer,
                 State::AwaitVerdict { .. } | State::AwaitWindow { .. } | State::Ended { .. } => WaitsFor::Arbiter,
-                State::Taking { .. } | State::Releasing { .. } if gx.run().gets().lock().is_none() => WaitsFor::Us,
+                State::Taking { .. } | State::Releasing { .. } if !gx.moves_money() => WaitsFor::Us,
                 State::Examining { .. } => WaitsFor::Us,
                 State::Checking { .. }
                 | State::Depositing { .. }
                 | State::Releasing { .. }
                 | State::Taking { .. }
+                | State::Proving { .. }
                 | State::Arranging { .. }
                 | State::Collecting { .. }
                 | State::Reclaiming { .. } => WaitsFor::Payment,

@@ -32,7 +32,7 @@ const CARD_MAX: usize = 256 * 1024;
 
 /// The contracts that this version knows the words of, each with the check that its words say what it does.
 type Check = fn(&Agreement) -> Result<(), &'static str>;
-const CONTRACTS: [(fn() -> Template, Check); 11] = [
+const CONTRACTS: [(fn() -> Template, Check); 12] = [
     (contract_file::template, contract_file::check),
     (contract_file::template_of_many, contract_file::check_of_many),
     (purchase::template, purchase::check),
@@ -44,6 +44,7 @@ const CONTRACTS: [(fn() -> Template, Check); 11] = [
     (access::template, access::check),
     (trade::receipt_locked_template, trade::check),
     (trade::exchange_locked_template, trade::check),
+    (trade::receipt_transfer_template, trade::check),
 ];
 
 /// What is to be signed: the contract and the text that belongs to it.
@@ -330,6 +331,7 @@ mod tests {
             ("access", "94e3e909fd135e43ebfaa94894c73dc50cc317fdf8b6f32734a418eb88c53f2d"),
             ("receipt-locked", "7dbe0033e0050142a61994c139429c7743b23df4ea59b51706da95a43146d75b"),
             ("exchange-locked", "c9204f7f6be71061b38ce4a79ea4f3c5c06aa54348098190a44ac0051a9c5339"),
+            ("receipt-transfer", "61f9c52dc02f470be453bf301488a96a9de6e5dac902aa74084cc083f7e92da3"),
         ];
         let shipped = CONTRACTS.map(|(template, _)| (template().name().to_owned(), template().id().to_string()));
         assert_eq!(shipped, expected.map(|(name, id)| (name.to_owned(), id.to_owned())));

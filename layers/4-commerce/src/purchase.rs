@@ -22,7 +22,7 @@ use semper_transfer::payment::means::LockKind;
 
 use crate::offer::{ArbiterOffer, Offer, Order, Pace};
 use crate::proposal::{Agreement, Proposal};
-use crate::terms::{Arbiter, all_hold, are_as_asked, check_dates_under, item, locked, pair, parties, refund_date};
+use crate::terms::{Arbiter, all_hold, are_as_asked, check_dates_under, item, pair, parties, priced, refund_date};
 use crate::words::{self, Fact, LOCALES, required, text, texts};
 
 /// The name of the template of a purchase with an arbiter.
@@ -103,7 +103,7 @@ impl Sale<'_> {
         if !LOCALES.contains(&order.locale.as_str()) {
             return Err(SaleError::NoSuchChoice("language"));
         }
-        let price = locked(offer.price, means, offer.lock());
+        let price = priced(offer.price, means, offer.lock());
         let deadlines = dates(offer, self.now.after(offer.pace.valid_for));
         check_dates_under(offer.lock(), &deadlines, self.now)?;
         let (profile, template) = match arbiter {
@@ -303,7 +303,7 @@ pub fn answers(agreement: &Agreement, offer: &Offer, order: &Order, now: Time) -
     let said = |name, expected: &str| words::said(&agreement.document, name, expected);
     let checks = [
         ("goods", goods == offer.goods && deposited.cipher_root == offer.cipher_root),
-        ("price", found == locked(offer.price, means, offer.lock())),
+        ("price", found == priced(offer.price, means, offer.lock())),
         ("money", lock.payer == order.payer),
         ("arbiter", core.arbiter() == arbiter.map(|arbiter| arbiter.key_set) && said("arbiter_name", arbiter_name)),
         ("language", agreement.document.locale == order.locale),

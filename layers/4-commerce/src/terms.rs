@@ -8,7 +8,7 @@ use semper_core::party::Role;
 use semper_core::time::{Seconds, Time};
 use semper_exchange::goods::DepositKey;
 use semper_exchange::gx::{Price, earliest_refund, responders_refund};
-use semper_exchange::planner::{DatesError, check_dates, check_lock_dates};
+use semper_exchange::planner::{DatesError, check_dates, check_lock_dates, check_transfer_dates};
 use semper_transfer::payment::means::{LockKind, Means};
 
 /// The longest that a message to the arbiter takes, for parties that want to keep their rights near the deadline.
@@ -76,9 +76,9 @@ pub(crate) fn arbiter(core: &Core) -> Result<KeySetId, &'static str> {
     core.arbiter().ok_or("arbiter")
 }
 
-/// Money under a lock.
-pub(crate) fn locked(amount: Amount, means: &Means, lock: LockKind) -> Price {
-    Price { amount, system: means.system.clone(), issuer: means.issuer.clone(), lock }
+/// Money under a lock, or by plain transfer if there is none.
+pub(crate) fn priced(amount: Amount, means: &Means, lock: impl Into<Option<LockKind>>) -> Price {
+    Price { amount, system: means.system.clone(), issuer: means.issuer.clone(), lock: lock.into() }
 }
 
 /// The deadlines of a contract under which nobody complains and no money is locked yet.
@@ -94,14 +94,19 @@ pub(crate) fn refund_date(lock: LockKind, deadlines: &Deadlines) -> Time {
     }
 }
 
-/// Whether the dates leave everybody enough time under such locks.
+/// Whether the dates leave everybody enough time under such locks, or for a plain transfer if there are none.
 ///
 /// # Errors
 /// They do not.
-pub(crate) fn check_dates_under(lock: LockKind, deadlines: &Deadlines, now: Time) -> Result<(), DatesError> {
-    match lock {
-        LockKind::Hash => check_lock_dates(deadlines, now),
-        LockKind::Arbiter => check_dates(deadlines, now),
+pub(crate) fn check_dates_under(
+    lock: impl Into<Option<LockKind>>,
+    deadlines: &Deadlines,
+    now: Time,
+) -> Result<(), DatesError> {
+    match lock.into() {
+        Some(LockKind::Hash) => check_lock_dates(deadlines, now),
+        Some(LockKind::Arbiter) => check_dates(deadlines, now),
+        None => check_transfer_dates(deadlines, now),
     }
 }
 

@@ -4,6 +4,9 @@
 //! its details for each lock; whoever is asked chooses of that what it has too, adds its own details, and answers with the contract
 //! ([`Reply`]). The asker takes only a contract that is what it has asked for ([`answers`]).
 //!
+//! Money for a receipt can be paid by plain transfer (`services/receipt-transfer/`), where it cannot be locked or is not to be: the payee's signed request
+//! then stands in the contract in the place of a lock.
+//!
 //! A trade that names no arbiter asks for an exchange in which one hash locks what both give (`services/receipt-locked/`,
 //! `services/exchange-locked/`). Whoever answers draws the preimage and is the originator of that contract: it gives first, and takes first.
 //!
@@ -14,21 +17,24 @@ use std::collections::BTreeMap;
 use semper_core::amount::Amount;
 use semper_core::cbor::{Decode, DecodeError, Encode, Fields, Problem, Value, record};
 use semper_core::contract::{ArbiterRef, Core, Deadlines, Item, ItemKind, Profile, Terms};
+use semper_core::cose::Signed;
 use semper_core::document::{DocumentError, FieldValue};
-use semper_core::ids::{KeySetId, Slot};
+use semper_core::ids::{DealId, KeySetId, Slot};
 use semper_core::party::Role;
 use semper_core::template::{FieldDef, FieldKind, Template};
 use semper_core::time::{Seconds, Time};
-use semper_exchange::gx::{Decides, ItemsError, Leg, LockDeposit, Price, originators_refund};
+use semper_exchange::gx::{
+    Decides, ItemsError, Leg, LockDeposit, Price, TransferDeposit, originators_refund, pay_until,
+};
 use semper_exchange::planner::{DatesError, Impossible, plan_of};
-use semper_transfer::payment::means::{LockKind, Means};
-use semper_transfer::payment::statement::{DETAILS_MAX, PURPOSE_MAX};
+use semper_transfer::payment::means::{LockKind, Means, ReceiptKind};
+use semper_transfer::payment::statement::{DETAILS_MAX, PURPOSE_MAX, PaymentRequest};
 
 use crate::offer::{ARBITERS_MAX, ArbiterOffer, NAME_MAX};
 use crate::plan::{EXCHANGE, Plan, RECEIPT};
 use crate::proposal::{Agreement, Proposal};
 use crate::terms::{
-    Arbiter, DELTA, SIGMA, all_hold, arbiter, are_as_asked, check_dates_under, deadlines, item, locked, pair, parties,
+    Arbiter, DELTA, SIGMA, all_hold, arbiter, are_as_asked, check_dates_under, deadlines, item, pair, parties, priced,
     refund_date,
 };
 use crate::words::{self, Fact, LOCALES, optional, required, text, texts};
@@ -41,6 +47,8 @@ pub const EXCHANGE_TEMPLATE: &str = "exchange";
 pub const RECEIPT_LOCKED_TEMPLATE: &str = "receipt-locked";
 /// The name of the template of an exchange of money without an arbiter.
 pub const EXCHANGE_LOCKED_TEMPLATE: &str = "exchange-locked";
+/// The name of the template of a payment with receipt by plain transfer.
+pub const RECEIPT_TRANSFER_TEMPLATE: &str = "receipt-transfer";
 /// Most ways to pay, and to be paid, that a party names.
 pub const PLEDGES_MAX: usize = 8;
 
@@ -53,7 +61,7 @@ const SECOND: Slot = Slot(1);
 ///
 /// ```text
 /// trade  = { 0: 1, 1: gives, ? 2: wants, 3: purpose, 4: [1*8 pledge], 5: [*8 pledge], 6: [*8 arbiter], 7: valid for, 8: asker's name,
-///            9: peer's name, 10: locale }
+///            9: peer's name, 10: locale, ? 11: "transfer" }
 /// pledge = { 0: means, 1: details }
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -79,6 +87,17 @@ pub struct Trade {
     pub peer: String,
     /// The language of the contract, one of [`LOCALES`].
     pub locale: String,
+    /// How money is put into the exchange.
+    pub manner: Manner,
+}
+
+/// How money is put into an exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Manner {
+    /// It is locked first.
+    Locked,
+    /// It is paid by plain transfer, for a receipt and under an arbiter.
+    Transferred,
 }
 
 /// A way to pay or to be paid, made ready.
@@ -86,7 +105,7 @@ pub struct Trade {
 pub struct Pledge {
     /// The means.
     pub means: Means,
-    /// The asker's details for a lock.
+    /// The asker's details for a lock; nothing for a plain transfer.
     pub details: Vec<u8>,
 }
 
@@ -101,13 +120,29 @@ pub struct Reply<'a> {
     /// The arbiter, one of those that were named; none if none was named. Its key for locks is in the choices.
     pub arbiter: Option<&'a Arbiter>,
     /// How the asker pays.
-    pub pays: Choice,
+    pub pays: Paid,
     /// How it is paid, if it wants money.
     pub takes: Option<Choice>,
     /// Random bytes that make the contract unique.
     pub nonce: [u8; 32],
     /// The present time.
     pub now: Time,
+}
+
+/// How an asker pays.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Paid {
+    /// Under a lock.
+    Locked(Choice),
+    /// By plain transfer.
+    Transferred {
+        /// The pledge's place in the trade.
+        place: usize,
+        /// What whoever answers has signed of [`request`].
+        request: Signed,
+        /// Random bytes that hide the request from the issuer.
+        salt: [u8; 32],
+    },
 }
 
 /// A pledge that was chosen, with what belongs to its lock.
@@ -155,8 +190,8 @@ pub enum ReplyError {
 
 /// What a contract of these templates exchanges.
 struct Traded {
-    /// What opens its locks.
-    kind: LockKind,
+    /// What opens its locks; nothing is locked where money is paid by plain transfer.
+    kind: Option<LockKind>,
     /// The asker's money.
     gives: Price,
     /// The other's money, if it gives any.
@@ -169,10 +204,22 @@ impl Trade {
         if self.wants.is_some() { &EXCHANGE } else { &RECEIPT }
     }
 
-    /// What is to open the locks.
-    pub fn lock_kind(&self) -> LockKind {
-        if self.arbiters.is_empty() { LockKind::Hash } else { LockKind::Arbiter }
+    /// What is to open the locks; nothing is locked if money is paid by plain transfer.
+    pub fn lock_kind(&self) -> Option<LockKind> {
+        match self.manner {
+            Manner::Transferred => None,
+            Manner::Locked if self.arbiters.is_empty() => Some(LockKind::Hash),
+            Manner::Locked => Some(LockKind::Arbiter),
+        }
     }
+}
+
+/// What whoever answers a trade by plain transfer signs, if that pays it: a request with these details, which is honoured so long that its payer
+/// can still show the arbiter what it has paid. `deal` is that of the trade, `now` the time of the reply.
+pub fn request(trade: &Trade, deal: DealId, place: usize, details: Vec<u8>, now: Time) -> Option<PaymentRequest> {
+    let Means { system, issuer, .. } = trade.pays.get(place)?.means.clone();
+    let expires = pay_until(&deadlines(now.after(trade.valid_for)));
+    Some(PaymentRequest { deal, amount: trade.gives, purpose: trade.purpose.clone(), system, issuer, details, expires })
 }
 
 impl Reply<'_> {
@@ -188,20 +235,30 @@ impl Reply<'_> {
             return Err(ReplyError::NoSuchChoice("language"));
         }
         let no_means = ReplyError::NoSuchChoice("means of payment");
-        let pays = trade.pays.get(self.pays.place).ok_or(no_means.clone())?;
-        let gives = locked(trade.gives, &pays.means, kind);
-        let mut deposits = BTreeMap::from([(FIRST, self.pays.lock(&pays.details, &self.pays.details))]);
+        let (place, manner) = match &self.pays {
+            Paid::Locked(choice) => (choice.place, Manner::Locked),
+            Paid::Transferred { place, .. } => (*place, Manner::Transferred),
+        };
+        let pays = trade.pays.get(place).filter(|_| manner == trade.manner).ok_or(no_means.clone())?;
+        let gives = priced(trade.gives, &pays.means, kind);
+        let deposit = match &self.pays {
+            Paid::Locked(choice) => choice.lock(&pays.details, &choice.details),
+            Paid::Transferred { request, salt, .. } => {
+                TransferDeposit { request: request.clone(), salt: *salt }.to_bytes()
+            }
+        };
+        let mut deposits = BTreeMap::from([(FIRST, deposit)]);
         let gets = match (trade.wants, &self.takes) {
             (Some(wants), Some(choice)) => {
                 let takes = trade.takes.get(choice.place).ok_or(no_means)?;
                 deposits.insert(SECOND, choice.lock(&choice.details, &takes.details));
-                Some(locked(wants, &takes.means, kind))
+                Some(priced(wants, &takes.means, kind))
             }
             (None, None) => None,
             _ => return Err(no_means),
         };
         let mut deadlines = deadlines(self.now.after(trade.valid_for));
-        deadlines.refund_after = Some(refund_date(kind, &deadlines));
+        deadlines.refund_after = kind.map(|kind| refund_date(kind, &deadlines));
         check_dates_under(kind, &deadlines, self.now)?;
         let traded = Traded { kind, gives, gets };
         let template = traded.template();
@@ -251,10 +308,11 @@ impl Traded {
     /// What a contract exchanges, if it is one of these templates.
     fn of(agreement: &Agreement) -> Option<Self> {
         let (kind, exchange) = match agreement.template.name() {
-            RECEIPT_TEMPLATE => (LockKind::Arbiter, false),
-            EXCHANGE_TEMPLATE => (LockKind::Arbiter, true),
-            RECEIPT_LOCKED_TEMPLATE => (LockKind::Hash, false),
-            EXCHANGE_LOCKED_TEMPLATE => (LockKind::Hash, true),
+            RECEIPT_TEMPLATE => (Some(LockKind::Arbiter), false),
+            EXCHANGE_TEMPLATE => (Some(LockKind::Arbiter), true),
+            RECEIPT_LOCKED_TEMPLATE => (Some(LockKind::Hash), false),
+            EXCHANGE_LOCKED_TEMPLATE => (Some(LockKind::Hash), true),
+            RECEIPT_TRANSFER_TEMPLATE => (None, false),
             _ => return None,
         };
         let items = agreement.core.terms.items.as_slice();
@@ -263,16 +321,20 @@ impl Traded {
             Price::from_bytes(&item.descriptor).ok()
         };
         let traded = Self { kind, gives: price(FIRST)?, gets: price(SECOND) };
+        // Which lock a price names is for its template to say.
+        if traded.gives.lock != kind {
+            return None;
+        }
         (traded.gets.is_some() == exchange && traded.items() == items).then_some(traded)
     }
 
     /// The same two in the order of their roles: whoever knows the preimage is the originator.
     fn in_roles<T>(&self, [asker, other]: [T; 2]) -> [T; 2] {
-        if self.kind == LockKind::Hash { [other, asker] } else { [asker, other] }
+        if self.kind == Some(LockKind::Hash) { [other, asker] } else { [asker, other] }
     }
 
     fn profile(&self) -> Profile {
-        if self.kind == LockKind::Hash { Profile::Lx } else { Profile::Gx }
+        if self.kind == Some(LockKind::Hash) { Profile::Lx } else { Profile::Gx }
     }
 
     /// The asker's money, and the other's money or signature.
@@ -288,7 +350,6 @@ impl Traded {
 
     /// What the text says that the contract says too. The asker is the first party.
     fn facts(&self, [first, second]: [KeySetId; 2], arbiter: Option<KeySetId>, deadlines: &Deadlines) -> Vec<Fact> {
-        let refund_after = deadlines.refund_after.unwrap_or(deadlines.not_after);
         let mut facts = vec![
             ("first", FieldValue::Party(first)),
             ("second", FieldValue::Party(second)),
@@ -297,10 +358,15 @@ impl Traded {
         ];
         facts.extend(arbiter.map(|arbiter| ("arbiter", FieldValue::Party(arbiter))));
         facts.push(("closes", FieldValue::Time(deadlines.not_after)));
+        let Some(kind) = self.kind else {
+            facts.push(("pay_until", FieldValue::Time(pay_until(deadlines))));
+            return facts;
+        };
+        let refund_after = deadlines.refund_after.unwrap_or(deadlines.not_after);
         facts.push(("refund_after", FieldValue::Time(refund_after)));
         if let Some(gets) = &self.gets {
             facts.extend([("other_amount", FieldValue::Amount(gets.amount)), ("other_means", words::means(gets))]);
-            let other = (self.kind == LockKind::Hash).then(|| originators_refund(deadlines, refund_after));
+            let other = (kind == LockKind::Hash).then(|| originators_refund(deadlines, refund_after));
             facts.extend(other.map(|date| ("other_refund_after", FieldValue::Time(date))));
         }
         facts
@@ -308,8 +374,9 @@ impl Traded {
 
     fn template(&self) -> Template {
         match (self.kind, &self.gets) {
-            (LockKind::Hash, None) => receipt_locked_template(),
-            (LockKind::Hash, Some(_)) => exchange_locked_template(),
+            (None, _) => receipt_transfer_template(),
+            (Some(LockKind::Hash), None) => receipt_locked_template(),
+            (Some(LockKind::Hash), Some(_)) => exchange_locked_template(),
             (_, None) => receipt_template(),
             (_, Some(_)) => exchange_template(),
         }
@@ -326,6 +393,15 @@ pub fn exchange_template() -> Template {
     let mut fields = arbitrated(PARTIES);
     fields.extend(other_money());
     words::template(EXCHANGE_TEMPLATE, fields, texts!("exchange"))
+}
+
+/// The template of a payment with receipt by plain transfer.
+pub fn receipt_transfer_template() -> Template {
+    let mut all = fields(PAYMENT);
+    all.extend(words::arbiter_fields());
+    let (en, de) = ("the payee can take the money until", "der Empfänger kann das Geld nehmen bis");
+    all.push(required("pay_until", FieldKind::Time, en, de));
+    words::template(RECEIPT_TRANSFER_TEMPLATE, all, texts!("receipt-transfer"))
 }
 
 /// The template of a payment with receipt without an arbiter.
@@ -395,21 +471,33 @@ pub fn check(agreement: &Agreement) -> Result<(), &'static str> {
         return Err("items");
     }
     let arbiter = match traded.kind {
-        LockKind::Hash if core.arbiter().is_some() => return Err("arbiter"),
-        LockKind::Hash => None,
+        Some(LockKind::Hash) if core.arbiter().is_some() => return Err("arbiter"),
+        Some(LockKind::Hash) => None,
         _ => Some(arbiter(core)?),
     };
     words::agree(&agreement.document, traded.facts(parties, arbiter, deadlines))?;
     plan_of(core).map_err(|_| "plan")?;
-    // Whether one hash locks everything, and until when, shows in the deposits.
-    Leg::of(core).map(drop).map_err(|_| "locks")
+    // Whether one hash locks everything, and until when, shows in the deposits; so does until when a payee can take the money.
+    let legs = Leg::of(core).map_err(|_| "locks")?;
+    let transfer = legs[0].transfer();
+    if transfer.is_none_or(|transfer| transfer.asked.expires == pay_until(deadlines)) {
+        Ok(())
+    } else {
+        Err("pay_until")
+    }
+}
+
+/// Whether a plain transfer by a means can be shown to an arbiter in time: its issuer says that the whole amount was taken, or gives it back.
+pub fn transferable(means: &Means) -> bool {
+    means.receipt == ReceiptKind::Issuer
 }
 
 /// What such a contract is called on the screen, if it is one.
 pub fn title(agreement: &Agreement) -> Option<String> {
-    let Traded { gives, gets, .. } = Traded::of(agreement)?;
+    let Traded { kind, gives, gets } = Traded::of(agreement)?;
     Some(match gets {
         Some(gets) => format!("{} for {}", gives.amount, gets.amount),
+        None if kind.is_none() => format!("{} for a receipt, by plain transfer", gives.amount),
         None => format!("{} for a receipt", gives.amount),
     })
 }
@@ -433,7 +521,11 @@ pub fn answers(agreement: &Agreement, trade: &Trade, now: Time) -> Result<Chosen
     if (gives.amount, gets.as_ref().map(|price| price.amount)) != (trade.gives, trade.wants) {
         return Err("amounts");
     }
-    let pays = pledged(&trade.pays, &lock(FIRST).ok_or("money")?.payer, &gives).ok_or("means")?;
+    let details = match gives.lock {
+        Some(_) => lock(FIRST).ok_or("money")?.payer,
+        None => Vec::new(),
+    };
+    let pays = pledged(&trade.pays, &details, &gives).ok_or("means")?;
     let takes = match &gets {
         Some(gets) => Some(pledged(&trade.takes, &lock(SECOND).ok_or("money")?.payee, gets).ok_or("means")?),
         None => None,
@@ -451,7 +543,7 @@ pub fn answers(agreement: &Agreement, trade: &Trade, now: Time) -> Result<Chosen
         ("purpose", said("purpose", &trade.purpose)),
         ("language", agreement.document.locale == trade.locale),
         ("deadlines", are_as_asked(deadlines, asked, [DELTA, SIGMA])),
-        ("refund date", deadlines.refund_after == Some(refund_date(kind, deadlines))),
+        ("refund date", deadlines.refund_after == kind.map(|kind| refund_date(kind, deadlines))),
         ("dates", check_dates_under(kind, deadlines, now).is_ok()),
     ];
     all_hold(checks).map(|()| Chosen { pays, takes })
@@ -471,6 +563,7 @@ impl Encode for Trade {
             .put(8, self.asker.as_str())
             .put(9, self.peer.as_str())
             .put(10, self.locale.as_str())
+            .put_some(11, (self.manner == Manner::Transferred).then_some("transfer"))
             .build()
     }
 }
@@ -492,18 +585,31 @@ impl Decode for Trade {
             asker: fields.text(8, "asker", NAME_MAX)?,
             peer: fields.text(9, "peer", NAME_MAX)?,
             locale: fields.text(10, "locale", 35)?,
+            manner: match fields.optional_item::<String>(11, "manner")?.as_deref() {
+                None => Manner::Locked,
+                Some("transfer") => Manner::Transferred,
+                Some(other) => {
+                    let problem = Problem::Unknown { what: "manner", found: other.to_owned() };
+                    return Err(DecodeError::field("manner", problem));
+                }
+            },
         };
         fields.close()?;
+        if trade.manner == Manner::Transferred && (trade.wants.is_some() || trade.arbiters.is_empty()) {
+            let rule = "money by plain transfer is for a receipt, under an arbiter";
+            return Err(DecodeError::field("manner", Problem::OutOfRange(rule)));
+        }
         let kind = trade.lock_kind();
         let usable = |pledges: &[Pledge], amount: Option<Amount>| {
             let fits = |pledge: &Pledge| {
                 let currency = Some(pledge.means.currency) == amount.map(|amount| amount.currency());
-                currency && pledge.means.locks.contains(&kind)
+                let fits = |kind| pledge.means.locks.contains(&kind);
+                currency && kind.map_or_else(|| transferable(&pledge.means), fits)
             };
             pledges.is_empty() == amount.is_none() && pledges.iter().all(fits)
         };
         if !usable(&trade.pays, Some(trade.gives)) || !usable(&trade.takes, trade.wants) {
-            let rule = "means of payment in the currencies of the amounts, which can be locked as is asked";
+            let rule = "means of payment in the currencies of the amounts, which can be locked, or shown to be paid, as is asked";
             return Err(DecodeError::field("pledges", Problem::OutOfRange(rule)));
         }
         Ok(trade)
@@ -530,6 +636,8 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use semper_core::amount::Currency;
+    use semper_core::cose::{Draft, Kind};
+    use semper_core::party::Suite;
     use semper_transfer::payment::means::{Fees, Limits, PayerAnonymity, ReceiptKind, Reversal, System};
 
     use super::*;
@@ -563,6 +671,7 @@ mod tests {
             asker: "Alice".to_owned(),
             peer: "Bob".to_owned(),
             locale: "en".to_owned(),
+            manner: Manner::Locked,
         }
     }
 
@@ -573,7 +682,7 @@ mod tests {
 
     fn proposal(trade: &Trade) -> Proposal {
         let decides = match trade.lock_kind() {
-            LockKind::Hash => Decides::Hash([4; 32]),
+            Some(LockKind::Hash) => Decides::Hash([4; 32]),
             _ => Decides::Arbiter(vec![7; 4]),
         };
         propose(trade, [decides.clone(), decides]).unwrap()
@@ -586,7 +695,8 @@ mod tests {
         let (asker, me, nonce) = (key_set(1), key_set(2), [6; 32]);
         let arbiter = Some(arbiter()).filter(|_| !trade.arbiters.is_empty());
         let arbiter = arbiter.as_ref();
-        Reply { trade, asker, me, arbiter, pays: choice(1, first), takes, nonce, now: NOW }.propose([0; 16])
+        Reply { trade, asker, me, arbiter, pays: Paid::Locked(choice(1, first)), takes, nonce, now: NOW }
+            .propose([0; 16])
     }
 
     fn agreement(trade: &Trade) -> Agreement {
@@ -611,6 +721,56 @@ mod tests {
                     assert!(agreement(&other).text().is_ok());
                 }
             }
+        }
+    }
+
+    /// A receipt that is paid for by plain transfer, and the answer to it with a request that expires so much later than it should.
+    fn transferred(late: u64) -> (Trade, Result<Proposal, ReplyError>) {
+        let mut asked = Trade { manner: Manner::Transferred, ..trade(None) };
+        for pledge in &mut asked.pays {
+            (pledge.means.receipt, pledge.details) = (ReceiptKind::Issuer, Vec::new());
+        }
+        let deal = DealId::from_array([9; 16]);
+        let mut wanted = request(&asked, deal, 1, vec![9; 4], NOW).unwrap();
+        wanted.expires = Time::from_unix(wanted.expires.unix().wrapping_add(late));
+        let signer = key_set(2);
+        let draft = Draft { kind: Kind::PaymentRequest, suite: Suite::Ed25519, signer, payload: wanted.to_bytes() };
+        let pays = Paid::Transferred { place: 1, request: draft.assemble(vec![vec![1; 64]]).unwrap(), salt: [8; 32] };
+        let arbiter = arbiter();
+        let (asker, me, arbiter) = (key_set(1), signer, Some(&arbiter));
+        let reply = Reply { trade: &asked, asker, me, arbiter, pays, takes: None, nonce: [6; 32], now: NOW };
+        let proposal = reply.propose([0; 16]);
+        (asked, proposal)
+    }
+
+    // The payer must be able to run after its receipt: the dates leave it that, and the text says so. A payee's request that is honoured longer, or shorter than
+    // the text says, is refused.
+    #[test]
+    fn a_receipt_is_paid_for_by_plain_transfer() {
+        let (asked, proposal) = transferred(0);
+        assert_eq!(Trade::from_bytes(&asked.to_bytes()), Ok(asked.clone()));
+        let good = proposal.unwrap().into_agreement();
+        assert_eq!(answers(&good, &asked, NOW), Ok(Chosen { pays: 1, takes: None }));
+        assert_eq!(check(&good), Ok(()));
+        assert_eq!(title(&good).as_deref(), Some("10.00 EUR for a receipt, by plain transfer"));
+        assert!(good.core.terms.deadlines.refund_after.is_none() && good.text().is_ok());
+        for field in ["first", "second", "amount", "means", "arbiter", "closes", "pay_until"] {
+            let mut other = good.clone();
+            other.document.fields.remove(field).unwrap();
+            assert_eq!(check(&other), Err(field));
+        }
+        assert_eq!(transferred(1).1, Err(ReplyError::Items(ItemsError::Request("dates"))));
+        let (_, early) = transferred(u64::MAX);
+        assert_eq!(check(&early.unwrap().into_agreement()), Err("pay_until"));
+        // Neither side turns one way of paying into the other.
+        assert_eq!(answers(&good, &trade(None), NOW), Err("means"));
+        assert_eq!(answers(&agreement(&trade(None)), &asked, NOW), Err("means"));
+        for wrong in [
+            Trade { arbiters: Vec::new(), ..asked.clone() },
+            Trade { pays: trade(None).pays, ..asked.clone() },
+            Trade { manner: Manner::Transferred, ..trade(Some("11.00 USD")) },
+        ] {
+            assert!(Trade::from_bytes(&wrong.to_bytes()).is_err());
         }
     }
 

@@ -95,7 +95,8 @@ impl World<'_> {
         let me = self.key_set(ARBITER);
         let deposit_key = self.deposit_key();
         let oracle = self.cast.oracle;
-        let court = Court { verify: &oracle, kem: &oracle, arbiter: &me, deposit_key: Some(&deposit_key) };
+        let court =
+            Court { verify: &oracle, kem: &oracle, arbiter: &me, deposit_key: Some(&deposit_key), systems: &[] };
         let case = court.check(&request).map_err(|e| invalid(&e))?;
         let cell = cell_key(&case);
         let mut confirmed = case.unconfirmed().is_none() || self.broken == Some(Break::UnconfirmedToken);
@@ -191,7 +192,7 @@ impl World<'_> {
         let asker = match case.asked() {
             Asked::Abort => Some(Role::ORIGINATOR),
             Asked::Resolve { by } => Some(by),
-            Asked::Complain { .. } | Asked::Settle { .. } => None,
+            Asked::Complain { .. } | Asked::Settle { .. } | Asked::Inquire => None,
         };
         if let Some(asker) = asker.filter(|_| standing.is_resolved()) {
             answer.attestation = self.attested(case, asker);

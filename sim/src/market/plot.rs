@@ -173,7 +173,7 @@ impl World<'_> {
             1 | 2 => {
                 let promises = [Role::ORIGINATOR, Role::RESPONDER].map(|role| self.promised(&core, role));
                 let ids = promises.each_ref().map(|promised| promised.promise.id());
-                let resolve = Resolve { cid: core.cid(), slot: Slot::default(), promises: ids, role: me };
+                let resolve = Resolve { cid: core.cid(), slot: Slot::default(), promises: ids, role: me, proof: None };
                 self.bother(who, &core, promises.into(), &resolve);
             }
             3 => self.complain(who, &core),

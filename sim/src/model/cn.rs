@@ -565,7 +565,13 @@ impl World {
     }
 
     fn court(&self) -> Court<'_> {
-        Court { verify: &self.oracle, kem: &self.oracle, arbiter: self.arbiter.key_set(), deposit_key: None }
+        Court {
+            verify: &self.oracle,
+            kem: &self.oracle,
+            arbiter: self.arbiter.key_set(),
+            deposit_key: None,
+            systems: &[],
+        }
     }
 
     /// Whether the arbiter's clock can have passed `not after`. All honest clocks have then passed the last step (σ), at which whoever still

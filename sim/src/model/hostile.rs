@@ -14,6 +14,7 @@ use semper_exchange::goods::{Claim, Pom};
 use semper_exchange::gx::{Completed, Message, Promised};
 use semper_transfer::payment::statement::Side;
 
+use super::timed;
 use crate::deal::{Deal, SIGNING, Thing, Things};
 use crate::mint;
 use crate::scenario::Cast;
@@ -79,6 +80,7 @@ fn releases(cast: &Cast, deal: &Deal, things: Things, role: Role) -> Vec<Vec<u8>
             let signed = signed.into_iter().flatten().map(|signed| signed.bytes().to_vec());
             signed.chain([b"nothing".to_vec()]).collect()
         }
+        Thing::Transfer => vec![mint::token(role.number(), 0), b"nothing".to_vec()],
         Thing::Money => {
             let (token, to) = (mint::token(role.number(), 0), mint::payout(role.peer().number()));
             vec![mint::authorisation(role.number(), &token, &to), b"nothing".to_vec()]
@@ -115,7 +117,7 @@ pub(super) fn requests(
         for theirs in &others {
             let both = if role == Role::ORIGINATOR { [mine, theirs] } else { [theirs, mine] };
             let both: Vec<_> = both.into_iter().cloned().collect();
-            all.push(ask.resolve(both.clone()));
+            all.extend(timed::proofs(deal).into_iter().map(|proof| ask.resolve(both.clone(), proof)));
             if things != SIGNING {
                 all.push(ask.complain(both.clone()));
                 all.extend(ask.settle(things, both.clone()));
@@ -145,10 +147,12 @@ impl Asking<'_> {
         self.ask(promises, &abort, Vec::new(), Vec::new())
     }
 
-    fn resolve(&self, promises: Vec<Promised>) -> Request {
+    fn resolve(&self, promises: Vec<Promised>, proof: Vec<u8>) -> Request {
         let ids = [promises[0].promise.id(), promises[1].promise.id()];
-        let resolve = Resolve { cid: self.deal.core.cid(), slot: Slot::default(), promises: ids, role: self.role };
-        self.ask(promises, &resolve, Vec::new(), Vec::new())
+        let named = (!proof.is_empty()).then(|| Digest::of(domain::PROOF, &proof));
+        let cid = self.deal.core.cid();
+        let resolve = Resolve { cid, slot: Slot::default(), promises: ids, role: self.role, proof: named };
+        self.ask(promises, &resolve, proof, Vec::new())
     }
 
     /// A complaint about the peer's goods that is not true.

@@ -418,6 +418,7 @@ impl World {
             kem: &self.cast.oracle,
             arbiter: self.cast.arbiter.key_set(),
             deposit_key: Some(&self.deposit_key),
+            systems: &[],
         };
         let case = court.check(&message).ok()?;
         let cell = &mut state.cells[usize::from(case.slot().0)];
@@ -649,7 +650,7 @@ impl World {
                     payout: Vec::new(),
                 };
                 for role in [Role::ORIGINATOR, responder(PARTS[0]), responder(PARTS[1])] {
-                    let question = self.say(hand, &Resolve { cid, slot, promises: ids, role });
+                    let question = self.say(hand, &Resolve { cid, slot, promises: ids, role, proof: None });
                     all.push((request(question, &promises), needs.clone()));
                 }
                 let question = self.say(hand, &Abort { cid, slot, promise: ids[0] });

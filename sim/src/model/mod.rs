@@ -18,6 +18,7 @@ mod money;
 mod properties;
 pub mod search;
 mod table;
+mod timed;
 
 pub use table::Set;
 
@@ -249,6 +250,8 @@ pub enum Action {
     Tick,
     /// The malicious party locks money.
     Lock { number: u8 },
+    /// The malicious payee hands in the token of a plain transfer, and takes nothing yet.
+    Hold,
     /// The malicious party takes the money of a lock, with an authorisation that it has seen or because the date has passed.
     Redeem { token: [u8; 3], paper: Option<u32> },
 }
@@ -413,6 +416,7 @@ impl Model for World {
             Action::Timer { party, session, timer } => Some(self.fire(last, (party, session), timer)),
             Action::Tick => Some(self.tick(last)),
             Action::Lock { number } => self.hostile_lock(last, number),
+            Action::Hold => self.hostile_hold(last),
             Action::Redeem { token, paper } => self.hostile_redeem(last, token, paper),
         }
     }
@@ -444,12 +448,16 @@ impl Model for World {
             Action::CrashArbiter => "the arbiter crashes and restarts".to_owned(),
             Action::Close => "the arbiter's clock passes not-after".to_owned(),
             Action::Operate { party, session, .. } => format!("what {} asked for is done", who(party, session)),
-            Action::Fail { party, session, .. } => format!("{} cannot lock money", who(party, session)),
+            Action::Fail { party, session, .. } => format!("{} cannot lock or pay money", who(party, session)),
             Action::Timer { party, session, timer } => {
                 format!("{}'s {} timer fires", who(party, session), TIMERS[timer])
             }
             Action::Tick => "all clocks go on".to_owned(),
             Action::Lock { number } => format!("the malicious party makes lock {number}"),
+            Action::Hold => "the malicious payee hands the token in and takes nothing".to_owned(),
+            Action::Redeem { token, .. } if self.deal.pay_until().is_some() => {
+                format!("the malicious party has the money of {token:?}")
+            }
             Action::Redeem { token, paper: None } => format!("the malicious party takes {token:?} back after its date"),
             Action::Redeem { token, .. } => {
                 format!("the malicious party has an authorisation for {token:?} carried out")
@@ -724,6 +732,7 @@ impl World {
             for message in state.network.iter().filter(|m| self.mark(*m) == Mark::Promise(role.peer())) {
                 requests.extend(self.derived.get(message, || self.derive(role, message)));
             }
+            requests.retain(|request| state.requests.has(*request) || self.can_ask(state, *request));
         }
         requests
     }
@@ -876,7 +885,7 @@ impl World {
             let asking = pending.iter().any(|effect| matches!(effect, Effect::AskArbiter(_)));
             let machine = self.machines.thing(run.machine);
             let waits = match machine.state() {
-                gx::State::AwaitPeerFinal { .. } | gx::State::Asking { question: Question::Resolve, .. } => true,
+                gx::State::AwaitPeerFinal { .. } | gx::State::Asking { question: Question::Resolve { .. }, .. } => true,
                 gx::State::AwaitFinalSignature { .. } => machine.run().role() == Role::ORIGINATOR,
                 gx::State::AwaitVerdict { promises, .. } => promises.len() == 2 && state.arbiter.cell.is_none(),
                 _ => false,

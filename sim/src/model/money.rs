@@ -58,8 +58,10 @@ impl World {
         for (effect, wanted) in self.lists.thing(run.unacknowledged).iter().enumerate() {
             match wanted {
                 Effect::Operate(bytes) => {
-                    actions.push(Action::Operate { party, session, effect });
-                    if matches!(operation(bytes).task, Task::Lock(_)) {
+                    if !self.is_held(state, party, wanted) {
+                        actions.push(Action::Operate { party, session, effect });
+                    }
+                    if matches!(operation(bytes).task, Task::Lock(_) | Task::Pay { .. }) {
                         actions.push(Action::Fail { party, session, effect });
                     }
                 }
@@ -80,7 +82,11 @@ impl World {
             Effect::Operate(bytes) => {
                 let operation = operation(bytes);
                 let by = u8::try_from(party).expect("two parties");
+                if self.is_held(last, party, &wanted) {
+                    return None;
+                }
                 let result = mint::operate(&mut state.locks, by, &operation, self.mints_time(last));
+                let result = self.shown(&operation, result);
                 Input::Operated(Answer { id: operation.id, result }.to_bytes())
             }
             Effect::Examine(bytes) => {
@@ -107,7 +113,7 @@ impl World {
         state
     }
 
-    fn mints_time(&self, state: &State) -> Time {
+    pub(super) fn mints_time(&self, state: &State) -> Time {
         self.time((state.clock + 1).saturating_add_signed(self.setup.skew[2]))
     }
 
@@ -162,7 +168,7 @@ impl World {
         let ticks = self.ticks(state, party);
         !self.is_busy(state, party, run)
             && run.timers.iter().all(|due| *due > ticks)
-            && !(run.slow && self.is_waiting(run))
+            && !(run.slow && self.is_waiting(state, party, run))
     }
 
     /// Whether a run has something to do or to hear that takes no time and that nobody else sees: what others do meanwhile comes to the
@@ -196,15 +202,18 @@ impl World {
     }
 
     /// Whether the arbiter or an issuer is waited for, who answer within a tick.
-    fn is_waiting(&self, run: &Session) -> bool {
-        self.pending(run.unacknowledged).operates
+    fn is_waiting(&self, state: &State, party: usize, run: &Session) -> bool {
+        let list = self.lists.thing(run.unacknowledged);
+        let held = || list.iter().any(|wanted| self.is_held(state, party, wanted));
+        self.pending(run.unacknowledged).operates && !held()
             || !self.setup.silent && matches!(self.machine(run).state(), gx::State::AwaitVerdict { .. })
     }
 
     pub(super) fn tick(&self, last: &State) -> State {
         let mut state = State { clock: last.clock + 1, ..last.clone() };
-        for run in state.parties.iter_mut().flat_map(|party| &mut party.sessions) {
-            run.slow = self.is_waiting(run);
+        for (party, session) in places(last) {
+            let run = &last.parties[party].sessions[session];
+            state.parties[party].sessions[session].slow = self.is_waiting(last, party, run);
         }
         state
     }
@@ -309,8 +318,9 @@ impl World {
             let place = usize::from(by.number());
             let resolves = request.question.kind() == Kind::Resolve;
             let pays = Leg::of(&self.core).is_ok_and(|legs| legs[place].lock().is_some());
+            let shows = !request.proof.is_empty() && request.proof == self.deal.payment();
             let token = request.promises.get(place).map(|mine| mine.token.clone()).filter(|_| resolves && pays);
-            Arc::new(Asking { id: request.question.id(), by: place, token })
+            Arc::new(Asking { id: request.question.id(), by: place, token, shows })
         })
     }
 
@@ -330,6 +340,9 @@ impl World {
     pub(super) fn hostile_actions(&self, state: &State, actions: &mut Vec<Action>) {
         let Some(role) = self.setup.malicious else { return };
         let me = role.number();
+        if self.deal.pay_until().is_some() && me == 1 {
+            self.payee_actions(state, actions);
+        }
         for number in (0..).take(hostile::LOCKS) {
             let Lot::Locked = state.locks[usize::from(me)][usize::from(number)] else {
                 actions.push(Action::Lock { number });
@@ -348,7 +361,7 @@ impl World {
     pub(super) fn hostile_lock(&self, last: &State, number: u8) -> Option<State> {
         let role = self.setup.malicious?;
         let place = usize::from(role.number());
-        let pays = Leg::of(&self.core).is_ok_and(|legs| legs[place].lock().is_some());
+        let pays = Leg::of(&self.core).is_ok_and(|legs| legs[place].is_money());
         let lot = last.locks[place][usize::from(number)];
         let mut state = last.clone();
         state.locks[place][usize::from(number)] = Lot::Locked;
@@ -357,6 +370,9 @@ impl World {
 
     pub(super) fn hostile_redeem(&self, last: &State, token: [u8; 3], paper: Option<u32>) -> Option<State> {
         let me = self.setup.malicious?.number();
+        if let Some(until) = self.deal.pay_until() {
+            return self.hostile_transfer(last, me, until);
+        }
         let paper = paper.and_then(|number| self.paper(number)).unwrap_or_default();
         let side = if token[1] == me { Side::Payer } else { Side::Payee };
         let refund = self.core.terms.deadlines.refund_after?;
@@ -382,6 +398,8 @@ pub(super) struct Asking {
     pub(super) by: usize,
     /// The asker's token, where it has to have one.
     token: Option<Vec<u8>>,
+    /// Whether the proof of a plain transfer comes with it.
+    pub(super) shows: bool,
 }
 
 fn places(state: &State) -> Vec<Place> {
@@ -389,6 +407,6 @@ fn places(state: &State) -> Vec<Place> {
     of(0).chain(of(1)).collect()
 }
 
-fn operation(bytes: &[u8]) -> Operation {
+pub(super) fn operation(bytes: &[u8]) -> Operation {
     Operation::from_bytes(bytes).expect("a machine writes what it reads")
 }

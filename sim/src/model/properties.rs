@@ -67,7 +67,11 @@ const DEALS: [(&str, Check); 12] = [
 ];
 
 /// What must be reached where more than signatures is exchanged.
-const ENDINGS: [(&str, Check); 10] = [
+const ENDINGS: [(&str, Check); 11] = [
+    ("the payee has the money and is silent", |world, state| {
+        let has = state.locks[0][0] == Lot::With(1) && resolved(world, state);
+        has && all_succeed(world, state) && !state.network.iter().any(|m| world.mark(m) == Mark::Final(ROLES[1]))
+    }),
     ("both succeed without the arbiter", |world, state| all_succeed(world, state) && state.arbiter.cell.is_none()),
     ("both succeed with the arbiter", |world, state| all_succeed(world, state) && state.arbiter.cell.is_some()),
     ("ended: success", |world, state| some_end(world, state, Ending::Success)),
@@ -144,7 +148,9 @@ fn resolved(world: &World, state: &State) -> bool {
 fn gave(world: &World, state: &State, role: Role) -> bool {
     let final_is_out = || state.network.iter().any(|message| world.mark(message) == Mark::Final(role));
     match thing(world, role) {
-        Thing::Money => state.locks[usize::from(role.number())].contains(&Lot::With(role.peer().number())),
+        Thing::Money | Thing::Transfer => {
+            state.locks[usize::from(role.number())].contains(&Lot::With(role.peer().number()))
+        }
         _ => final_is_out() || resolved(world, state),
     }
 }
@@ -163,7 +169,7 @@ fn has(world: &World, state: &State, role: Role, session: &Session) -> bool {
     match thing(world, role.peer()) {
         Thing::Signature => resolved(world, state) || session.evidence.iter().any(signed_by_peer),
         Thing::Information | Thing::BadInformation => session.results.iter().any(found_good),
-        Thing::Money => gave(world, state, role.peer()),
+        Thing::Money | Thing::Transfer => gave(world, state, role.peer()),
     }
 }
 
@@ -190,7 +196,7 @@ fn is_good(world: &World, owner: Role) -> bool {
 
 fn whoever_has_not_got_has_kept(world: &World, state: &State) -> bool {
     sessions(state).all(|(role, session)| match ended(world, session) {
-        Some(Ending::Aborted | Ending::Lapsed | Ending::Refunded) => {
+        Some(Ending::Aborted | Ending::Lapsed | Ending::Refunded | Ending::Unconfirmed) => {
             // What is refunded after a verdict was information for money: the key is out, and was not worth the money.
             !gave(world, state, role)
         }
@@ -217,6 +223,10 @@ fn nothing_is_given_blindly(world: &World, state: &State) -> bool {
             gx::State::Releasing { .. } | gx::State::AwaitFinalSignature { .. } | gx::State::AwaitPeerFinal { .. }
         );
         let lots = state.locks[usize::from(role.peer().number())];
+        if thing(world, role.peer()) == Thing::Transfer {
+            let signed = state.network.iter().any(|message| world.mark(message) == Mark::Final(role));
+            return !signed || gave(world, state, role.peer());
+        }
         !releasing || thing(world, role.peer()) != Thing::Money || lots.iter().any(|lot| *lot != Lot::Absent)
     })
 }
@@ -226,7 +236,7 @@ fn nothing_is_given_blindly(world: &World, state: &State) -> bool {
 fn no_deadline_is_missed(world: &World, state: &State) -> bool {
     sessions(state).all(|(role, session)| {
         let too_late = thing(world, role) == Thing::Money && ended(world, session) == Some(Ending::Defective);
-        !too_late && !matches!(ended(world, session), Some(Ending::Unsettled | Ending::Faulted))
+        !too_late && !matches!(ended(world, session), Some(Ending::Unsettled | Ending::Unconfirmed | Ending::Faulted))
     })
 }
 

@@ -161,7 +161,7 @@ impl Locked {
                 [
                     self.cast.say(role, &Final { cid, role: said, promises, slot }, 0),
                     self.cast.say(role, &Abort { cid, slot, promise: promises[0] }, 0),
-                    self.cast.say(role, &Resolve { cid, slot, role: said, promises }, 0),
+                    self.cast.say(role, &Resolve { cid, slot, role: said, promises, proof: None }, 0),
                     self.cast.say(role, &Complaint { cid, slot, role: said, proof: *cid.digest() }, 0),
                     self.cast.say(
                         role,

@@ -8,6 +8,7 @@ mod many;
 mod parties;
 mod stamps;
 mod till;
+mod transfer;
 mod vectors;
 
 use std::collections::BTreeSet;
@@ -886,6 +887,7 @@ fn every_line_of_the_rules_is_at_work_somewhere() {
     cases.extend([SIGNING, RECEIPT, MAIL].map(|things| (Cast::default(), asked_too_late(things).1)));
     cases.extend(many::folders());
     cases.extend(locks::folders());
+    cases.push(transfer::late(true));
     let mut at_work = BTreeSet::new();
     for (cast, folder) in &cases {
         let claims = all_claims(&report(cast, std::slice::from_ref(folder)));

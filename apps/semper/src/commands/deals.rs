@@ -175,6 +175,11 @@ pub(super) fn sentence(deal: &DealView) -> String {
         (Some(_), _) if deal.remark.is_some() => deal.remark.clone().unwrap_or_default(),
         (Some("success"), _) => "done".to_owned(),
         (Some("aborted"), _) => "aborted: nobody is bound".to_owned(),
+        (Some("unconfirmed"), _) if deal.plan == "receipt/1" => {
+            "you have paid, and the arbiter was reached too late for the receipt; the proof of the payment is kept"
+                .to_owned()
+        }
+        (Some("lapsed"), _) if deal.plan == "receipt/1" => "ended: no money moved, and nobody is bound".to_owned(),
         (Some("lapsed"), _) => "ended before anything was signed: nobody is bound".to_owned(),
         (Some("unconfirmed"), _) => "sent, but not acknowledged; it may have arrived".to_owned(),
         (Some("refunded"), _) => "ended: your money is back".to_owned(),

@@ -14,6 +14,7 @@ use crate::control::{PayOrder, TradeOrder};
 #[derive(Debug, Args)]
 #[command(after_help = "Examples: semper pay Bob \"5.00 EUR\" --for \"a coffee\" --anonymous\n          \
                         semper pay Bob \"900.00 EUR\" --receipt --for \"rent for May\"\n          \
+                        semper pay Bob \"5.00 EUR\" --receipt --by-transfer\n          \
                         semper pay Bob \"5.00 EUR\" --receipt --no-arbiter")]
 #[command(mut_arg("no_arbiter", |arg| arg.requires("receipt")))]
 #[command(mut_arg("no_wait", |arg| arg.help("Do not wait for the end")))]
@@ -32,6 +33,10 @@ pub(super) struct Pay {
     /// Pay only for the payee's signed receipt: both change hands, or neither
     #[arg(long)]
     receipt: bool,
+    /// Do not lock the money first: the payee takes it as in any payment, and the arbiter completes the receipt on the bank's proof of that. You must
+    /// reach bank and arbiter in time, or you have paid and have that proof only. Chosen by itself where your money cannot be locked
+    #[arg(long, requires = "receipt", conflicts_with = "no_arbiter")]
+    by_transfer: bool,
     #[command(flatten)]
     fairly: Fairly,
     #[command(flatten)]
@@ -85,9 +90,10 @@ struct Fairly {
 
 impl Pay {
     pub(super) async fn run(self, common: &Common) -> Result<ExitCode> {
-        let Self { to, amount, purpose, anonymous, receipt, fairly, manner } = self;
+        let Self { to, amount, purpose, anonymous, receipt, by_transfer, fairly, manner } = self;
         if receipt {
-            return trade(common, &fairly.order(to, amount, None, purpose), &manner).await;
+            let order = TradeOrder { by_transfer, ..fairly.order(to, amount, None, purpose) };
+            return trade(common, &order, &manner).await;
         }
         let order = PayOrder { to, amount, purpose, anonymous, patience: fairly.patience };
         let session = manner.connect(common).await?;
@@ -107,7 +113,19 @@ impl Fairly {
     fn order(self, with: String, gives: String, wants: Option<String>, purpose: String) -> TradeOrder {
         let Self { arbiter, no_arbiter, language, valid_for, patience } = self;
         let valid_for = valid_for * 24 * 3600;
-        TradeOrder { with, gives, wants, purpose, arbiter, no_arbiter, locale: language, patience, valid_for }
+        let by_transfer = false;
+        TradeOrder {
+            with,
+            gives,
+            wants,
+            purpose,
+            arbiter,
+            no_arbiter,
+            by_transfer,
+            locale: language,
+            patience,
+            valid_for,
+        }
     }
 }
 

@@ -287,6 +287,9 @@ pub struct TradeOrder {
     /// Whether there is to be no arbiter: one hash locks what both give.
     #[serde(default)]
     pub no_arbiter: bool,
+    /// Whether money for a receipt is to be paid by plain transfer. If not, it is where none of our purses has money that can be locked.
+    #[serde(default)]
+    pub by_transfer: bool,
     /// The language of the contract, `en` or `de`.
     pub locale: String,
     /// How long each message is waited for, in seconds.

@@ -163,6 +163,11 @@ impl Payments {
         Arc::new(Self { parts, changed, opening: Mutex::new(()), purses, resting, roused, wake: Notify::new() })
     }
 
+    /// The modules of all payment systems.
+    pub fn systems(&self) -> impl Iterator<Item = &dyn Module> {
+        self.parts.systems.iter().map(AsRef::as_ref)
+    }
+
     /// The module of a payment system.
     pub fn module(&self, system: &System) -> Option<&dyn Module> {
         self.parts.systems.iter().map(AsRef::as_ref).find(|module| module.system() == *system)

@@ -4,19 +4,23 @@
 //! asked only when the asker has promised: composing a contract binds nobody. Whether our purses hold enough is not looked at: the answer would
 //! tell every contact what we have.
 //!
+//! To one by plain transfer it answers with a contract that holds its signed payment request. That binds it to nothing but to ask no more.
+//!
 //! To a trade that names no arbiter, this party answers with a contract whose locks one hash opens. Its preimage is drawn for this contract alone
 //! and stored with the deal before the contract goes out; it leaves this party only when it takes the asker's money with it.
 
-use semper_commerce::trade::{Choice, Pledge, Reply, Trade};
+use semper_commerce::trade::{Choice, Paid, Pledge, Reply, Trade, request, transferable};
 use semper_core::amount::Amount;
 use semper_core::cbor::Decode as _;
 use semper_core::container::Container;
 use semper_core::contract::{Core, Item, ItemKind};
+use semper_core::cose::Statement as _;
 use semper_core::hash::Digest;
 use semper_core::ids::{DealId, KeySetId, Slot};
 use semper_exchange::goods::preimage_hash;
 use semper_exchange::gx::{Decides, LockDeposit, Own, Price};
-use semper_transfer::payment::means::{LockKind, System};
+use semper_support::approval::{Answer, Exhibit, SignRequest};
+use semper_transfer::payment::means::{LockKind, PayerAnonymity, System};
 use semper_transfer::payment::negotiation::Demand;
 use semper_transfer::payment::operation::{PurseId, Task};
 
@@ -51,7 +55,8 @@ impl Node {
     /// The contract that answers a trade, or why there is none.
     pub(super) async fn reply(&self, deal: DealId, asker: KeySetId, trade: &Trade) -> Result<(Container, Own), Unsold> {
         let refused = |reason: &str| Unsold::Refused(reason.to_owned());
-        if trade.lock_kind() == LockKind::Hash {
+        let Some(kind) = trade.lock_kind() else { return self.reply_by_transfer(deal, asker, trade).await };
+        if kind == LockKind::Hash {
             let judge = Judge::Preimage(self.random().map_err(NodeError::Crypto)?);
             return match self.commons(&judge, trade).await? {
                 Some(commons) => self.compose_reply(deal, asker, trade, &judge, commons).await,
@@ -70,7 +75,7 @@ impl Node {
             return self.compose_reply(deal, asker, trade, &judge, commons).await;
         }
         Err(refused(if accepted {
-            "there is no means of payment in common that can be locked"
+            "there is no means of payment in common that can be locked; a receipt can be paid for by plain transfer"
         } else {
             "none of the arbiters is accepted"
         }))
@@ -78,7 +83,8 @@ impl Node {
 
     /// The ways that this party has too: for the asker's money, and for ours if any is wanted. `None`: one is missing.
     async fn commons(&self, judge: &Judge<'_>, trade: &Trade) -> Result<Option<(Common, Option<Common>)>, NodeError> {
-        let kind = trade.lock_kind();
+        // What is paid by plain transfer has no locks to be decided over.
+        let Some(kind) = trade.lock_kind() else { return Ok(None) };
         let Some(pays) = self.common(judge, &trade.pays, lockable(trade.gives, kind)).await? else {
             return Ok(None);
         };
@@ -126,9 +132,53 @@ impl Node {
         };
         let random = self.random().map_err(NodeError::Crypto)?;
         let (me, arbiter) = (self.keys.key_set().id(), arbiter.as_ref());
+        let pays = Paid::Locked(pays);
         let reply = Reply { trade, asker, me, arbiter, pays, takes, nonce: random, now: now() };
         let proposal = reply.propose(self.random().map_err(NodeError::Crypto)?).map_err(|error| refused(&error))?;
         Ok((proposal.to_container().map_err(|error| refused(&error))?, own))
+    }
+
+    /// The contract that answers a trade by plain transfer, with our signed request in it: nothing but the contract makes it worth anything.
+    async fn reply_by_transfer(
+        &self,
+        deal: DealId,
+        asker: KeySetId,
+        trade: &Trade,
+    ) -> Result<(Container, Own), Unsold> {
+        let refused = |reason: &str| Unsold::Refused(reason.to_owned());
+        let mut arbiter = None;
+        for named in &trade.arbiters {
+            let known = self.book.by_key_set(named.key_set).await.ok().filter(|contact| contact.arbiter);
+            arbiter = arbiter.or(known.as_ref().and_then(referee));
+        }
+        let arbiter = arbiter.ok_or_else(|| refused("none of the arbiters is accepted"))?;
+        let demand = Demand { amount: trade.gives, anonymity: PayerAnonymity::None, lock: None };
+        let mut common = None;
+        for (place, Pledge { means, .. }) in trade.pays.iter().enumerate() {
+            if common.is_none() && demand.misfit(means).is_none() && transferable(means) {
+                common = self.purse_for(means).await?.map(|purse| (place, purse));
+            }
+        }
+        let (place, purse) = common.ok_or_else(|| refused("there is no bank in common that shows what was paid"))?;
+        let details = self.ready(deal, Slot::default(), purse, Task::Expect(trade.gives)).await?;
+        let now = now();
+        let request = request(trade, deal, place, details, now);
+        let request = request.ok_or_else(|| refused("there is no such means of payment"))?;
+        let me = self.keys.key_set();
+        let draft = request.draft(me.suite(), me.id());
+        let asked = SignRequest { deal, draft, exhibit: Exhibit::Consequence };
+        let request = match self.keys.request(asked).await {
+            Ok(Answer::Signed(request)) => request,
+            Ok(Answer::Waiting | Answer::Declined) | Err(_) => return Err(refused("the keys are not available now")),
+        };
+        let salt = self.random().map_err(NodeError::Crypto)?;
+        let pays = Paid::Transferred { place, request, salt };
+        let nonce = self.random().map_err(NodeError::Crypto)?;
+        let reply = Reply { trade, asker, me: me.id(), arbiter: Some(&arbiter), pays, takes: None, nonce, now };
+        let proposal = reply.propose(self.random().map_err(NodeError::Crypto)?);
+        let container = proposal.map_err(|error| refused(&error.to_string()))?.to_container();
+        let own = Own { purse: Some((deal, purse)), ..Own::default() };
+        Ok((container.map_err(|error| refused(&error.to_string()))?, own))
     }
 
     async fn choice(&self, deal: DealId, slot: Slot, common: Common) -> Result<Choice, NodeError> {
@@ -162,6 +212,9 @@ fn foreign(
         return Some("the contract names another key for deposits than the arbiter's card");
     }
     let own = |item: &Item| {
+        if Price::from_bytes(&item.descriptor).is_ok_and(|price| price.lock.is_none()) {
+            return Some(true);
+        }
         let lock = LockDeposit::from_bytes(core.deposits.get(&item.slot)?).ok()?;
         let price = Price::from_bytes(&item.descriptor).ok()?;
         Some(Decides::Arbiter(lock_key(&price.system)?) == lock.decides)
@@ -177,11 +230,12 @@ mod tests {
 
     use semper_commerce::offer::ArbiterOffer;
     use semper_commerce::terms::Arbiter;
+    use semper_commerce::trade::Manner;
     use semper_core::amount::Currency;
     use semper_core::time::{Seconds, Time};
     use semper_exchange::goods::DepositKey;
     use semper_support::crypto::KemSuite;
-    use semper_transfer::payment::means::{Fees, Limits, Means, PayerAnonymity, ReceiptKind, Reversal};
+    use semper_transfer::payment::means::{Fees, Limits, Means, ReceiptKind, Reversal};
 
     use super::*;
 
@@ -211,6 +265,7 @@ mod tests {
             asker: "Alice".to_owned(),
             peer: "Bob".to_owned(),
             locale: "en".to_owned(),
+            manner: Manner::Locked,
         };
         let deposit_key = DepositKey { suite: KemSuite::X25519, public_key: vec![1; 32] };
         let arbiter = Arbiter {
@@ -223,6 +278,7 @@ mod tests {
         let decides = Decides::Arbiter(lock_key);
         let pays = Choice { place: 0, details: vec![2; 4], decides, salt: [8; 32] };
         let (asker, me, now) = (key_set(1), key_set(2), Time::from_unix(1_000_000));
+        let pays = Paid::Locked(pays);
         let reply = Reply { trade: &trade, asker, me, arbiter: Some(&arbiter), pays, takes: None, nonce: [6; 32], now };
         reply.propose([0; 16]).unwrap().into_agreement().core
     }

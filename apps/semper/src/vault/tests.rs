@@ -5,7 +5,7 @@
 use semper_commerce::offer::{ArbiterOffer, Pace};
 use semper_commerce::purchase::Sale;
 use semper_commerce::terms::Arbiter;
-use semper_commerce::trade::{Choice, Pledge, Reply, Trade};
+use semper_commerce::trade::{Choice, Manner, Paid, Pledge, Reply, Trade};
 use semper_core::amount::{Amount, Currency};
 use semper_core::container::{Attributes, Information, Node as Part};
 use semper_core::cose::Statement;
@@ -220,9 +220,10 @@ fn locked_receipt(payer: KeySetId, payee: KeySetId) -> Agreement {
         asker: "Alice".to_owned(),
         peer: "Bob".to_owned(),
         locale: "en".to_owned(),
+        manner: Manner::Locked,
     };
     let pays = Choice { place: 0, details: vec![2], decides: Decides::Hash([4; 32]), salt: [8; 32] };
-    let (asker, me) = (payer, payee);
+    let (asker, me, pays) = (payer, payee, Paid::Locked(pays));
     let reply = Reply { trade: &trade, asker, me, arbiter: None, pays, takes: None, nonce: [6; 32], now: now() };
     reply.propose([0; 16]).unwrap().into_agreement()
 }

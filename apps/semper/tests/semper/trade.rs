@@ -82,7 +82,7 @@ impl Market {
 
     pub fn up(&mut self, party: &'static str) {
         let process = match party {
-            "arbiter" => self.world.serve(party),
+            "arbiter" | "bank" => self.world.serve(party),
             "euros" | "dollars" => self.world.start(party, &["serve", "--role", "mint"]),
             party => self.world.up(party),
         };
@@ -244,6 +244,83 @@ fn money_in_an_account_for_coins_and_for_a_receipt() {
     market.ends_with("bob", ["15.00 EUR", "29.00 USD"]);
 }
 
+/// Alice begins to pay for a receipt by plain transfer, and signs, whatever her rules say.
+fn transfers(market: &Market, patience: &str) -> (String, String) {
+    let args = ["pay", "bob", "5.00 EUR", "--receipt", "--by-transfer", "--patience", patience];
+    let deal = market.begin(&args);
+    let shown = market.sign("alice", &market.world.asked("alice"));
+    (deal, shown)
+}
+
+// Nothing is locked: Bob takes the money from his bank as in any payment, and signs that he has it. No rule of Alice's signs that unasked.
+#[test]
+fn money_for_a_receipt_by_plain_transfer() {
+    let mut market = Market::with(PAYEE, 30);
+    market.open_bank();
+    let (deal, shown) = transfers(&market, "30");
+    for part in ["The payer pays 5.00 EUR by account", "not locked first", "it has paid, and has that proof and no"] {
+        assert!(shown.contains(part), "{part:?} is not in: {shown}");
+    }
+    for party in ["alice", "bob"] {
+        assert_eq!(market.world.ending(party, &deal), "success");
+        assert_eq!(market.world.deal(party, &deal)["title"], "5.00 EUR for a receipt, by plain transfer");
+    }
+    market.ends_with("alice", ["25.00 EUR", "0.00 USD"]);
+    market.ends_with("bob", ["5.00 EUR", "40.00 USD"]);
+    market.proven(&deal, "complete", "BY PLAIN TRANSFER");
+    market.judged(&deal, "did the payer pay 5.00 EUR?");
+    let world = &market.world;
+    let by_transfer = |amount| ["pay", "bob", amount, "--receipt", "--by-transfer"];
+    world.run("alice", &by_transfer("1.00 USD")).failed_with(&["whose issuer shows what was paid"]);
+    world.run("alice", &by_transfer("30.00 EUR")).failed_with(&["no purse for this that holds 30.00 EUR"]);
+}
+
+// Bob has taken the money, and Alice, who was killed, never gets his signature. She comes back, asks the bank, and the arbiter completes the receipt on its proof.
+#[test]
+fn a_payee_that_is_silent_after_a_plain_transfer() {
+    let mut market = Market::with("", 30);
+    market.open_bank();
+    let (deal, _) = transfers(&market, "8");
+    let question = market.world.asked("bob");
+    market.down("bank");
+    market.signs(&question);
+    // Her order is out, and his node waits for the bank.
+    market.world.wait("bob", &deal, "a payment", |view| view["state"] == "taking");
+    market.down("alice");
+    market.up("bank");
+    assert_eq!(market.world.ending("bob", &deal), "success");
+    market.down("bob");
+    market.up("alice");
+    assert_eq!(market.world.ending("alice", &deal), "success");
+    market.ends_with("alice", ["25.00 EUR", "0.00 USD"]);
+    market.proven_by(&["alice"], &deal, "resolved", "BY PLAIN TRANSFER");
+    let answers = market.world.answers(&[&market.world.export("alice", &deal)]);
+    assert!(answers.contains(&("did the payer pay 5.00 EUR?".to_owned(), "proven".to_owned())), "{answers:?}");
+    market.up("bob");
+    market.ends_with("bob", ["5.00 EUR", "40.00 USD"]);
+}
+
+// Bob goes away before he has taken the money: it is back, and nobody needs the arbiter. Bob waits until the arbiter can say what became of it.
+#[test]
+fn a_payee_that_does_not_take_a_plain_transfer() {
+    let mut market = Market::with("", 30);
+    market.open_bank();
+    let (deal, _) = transfers(&market, "8");
+    let question = market.world.asked("bob");
+    market.down("bank");
+    market.signs(&question);
+    market.world.wait("bob", &deal, "a payment", |view| view["state"] == "taking");
+    market.down("bob");
+    market.up("bank");
+    market.down("arbiter");
+    assert_eq!(market.world.ending("alice", &deal), "refunded");
+    market.ends_with("alice", ["30.00 EUR", "0.00 USD"]);
+    market.up("bob");
+    market.world.wait("bob", &deal, "the end of the contract's time", |view| view["until"].is_number());
+    market.ends_with("bob", ["0.00 EUR", "40.00 USD"]);
+    market.proven_by(&["alice", "bob"], &deal, "open", "BY PLAIN TRANSFER");
+}
+
 // Alice's machine goes down when her money is locked. The arbiter gives each the other's money.
 #[test]
 fn an_exchange_that_the_arbiter_completes() {
@@ -353,7 +430,7 @@ fn what_no_hash_can_lock_is_refused() {
     let world = &market.world;
     let without = |amount| ["pay", "bob", amount, "--receipt", "--no-arbiter"];
     world.run("alice", &without("1.00 CHF")).failed_with(&["only e-cash has", "take an arbiter"]);
-    world.run("alice", &without("40.01 EUR")).failed_with(&["no purse that holds 40.01 EUR"]);
+    world.run("alice", &without("40.01 EUR")).failed_with(&["no purse for this that holds 40.01 EUR"]);
     world.run("alice", &["pay", "bob", "1.00 EUR", "--no-arbiter"]).failed_with(&["--receipt"]);
     let both = [&without("1.00 EUR")[..], &["--arbiter", "arbiter"]].concat();
     world.run("alice", &both).failed_with(&["cannot be used with"]);
@@ -373,7 +450,9 @@ fn what_the_other_party_cannot_take_is_refused() {
     let world = &market.world;
     world.run("alice", &["pay", "bob", "0.00 EUR", "--receipt"]).failed_with(&["amounts are above zero"]);
     world.run("alice", &["pay", "bob", "1.00 CHF", "--receipt"]).failed_with(&["there is no purse in CHF"]);
-    world.run("alice", &["pay", "bob", "40.01 EUR", "--receipt"]).failed_with(&["no purse that holds 40.01 EUR"]);
+    world
+        .run("alice", &["pay", "bob", "40.01 EUR", "--receipt"])
+        .failed_with(&["no purse for this that holds 40.01 EUR"]);
     world.run("bob", &["contact", "remove", "arbiter"]).good();
     let deal = market.begin(&["pay", "bob", "12.00 EUR", "--receipt"]);
     assert_eq!(world.ending("alice", &deal), "lapsed");

@@ -1122,6 +1122,24 @@ fn exchange() -> Vec<Json> {
         good("price-arbiter", "price", "money that an arbiter decides over", &price("arbiter")),
         good("price-hash", "price", "money that a hash decides over", &price("hash")),
         good(
+            "price-transfer",
+            "price",
+            "money that is paid by plain transfer",
+            &record()
+                .put(0, 1_u64)
+                .put_item(1, &amount("12.00 EUR"))
+                .put(2, "account")
+                .put(3, "https://bank.example")
+                .build()
+                .encode(),
+        ),
+        good(
+            "transfer-deposit",
+            "transfer-deposit",
+            "its deposit, with a request that nobody can read",
+            &start().put_item(1, &raw(2, Kind::PaymentRequest, &[0xa0])).put_bytes(2, [0x2e; 32]).build().encode(),
+        ),
+        good(
             "lock-deposit-arbiter",
             "lock-deposit",
             "its deposit, with the arbiter's key",
@@ -1135,6 +1153,23 @@ fn exchange() -> Vec<Json> {
         ),
         good("arbiter-abort", "abort", "the payload of a request to abort", &abort),
         good("arbiter-resolve", "resolve", "the payload of a request to resolve", &resolve),
+        good(
+            "arbiter-resolve-paid",
+            "resolve",
+            "the same by who has paid by plain transfer",
+            &about()
+                .put_list(3, &[first.id(), second.id()])
+                .put_item(4, &Role::ORIGINATOR)
+                .put_item(5, &Digest::from_array([7; 32]))
+                .build()
+                .encode(),
+        ),
+        good(
+            "arbiter-inquiry",
+            "inquiry",
+            "the payload of a question what became of a contract",
+            &about().put_item(3, &Role::RESPONDER).build().encode(),
+        ),
         good("arbiter-complaint", "complaint", "the payload of a complaint", &complaint),
         good("arbiter-settlement", "settlement", "the payload of a request to let go of money", &settlement),
         good("arbiter-request", "request", "a whole request to resolve", &request),

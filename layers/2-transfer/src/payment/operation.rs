@@ -75,7 +75,8 @@ pub enum Task {
         /// The token.
         token: Vec<u8>,
     },
-    /// Payer: takes back a payment or lock that the payee has not taken and need not take any more.
+    /// Payer: takes back a payment or lock that the payee has not taken and need not take any more. The money moved is what came back.
+    /// Handover: the [`Proof`](super::claim::Proof) of the payment if the payee has taken it and the means can show that; else nothing.
     Reclaim(OperationId),
     /// Either side: makes ready for a lock. Handover: this side's details for it.
     Prepare(Amount),

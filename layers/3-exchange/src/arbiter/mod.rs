@@ -34,11 +34,13 @@ pub const RULES: &str = "semper arbiter rules 4\n\
     resolve: by a party, with both promises, and with a good token if it gives money, \
     and with the issuer's reservation for this contract if the responder shows a right; empty -> resolved, \
     or fault of a party whose deposit of information nobody can open\n\
+    money by plain transfer: resolve by its payer only, with a proof that its payee was paid all of it for the request in the contract\n\
     complaint: by who gives money for information, with both promises and a proof that holds; \
     empty -> fault; resolved, within the time for complaints -> closing fault\n\
     time for complaints: until not-after and the span of the contract for complaints, whenever it was resolved\n\
     settlement: aborted, fault, or empty after not-after: to the payer; \
     resolved, after the time for complaints -> closing completed: to the payee\n\
+    inquiry: by a party, with both promises; decides nothing; empty -> no answer until not-after\n\
     decided cell: every valid request gets what stands, byte for byte\n\
     first request after not-after: refused, the cell stays empty for ever\n\
     contract of many parties: one cell per party and one record of who has asked in which round and was refused; \
@@ -100,7 +102,7 @@ pub fn rule(cell: Option<Cell>, case: &Case, now: Time) -> Ruling {
         (None, Asked::Abort) => Ruling::Write(Outcome::Aborted),
         (None, Asked::Resolve { .. }) => Ruling::Write(case.unopenable().map_or(Outcome::Resolved, Outcome::Fault)),
         (None, Asked::Complain { about }) => Ruling::Write(Outcome::Fault(about)),
-        (None, Asked::Settle { .. }) => Ruling::Early,
+        (None, Asked::Settle { .. } | Asked::Inquire) => Ruling::Early,
     }
 }
 

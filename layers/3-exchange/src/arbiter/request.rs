@@ -17,6 +17,7 @@ use semper_support::flaws::{self, Flaw};
 use semper_transfer::credential::NotGood;
 use semper_transfer::payment::operation::HANDOVER_MAX;
 use semper_transfer::payment::statement::Side;
+use semper_transfer::payment::{Module, claim};
 
 use super::rules_hash;
 use crate::cn::CircleError;
@@ -41,7 +42,7 @@ pub struct Abort {
 /// "Complete this contract from its promises." By either party.
 ///
 /// ```text
-/// resolve = { 0: 1, 1: cid, 2: slot, 3: [promise of the originator, promise of the responder], 4: role of the asker }
+/// resolve = { 0: 1, 1: cid, 2: slot, 3: [promise of the originator, promise of the responder], 4: role of the asker, ? 5: hash of the proof }
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Resolve {
@@ -51,6 +52,23 @@ pub struct Resolve {
     pub slot: Slot,
     /// Both promises.
     pub promises: [StatementId; 2],
+    /// Who asks.
+    pub role: Role,
+    /// `H("semper/proof/1" ‖ proof)`, where the asker has paid by plain transfer: of the [`Proof`](claim::Proof) of that.
+    pub proof: Option<Digest>,
+}
+
+/// "What became of this contract?" By either party; it decides nothing.
+///
+/// ```text
+/// inquiry = { 0: 1, 1: cid, 2: slot, 3: role of the asker }
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Inquiry {
+    /// The contract.
+    pub cid: Cid,
+    /// The part of the contract.
+    pub slot: Slot,
     /// Who asks.
     pub role: Role,
 }
@@ -89,6 +107,29 @@ pub struct Settlement {
     pub side: Side,
     /// `H("semper/payout/1" ‖ payout)`.
     pub payout: Digest,
+}
+
+impl Statement for Inquiry {
+    const KIND: Kind = Kind::Inquiry;
+}
+
+impl Encode for Inquiry {
+    fn to_value(&self) -> Value {
+        record().put(0, 1_u64).put_item(1, &self.cid).put_item(2, &self.slot).put_item(3, &self.role).build()
+    }
+}
+
+impl Decode for Inquiry {
+    const BYTES_MAX: usize = 128;
+
+    fn from_value(value: Value) -> Result<Self, DecodeError> {
+        let mut fields = Fields::open(value)?;
+        fields.version(0, 1)?;
+        let inquiry =
+            Self { cid: fields.item(1, "cid")?, slot: fields.item(2, "slot")?, role: fields.item(3, "role")? };
+        fields.close()?;
+        Ok(inquiry)
+    }
 }
 
 impl Statement for Complaint {
@@ -194,6 +235,7 @@ impl Encode for Resolve {
             .put_item(2, &self.slot)
             .put_list(3, &self.promises)
             .put_item(4, &self.role)
+            .put_some(5, self.proof.map(|proof| proof.to_value()))
             .build()
     }
 }
@@ -206,9 +248,9 @@ impl Decode for Resolve {
         fields.version(0, 1)?;
         let (cid, slot) = (fields.item(1, "cid")?, fields.item(2, "slot")?);
         let promises = promise_pair(&mut fields, 3)?;
-        let role = fields.item(4, "role")?;
+        let (role, proof) = (fields.item(4, "role")?, fields.optional_item(5, "proof")?);
         fields.close()?;
-        Ok(Self { cid, slot, promises, role })
+        Ok(Self { cid, slot, promises, role, proof })
     }
 }
 
@@ -225,9 +267,9 @@ pub struct Request {
     pub key_sets: [KeySet; 2],
     /// The originator's promise and, unless it aborts, the responder's. With them come the tokens of locked money.
     pub promises: Vec<Promised>,
-    /// The signed [`Abort`], [`Resolve`], [`Complaint`] or [`Settlement`].
+    /// The signed [`Abort`], [`Resolve`], [`Complaint`], [`Settlement`] or [`Inquiry`].
     pub question: Signed,
-    /// The proof of a complaint.
+    /// The proof of a complaint, or of a plain transfer.
     pub proof: Vec<u8>,
     /// Where the money of a settlement is to go.
     pub payout: Vec<u8>,
@@ -286,6 +328,8 @@ pub enum Asked {
         /// The asker's side of the lock.
         side: Side,
     },
+    /// Say what stands.
+    Inquire,
 }
 
 /// A request whose every part was checked. Only [`Court::check`] makes one.
@@ -311,6 +355,8 @@ pub struct Court<'a> {
     pub arbiter: &'a KeySet,
     /// The arbiter's key for deposits of information. `None`: deposits are not looked at, and no complaint is proven.
     pub deposit_key: Option<&'a DepositKey>,
+    /// The payment systems whose proofs of plain transfers can be judged.
+    pub systems: &'a [&'a dyn Module],
 }
 
 /// Why a request is not valid. The cell is not touched.
@@ -364,6 +410,9 @@ pub enum RequestError {
     /// What is to prove the complaint does not.
     #[error("the complaint is not proven: {0}")]
     Unproven(String),
+    /// Money by plain transfer: its payee asks, or what is to prove the payment does not.
+    #[error("the payment is not proven: {0}")]
+    Unpaid(String),
     /// The asker has no such side of a lock in this contract.
     #[error("the asker has no such side of a lock in this contract")]
     NoLock,
@@ -416,11 +465,14 @@ impl Court<'_> {
             _ => return Err(RequestError::Promises),
         };
         let (asked, question) = match (request.question.kind(), second) {
-            (Kind::Abort, Some(_)) if flaws::active(Flaw::PayerAborts) => self.abort(request, &case, first)?,
+            (Kind::Abort, Some(_)) if flaws::active(Flaw::PayerAborts) || flaws::active(Flaw::PayeeAborts) => {
+                self.abort(request, &case, first)?
+            }
             (Kind::Abort, None) => self.abort(request, &case, first)?,
             (Kind::Resolve, Some(second)) => self.resolve(request, &case, [first, second])?,
             (Kind::Complaint, Some(_)) => self.complaint(request, &case)?,
             (Kind::Settlement, _) => self.settlement(request, &case)?,
+            (Kind::Inquiry, Some(_)) => self.inquiry(request, &case)?,
             _ => return Err(RequestError::Promises),
         };
         let basis = [question, first].into_iter().chain(second).collect();
@@ -446,6 +498,9 @@ impl Court<'_> {
         if flaws::active(Flaw::PayerAborts) && case.gives(Role::RESPONDER).lock().is_some() {
             by = responder;
         }
+        if flaws::active(Flaw::PayeeAborts) && case.gives(Role::ORIGINATOR).transfer().is_some() {
+            by = if request.question.signer() == responder.id() { responder } else { by };
+        }
         let abort: Verified<Abort> = signed("abort request", verify(self.verify, by, &request.question))?;
         if *abort.statement() != (Abort { cid: case.cid, slot: case.slot, promise: first }) {
             return Err(RequestError::Foreign("abort request"));
@@ -461,8 +516,13 @@ impl Court<'_> {
     ) -> Result<(Asked, StatementId), RequestError> {
         let (by, asker) = asker(request, "resolve request")?;
         let resolve: Verified<Resolve> = signed("resolve request", verify(self.verify, asker, &request.question))?;
-        if *resolve.statement() != (Resolve { cid: case.cid, slot: case.slot, promises, role: case.stated(by) }) {
+        let proof = (!request.proof.is_empty()).then(|| Digest::of(domain::PROOF, &request.proof));
+        let expected = Resolve { cid: case.cid, slot: case.slot, promises, role: case.stated(by), proof };
+        if *resolve.statement() != expected {
             return Err(RequestError::Foreign("resolve request"));
+        }
+        if !flaws::active(Flaw::UnprovenPayment) {
+            self.payment(request, case, by)?;
         }
         // Nobody gets the peer's item for money that was never locked. Whether the token is good its issuer says ([`Case::unconfirmed`]).
         if case.gives(by).lock().is_some() && request.promises[place(by)].token.is_empty() {
@@ -474,6 +534,26 @@ impl Court<'_> {
                 .map_err(RequestError::Show)?;
         }
         Ok((Asked::Resolve { by }, resolve.id()))
+    }
+
+    /// Where money is paid by plain transfer: whoever resolves has paid it, and shows that.
+    fn payment(&self, request: &Request, case: &Case, by: Role) -> Result<(), RequestError> {
+        if case.gives(by.peer()).transfer().is_some() {
+            return Err(RequestError::Unpaid("only its payer asks for what it is paid for".to_owned()));
+        }
+        let Some(transfer) = case.gives(by).transfer() else { return Ok(()) };
+        let payee = &request.key_sets[place(by.peer())];
+        let proof = claim::Proof::from_bytes(&request.proof).map_err(|e| RequestError::Unpaid(e.to_string()))?;
+        transfer.is_proven(self.verify, self.systems, payee, &proof).map(drop).map_err(RequestError::Unpaid)
+    }
+
+    fn inquiry(&self, request: &Request, case: &Case) -> Result<(Asked, StatementId), RequestError> {
+        let (by, asker) = asker(request, "inquiry")?;
+        let inquiry: Verified<Inquiry> = signed("inquiry", verify(self.verify, asker, &request.question))?;
+        if *inquiry.statement() != (Inquiry { cid: case.cid, slot: case.slot, role: case.stated(by) }) {
+            return Err(RequestError::Foreign("inquiry"));
+        }
+        Ok((Asked::Inquire, inquiry.id()))
     }
 
     fn complaint(&self, request: &Request, case: &Case) -> Result<(Asked, StatementId), RequestError> {

@@ -315,7 +315,7 @@ impl Object<'_> {
             let legs = legs.iter().flatten().zip([Role::ORIGINATOR, Role::RESPONDER]);
             legs.filter(move |(leg, _)| wanted(leg)).map(|(_, role)| role).collect::<Vec<_>>()
         };
-        let money = |leg: &Leg| leg.lock().is_some();
+        let money = Leg::is_money;
         let information = |leg: &Leg| matches!(leg, Leg::Information(_));
         let roles = match actor {
             Actor::Arbiter => return vec![Position::Arbiter],
@@ -345,7 +345,7 @@ impl Object<'_> {
             }
             _ => None,
         };
-        let money = |who| gives(who).is_some_and(|leg| leg.lock().is_some());
+        let money = |who| gives(who).is_some_and(Leg::is_money);
         let information = |who| gives(who).is_some_and(|leg| matches!(leg, Leg::Information(_)));
         let signature = |who| gives(who) == Some(&Leg::Signature);
         match condition {
@@ -488,6 +488,7 @@ impl Evidence {
             | (E::Resolved, What::Resolved)
             | (E::SignedByAll, What::SignedByAll)
             | (E::Preimage, What::Preimage)
+            | (E::Transferred, What::Transferred)
             | (E::Closed, What::Closed)
             | (E::Unused, What::Unused)
             | (E::Signature, What::Sent(_))

@@ -124,6 +124,7 @@ pub(super) enum Evidence {
     SignedByAll,
     LetOff(Who),
     Preimage,
+    Transferred,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,7 +146,7 @@ const fn stamped(evidence: Evidence) -> Needs {
 }
 
 /// The words that rules are made of.
-const PIECES: [(&str, Needs); 54] = {
+const PIECES: [(&str, Needs); 55] = {
     use Condition as C;
     use Evidence as E;
     use Who::{Actor, Peer};
@@ -204,6 +205,7 @@ const PIECES: [(&str, Needs); 54] = {
         ("time-stamp of the receipt of the payee", stamped(E::Receipt)),
         ("time-stamp of the verdict \"aborted\"", stamped(E::Aborted)),
         ("time-stamp of the verdict \"resolved\"", stamped(E::Resolved)),
+        ("proof that the payee's request in the contract was paid", shown(E::Transferred)),
     ]
 };
 

@@ -68,19 +68,20 @@ pub fn called(contract: &Contract, role: Role) -> String {
 }
 
 fn called_of_two(contract: &Contract, role: Role) -> &'static str {
-    use Leg::{Information, Money, Show, Signature};
+    use Leg::{Information, Money, Show, Signature, Transfer};
     let [first, second] = match Leg::in_part(&contract.core, contract.part) {
         Ok([Information(_), Money(_)]) => ["seller", "buyer"],
         Ok([Money(_), Information(_)]) => ["buyer", "seller"],
         Ok([Information(_), Signature]) => ["sender", "receiver"],
         Ok([Signature, Information(_)]) => ["receiver", "sender"],
         Ok([_, Show(_)]) => ["seller", "holder"],
-        Ok([Money(_), Signature]) => ["payer", "payee"],
-        Ok([Signature, Money(_)]) => ["payee", "payer"],
         Ok([Show(_), _]) => ["holder", "seller"],
-        Ok([Signature, Signature] | [Information(_), Information(_)] | [Money(_), Money(_)]) | Err(_) => {
-            ["originator", "responder"]
-        }
+        Ok([Money(_) | Transfer(_), Signature]) => ["payer", "payee"],
+        Ok([Signature, Money(_) | Transfer(_)]) => ["payee", "payer"],
+        Ok([Signature, Signature] | [Information(_), Information(_)] | [Money(_), Money(_)])
+        // No such exchange is made.
+        | Ok([Transfer(_), _] | [_, Transfer(_)])
+        | Err(_) => ["originator", "responder"],
     };
     if role == Role::ORIGINATOR { first } else { second }
 }
@@ -149,10 +150,10 @@ fn about_contract(report: &Report, contract: &Contract) -> Vec<Question> {
     for (leg, owner) in legs.iter().zip([Role::ORIGINATOR, Role::RESPONDER]) {
         let peer = owner.peer();
         match (leg, price(&contract.core, owner)) {
-            (Leg::Money(_), Some(amount)) => {
+            (Leg::Money(_) | Leg::Transfer(_), Some(amount)) => {
                 let words = format!("did the {} pay {amount}?", name(owner));
                 questions.push(yes(words, said(owner, Verb::Paid).at_least(amount), owner));
-                if goes_back(report, object, owner) {
+                if leg.lock().is_some() && goes_back(report, object, owner) {
                     let words = format!("is the {}'s money back?", name(owner));
                     questions.push(yes(words, said(owner, Verb::Refunded).at_least(amount), peer));
                 }

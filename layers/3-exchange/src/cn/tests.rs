@@ -130,7 +130,7 @@ impl semper_support::crypto::Encapsulate for NoKem {
 }
 
 fn court(arbiter: &KeySet) -> Court<'_> {
-    Court { verify: &Tags, kem: &NoKem, arbiter, deposit_key: None }
+    Court { verify: &Tags, kem: &NoKem, arbiter, deposit_key: None, systems: &[] }
 }
 
 /// An arbiter's answer to a request, and its record after it.

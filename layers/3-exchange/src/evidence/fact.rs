@@ -2,7 +2,7 @@
 //!
 //! A fact says what happened and never what follows from it: that is for the rules of [`claims`](crate::claims).
 
-use semper_core::cbor::Encode;
+use semper_core::cbor::{Decode, Encode};
 use semper_core::contract::{Core, Final, Profile, Promise, Quittance};
 use semper_core::domain;
 use semper_core::hash::Digest;
@@ -10,14 +10,16 @@ use semper_core::ids::{Cid, ContainerId, KeySetId, Slot, StatementId};
 use semper_core::party::Role;
 use semper_core::signature::Verify;
 use semper_core::time::Time;
+use semper_transfer::payment::claim::Proof;
 use semper_transfer::payment::statement::Side;
 
 use super::many;
+use super::report::Finding;
 use super::verify::{Checks, Pool};
 use crate::arbiter::request::{Abort, Complaint, Resolve, Settlement};
 use crate::arbiter::verdict::{ClosedUnused, Closing, ClosingOutcome, Outcome, Verdict};
 use crate::goods::{Disclosure, Good, Judge, KeyAttestation, NotOpened, Pom};
-use crate::gx::{self, Leg};
+use crate::gx::{self, Leg, Transfer};
 
 /// Something that a case proves to have happened.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -125,6 +127,8 @@ pub enum What {
     Misbehaved(Role),
     /// The same, with the key as the arbiter attests it.
     MisbehavedAttested(Role),
+    /// The payee of a plain transfer was paid all of it, for its request in the contract.
+    Transferred,
     /// The preimage that opens everything that a contract without an arbiter exchanges is known: its originator has let go of it.
     Preimage,
     /// A party put a container under its name.
@@ -292,6 +296,11 @@ impl Facts<'_> {
                     side.into_iter().for_each(|side| self.add(What::Faulted(side), dated, [*id.digest()]));
                 }
                 Outcome::Resolved => {
+                    if !self.rests_on_payment(checks, pool, &verdict) {
+                        pool.findings.push(Finding::WrongVerdict { cid, role: None });
+                        pool.wrong.insert(id);
+                        continue;
+                    }
                     let [Some(first), Some(second)] = promises else { continue };
                     if verdict.basis.get(1..) == Some(&[first, second]) {
                         self.add(What::Resolved, dated, [*id.digest(), *first.digest(), *second.digest()]);
@@ -356,9 +365,38 @@ impl Facts<'_> {
         }
     }
 
+    /// Whether a contract over money by plain transfer was completed for its payer, on a proof of payment that holds. What the folder does not hold is
+    /// left to the arbiter's word.
+    fn rests_on_payment(&self, checks: &Checks<'_>, pool: &Pool, verdict: &Verdict) -> bool {
+        let Ok([Leg::Transfer(transfer), _]) = Leg::of(self.core) else { return true };
+        let question = verdict.basis.first().and_then(|question| pool.statements.get(question));
+        let Some(question) = question else { return true };
+        let asked = Resolve::from_bytes(question.payload()).ok();
+        let named = asked.filter(|asked| asked.role == Role::ORIGINATOR).and_then(|asked| asked.proof);
+        let Some(named) = named else { return false };
+        let is_named = |proof: &&Proof| Digest::of(domain::PROOF, &proof.to_bytes()) == named;
+        let proof = pool.proofs().find(is_named);
+        let payee = self.core.party(Role::RESPONDER).and_then(|payee| pool.key_sets.get(&payee));
+        let holds = |(proof, payee)| transfer.is_proven(checks.verify, checks.systems, payee, proof);
+        proof.zip(payee).is_none_or(|both| holds(both).is_ok())
+    }
+
+    /// What proves to the arbiter that money by plain transfer was paid, proves it here.
+    fn transfer(&mut self, checks: &Checks<'_>, pool: &Pool, transfer: &Transfer) {
+        let payee = self.core.party(Role::RESPONDER).and_then(|payee| pool.key_sets.get(&payee));
+        let Some(payee) = payee else { return };
+        let holds = |proof: &&Proof| transfer.is_proven(checks.verify, checks.systems, payee, proof).is_ok();
+        for proof in pool.proofs().filter(holds) {
+            self.add(What::Transferred, None, [Digest::of(domain::PROOF, &proof.to_bytes())]);
+        }
+    }
+
     fn money(&mut self, checks: &Checks<'_>, pool: &Pool) {
         let Ok(legs) = Leg::in_part(self.core, self.part) else { return };
         for (leg, owner) in legs.iter().zip(SIDES) {
+            if let Leg::Transfer(transfer) = leg {
+                self.transfer(checks, pool, transfer);
+            }
             let Some(lock) = leg.lock() else { continue };
             for shown in &pool.redemptions {
                 let mut sides =

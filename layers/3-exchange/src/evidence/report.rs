@@ -298,11 +298,11 @@ pub enum Finding {
         /// The contract.
         cid: Cid,
     },
-    /// Misconduct of the arbiter: a verdict does not follow from what it rests on, or passes over another.
+    /// Misconduct of the arbiter: a verdict does not follow from what it rests on (a proof of payment that does not hold), or passes over another.
     WrongVerdict {
         /// The contract.
         cid: Cid,
-        /// To whom it was given; nobody if it is in no party's name.
+        /// Among many signers, to whom it was given; nobody if it is in no party's name.
         role: Option<Role>,
     },
     /// Misconduct of one of many parties: it asked the arbiter, and signed a later round all the same.
@@ -440,9 +440,8 @@ impl fmt::Display for Finding {
             }
             Finding::WrongVerdict { cid, role } => {
                 write!(f, "misconduct of the arbiter: its verdict on contract {cid} ")?;
-                match role {
-                    Some(role) => write!(f, "for {} ", role.among(MANY))?,
-                    None => write!(f, "for nobody in it ")?,
+                if let Some(role) = role {
+                    write!(f, "for {} ", role.among(MANY))?;
                 }
                 write!(f, "does not follow from what it rests on")
             }

@@ -27,7 +27,7 @@ use super::report::{self, Finding, Payment, Receipt, Report, Stamped, Standing, 
 use super::{Folder, Item, many};
 use crate::arbiter::log::LogReceipt;
 use crate::arbiter::many::Ask;
-use crate::arbiter::request::{Abort, Complaint, Resolve, Settlement};
+use crate::arbiter::request::{Abort, Complaint, Inquiry, Resolve, Settlement};
 use crate::arbiter::verdict::{ClosedUnused, Closing, ClosingOutcome, Outcome, Verdict};
 use crate::cn::{self, Round};
 use crate::goods::{
@@ -127,6 +127,8 @@ pub(super) struct Pool {
     imprints: BTreeMap<Imprint, StatementId>,
     facts: BTreeSet<Fact>,
     pub(super) findings: Vec<Finding>,
+    /// Verdicts that do not follow from what they rest on.
+    pub(super) wrong: BTreeSet<StatementId>,
 }
 
 impl Pool {
@@ -210,6 +212,11 @@ impl Pool {
         Ok(())
     }
 
+    /// The proofs of payments.
+    pub(super) fn proofs(&self) -> impl Iterator<Item = &Proof> {
+        self.proofs.iter().map(|(_, proof)| proof)
+    }
+
     /// The preimage of a hash.
     pub(super) fn preimage_of(&self, hash: [u8; 32]) -> Option<[u8; 32]> {
         self.preimages.get(&hash).copied()
@@ -287,6 +294,7 @@ impl Pool {
             Kind::Ask => verify_statement::<Ask>(verifier, key_set, signed).map(drop),
             Kind::Complaint => verify_statement::<Complaint>(verifier, key_set, signed).map(drop),
             Kind::Settlement => verify_statement::<Settlement>(verifier, key_set, signed).map(drop),
+            Kind::Inquiry => verify_statement::<Inquiry>(verifier, key_set, signed).map(drop),
             Kind::Closing => verify_statement::<Closing>(verifier, key_set, signed).map(drop),
             Kind::Disclosure => verify_statement::<Disclosure>(verifier, key_set, signed).map(drop),
             Kind::KeyAttestation => verify_statement::<KeyAttestation>(verifier, key_set, signed).map(drop),
@@ -410,6 +418,7 @@ fn standing(pool: &mut Pool, core: &Core, cid: Cid, part: Slot) -> Standing {
         pool.said(party, |disclosure: &Disclosure| disclosure.cid == cid);
         pool.said(party, |complaint: &Complaint| (complaint.cid, complaint.slot) == (cid, part));
         pool.said(party, |settlement: &Settlement| (settlement.cid, settlement.slot) == (cid, part));
+        pool.said(party, |inquiry: &Inquiry| (inquiry.cid, inquiry.slot) == (cid, part));
     }
     if core.terms.profile == Profile::Lx {
         let opened = second.and(fact::hash_of(core)).and_then(|hash| pool.preimage_of(hash)).is_some();
@@ -453,9 +462,10 @@ fn standing(pool: &mut Pool, core: &Core, cid: Cid, part: Slot) -> Standing {
     if finals == [true, true] {
         return Standing::Complete;
     }
-    let resolved = verdicts.iter().find(|(_, verdict)| {
+    let resolved = verdicts.iter().find(|(id, verdict)| {
         let basis = verdict.basis.get(1..).unwrap_or_default();
         verdict.outcome == Outcome::Resolved
+            && !pool.wrong.contains(id)
             && first.zip(second).is_some_and(|(first, second)| basis == [first, second])
     });
     if let Some((_, verdict)) = resolved {

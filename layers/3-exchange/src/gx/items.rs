@@ -1,25 +1,30 @@
 //! What the two parties of an exchange give each other, read from their contract.
 //!
 //! ```text
-//! price        = { 0: 1, 1: amount, 2: system, 3: issuer, 4: lock kind }                ; descriptor of an item "money"
+//! price        = { 0: 1, 1: amount, 2: system, 3: issuer, ? 4: lock kind }      ; descriptor of an item "money"; no 4: by plain transfer
 //! lock-deposit = { 0: 1, 1: payer's details, 2: payee's details, 3: arbiter's key, 4: salt (32 bytes) }     ; its deposit
 //!              / { 0: 1, 1: payer's details, 2: payee's details, 4: salt (32 bytes), 5: hash (32 bytes) }   ; without an arbiter
+//! transfer-deposit = { 0: 1, 1: signed payment request, 2: salt (32 bytes) }    ; in its place for money by plain transfer
 //! ```
-//! Source: `spec/gx.md` §2, `spec/lx.md` §2.
+//! Source: `spec/gx.md` §§1 and 5, `spec/lx.md` §2.
 
 use std::collections::BTreeSet;
 
 use semper_core::amount::Amount;
 use semper_core::cbor::{Decode, DecodeError, Encode, Fields, Value, record};
 use semper_core::contract::{Core, DEPOSIT_MAX, DESCRIPTOR_MAX, Deadlines, Item, ItemKind, Profile};
+use semper_core::cose::{Signed, Statement as _};
 use semper_core::hash::Digest;
 use semper_core::ids::Slot;
-use semper_core::party::Role;
+use semper_core::party::{KeySet, Role};
+use semper_core::signature::{Verify, verify};
 use semper_core::time::{Seconds, Time};
 use semper_support::flaws::{self, Flaw};
+use semper_transfer::payment::Module;
+use semper_transfer::payment::claim::{Claim, Finding, Proof};
 use semper_transfer::payment::means::{ISSUER_MAX, LockKind, System};
 use semper_transfer::payment::operation::Lock;
-use semper_transfer::payment::statement::{DETAILS_MAX, lock_tag};
+use semper_transfer::payment::statement::{DETAILS_MAX, PaymentRequest, lock_tag};
 
 use super::show::Show;
 use crate::goods::{Deposit, Opens};
@@ -38,6 +43,19 @@ pub enum Leg {
     Money(Box<Lock>),
     /// A right: its signature on the contract, by which it shows a credential.
     Show(Box<Show>),
+    /// Money by plain transfer: nobody but its payer can give it.
+    Transfer(Box<Transfer>),
+}
+
+/// Money that is paid by plain transfer.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Transfer {
+    /// The payee's signed [`PaymentRequest`]. That its signature is good is checked by whoever signs or rules.
+    pub request: Signed,
+    /// What it asks for.
+    pub asked: PaymentRequest,
+    /// Makes the hash under which the issuer books the payment.
+    pub salt: [u8; 32],
 }
 
 /// Money that is exchanged.
@@ -49,8 +67,17 @@ pub struct Price {
     pub system: System,
     /// At which mint or bank: its address.
     pub issuer: String,
-    /// Who decides over it.
-    pub lock: LockKind,
+    /// Who decides over it; nobody where it is paid by plain transfer.
+    pub lock: Option<LockKind>,
+}
+
+/// What is needed to pay an item by plain transfer, and to rule on whether it was paid.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct TransferDeposit {
+    /// The payee's signed [`PaymentRequest`].
+    pub request: Signed,
+    /// 32 random bytes: see [`Transfer::salt`].
+    pub salt: [u8; 32],
 }
 
 /// What is needed to lock the money of an item.
@@ -121,6 +148,13 @@ pub enum ItemsError {
     /// Money is exchanged under a lock that an exchange with an arbiter cannot use; or, without an arbiter, one that needs one.
     #[error("the money is not under a lock that the arbiter can decide, or that one hash decides where there is none")]
     LockKind,
+    /// Money is paid by plain transfer for something else than the payee's signature, or by the responder.
+    #[error("money by plain transfer is given first, and for a signature: nobody but its payer can give it")]
+    TransferOrder,
+    /// The payee's request is for another payment than the contract's, or can be honoured so late that its payer might not reach the arbiter
+    /// with the proof of it.
+    #[error("the payment request in the contract does not fit it: the {0} differ")]
+    Request(&'static str),
     /// Without an arbiter: the responder does not give money, or not everything that the parties give is locked to one hash.
     #[error("without an arbiter the second item is money, and one hash locks everything that is exchanged")]
     OneHash,
@@ -164,6 +198,10 @@ impl Leg {
         if core.terms.profile == Profile::Lx {
             return under_one_hash(core, legs);
         }
+        let by_transfer = |leg: &Leg| leg.transfer().is_some();
+        if legs.iter().any(by_transfer) {
+            return by_plain_transfer(core, legs);
+        }
         let deadlines = &core.terms.deadlines;
         let least = deadlines.delta.0.saturating_add(deadlines.sigma.0).saturating_mul(2);
         match &legs {
@@ -188,7 +226,20 @@ impl Leg {
                 Err(ItemsError::DepositKey)
             }
             ItemKind::Information => Ok(Leg::Information(item.slot)),
-            ItemKind::Money => lock(core, item).map(|lock| Leg::Money(Box::new(lock))),
+            ItemKind::Money => money(core, item),
+        }
+    }
+
+    /// Whether this is money.
+    pub fn is_money(&self) -> bool {
+        matches!(self, Leg::Money(_) | Leg::Transfer(_))
+    }
+
+    /// What is paid by plain transfer, if this is.
+    pub fn transfer(&self) -> Option<&Transfer> {
+        match self {
+            Leg::Transfer(transfer) => Some(transfer),
+            _ => None,
         }
     }
 
@@ -208,6 +259,33 @@ pub fn parts(core: &Core) -> u16 {
         return 1;
     }
     u16::try_from(parties - 1).unwrap_or(u16::MAX)
+}
+
+impl Transfer {
+    /// Whether a proof of payment proves that the payee, with this key set, was paid all of it, for this request and no other: by what, in words.
+    ///
+    /// # Errors
+    /// What is missing.
+    pub fn is_proven(
+        &self,
+        verifier: &dyn Verify,
+        systems: &[&dyn Module],
+        payee: &KeySet,
+        proof: &Proof,
+    ) -> Result<String, String> {
+        verify::<PaymentRequest>(verifier, payee, &self.request).map_err(|e| format!("the payee's request: {e}"))?;
+        if proof.request.id() != self.request.id() {
+            return Err("it is a proof of another payment".to_owned());
+        }
+        let system = systems.iter().find(|system| system.system() == self.asked.system);
+        let system = system.ok_or_else(|| format!("the payment system {} is not known here", self.asked.system))?;
+        let (deal, amount) = (self.asked.deal, self.asked.amount);
+        match system.judge(verifier, &Claim { deal, payee: payee.id(), amount, before: None }, proof) {
+            Finding::Proven { by } => Ok(by),
+            Finding::Refuted { by } => Err(by),
+            Finding::Undecided { missing } => Err(missing),
+        }
+    }
 }
 
 /// The role of the responder of a part: the first recipient has the part 0.
@@ -239,16 +317,79 @@ fn several(core: &Core, part: Slot) -> Result<[Leg; 2], ItemsError> {
     Ok([Leg::Information(part), Leg::Signature])
 }
 
-/// The lock under which an item's money must be put.
-fn lock(core: &Core, item: &Item) -> Result<Lock, ItemsError> {
+fn money(core: &Core, item: &Item) -> Result<Leg, ItemsError> {
     let malformed = |part| move |error| ItemsError::Malformed { slot: item.slot.0, part, error };
     let price = Price::from_bytes(&item.descriptor).map_err(malformed("descriptor"))?;
     // A contract that has been read has a deposit for each item that needs one.
     let deposit = core.deposits.get(&item.slot).map(Vec::as_slice).unwrap_or_default();
+    let Some(kind) = price.lock else {
+        let deposit = TransferDeposit::from_bytes(deposit).map_err(malformed("deposit"))?;
+        return transfer(core, item, &price, deposit).map(|transfer| Leg::Transfer(Box::new(transfer)));
+    };
     let deposit = LockDeposit::from_bytes(deposit).map_err(malformed("deposit"))?;
+    lock(core, item, (price.amount, kind), deposit).map(|lock| Leg::Money(Box::new(lock)))
+}
+
+/// A payment that its payee has asked for in the contract itself: this payee, this price, and not taken later than its payer can show.
+fn transfer(core: &Core, item: &Item, price: &Price, deposit: TransferDeposit) -> Result<Transfer, ItemsError> {
+    let TransferDeposit { request, salt } = deposit;
+    let malformed = |error| ItemsError::Malformed { slot: item.slot.0, part: "deposit", error };
+    let asked = PaymentRequest::from_bytes(request.payload()).map_err(malformed)?;
+    let until = pay_until(&core.terms.deadlines);
+    let fits = [
+        ("kinds", request.kind() == PaymentRequest::KIND),
+        ("payees", Some(request.signer()) == core.party(item.recipient)),
+        ("amounts", asked.amount == price.amount),
+        ("means", (&asked.system, &asked.issuer) == (&price.system, &price.issuer)),
+        ("dates", asked.expires <= until || flaws::active(Flaw::LatePayment)),
+    ];
+    match fits.iter().find(|(_, fits)| !fits) {
+        Some((what, _)) => Err(ItemsError::Request(what)),
+        None => Ok(Transfer { request, asked, salt }),
+    }
+}
+
+/// The payer gives first. Nothing is locked, so nothing goes back on a date, and a signature is nothing to complain about.
+fn by_plain_transfer(core: &Core, legs: [Leg; 2]) -> Result<[Leg; 2], ItemsError> {
+    if !matches!(legs, [Leg::Transfer(_), Leg::Signature]) {
+        return Err(ItemsError::TransferOrder);
+    }
+    let deadlines = &core.terms.deadlines;
+    match (deadlines.refund_after, deadlines.complaints) {
+        (None, None) => Ok(legs),
+        (Some(_), _) => Err(ItemsError::RefundDate),
+        (None, Some(_)) => Err(ItemsError::Complaints),
+    }
+}
+
+/// The latest date until which a payee may take money by plain transfer.
+///
+/// From then on and a sigma, by its own clock, its payer asks the issuer for the proof of the payment, which takes a delta; with it, it must reach the
+/// arbiter, whose clock is ahead by another sigma at most, in another delta.
+pub fn pay_until(deadlines: &Deadlines) -> Time {
+    deadlines.not_after.before(both_ways(deadlines))
+}
+
+/// Until when both promise, and money by plain transfer is begun to be paid: its payee has a delta to take it by an issuer whose clock differs.
+pub fn last_payment(deadlines: &Deadlines) -> Time {
+    let Deadlines { delta, sigma, .. } = deadlines;
+    pay_until(deadlines).before(Seconds(delta.0.saturating_add(sigma.0)))
+}
+
+fn both_ways(deadlines: &Deadlines) -> Seconds {
+    Seconds(deadlines.delta.0.saturating_add(deadlines.sigma.0).saturating_mul(2))
+}
+
+/// The lock under which an item's money must be put.
+fn lock(
+    core: &Core,
+    item: &Item,
+    (amount, kind): (Amount, LockKind),
+    deposit: LockDeposit,
+) -> Result<Lock, ItemsError> {
     let deadlines = &core.terms.deadlines;
     let early = flaws::active(Flaw::EarlyRefund);
-    let (least, arbiter, hash) = match (price.lock, core.terms.profile, deposit.decides) {
+    let (least, arbiter, hash) = match (kind, core.terms.profile, deposit.decides) {
         (LockKind::Hash, Profile::Lx, Decides::Hash(hash)) => (responders_refund(deadlines), Vec::new(), Some(hash)),
         (LockKind::Arbiter, Profile::Gx, Decides::Arbiter(key)) => (earliest_refund(deadlines), key, None),
         _ => return Err(ItemsError::LockKind),
@@ -258,9 +399,9 @@ fn lock(core: &Core, item: &Item) -> Result<Lock, ItemsError> {
     let first = core.terms.profile == Profile::Lx && item.owner == Role::ORIGINATOR;
     Ok(Lock {
         tag: lock_tag(core.cid(), &deposit.salt),
-        amount: price.amount,
+        amount,
         refund_after: if first { originators_refund(deadlines, responders) } else { responders },
-        kind: price.lock,
+        kind,
         payer: deposit.payer,
         payee: deposit.payee,
         arbiter,
@@ -275,6 +416,7 @@ fn under_one_hash(core: &Core, legs: [Leg; 2]) -> Result<[Leg; 2], ItemsError> {
         Leg::Signature => true,
         Leg::Show(_) => false,
         Leg::Money(lock) => lock.hash == second.hash,
+        Leg::Transfer(_) => false,
         Leg::Information(slot) => {
             let deposit = core.deposits.get(slot).map(Vec::as_slice).unwrap_or_default();
             let malformed = |error| ItemsError::Malformed { slot: slot.0, part: "deposit", error };
@@ -334,7 +476,7 @@ impl Encode for Price {
             .put_item(1, &self.amount)
             .put_item(2, &self.system)
             .put(3, self.issuer.as_str())
-            .put_item(4, &self.lock)
+            .put_some(4, self.lock.map(|lock| lock.to_value()))
             .build()
     }
 }
@@ -349,10 +491,28 @@ impl Decode for Price {
             amount: fields.item(1, "amount")?,
             system: fields.item(2, "system")?,
             issuer: fields.text(3, "issuer", ISSUER_MAX)?,
-            lock: fields.item(4, "lock")?,
+            lock: fields.optional_item(4, "lock")?,
         };
         fields.close()?;
         Ok(price)
+    }
+}
+
+impl Encode for TransferDeposit {
+    fn to_value(&self) -> Value {
+        record().put(0, 1_u64).put_item(1, &self.request).put_bytes(2, self.salt).build()
+    }
+}
+
+impl Decode for TransferDeposit {
+    const BYTES_MAX: usize = DEPOSIT_MAX;
+
+    fn from_value(value: Value) -> Result<Self, DecodeError> {
+        let mut fields = Fields::open(value)?;
+        fields.version(0, 1)?;
+        let deposit = Self { request: fields.item(1, "request")?, salt: fields.exact(2, "salt")? };
+        fields.close()?;
+        Ok(deposit)
     }
 }
 

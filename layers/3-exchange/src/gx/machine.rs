@@ -12,20 +12,22 @@ use semper_core::signature::{Verified, verify};
 use semper_support::engine::{Consent, Effect, Ending, EvidenceKind, Input};
 use semper_support::flaws::{self, Flaw};
 use semper_transfer::credential::{Bundle, Credential, Errand, Reply, Submission};
-use semper_transfer::payment::operation::{self, Failure, Lock, Outcome, Task};
+use semper_transfer::payment::operation::{self, Failure, Lock, Money, Outcome, Task};
 use semper_transfer::payment::statement::Side;
 
-use super::message::Found;
+use super::message::{Found, PROOF_MAX};
 use super::run::place;
-use super::{Completed, Due, Examination, Examined, Gx, GxError, Leg, Message, Promised, Question, Run, Show, State};
-use crate::arbiter::request::{Abort, Complaint, Request, Resolve, Settlement, check_promise};
+use super::{
+    Completed, Due, Examination, Examined, Gx, GxError, Leg, Message, Promised, Question, Run, Show, State, Transfer,
+};
+use crate::arbiter::request::{Abort, Complaint, Inquiry, Request, Resolve, Settlement, check_promise};
 use crate::arbiter::verdict::{ArbiterAnswer, Decision};
 
 /// Timer: the user's patience with the peer.
 pub const PATIENCE: &str = "patience";
 /// Timer: the last moment to ask the arbiter.
 pub const DEADLINE: &str = "deadline";
-/// Timer: the end of the time for complaints.
+/// Timer: the end of the time for complaints; for the payee of a plain transfer, the end of the contract's time.
 pub const WINDOW: &str = "window";
 /// Timer: from when on our locked money can be taken back without anybody.
 pub const REFUND: &str = "refund";
@@ -42,6 +44,9 @@ const REDEEM: &str = "redeem";
 const RULED_PAYOUT: &str = "ruled-payout";
 const RULED_REDEEM: &str = "ruled-redeem";
 const RECLAIM: &str = "reclaim";
+const PAY: &str = "pay";
+const RECEIVE: &str = "receive";
+const TAKE_BACK: &str = "take-back";
 
 impl Machine for Gx {
     type Input = Input;
@@ -88,7 +93,7 @@ impl Gx {
                 run.in_time(env)?;
                 // A question that nobody answers in time is not asked for ever.
                 let deadline = Effect::SetTimer { name: DEADLINE, due: run.question_until() };
-                let first = run.once().into_iter().chain([deadline]).collect();
+                let first = run.once().into_iter().chain(run.requested(env)?).chain([deadline]).collect();
                 Ok(before(first, agree(run, None, Vec::new())))
             }
             other => Err(GxError::OutOfPlace { state: other.name(), input: "begin" }),
@@ -101,18 +106,19 @@ impl Gx {
             (State::Ready, Message::Promise(theirs)) if run.role() == Role::RESPONDER => {
                 run.in_time(env)?;
                 run.peer_promise(env, &theirs, None)?;
-                let first = run.once().into_iter().chain([Effect::keep(&theirs.promise)]).collect();
+                let asked = run.requested(env)?;
+                let first = run.once().into_iter().chain(asked).chain([Effect::keep(&theirs.promise)]).collect();
                 Ok(before(first, check_deposit(run, None, theirs)))
             }
             (State::AwaitPeerPromise { ours }, Message::Promise(theirs)) => {
                 run.peer_promise(env, &theirs, Some(ours.promise.id()))?;
-                let deadline = run.core().terms.deadlines.last_step();
+                let deadline = run.asks_at();
                 // From here on the peer can have the contract completed. However long an issuer or our own keys take, we ask in time.
                 let timer = Effect::SetTimer { name: DEADLINE, due: deadline };
                 let mut first = vec![Effect::keep(&theirs.promise), Effect::CancelTimer(PATIENCE), timer];
                 first.extend(run.shown(env, &theirs));
-                // Too late to send a final that might have to be defended before the arbiter; too late for nobody to abort.
-                let late = env.now > deadline;
+                // Too late to give what might have to be defended before the arbiter; too late for nobody to abort.
+                let late = env.now > run.last_step();
                 let then = if late { ask_abort(run, ours) } else { check_deposit(run, Some(ours), theirs) };
                 Ok(before(first, then))
             }
@@ -124,6 +130,11 @@ impl Gx {
                 let mut first = vec![Effect::keep(&theirs.completion), Effect::CancelTimer(PATIENCE)];
                 first.extend(disclosed.as_ref().map(Effect::keep));
                 Ok(before(first, take(run, promises, theirs)))
+            }
+            // The receipt comes while we look where the money is: it is what we have paid for.
+            (State::Proving { promises }, Message::Final(theirs)) => {
+                peer_final(env, &run, &theirs.completion, &promises)?;
+                Ok(end(run, Ending::Success, vec![Effect::keep(&theirs.completion)]))
             }
             (State::AwaitVerdict { promises, .. }, Message::Promise(theirs))
                 if flaws::active(Flaw::ContinueAfterAbort) && promises.len() == 1 =>
@@ -145,7 +156,7 @@ impl Gx {
 
     fn signed(self, env: &Env<'_>, signed: Signed) -> Result<Step<Self>, GxError> {
         let Gx { run, state } = self;
-        let late = env.now > run.core().terms.deadlines.last_step();
+        let late = env.now > run.last_step();
         match state {
             State::AwaitPromiseSignature { theirs, payout } => {
                 let answers = theirs.as_ref().map(|theirs| theirs.promise.id());
@@ -182,7 +193,8 @@ impl Gx {
             State::AwaitFinalSignature { promises, release, payout } => {
                 let completion = run.own(env, run.completion(ids(&promises)), signed)?;
                 let answers = run.role() == Role::RESPONDER;
-                if !answers && late {
+                // Who has paid by plain transfer says so however late it is: its payee may still take the money.
+                if !answers && late && !run.transfers() {
                     return Ok(ask_resolve(run, promises));
                 }
                 let keep = Effect::keep(&completion);
@@ -234,7 +246,7 @@ impl Gx {
     /// A payment operation has ended.
     fn operated(self, env: &Env<'_>, answer: operation::Answer) -> Result<Step<Self>, GxError> {
         let Gx { run, state } = self;
-        let late = env.now > run.core().terms.deadlines.last_step();
+        let late = env.now > run.last_step();
         let is = |verb| run.operation(verb) == Some(answer.id);
         let (verify, payout) = (is(VERIFY), is(PAYOUT));
         Ok(match (state, answer.result) {
@@ -266,6 +278,22 @@ impl Gx {
                 complete(run, promises, handover, payout)
             }
             (State::Releasing { promises, .. }, Err(_)) if is(AUTHORISE) => ask_resolve(run, promises),
+            (State::Releasing { promises, payout }, Ok(Outcome { handover, .. })) if is(PAY) => {
+                complete(run, promises, handover, payout)
+            }
+            (State::Releasing { promises, payout }, Err(failure)) if is(PAY) => match failure.money {
+                // It may be on its way: our final is signed before its issuer is asked, for it is half of the receipt.
+                Money::Unknown => complete(run, promises, Vec::new(), payout),
+                // Nothing was paid and never will be: nobody can complete the contract without us.
+                Money::NotMoved | Money::Returned => end(run, Ending::Lapsed, Vec::new()),
+            },
+            (State::Taking { promises, theirs }, Ok(_)) if is(RECEIVE) => taken(run, promises, &theirs),
+            // Money that was not taken now is not taken at all. Whether the payer has a proof that it was, the arbiter will know.
+            (State::Taking { promises, .. }, Err(_)) if is(RECEIVE) => {
+                let window = Effect::SetTimer { name: WINDOW, due: run.closed_at() };
+                to(run, State::AwaitWindow { promises: promises.into() }).with(window)
+            }
+            (State::Proving { promises }, result) if is(TAKE_BACK) => proven(run, promises, result),
             (State::Taking { promises, theirs }, Ok(_)) if is(REDEEM) => taken(run, promises, &theirs),
             (State::Taking { promises, .. }, Err(_)) if is(REDEEM) => ask_resolve(run, promises),
             // The money came after all, while the arbiter was asked for it.
@@ -361,6 +389,20 @@ impl Gx {
                 to(run, state).with_all(pending)
             }
             State::Checking { ours: Some(ours), .. } | State::AwaitPeerPromise { ours } => ask_abort(run, ours),
+            // Money on its way decides when it is there.
+            State::Releasing { promises, payout } if run.transfers() => {
+                let pending = run.abandon(PAY);
+                to(run, State::Releasing { promises, payout }).with_all(pending)
+            }
+            State::AwaitPeerFinal { promises } if flaws::active(Flaw::PayeeAborts) && run.is_transferred() => {
+                ask(run, Question::Abort, promises.into())
+            }
+            // It has paid. Its final is half of the receipt, and is signed before its issuer is asked.
+            state @ State::AwaitFinalSignature { .. } if run.transfers() => to(run, state),
+            // Money may be on its way to us: whoever is paid by plain transfer ends nothing alone.
+            state @ (State::AwaitFinalSignature { .. } | State::AwaitPeerFinal { .. }) if run.is_transferred() => {
+                to(run, state)
+            }
             State::AwaitPeerFinal { promises }
                 if flaws::active(Flaw::AbortAfterFinal) && run.role() == Role::ORIGINATOR =>
             {
@@ -396,6 +438,8 @@ impl Gx {
     fn window_over(self) -> Step<Self> {
         let Gx { run, state } = self;
         match state {
+            State::AwaitWindow { promises } if run.is_transferred() => ask(run, Question::Inquire, promises),
+            State::AwaitPeerFinal { promises } if run.is_transferred() => ask(run, Question::Inquire, promises.into()),
             State::AwaitWindow { promises } => arrange(run, Due::Payment, promises),
             other => to(run, other),
         }
@@ -484,14 +528,18 @@ fn ruled(
     decision: Decision,
     attestation: Option<Signed>,
 ) -> Option<Step<Gx>> {
+    // Paid by plain transfer, and the arbiter was reached too late: what is left is the proof of the payment.
+    let paid = run.transfers() && matches!(question, Question::Resolve { .. });
     match decision {
+        Decision::Unused | Decision::Aborted if paid => Some(end(run, Ending::Unconfirmed, Vec::new())),
         Decision::Unused => Some(back(run, Ending::Lapsed, promises)),
         Decision::Aborted => Some(back(run, Ending::Aborted, promises)),
         Decision::Fault(role) if role == run.stated(run.role()) => Some(end(run, Ending::Faulted, Vec::new())),
         Decision::Fault(_) if run.gives().lock().is_some() => Some(back(run, Ending::Refunded, promises)),
         Decision::Fault(_) => Some(end(run, Ending::Defective, Vec::new())),
         Decision::Resolved { .. } => match run.gets() {
-            Leg::Signature | Leg::Show(_) => Some(end(run, Ending::Success, Vec::new())),
+            // Of a plain transfer the arbiter has seen the proof: the money is here.
+            Leg::Signature | Leg::Show(_) | Leg::Transfer(_) => Some(end(run, Ending::Success, Vec::new())),
             // It was too late to complain; the proof is kept.
             Leg::Information(_) if matches!(question, Question::Complain { .. }) => {
                 Some(end(run, Ending::Defective, Vec::new()))
@@ -586,6 +634,28 @@ fn paid(run: Run) -> Step<Gx> {
         .with(sign)
 }
 
+/// Asks the issuer for money that was sent by plain transfer.
+fn prove(run: Run, promises: [Promised; 2]) -> Step<Gx> {
+    let paid = run.operation(PAY);
+    let ask = paid.and_then(|paid| run.operate(TAKE_BACK, Task::Reclaim(paid)));
+    let timers = [PATIENCE, DEADLINE].map(Effect::CancelTimer);
+    to(run, State::Proving { promises }).with_all(timers).with_all(ask)
+}
+
+/// The issuer has said where the money is.
+fn proven(run: Run, promises: [Promised; 2], result: Result<Outcome, Failure>) -> Step<Gx> {
+    match result {
+        Ok(Outcome { handover, moved, .. }) if handover.is_empty() && moved.minor() > 0 => {
+            end(run, Ending::Refunded, Vec::new())
+        }
+        Ok(Outcome { handover, moved, .. }) if (1..=PROOF_MAX).contains(&handover.len()) && moved.minor() == 0 => {
+            ask(run, Question::Resolve { proof: handover }, promises.into())
+        }
+        // Not even its issuer says where it is, or that all of it was taken.
+        Ok(_) | Err(_) => end(run, Ending::Unconfirmed, Vec::new()),
+    }
+}
+
 /// The peer's information is provably not what was promised.
 fn defective(run: Run, promises: Vec<Promised>, proof: Vec<u8>) -> Step<Gx> {
     let kept = Effect::Keep { kind: EvidenceKind::Misbehaviour, bytes: proof.clone() };
@@ -643,10 +713,13 @@ fn promised(env: &Env<'_>, run: Run, ours: Promised, theirs: Option<Promised>) -
 }
 
 /// Timers while the peer is waited for. `bound`: both have promised, so the arbiter must be asked before the deadline.
-fn await_peer(env: &Env<'_>, run: &Run, bound: bool) -> impl Iterator<Item = Effect> + use<> {
-    let deadline = run.core().terms.deadlines.last_step();
+fn await_peer(env: &Env<'_>, run: &Run, bound: bool) -> Vec<Effect> {
+    if run.is_transferred() {
+        return vec![Effect::SetTimer { name: WINDOW, due: run.closed_at() }];
+    }
+    let deadline = run.asks_at();
     let patience = Effect::SetTimer { name: PATIENCE, due: env.now.after(run.patience()).min(deadline) };
-    [patience].into_iter().chain(bound.then_some(Effect::SetTimer { name: DEADLINE, due: deadline }))
+    [patience].into_iter().chain(bound.then_some(Effect::SetTimer { name: DEADLINE, due: deadline })).collect()
 }
 
 /// Prepares our item. `wanted` is where the peer wants its money.
@@ -656,6 +729,11 @@ fn release(run: Run, promises: [Promised; 2], payout: Vec<u8>, wanted: &[u8]) ->
         Leg::Information(_) => {
             let sign = run.disclosure().map(|draft| Effect::Sign { draft, consent: Consent::Implied });
             to(run, State::Releasing { promises, payout }).with_all(sign)
+        }
+        Leg::Transfer(transfer) => {
+            let Transfer { request, salt, .. } = (**transfer).clone();
+            let pay = run.operate(PAY, Task::Pay { request, salt });
+            to(run, State::Releasing { promises, payout }).with_all(pay)
         }
         Leg::Money(lock) => {
             let token = promises[place(run.role())].token.clone();
@@ -679,6 +757,10 @@ fn take(run: Run, promises: [Promised; 2], theirs: Completed) -> Step<Gx> {
         Leg::Information(slot) => {
             let (core, release) = (run.core().clone(), theirs.release.clone());
             Some(Effect::Examine(Examination { core, slot: *slot, release }.to_bytes()))
+        }
+        Leg::Transfer(transfer) => {
+            let (request, token) = (transfer.request.clone(), theirs.release.clone());
+            run.operate(RECEIVE, Task::Receive { request, token })
         }
         Leg::Money(lock) => {
             let token = promises[place(run.role().peer())].token.clone();
@@ -752,8 +834,12 @@ fn ask_abort(run: Run, ours: Promised) -> Step<Gx> {
     ask(run, Question::Abort, vec![ours])
 }
 
+/// Has the arbiter complete the contract; who has paid by plain transfer shows it that.
 fn ask_resolve(run: Run, promises: [Promised; 2]) -> Step<Gx> {
-    ask(run, Question::Resolve, promises.into())
+    if run.transfers() {
+        return prove(run, promises);
+    }
+    ask(run, Question::Resolve { proof: Vec::new() }, promises.into())
 }
 
 fn ask(run: Run, question: Question, promises: Vec<Promised>) -> Step<Gx> {
@@ -778,10 +864,12 @@ fn draft(run: &Run, question: &Question, promises: &[Promised]) -> Draft {
     let first = id(0).expect("whoever asks the arbiter has promised or was promised");
     match question {
         Question::Abort => run.draft(&Abort { cid, slot, promise: first }),
-        Question::Resolve => {
+        Question::Resolve { proof } => {
             let second = id(1).expect("whoever resolves holds both promises");
-            run.draft(&Resolve { cid, slot, promises: [first, second], role })
+            let proof = (!proof.is_empty()).then(|| Digest::of(domain::PROOF, proof));
+            run.draft(&Resolve { cid, slot, promises: [first, second], role, proof })
         }
+        Question::Inquire => run.draft(&Inquiry { cid, slot, role }),
         Question::Complain { proof } => {
             run.draft(&Complaint { cid, slot, role, proof: Digest::of(domain::MISBEHAVIOUR, proof) })
         }
@@ -794,9 +882,9 @@ fn draft(run: &Run, question: &Question, promises: &[Promised]) -> Draft {
 
 fn ask_arbiter(run: Run, question: Question, asked: Signed, promises: Vec<Promised>) -> Step<Gx> {
     let (proof, payout) = match &question {
-        Question::Complain { proof } => (proof.clone(), Vec::new()),
+        Question::Complain { proof } | Question::Resolve { proof } => (proof.clone(), Vec::new()),
         Question::Settle { payout, .. } => (Vec::new(), payout.clone()),
-        Question::Abort | Question::Resolve => (Vec::new(), Vec::new()),
+        Question::Abort | Question::Inquire => (Vec::new(), Vec::new()),
     };
     let request = Request {
         core: run.core().clone(),

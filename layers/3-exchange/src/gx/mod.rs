@@ -17,13 +17,16 @@
 //! for an abort; it never asks for an abort after its item or final was asked for; once the arbiter was asked, only its verdict moves
 //! the state, and a late message is kept but not acted on; one contract is run once, ever.
 //!
+//! Money may also be paid by plain transfer, for the responder's signature: nobody but its payer can give it, so it goes in message 3, its payer resolves with
+//! the issuer's proof of the payment, in time, and its payee neither aborts nor resolves.
+//!
 //! A contract with several recipients is a run of its own for each of them, in a part of the contract that its slot names: the originator's promise
 //! is one statement for all, everything else is of one part. So its run is begun for all parts at once, and only its user's refusal ends it before it
 //! has promised.
 //!
 //! [`Gx`] is the machine of both roles, [`Message`] what travels, [`Run`] what both know before message 1.
 //!
-//! Source: `spec/gx.md`, `spec/c2.md` (design/exchange.md §§3.2, 3.4), after Asokan, Schunter and Waidner 1997 and Asokan, Shoup and Waidner
+//! Source: `spec/gx.md`, `spec/c2.md` (design/exchange.md §§3.2, 3.4, 5.5), after Asokan, Schunter and Waidner 1997 and Asokan, Shoup and Waidner
 //! 1998 with the corrections of §0.8.
 
 mod items;
@@ -34,11 +37,13 @@ mod show;
 mod state;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod transfer_tests;
 
 pub(crate) use items::complaints_until;
 pub use items::{
-    Decides, ItemsError, Leg, LockDeposit, Price, earliest_refund, originators_refund, parts, responder,
-    responders_refund,
+    Decides, ItemsError, Leg, LockDeposit, Price, Transfer, TransferDeposit, earliest_refund, last_payment,
+    originators_refund, parts, pay_until, responder, responders_refund,
 };
 pub use machine::{DEADLINE, PATIENCE, REFUND, RUN_SPACE, WINDOW};
 pub use message::{Completed, Examination, Examined, Found, Message, PROOF_MAX, Promised};

@@ -1,21 +1,21 @@
 //! What a party knows before the first message.
 
 use semper_core::cbor::{Decode, DecodeError, Encode, Fields, Problem, Value, record};
-use semper_core::contract::{Core, Final, Promise, Quittance};
+use semper_core::contract::{Core, Deadlines, Final, Promise, Quittance};
 use semper_core::cose::{Draft, Signed, Statement};
 use semper_core::ids::{Cid, DealId, Slot, StatementId};
 use semper_core::machine::Env;
 use semper_core::party::{KeySet, Role};
-use semper_core::signature::answers as signed_answers;
+use semper_core::signature::{answers as signed_answers, verify};
 use semper_core::time::{Seconds, Time};
 use semper_support::archive::Fact;
 use semper_support::engine::Effect;
 use semper_support::flaws::{self, Flaw};
 use semper_transfer::credential::Bundle;
 use semper_transfer::payment::operation::{Operation, OperationId, PurseId, Task};
-use semper_transfer::payment::statement::Side;
+use semper_transfer::payment::statement::{PaymentRequest, Side};
 
-use super::items::{ItemsError, Leg, complaints_until, responder as responder_of};
+use super::items::{ItemsError, Leg, complaints_until, last_payment, pay_until, responder as responder_of};
 use super::show::Show;
 use super::{GxError, Promised, REFUND, RUN_SPACE};
 use crate::arbiter::request::{RequestError, check_promise};
@@ -112,7 +112,7 @@ impl Run {
         let role = if place_of.ok_or(RunError::NotMine)? == 0 { Role::ORIGINATOR } else { Role::RESPONDER };
         let legs = Leg::in_part(&core, part)?;
         let gives = &legs[place(role)];
-        if legs.iter().any(|leg| leg.lock().is_some()) && own.purse.is_none() {
+        if legs.iter().any(Leg::is_money) && own.purse.is_none() {
             return Err(RunError::Own("a purse"));
         }
         if matches!(gives, Leg::Information(_)) && own.seed.is_empty() {
@@ -165,7 +165,7 @@ impl Run {
     pub(super) fn question_until(&self) -> Time {
         let deadlines = &self.core.terms.deadlines;
         let past = deadlines.not_after.after(Seconds(deadlines.sigma.0.saturating_mul(2)));
-        if self.shares_promise() { past } else { deadlines.last_step() }
+        if self.shares_promise() { past } else { self.last_step() }
     }
 
     /// The key set of a side of this run.
@@ -259,9 +259,51 @@ impl Run {
         self.draft(&Final { cid: self.cid, role: self.stated(self.role), promises, slot: self.part })
     }
 
+    /// Whether money is paid by plain transfer, and this party is the one that pays it.
+    pub(super) fn transfers(&self) -> bool {
+        self.gives().transfer().is_some()
+    }
+
+    /// Whether money is paid by plain transfer, and this party is the one that gets it.
+    pub(super) fn is_transferred(&self) -> bool {
+        self.gets().transfer().is_some()
+    }
+
+    /// The payee's request for money by plain transfer, which must be signed by it, and be for this deal: else nobody could prove what is paid.
+    pub(super) fn requested(&self, env: &Env<'_>) -> Result<Option<Effect>, GxError> {
+        let Some(transfer) = self.legs[0].transfer() else { return Ok(None) };
+        verify::<PaymentRequest>(env.verify, self.key_set(Role::RESPONDER), &transfer.request)
+            .map_err(|error| GxError::PeerSignature { what: "payment request", error })?;
+        match self.own.purse {
+            Some((deal, _)) if deal == transfer.asked.deal => Ok(Some(Effect::keep(&transfer.request))),
+            _ => Err(GxError::PeerMismatch("payment request")),
+        }
+    }
+
+    /// The last instant at which this party promises, and the originator begins to give.
+    pub(crate) fn last_step(&self) -> Time {
+        let deadlines = &self.core.terms.deadlines;
+        let transferred = self.legs.iter().any(|leg| leg.transfer().is_some());
+        if transferred { last_payment(deadlines) } else { deadlines.last_step() }
+    }
+
+    /// When this party ends the run with the arbiter's help, once both have promised. Who pays by plain transfer asks its issuer first, as soon as by
+    /// every honest clock the payee can take nothing more.
+    pub(super) fn asks_at(&self) -> Time {
+        let deadlines = &self.core.terms.deadlines;
+        let taken = pay_until(deadlines).after(deadlines.sigma);
+        if self.transfers() { taken } else { deadlines.last_step() }
+    }
+
+    /// When by every honest clock the arbiter takes no first request any more: from then on it says what became of the contract.
+    pub(super) fn closed_at(&self) -> Time {
+        let Deadlines { not_after, sigma, .. } = self.core.terms.deadlines;
+        not_after.after(Seconds(sigma.0.saturating_add(1)))
+    }
+
     /// Refuses to begin a run that could not be defended before the arbiter any more, or whose locks could not be opened in time.
     pub(crate) fn in_time(&self, env: &Env<'_>) -> Result<(), GxError> {
-        if env.now > self.core.terms.deadlines.last_step() { Err(GxError::TooLate) } else { Ok(()) }
+        if env.now > self.last_step() { Err(GxError::TooLate) } else { Ok(()) }
     }
 
     /// A part of a contract is run once, ever: the fact and the first state are one commit.

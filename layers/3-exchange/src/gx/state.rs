@@ -106,7 +106,13 @@ pub enum State {
         /// The arbiter's attestation of the key.
         release: Vec<u8>,
     },
-    /// The arbiter has completed the contract; our money comes when the time for complaints is over.
+    /// The money that was sent by plain transfer is asked for at its issuer: it comes back, or the issuer shows that the payee has it.
+    Proving {
+        /// Both promises.
+        promises: [Promised; 2],
+    },
+    /// The arbiter has completed the contract; our money comes when the time for complaints is over. Or money by plain transfer could not be taken: the
+    /// arbiter says what became of the contract when its time is over.
     AwaitWindow {
         /// Both promises.
         promises: Vec<Promised>,
@@ -143,7 +149,12 @@ pub enum Question {
     /// To abort; by the originator.
     Abort,
     /// To complete the contract from its promises.
-    Resolve,
+    Resolve {
+        /// The proof of the payment, if this party has paid by plain transfer; else empty.
+        proof: Vec<u8>,
+    },
+    /// What became of the contract; by the payee of a plain transfer, when the contract's time is over.
+    Inquire,
     /// To find that the peer's item is not what was promised.
     Complain {
         /// What proves it.
@@ -246,9 +257,21 @@ impl Gx {
     }
 
     /// The date on which this party asks for money that the arbiter has found to be due to it, while it waits for that date: the end of
-    /// the time for complaints, and twice the tolerance of clocks.
+    /// the time for complaints, and twice the tolerance of clocks. Of the payee of a plain transfer that has not come: when it asks the arbiter what
+    /// became of the contract.
     pub fn waits_until(&self) -> Option<Time> {
-        matches!(self.state, State::AwaitWindow { .. }).then(|| self.run.complaints_end()).flatten()
+        match self.state {
+            State::AwaitWindow { .. } | State::AwaitPeerFinal { .. } if self.run.is_transferred() => {
+                Some(self.run.closed_at())
+            }
+            State::AwaitWindow { .. } => self.run.complaints_end(),
+            _ => None,
+        }
+    }
+
+    /// Whether what it prepares or takes now is the peer's money, or its own by plain transfer.
+    pub fn moves_money(&self) -> bool {
+        self.run.gets().is_money() || self.run.gives().transfer().is_some()
     }
 
     /// How the run ended, if it has.
@@ -276,12 +299,14 @@ impl State {
             State::AwaitQuittanceSignature => "await-quittance-signature",
             State::Asking { question, .. } => match question {
                 Question::Abort => "await-abort-signature",
-                Question::Resolve => "await-resolve-signature",
+                Question::Resolve { .. } => "await-resolve-signature",
+                Question::Inquire => "await-inquiry-signature",
                 Question::Complain { .. } => "await-complaint-signature",
                 Question::Settle { .. } => "await-settlement-signature",
             },
             State::AwaitVerdict { .. } => "await-verdict",
             State::Examining { .. } => "examining",
+            State::Proving { .. } => "proving",
             State::AwaitWindow { .. } => "await-window",
             State::Arranging { .. } => "arranging",
             State::Collecting { .. } => "collecting",
@@ -294,7 +319,7 @@ impl State {
 /// ```text
 /// gx = { 0: 1, 1: state name, 2: run, ? 3: [* promised], ? 4: completed, ? 5: question, ? 6: asked, ? 7: signed promise, ? 8: payout,
 ///        ? 9: release, ? 10: due, ? 11: ending }
-/// question = { 0: "abort" / "resolve" } / { 0: "complain", 1: proof } / { 0: "settle", 1: payout, 2: due }
+/// question = { 0: "abort" / "inquire" } / { 0: "resolve", ? 1: proof } / { 0: "complain", 1: proof } / { 0: "settle", 1: payout, 2: due }
 /// due      = { 0: "payment" } / { 0: "refund", 1: ending }
 /// ```
 /// 3 holds the promises that the state has, in the order of the roles; where a state may have one or none, that is told by its length.
@@ -317,7 +342,7 @@ impl Encode for Gx {
             State::AwaitFinalSignature { promises, release, payout } => {
                 stored.put_list(3, promises).put_bytes(8, payout).put_bytes(9, release)
             }
-            State::AwaitPeerFinal { promises } => stored.put_list(3, promises),
+            State::AwaitPeerFinal { promises } | State::Proving { promises } => stored.put_list(3, promises),
             State::Taking { promises, theirs } => stored.put_list(3, promises).put_item(4, theirs),
             State::Asking { question, promises } | State::Reclaiming { question, promises } => {
                 stored.put_list(3, promises).put_item(5, question)
@@ -369,11 +394,13 @@ impl Reader<'_> {
                 let (promises, release) = (self.exactly()?, self.release()?);
                 State::AwaitFinalSignature { promises, release, payout: self.payout()? }
             }
+            "proving" => State::Proving { promises: self.exactly()? },
             "await-peer-final" => State::AwaitPeerFinal { promises: self.exactly()? },
             "await-quittance-signature" => State::AwaitQuittanceSignature,
             "taking" => State::Taking { promises: self.exactly()?, theirs: self.0.item(4, "final")? },
             "await-abort-signature"
             | "await-resolve-signature"
+            | "await-inquiry-signature"
             | "await-complaint-signature"
             | "await-settlement-signature" => State::Asking { question: self.question()?, promises: self.promises()? },
             "await-verdict" => {
@@ -423,7 +450,10 @@ impl Encode for Question {
     fn to_value(&self) -> Value {
         match self {
             Question::Abort => record().put(0, "abort"),
-            Question::Resolve => record().put(0, "resolve"),
+            Question::Resolve { proof } => {
+                record().put(0, "resolve").put_some(1, (!proof.is_empty()).then(|| Value::bytes(proof.as_slice())))
+            }
+            Question::Inquire => record().put(0, "inquire"),
             Question::Complain { proof } => record().put(0, "complain").put_bytes(1, proof),
             Question::Settle { due, payout } => record().put(0, "settle").put_bytes(1, payout).put_item(2, due),
         }
@@ -439,7 +469,11 @@ impl Decode for Question {
         let name = fields.text(0, "question", 16)?;
         let question = match name.as_str() {
             "abort" => Question::Abort,
-            "resolve" => Question::Resolve,
+            "resolve" => match fields.optional(1) {
+                None => Question::Resolve { proof: Vec::new() },
+                Some(value) => Question::Resolve { proof: proof(value)? },
+            },
+            "inquire" => Question::Inquire,
             "complain" => Question::Complain { proof: fields.bytes(1, "proof", PROOF_MAX)? },
             "settle" => {
                 Question::Settle { payout: fields.bytes(1, "payout", HANDOVER_MAX)?, due: fields.item(2, "due")? }
@@ -449,6 +483,13 @@ impl Decode for Question {
         fields.close()?;
         Ok(question)
     }
+}
+
+/// A proof of payment, which is there: an empty one is left out.
+fn proof(value: Value) -> Result<Vec<u8>, DecodeError> {
+    let proof = Fields::open(record().put(0, value).build())?.bytes(0, "proof", PROOF_MAX)?;
+    let empty = || DecodeError::field("proof", Problem::OutOfRange("it is not empty, or not there"));
+    if proof.is_empty() { Err(empty()) } else { Ok(proof) }
 }
 
 impl Encode for Due {

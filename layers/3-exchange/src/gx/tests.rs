@@ -161,7 +161,7 @@ fn abort() -> Signed {
 }
 
 fn resolve(role: Role) -> Signed {
-    let resolve = Resolve { cid: core(1).cid(), slot: Slot::default(), promises: promise_ids(), role };
+    let resolve = Resolve { cid: core(1).cid(), slot: Slot::default(), promises: promise_ids(), role, proof: None };
     say(&key_sets()[usize::from(role.number())], &resolve)
 }
 
@@ -214,8 +214,8 @@ fn states(role: Role) -> Vec<Gx> {
         completing(role),
         awaiting_final(role),
         Gx::at(run_of(role), State::AwaitQuittanceSignature),
-        asking(role, Question::Resolve, promises().into()),
-        waiting(role, Question::Resolve, resolve(role).id(), promises().into()),
+        asking(role, Question::Resolve { proof: Vec::new() }, promises().into()),
+        waiting(role, Question::Resolve { proof: Vec::new() }, resolve(role).id(), promises().into()),
     ];
     if role == Role::ORIGINATOR {
         let ours = vec![Promised::bare(promise(role))];
@@ -397,7 +397,7 @@ fn the_arbiter_is_asked_with_everything_that_its_answer_rests_on() {
     let request = requested(&step(&asking(Role::ORIGINATOR, Question::Abort, ours.clone()), Input::Signed(abort())));
     assert_eq!((request.question, request.promises), (abort(), ours));
     for role in ROLES {
-        let asking = asking(role, Question::Resolve, promises().into());
+        let asking = asking(role, Question::Resolve { proof: Vec::new() }, promises().into());
         let asked = step(&asking, Input::Signed(resolve(role)));
         assert_eq!(asked.state.state().name(), "await-verdict");
         let request = requested(&asked);
@@ -438,7 +438,7 @@ fn a_resolved_answer_to_an_abort_brings_the_missing_promise() {
 #[test]
 fn a_wrong_verdict_is_refused() {
     let asked = resolve(Role::RESPONDER).id();
-    let waiting = waiting(Role::RESPONDER, Question::Resolve, asked, promises().into());
+    let waiting = waiting(Role::RESPONDER, Question::Resolve { proof: Vec::new() }, asked, promises().into());
     let good = verdict(Outcome::Resolved);
     let other = |change: fn(&mut Verdict)| {
         let mut verdict = Verdict::from_bytes(good.statement.payload()).unwrap();

@@ -357,7 +357,10 @@ fn accept(run: Run, promises: [Promised; 2], preimage: [u8; 32]) -> Step<Lx> {
     let kept = Effect::Keep { kind: EvidenceKind::Preimage, bytes: preimage.to_vec() };
     let first = [kept].into_iter().chain([PATIENCE, DEADLINE, REFUND].map(Effect::CancelTimer)).collect();
     let take = match run.gets() {
-        Leg::Signature | Leg::Show(_) => return before(first, end(run, Ending::Success, Vec::new())),
+        // No contract without an arbiter has money by plain transfer.
+        Leg::Signature | Leg::Show(_) | Leg::Transfer(_) => {
+            return before(first, end(run, Ending::Success, Vec::new()));
+        }
         Leg::Information(slot) => {
             let (core, release) = (run.core().clone(), preimage.to_vec());
             Some(Effect::Examine(Examination { core, slot: *slot, release }.to_bytes()))

@@ -40,7 +40,7 @@ fn change() -> Core {
         amount: Amount::parse("1.00 EUR").unwrap(),
         system: System::parse("ecash").unwrap(),
         issuer: "https://mint.example".to_owned(),
-        lock: LockKind::Hash,
+        lock: Some(LockKind::Hash),
     };
     let item = |owner: Role| Item {
         kind: ItemKind::Money,

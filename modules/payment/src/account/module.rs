@@ -46,7 +46,7 @@ use super::client::{
     post, read, read_terms, refusal, settled_key, terms, terms_url,
 };
 use super::number::Address;
-use super::payment::{Condition, Details, Instruction, Level, Token};
+use super::payment::{Capture, Condition, Details, Instruction, Level, Token};
 use super::problem::ProblemKind;
 use super::proof::{Shown, judge, proof};
 use super::request::{AccountRequest, Action};
@@ -388,6 +388,8 @@ impl At<'_> {
             held_until: until,
             level,
             fee_most: fee,
+            // Of a payment a part is none: what its payee owes for it, it owes for the whole.
+            capture: if condition.is_none() { Capture::Whole } else { Capture::Parts },
             condition,
         };
         let derived = derive(&self.module.seed, &self.purse.issuer, self.purse.currency);
@@ -816,7 +818,13 @@ impl At<'_> {
             return Err(mismatch());
         }
         let rest = made.amount.minus(said.amount).map_err(|_| mismatch())?;
-        let mut step = self.done(rest, reply.body.clone())?;
+        let (request, salt) = (made.request.as_ref(), made.handover.salt);
+        let proof = request.zip(salt).map(|(request, salt)| {
+            let (bank, booking) = (terms.key_set.clone(), booking.signed().clone());
+            self.proof(request, Shown::Booking { bank, booking, salt })
+        });
+        let proof = proof.transpose()?.map(|proof| proof.to_bytes());
+        let mut step = self.done(rest, proof.clone().unwrap_or_default())?;
         if outs(self.purse).any(|(id, _)| id == hold) {
             // The balance that is known is from before the bank saw the token.
             let (_, account) = self.opened()?;
@@ -824,12 +832,10 @@ impl At<'_> {
             let account = account.changed_by(-i64::try_from(paid).unwrap_or(i64::MAX));
             step = step.put(ACCOUNT.to_vec(), account.to_bytes()).remove(out_key(&hold));
         }
-        let (Some(request), Some(salt)) = (&made.request, made.handover.salt) else {
-            return Ok(step.keep(EvidenceKind::Statement, reply.body.clone()));
-        };
-        let (bank, booking) = (terms.key_set.clone(), booking.signed().clone());
-        let proof = self.proof(request, Shown::Booking { bank, booking, salt })?;
-        Ok(step.keep(EvidenceKind::Payment, proof.to_bytes()))
+        Ok(match proof {
+            Some(proof) => step.keep(EvidenceKind::Payment, proof),
+            None => step.keep(EvidenceKind::Statement, reply.body.clone()),
+        })
     }
 
     fn proof(&self, request: &Signed, shown: Shown) -> Result<Proof, Failure> {

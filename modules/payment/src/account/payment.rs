@@ -4,7 +4,7 @@
 //! ```text
 //! details     = { 0: 1, 1: bank's key set id, 2: the payee's key set, 3: highest level }             ; in the payment request
 //! instruction = { 0: 1, 1: payer's account, 2: payee's key set id, 3: amount, 4: order hash, 5: nonce (32 bytes), 6: authorise before,
-//!                 7: held until, 8: level, 9: most fee, ? 10: condition, ? 11: MAC }               ; 11 in levels 1 and 2
+//!                 7: held until, 8: level, 9: most fee, ? 10: condition, ? 11: MAC, ? 12: true }   ; 11 in levels 1 and 2
 //! condition   = { 0: tag, 1: payer's key set, 2: payee's key set, 3: arbiter's key set }
 //! token       = { 0: 1, 1: sealed instruction, 2: order, ? 3: signature: the signed order }         ; 3 in level 3
 //! ```
@@ -85,6 +85,17 @@ pub struct Instruction {
     pub fee_most: Amount,
     /// What capture and return depend on, if it is not the payee's word alone.
     pub condition: Option<Condition>,
+    /// How much of it the payee may take.
+    pub capture: Capture,
+}
+
+/// How much of the money that it holds a payee may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Capture {
+    /// As much as it likes, at several times.
+    Parts,
+    /// All at once or nothing: whoever takes a part would owe no receipt for the whole.
+    Whole,
 }
 
 /// Whose word moves the money of a conditional hold.
@@ -146,7 +157,7 @@ impl Instruction {
         let value = semper_core::cbor::decode(bytes, SEALED_MAX)?;
         let mut fields = Fields::open(value)?;
         fields.version(0, 1)?;
-        let instruction = Self {
+        let mut instruction = Self {
             account: fields.item(1, "account")?,
             payee: fields.item(2, "payee")?,
             amount: fields.item(3, "amount")?,
@@ -157,8 +168,14 @@ impl Instruction {
             level: fields.item(8, "level")?,
             fee_most: fields.item(9, "most fee")?,
             condition: fields.optional_item(10, "condition")?,
+            capture: Capture::Parts,
         };
         let mac: Option<Vec<u8>> = fields.optional_item(11, "MAC")?;
+        match fields.optional(12) {
+            None => {}
+            Some(Value::Bool(true)) => instruction.capture = Capture::Whole,
+            Some(_) => return Err(DecodeError::field("whole", Problem::OutOfRange("it is true or not there"))),
+        }
         fields.close()?;
         if mac.is_some() == (instruction.level == Level::Three) {
             return Err(DecodeError::field("MAC", Problem::OutOfRange("levels 1 and 2 have a MAC, level 3 has none")));
@@ -188,6 +205,7 @@ impl Instruction {
             .put_item(8, &self.level)
             .put_item(9, &self.fee_most)
             .put_some(10, self.condition.as_ref().map(Encode::to_value))
+            .put_some(12, (self.capture == Capture::Whole).then_some(true))
     }
 }
 

@@ -5,7 +5,7 @@ use semper_core::cbor::Encode;
 use semper_core::time::{Seconds, Time};
 use semper_payment::account::answer::{Authorisation, Booking, HoldState, What};
 use semper_payment::account::bank::operator::Access;
-use semper_payment::account::payment::{Instruction, Level, Token};
+use semper_payment::account::payment::{Capture, Instruction, Level, Token};
 use semper_payment::account::problem::ProblemKind;
 use semper_payment::account::request::{Action, Rest};
 use semper_support::crypto::Signer;
@@ -41,6 +41,26 @@ async fn a_plain_payment_is_one_request() {
         assert_eq!(found, bytes);
         world.audit().await;
     }
+}
+
+// A payee that took all but a cent of what it was paid would owe no receipt for the whole.
+#[tokio::test]
+async fn a_payment_for_a_request_is_taken_whole_or_not_at_all() {
+    let world = World::with_fees().await;
+    let (alice, bob) = pair(&world).await;
+    let mut said = world.said(&alice, &bob, 500, Level::Two);
+    said.instruction.capture = Capture::Whole;
+    let token = world.token(&alice, &said);
+    let hold = token.hold();
+    world.authorised(&bob, authorise(token)).await;
+    let capture = |minor| Action::Capture { hold, amount: eur(minor), rest: Rest::Release };
+    world.refused(&bob, capture(499), ProblemKind::Limits).await;
+    assert_eq!(world.booked(&bob, capture(500)).await.amount, eur(500));
+    let mut other = world.said(&alice, &bob, 100, Level::Two);
+    other.instruction.capture = Capture::Whole;
+    let part = Action::Authorise { token: world.token(&alice, &other), capture: Some(eur(99)) };
+    world.refused(&bob, part, ProblemKind::Limits).await;
+    world.audit().await;
 }
 
 #[tokio::test]

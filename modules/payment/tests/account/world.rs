@@ -17,7 +17,7 @@ use semper_payment::account::answer::{AccountStatement, Authorisation, BankTerms
 use semper_payment::account::bank::operator::{Audit, Direction};
 use semper_payment::account::bank::{Bank, Certify, LocalKeys, Opening, Parts, Rules};
 use semper_payment::account::number::AccountNumber;
-use semper_payment::account::payment::{Condition, Instruction, Level, Token};
+use semper_payment::account::payment::{Capture, Condition, Instruction, Level, Token};
 use semper_payment::account::problem::{ProblemKind, Refusal};
 use semper_payment::account::request::{AccountRequest, Action};
 use semper_store::MemoryArchive;
@@ -246,6 +246,7 @@ impl World {
             level,
             fee_most: eur(1_000_000),
             condition: None,
+            capture: Capture::Parts,
         };
         Said { order: instruction.order, amount, instruction }
     }

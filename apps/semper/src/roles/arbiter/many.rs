@@ -17,7 +17,7 @@ impl Arbiter {
     pub(super) async fn decide_many(&self, deal: DealId, bytes: &[u8]) -> Result<Answer, DecideError> {
         let request = Request::from_bytes(bytes)?;
         let me = self.parts.keys.key_set();
-        let case = self.court(&me).check_many(&request)?;
+        let case = self.court(&me, &[]).check_many(&request)?;
         for _ in 0..TRIES {
             let (record, version) = self.register.record(case.cid()).await?;
             let (mut log, log_version) = self.register.log().await?;

@@ -47,6 +47,7 @@ fn question(request: &[u8]) -> &'static str {
         Ok(Kind::Resolve) => "resolve",
         Ok(Kind::Complaint) => "complaint",
         Ok(Kind::Settlement) => "settlement",
+        Ok(Kind::Inquiry) => "inquiry",
         Ok(_) | Err(_) => "unread",
     }
 }

@@ -37,6 +37,7 @@ use semper_support::approval::{Answer, ApprovalError, Exhibit, KeyHolder, SignRe
 use semper_support::archive::{Archive, CommitError, ReadError};
 use semper_support::channel::{Delivered, Frame, Inbox, Refusal};
 use semper_support::crypto::{Decapsulate, Encapsulate};
+use semper_transfer::payment::Module;
 use semper_transfer::payment::statement::Side;
 use serde::{Deserialize, Serialize};
 
@@ -118,7 +119,8 @@ impl Arbiter {
     async fn decide(&self, deal: DealId, bytes: &[u8]) -> Result<ArbiterAnswer, DecideError> {
         let request = Request::from_bytes(bytes)?;
         let me = self.parts.keys.key_set();
-        let case = self.court(&me).check(&request)?;
+        let systems: Vec<_> = self.parts.payments.systems().collect();
+        let case = self.court(&me, &systems).check(&request)?;
         let cell = cell_key(&case);
         let mut confirmed = case.unconfirmed().is_none();
         for _ in 0..TRIES {
@@ -157,9 +159,9 @@ impl Arbiter {
         Err(DecideError::Busy)
     }
 
-    fn court<'a>(&'a self, me: &'a KeySet) -> Court<'a> {
+    fn court<'a>(&'a self, me: &'a KeySet, systems: &'a [&'a dyn Module]) -> Court<'a> {
         let (verify, kem) = (&*self.parts.verify, &*self.parts.kem);
-        Court { verify, kem, arbiter: me, deposit_key: Some(&self.deposit_key) }
+        Court { verify, kem, arbiter: me, deposit_key: Some(&self.deposit_key), systems }
     }
 
     /// Has the token of whoever resolves and gives money confirmed by its issuer.
@@ -182,7 +184,7 @@ impl Arbiter {
         let asker = match case.asked() {
             Asked::Abort => Some(Role::ORIGINATOR),
             Asked::Resolve { by } => Some(by),
-            Asked::Complain { .. } | Asked::Settle { .. } => None,
+            Asked::Complain { .. } | Asked::Settle { .. } | Asked::Inquire => None,
         };
         if let Some(asker) = asker.filter(|_| standing.is_resolved()) {
             answer.attestation = self.attest(deal, case, asker).await?;

@@ -285,7 +285,7 @@ impl World {
             amount: eur(PRICE),
             system: System::parse(self.system).unwrap(),
             issuer: ISSUER.to_owned(),
-            lock: LockKind::Arbiter,
+            lock: Some(LockKind::Arbiter),
         };
         let item =
             |kind, owner: Role, slot, descriptor| Item { kind, owner, recipient: owner.peer(), descriptor, slot };
@@ -381,7 +381,7 @@ impl World {
 
     fn resolve(&self, sale: &Sale, role: Role) -> Request {
         let promises = [0, 1].map(|place: usize| sale.promises[place].promise.id());
-        let resolve = Resolve { cid: sale.core.cid(), slot: Slot::default(), promises, role };
+        let resolve = Resolve { cid: sale.core.cid(), slot: Slot::default(), promises, role, proof: None };
         self.request(sale, &sale.promises, self.party(role).sign(&resolve))
     }
 

@@ -275,13 +275,13 @@ fn the_issuer_hears_of_a_show_and_of_a_verdict() {
         let ids = [promises[0].promise.id(), promises[1].promise.id()];
         let cid = core(TWO).cid();
         let who = if role == Role::ORIGINATOR { seller() } else { holder() };
-        let asked = say(&who, &Resolve { cid, slot: Slot(0), promises: ids, role }).id();
+        let asked = say(&who, &Resolve { cid, slot: Slot(0), promises: ids, role, proof: None }).id();
         let basis = if outcome == Outcome::Resolved { vec![asked, ids[0], ids[1]] } else { vec![asked, ids[0]] };
         let verdict = Verdict { cid, slot: Slot(0), outcome, basis, prior: Vec::new(), time: NOW, log_index: 0 };
         let verdict = say(&arbiter(), &verdict);
         let found = if outcome == Outcome::Resolved { promises.clone().into() } else { Vec::new() };
         let answer = ArbiterAnswer { promises: found, ..ArbiterAnswer::of(verdict.clone()) };
-        let question = crate::gx::Question::Resolve;
+        let question = crate::gx::Question::Resolve { proof: Vec::new() };
         let state = State::AwaitVerdict { question, asked, promises: promises.into() };
         let (_, effects) = handle(Gx::at(run(role, TWO), state), Input::ArbiterSays(answer.to_bytes())).unwrap();
         let told = errand(&effects).unwrap().submission;
@@ -309,11 +309,12 @@ impl Encapsulate for NoKem {
 #[test]
 fn the_arbiter_completes_nothing_for_a_use_that_is_not_kept() {
     let keys = arbiter();
-    let court = Court { verify: &Tags, kem: &NoKem, arbiter: &keys, deposit_key: None };
+    let court = Court { verify: &Tags, kem: &NoKem, arbiter: &keys, deposit_key: None, systems: &[] };
     let resolve = |token: Vec<u8>| {
         let promises = promises(TWO, token);
         let ids = [promises[0].promise.id(), promises[1].promise.id()];
-        let question = Resolve { cid: core(TWO).cid(), slot: Slot(0), promises: ids, role: Role::RESPONDER };
+        let question =
+            Resolve { cid: core(TWO).cid(), slot: Slot(0), promises: ids, role: Role::RESPONDER, proof: None };
         let request = Request {
             core: core(TWO),
             key_sets: [seller(), holder()],

@@ -19,7 +19,7 @@ use super::{Authorisation, Bank, Booking, HoldState, Opening, Said, answer_key};
 use crate::account::SYSTEM;
 use crate::account::answer::{AccountStatement, Line, What};
 use crate::account::number::AccountNumber;
-use crate::account::payment::{Condition, Instruction, Level, Token};
+use crate::account::payment::{Capture, Condition, Instruction, Level, Token};
 use crate::account::problem::{ProblemKind, Refusal};
 use crate::account::request::{AccountRequest, Action, Rest};
 
@@ -199,6 +199,7 @@ impl Bank {
             state: HoldState::Held,
             condition: instruction.condition,
             last_capture: Time::from_unix(0),
+            capture: instruction.capture,
         };
         let reserved = hold.reserved()?;
         let most = reserved - hold.amount.minor();
@@ -302,6 +303,10 @@ impl Bank {
         rest: Rest,
     ) -> Result<Said, Refusal> {
         let hold = unconditional(self.held_for(work, payee, &id).await?)?;
+        if hold.capture == Capture::Whole && amount != hold.amount {
+            let reason = format!("the payer pays {} or nothing", hold.amount);
+            return Err(ProblemKind::Limits.because(reason));
+        }
         self.take(work, hold, entry, amount, rest).await
     }
 
@@ -408,6 +413,7 @@ impl Bank {
             state: HoldState::Revoked,
             condition: None,
             last_capture: Time::from_unix(0),
+            capture: Capture::Whole,
         };
         work.put(hold.clone());
         Ok(self.authorisation(work, &hold))

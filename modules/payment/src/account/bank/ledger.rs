@@ -30,7 +30,7 @@ use semper_support::archive::{Archive, Commit, Fact, PutState, ReadError, SetTim
 use semper_transfer::payment::means::Fees;
 
 use crate::account::answer::{Authorisation, HoldState, Line, What, int};
-use crate::account::payment::Condition;
+use crate::account::payment::{Capture, Condition};
 use crate::account::problem::{ProblemKind, Refusal};
 use crate::account::request::currency;
 
@@ -91,7 +91,8 @@ impl Account {
 ///
 /// ```text
 /// hold = { 0: 1, 1: payer's account, 2: payee's account, 3: payee's key set id, 4: order, 5: amount, 6: fixed fee, 7: fee per million,
-///          8: captured, 9: fee charged, 10: refunded, 11: bookings, 12: expires, 13: state, ? 14: condition, 15: last capture }
+///          8: captured, 9: fee charged, 10: refunded, 11: bookings, 12: expires, 13: state, ? 14: condition, 15: last capture,
+///          ? 16: true }
 /// ```
 #[derive(Clone, Debug)]
 pub(super) struct Hold {
@@ -110,6 +111,7 @@ pub(super) struct Hold {
     pub(super) state: HoldState,
     pub(super) condition: Option<Condition>,
     pub(super) last_capture: Time,
+    pub(super) capture: Capture,
 }
 
 impl Hold {
@@ -476,6 +478,7 @@ impl Encode for Hold {
             .put_item(13, &self.state)
             .put_some(14, self.condition.as_ref().map(Encode::to_value))
             .put_item(15, &self.last_capture)
+            .put_some(16, (self.capture == Capture::Whole).then_some(true))
             .build()
     }
 }
@@ -500,6 +503,7 @@ impl Hold {
             state: f.item(13, "state")?,
             condition: f.optional_item(14, "condition")?,
             last_capture: f.item(15, "last capture")?,
+            capture: if f.optional(16).is_some() { Capture::Whole } else { Capture::Parts },
         };
         f.close()?;
         Ok(hold)

@@ -301,12 +301,16 @@ impl Run<'_> {
 
     /// The other side has taken all: its signature at the mint is the proof that it was paid.
     fn taken(&self, handed: &Handed, states: &[CoinState]) -> Step {
-        let step = Step::to(Vec::new(), self.outcome(0, 0, Vec::new())).drop_away(&handed.key);
+        let step = |shown| Step::to(Vec::new(), self.outcome(0, 0, shown)).drop_away(&handed.key);
         let request = handed.back.as_ref().and_then(|back| back.request.as_deref());
-        let Some(request) = request.and_then(|bytes| Signed::from_bytes(bytes).ok()) else { return step };
+        let Some(request) = request.and_then(|bytes| Signed::from_bytes(bytes).ok()) else { return step(Vec::new()) };
         let shown = handed.coins.iter().zip(states).filter_map(|(coin, state)| Some((coin, state.witness()?)));
         let coins: Vec<Proof> = shown.map(|(coin, witness)| Proof { witness: Some(witness), ..coin.clone() }).collect();
-        if coins.is_empty() { step } else { step.keep(EvidenceKind::Payment, judge::proof(self, &request, &coins)) }
+        if coins.is_empty() {
+            return step(Vec::new());
+        }
+        let proof = judge::proof(self, &request, &coins);
+        step(proof.clone()).keep(EvidenceKind::Payment, proof)
     }
 
     fn taking(&self, handed: Handed, tries: u32, take: Box<Take>, reply: &IssuerReply) -> Step {
