@@ -1,0 +1,81 @@
+//! The encoding itself.
+
+use super::*;
+
+pub(super) fn encoding() -> Vec<Json> {
+    let accepted = [
+        ("00", "0"),
+        ("17", "23"),
+        ("1818", "24"),
+        ("18ff", "255"),
+        ("190100", "256"),
+        ("19ffff", "65535"),
+        ("1a00010000", "65536"),
+        ("1b0000000100000000", "4294967296"),
+        ("1bffffffffffffffff", "2^64 - 1"),
+        ("20", "-1"),
+        ("3a00011170", "-70001"),
+        ("3bffffffffffffffff", "-2^64"),
+        ("40", "empty byte string"),
+        ("43010203", "bytes 01 02 03"),
+        ("60", "empty text"),
+        ("6161", "\"a\""),
+        ("62c3a9", "\"é\" in NFC"),
+        ("64f09f9880", "U+1F600"),
+        ("80", "empty array"),
+        ("83010203", "[1, 2, 3]"),
+        ("a0", "empty map"),
+        ("a201000200", "{1: 0, 2: 0}"),
+        ("a3000120026161f5", "{0: 1, -1: 2, \"a\": true}: keys in the order of their encodings"),
+        ("a2617a00626161f6", "{\"z\": 0, \"aa\": null}: a shorter key stands first"),
+        ("a21878002000", "{120: 0, -1: 0}"),
+        ("c100", "tag 1"),
+        ("d28440a04040", "tag 18"),
+        ("f4", "false"),
+        ("f5", "true"),
+        ("8181818181818181818181818181818100", "16 levels"),
+    ];
+    let refused = [
+        ("", "nothing at all"),
+        ("18", "the argument is missing"),
+        ("1901", "half an argument"),
+        ("4302", "a byte string is cut off"),
+        ("6261", "a text is cut off"),
+        ("8201", "an array is cut off"),
+        ("a100", "a map is cut off"),
+        ("c1", "a tag without an item"),
+        ("5b7fffffffffffffff", "a byte string that claims 2^63 - 1 bytes"),
+        ("9b7fffffffffffffff", "an array that claims 2^63 - 1 items"),
+        ("bb7fffffffffffffff", "a map that claims 2^63 - 1 entries"),
+        ("1800", "0 in two bytes"),
+        ("1817", "23 in two bytes"),
+        ("1900ff", "255 in three bytes"),
+        ("1a0000ffff", "65535 in five bytes"),
+        ("1b00000000ffffffff", "2^32 - 1 in nine bytes"),
+        ("3817", "-24 in two bytes"),
+        ("580101", "a length not in its shortest form"),
+        ("5f4101ff", "byte string of indefinite length"),
+        ("7f6161ff", "text of indefinite length"),
+        ("9f00ff", "array of indefinite length"),
+        ("bf0000ff", "map of indefinite length"),
+        ("f93c00", "half-precision float"),
+        ("fa3f800000", "single-precision float"),
+        ("fb3ff0000000000000", "double-precision float"),
+        ("f7", "undefined"),
+        ("e0", "simple value 0"),
+        ("f8ff", "simple value 255"),
+        ("1c", "reserved additional information"),
+        ("a201000100", "the same key twice"),
+        ("a202000100", "keys out of order"),
+        ("a262616100617a00", "a longer key first"),
+        ("61ff", "not UTF-8"),
+        ("6365cc81", "\"é\" as e and a combining accent: not NFC"),
+        ("0000", "a second item"),
+        ("818181818181818181818181818181818100", "17 levels"),
+    ];
+    let accepted =
+        accepted.iter().enumerate().map(|(i, (hex_, meaning))| good(&format!("cbor-{i}"), "cbor", meaning, &hex(hex_)));
+    let refused =
+        refused.iter().enumerate().map(|(i, (hex_, why))| bad(&format!("not-cbor-{i}"), "cbor", why, &hex(hex_)));
+    accepted.chain(refused).collect()
+}
