@@ -1091,7 +1091,7 @@ fn receipt_on_a_false_proof() {
         let report =
             evidence::verify(&cast.oracle, mint::SYSTEMS, &Folder { deal: DealId::from_array([9; 16]), items });
         let wrong = report.findings.iter().any(|finding| matches!(finding, Finding::WrongVerdict { .. }));
-        (report.contracts[0].standing.clone(), wrong)
+        (report.contracts[0].standing, wrong)
     };
     assert_eq!(standing(mint::other_proof(&deal).to_bytes()), (Standing::Open { promised: [true, true] }, true));
     assert_eq!(standing(deal.payment()), (Standing::Resolved { time: NOW }, false));

@@ -68,6 +68,13 @@ impl<M: Machine> Step<M> {
         self.effects.extend(effects);
         self
     }
+
+    /// Puts other things to do before those of the step.
+    #[must_use]
+    pub fn after(mut self, first: impl IntoIterator<Item = M::Effect>) -> Self {
+        self.effects.splice(..0, first);
+        self
+    }
 }
 
 /// Who is at fault for an error.

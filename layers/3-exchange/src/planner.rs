@@ -312,8 +312,8 @@ impl Properties {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DatesError {
-    /// Both could not make their promises before the arbiter stops listening.
-    #[error("there is no time to ask the arbiter: it listens until {0}")]
+    /// Both could not make their promises before the contract closes.
+    #[error("there is too little time: the contract closes on {0}, and two messages have to arrive before")]
     Over(Time),
     /// Whoever must complain has less time than two messages take.
     #[error("the time for complaints is shorter than two messages take")]

@@ -50,7 +50,7 @@ impl Cn {
             State::Ready { heard } if run.role() == Role::ORIGINATOR => {
                 // A question that nobody answers in time is not asked for ever.
                 let due = run.core().terms.deadlines.last_step();
-                Ok(before(vec![Effect::SetTimer { name: DEADLINE, due }], agree(env, run, heard)?))
+                Ok(agree(env, run, heard)?.after([Effect::SetTimer { name: DEADLINE, due }]))
             }
             other => Err(Cn { run, state: other }.out_of_place("begin")),
         }
@@ -88,7 +88,7 @@ impl Cn {
             // gone on after it had asked the arbiter. The driver takes each distinct message once and bounds how many it takes.
             state => return Ok(to(run, state).with(Effect::Keep { kind: EvidenceKind::Late, bytes })),
         };
-        Ok(before(first, then))
+        Ok(then.after(first))
     }
 
     /// Somebody declines: as if patience had run out in the first round. What it says binds nobody, and after the first round it is late.
@@ -197,7 +197,7 @@ fn send(env: &Env<'_>, run: Run, round: u8, last: Vec<Signed>, heard: Vec<Signed
     ];
     let role = run.role();
     let heard = with(&run, heard, role, ours);
-    before(first, go_on(env, run, round, last, heard, Vec::new()))
+    go_on(env, run, round, last, heard, Vec::new()).after(first)
 }
 
 /// Goes on to the next round if this one is complete.
@@ -254,11 +254,6 @@ fn own(env: &Env<'_>, run: &Run, draft: Draft, signed: Signed) -> Result<Signed,
 
 fn to(run: Run, state: State) -> Step<Cn> {
     Step::to(Cn { run, state })
-}
-
-/// The same step, after other effects.
-fn before(first: Vec<Effect>, then: Step<Cn>) -> Step<Cn> {
-    Step { state: then.state, effects: first.into_iter().chain(then.effects).collect() }
 }
 
 fn end(run: Run, ending: Ending, mut effects: Vec<Effect>) -> Step<Cn> {

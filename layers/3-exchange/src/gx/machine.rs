@@ -93,8 +93,8 @@ impl Gx {
                 run.in_time(env)?;
                 // A question that nobody answers in time is not asked for ever.
                 let deadline = Effect::SetTimer { name: DEADLINE, due: run.question_until() };
-                let first = run.once().into_iter().chain(run.requested(env)?).chain([deadline]).collect();
-                Ok(before(first, agree(run, None, Vec::new())))
+                let first = run.once().into_iter().chain(run.requested(env)?).chain([deadline]);
+                Ok(agree(run, None, Vec::new()).after(first))
             }
             other => Err(GxError::OutOfPlace { state: other.name(), input: "begin" }),
         }
@@ -107,8 +107,8 @@ impl Gx {
                 run.in_time(env)?;
                 run.peer_promise(env, &theirs, None)?;
                 let asked = run.requested(env)?;
-                let first = run.once().into_iter().chain(asked).chain([Effect::keep(&theirs.promise)]).collect();
-                Ok(before(first, check_deposit(run, None, theirs)))
+                let first = run.once().into_iter().chain(asked).chain([Effect::keep(&theirs.promise)]);
+                Ok(check_deposit(run, None, theirs).after(first))
             }
             (State::AwaitPeerPromise { ours }, Message::Promise(theirs)) => {
                 run.peer_promise(env, &theirs, Some(ours.promise.id()))?;
@@ -120,7 +120,7 @@ impl Gx {
                 // Too late to give what might have to be defended before the arbiter; too late for nobody to abort.
                 let late = env.now > run.last_step();
                 let then = if late { ask_abort(run, ours) } else { check_deposit(run, Some(ours), theirs) };
-                Ok(before(first, then))
+                Ok(then.after(first))
             }
             // The peer declines: the run is ended as if patience had run out. What it says binds nobody.
             (State::AwaitPeerPromise { ours }, Message::Decline(_)) => Ok(ask_abort(run, ours)),
@@ -129,7 +129,7 @@ impl Gx {
                 let disclosed = Signed::from_bytes(&theirs.release).ok();
                 let mut first = vec![Effect::keep(&theirs.completion), Effect::CancelTimer(PATIENCE)];
                 first.extend(disclosed.as_ref().map(Effect::keep));
-                Ok(before(first, take(run, promises, theirs)))
+                Ok(take(run, promises, theirs).after(first))
             }
             // The receipt comes while we look where the money is: it is what we have paid for.
             (State::Proving { promises }, Message::Final(theirs)) => {
@@ -164,7 +164,7 @@ impl Gx {
                 if late && run.shares_promise() {
                     // In another part it may have been sent in time.
                     let kept = Effect::keep(&promise);
-                    return Ok(before(vec![kept], ask_abort(run, Promised { promise, token: Vec::new(), payout })));
+                    return Ok(ask_abort(run, Promised { promise, token: Vec::new(), payout }).after([kept]));
                 }
                 if late {
                     // The user took too long. The promise was never sent and never will be.
@@ -209,7 +209,7 @@ impl Gx {
                 let draft = run.disclosure().ok_or(GxError::WrongSignature)?;
                 let disclosure = run.own(env, draft, signed)?;
                 let release = disclosure.bytes().to_vec();
-                Ok(before(vec![Effect::keep(&disclosure)], complete(run, promises, release, payout)))
+                Ok(complete(run, promises, release, payout).after([Effect::keep(&disclosure)]))
             }
             State::AwaitQuittanceSignature => {
                 let quittance = run.own(env, run.quittance(), signed)?;
@@ -330,8 +330,8 @@ impl Gx {
                     // The promise was never sent and never will be; the use is free after its date.
                     _ if late => withdraw(run, tell, ""),
                     Some(Ok(kept)) => {
-                        let first = kept.evidence().into();
-                        before(first, promised(env, run, Promised { promise, token, payout }, theirs))
+                        let first = kept.evidence();
+                        promised(env, run, Promised { promise, token, payout }, theirs).after(first)
                     }
                     Some(Err(error)) => withdraw(run, tell, &error.to_string()),
                     None => withdraw(run, tell, ""),
@@ -378,7 +378,7 @@ impl Gx {
             State::Ready => end(run, Ending::Lapsed, Vec::new()),
             State::Checking { ours: None, .. } => {
                 let pending = [VERIFY, PAYOUT].map(|verb| run.abandon(verb));
-                before(pending.into_iter().flatten().collect(), withdraw(run, true, ""))
+                withdraw(run, true, "").after(pending.into_iter().flatten())
             }
             State::AwaitPromiseSignature { theirs, .. } => withdraw(run, theirs.is_some(), ""),
             // Nothing was sent: the use that was kept is free after its date.
@@ -507,7 +507,7 @@ impl Gx {
             Question::Settle { due, .. } => settled(run, due, promises, &decision, answer.authorisation),
             _ => ruled(run, &question, promises, decision, answer.attestation),
         };
-        then.map(|step| before(kept, step)).ok_or_else(|| bad(&"it does not follow from the contract"))
+        then.map(|step| step.after(kept)).ok_or_else(|| bad(&"it does not follow from the contract"))
     }
 }
 
@@ -660,7 +660,7 @@ fn proven(run: Run, promises: [Promised; 2], result: Result<Outcome, Failure>) -
 fn defective(run: Run, promises: Vec<Promised>, proof: Vec<u8>) -> Step<Gx> {
     let kept = Effect::Keep { kind: EvidenceKind::Misbehaviour, bytes: proof.clone() };
     if run.may_complain() {
-        return before(vec![kept], ask(run, Question::Complain { proof }, promises));
+        return ask(run, Question::Complain { proof }, promises).after([kept]);
     }
     end(run, Ending::Defective, vec![kept])
 }
@@ -690,14 +690,13 @@ fn agree(run: Run, theirs: Option<Promised>, payout: Vec<u8>) -> Step<Gx> {
 
 /// Our money is locked.
 fn deposited(env: &Env<'_>, run: Run, ours: Promised, theirs: Option<Promised>, late: bool) -> Step<Gx> {
-    let refund = run.refund_timer();
+    let first = run.refund_timer();
     let kept = Effect::keep(&ours.promise);
-    let first = refund.into_iter().collect();
     match theirs {
         // Too late for the peer, not for the arbiter: it lets go of the money.
-        None if late => before(first, ask_abort(run, ours).with(kept)),
-        Some(theirs) if late => before(first, ask_resolve(run, [theirs, ours]).with(kept)),
-        theirs => before(first, promised(env, run, ours, theirs)),
+        None if late => ask_abort(run, ours).with(kept).after(first),
+        Some(theirs) if late => ask_resolve(run, [theirs, ours]).with(kept).after(first),
+        theirs => promised(env, run, ours, theirs).after(first),
     }
 }
 
@@ -773,11 +772,6 @@ fn take(run: Run, promises: [Promised; 2], theirs: Completed) -> Step<Gx> {
 
 fn to(run: Run, state: State) -> Step<Gx> {
     Step::to(Gx { run, state })
-}
-
-/// The same step, after other effects.
-fn before(first: Vec<Effect>, then: Step<Gx>) -> Step<Gx> {
-    Step { state: then.state, effects: first.into_iter().chain(then.effects).collect() }
 }
 
 fn peer_final(env: &Env<'_>, run: &Run, signed: &Signed, promises: &[Promised; 2]) -> Result<(), GxError> {

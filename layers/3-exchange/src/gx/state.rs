@@ -1,6 +1,7 @@
 //! Where one party's side stands, and how it is stored.
 
 use semper_core::cbor::{Decode, DecodeError, Encode, Fields, Problem, Value, record};
+use semper_core::contract::Profile;
 use semper_core::cose::Signed;
 use semper_core::ids::StatementId;
 use semper_core::machine::{Blame, Fault};
@@ -368,6 +369,12 @@ impl Decode for Gx {
         fields.version(0, 1)?;
         let name = fields.text(1, "state", 32)?;
         let run: Run = fields.item(2, "run")?;
+        if run.core().terms.profile == Profile::Lx {
+            return Err(DecodeError::field(
+                "run",
+                Problem::OutOfRange("a contract without an arbiter is run by another machine"),
+            ));
+        }
         let state = Reader(&mut fields).state(&name)?;
         fields.close()?;
         Ok(Self { run, state })

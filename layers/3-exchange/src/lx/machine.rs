@@ -63,8 +63,8 @@ impl Lx {
                 run.in_time(env)?;
                 // A question that nobody answers in time is not asked for ever.
                 let deadline = Effect::SetTimer { name: DEADLINE, due: run.core().terms.deadlines.last_step() };
-                let first = run.once().into_iter().chain([deadline]).collect();
-                Ok(before(first, agree(run, None)))
+                let first = run.once().into_iter().chain([deadline]);
+                Ok(agree(run, None).after(first))
             }
             other => Err(GxError::OutOfPlace { state: other.name(), input: "begin" }),
         }
@@ -76,13 +76,13 @@ impl Lx {
             (State::Ready, Message::Promise(theirs)) if run.role() == Role::RESPONDER => {
                 run.in_time(env)?;
                 run.peer_promise(env, &theirs, None)?;
-                let first = run.once().into_iter().chain([Effect::keep(&theirs.promise)]).collect();
-                Ok(before(first, check_lock(run, None, theirs)))
+                let first = run.once().into_iter().chain([Effect::keep(&theirs.promise)]);
+                Ok(check_lock(run, None, theirs).after(first))
             }
             (State::AwaitPeerPromise { ours }, Message::Promise(theirs)) => {
                 run.peer_promise(env, &theirs, Some(ours.promise.id()))?;
                 let first = vec![Effect::keep(&theirs.promise), Effect::CancelTimer(PATIENCE)];
-                Ok(before(first, check_lock(run, Some(ours), theirs)))
+                Ok(check_lock(run, Some(ours), theirs).after(first))
             }
             // The peer will not go on. Before our money is locked, neither do we.
             (State::AwaitPeerPromise { ours }, Message::Decline(_)) => Ok(leave(run, ours)),
@@ -163,7 +163,8 @@ impl Lx {
             (State::Opening { .. }, Ok(_)) if is(REDEEM) => {
                 let preimage = run.preimage().map(Message::Preimage);
                 let said = preimage.map(|message| Effect::Send(message.to_bytes())).into_iter().collect();
-                before(shown(&run), end(run, Ending::Success, said))
+                let shown = shown(&run);
+                end(run, Ending::Success, said).after(shown)
             }
             (State::Opening { promises: [ours, _] }, Err(failure)) if is(REDEEM) => not_opened(run, ours, &failure),
             (State::Learning { promises, asked, gone }, result) if is(&learn(asked)) => {
@@ -214,8 +215,8 @@ impl Lx {
         match state {
             State::Ready => end(run, Ending::Lapsed, Vec::new()),
             State::Checking { ours: None, .. } => {
-                let pending = run.abandon(VERIFY).into_iter().collect();
-                before(pending, withdraw(run, ""))
+                let pending = run.abandon(VERIFY);
+                withdraw(run, "").after(pending)
             }
             State::AwaitPromiseSignature { .. } => withdraw(run, ""),
             // What has been locked already waits for its date; the promise goes out with it or not at all.
@@ -275,7 +276,7 @@ fn agree(run: Run, theirs: Option<Promised>) -> Step<Lx> {
 /// Our promise goes out, and our money is locked if we give money.
 fn promised(env: &Env<'_>, run: Run, ours: Promised, theirs: Option<Promised>) -> Step<Lx> {
     let refund = run.refund_timer();
-    let first = [Effect::keep(&ours.promise)].into_iter().chain(refund).collect();
+    let first = [Effect::keep(&ours.promise)].into_iter().chain(refund);
     let (late, last_step) = (is_late(env, &run), run.core().terms.deadlines.last_step());
     let patience = env.now.after(run.patience());
     let send = Effect::Send(Message::Promise(ours.clone()).to_bytes());
@@ -294,7 +295,7 @@ fn promised(env: &Env<'_>, run: Run, ours: Promised, theirs: Option<Promised>) -
             to(run, State::AwaitPreimage { promises: [theirs, ours], asked: 0 }).with(send).with_all(timers)
         }
     };
-    before(first, then)
+    then.after(first)
 }
 
 /// The responder's money lies under the lock. If there is time, the originator takes it.
@@ -326,7 +327,8 @@ fn leave(run: Run, ours: Promised) -> Step<Lx> {
 /// The responder's money could not be taken. If nobody knows the preimage, nobody has lost anything.
 fn not_opened(run: Run, ours: Promised, failure: &Failure) -> Step<Lx> {
     if ours.token.is_empty() && failure.money != Money::NotMoved {
-        return before(shown(&run), end(run, Ending::Unsettled, Vec::new()));
+        let shown = shown(&run);
+        return end(run, Ending::Unsettled, Vec::new()).after(shown);
     }
     leave(run, ours)
 }
@@ -355,11 +357,11 @@ fn taken(run: Run, promises: Vec<Promised>, asked: u8, preimage: Option<[u8; 32]
 /// The responder knows the preimage: what the peer gives is its own.
 fn accept(run: Run, promises: [Promised; 2], preimage: [u8; 32]) -> Step<Lx> {
     let kept = Effect::Keep { kind: EvidenceKind::Preimage, bytes: preimage.to_vec() };
-    let first = [kept].into_iter().chain([PATIENCE, DEADLINE, REFUND].map(Effect::CancelTimer)).collect();
+    let first = [kept].into_iter().chain([PATIENCE, DEADLINE, REFUND].map(Effect::CancelTimer));
     let take = match run.gets() {
         // No contract without an arbiter has money by plain transfer.
         Leg::Signature | Leg::Show(_) | Leg::Transfer(_) => {
-            return before(first, end(run, Ending::Success, Vec::new()));
+            return end(run, Ending::Success, Vec::new()).after(first);
         }
         Leg::Information(slot) => {
             let (core, release) = (run.core().clone(), preimage.to_vec());
@@ -371,7 +373,7 @@ fn accept(run: Run, promises: [Promised; 2], preimage: [u8; 32]) -> Step<Lx> {
             run.operate(REDEEM, Task::Redeem { lock, token: theirs.token, to: Side::Payee, authorisation })
         }
     };
-    before(first, to(run, State::Taking { preimage }).with_all(take))
+    to(run, State::Taking { preimage }).with_all(take).after(first)
 }
 
 /// Ends a run in which we have given nothing. Whoever may wait for us is told.
@@ -408,11 +410,6 @@ fn is_late(env: &Env<'_>, run: &Run) -> bool {
 
 fn to(run: Run, state: State) -> Step<Lx> {
     Step::to(Lx { run, state })
-}
-
-/// The same step, after other effects.
-fn before(first: Vec<Effect>, then: Step<Lx>) -> Step<Lx> {
-    Step { state: then.state, effects: first.into_iter().chain(then.effects).collect() }
 }
 
 fn end(run: Run, ending: Ending, mut effects: Vec<Effect>) -> Step<Lx> {

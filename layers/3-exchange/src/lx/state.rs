@@ -1,6 +1,7 @@
 //! Where one party's side stands, and how it is stored.
 
 use semper_core::cbor::{Decode, DecodeError, Encode, Fields, Problem, Value, record};
+use semper_core::contract::Profile;
 use semper_core::cose::Signed;
 use semper_core::hash::Digest;
 use semper_core::time::Time;
@@ -192,6 +193,12 @@ impl Decode for Lx {
         fields.version(0, 1)?;
         let name = fields.text(1, "state", 32)?;
         let run: Run = fields.item(2, "run")?;
+        if run.core().terms.profile != Profile::Lx {
+            return Err(DecodeError::field(
+                "run",
+                Problem::OutOfRange("this machine runs contracts without an arbiter"),
+            ));
+        }
         let state = read(&mut fields, &name)?;
         fields.close()?;
         Ok(Self { run, state })

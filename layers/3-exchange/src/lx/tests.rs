@@ -18,7 +18,7 @@ use semper_transfer::payment::statement::Side;
 use super::{Lx, Message, State};
 use crate::goods::preimage_hash;
 use crate::gx::{
-    DEADLINE, Decides, GxError, ItemsError, Leg, LockDeposit, Own, PATIENCE, Price, REFUND, Run, RunError,
+    DEADLINE, Decides, Gx, GxError, ItemsError, Leg, LockDeposit, Own, PATIENCE, Price, REFUND, Run, RunError,
     originators_refund,
 };
 use crate::testing::{Tags, key_set, sign, text};
@@ -433,4 +433,13 @@ fn what_a_state_does_not_hold_is_not_read() {
         assert_eq!(changed(&state, &|_| ()), Ok(state.clone()));
         assert!(changed(&state, &|map| map.insert(3_u64, two.clone())).is_err(), "{}", state.state().name());
     }
+}
+
+// The other machine would ask an arbiter that the contract does not have.
+#[test]
+fn a_run_is_read_by_the_machine_of_its_contract() {
+    let run = run(receipt(), Role::ORIGINATOR).unwrap();
+    assert!(Lx::from_bytes(&Lx::new(run.clone()).to_bytes()).is_ok());
+    let error = Gx::from_bytes(&Gx::new(run).to_bytes()).unwrap_err();
+    assert!(error.to_string().contains("another machine"), "{error}");
 }
