@@ -72,7 +72,7 @@ pub(super) enum Issuer {
 /// Issue a credential.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example: semper issuer issue --to alice.txt --right \"one visit to the archive\" --uses 3 --days 90"
+    after_help = "Example: semper issuer issue --to alice.txt --right \"one visit to the archive\" --uses 3 --until 2027-12-31"
 )]
 pub(super) struct Issue {
     /// Whose it is: their contact card, or the identifier of their key
