@@ -21,7 +21,7 @@ pub enum ClientError {
     #[error("{0}")]
     Refused(Problem),
     /// The node does not answer: it does not run, or it was stopped in the middle. What was asked for may have been done.
-    #[error("the node does not answer")]
+    #[error("{}", silence(.0))]
     Silent(#[source] reqwest::Error),
     /// The answer is not what this version understands: another program, or another version. What was asked for may have been done.
     #[error("the node's answer is not readable")]
@@ -32,6 +32,14 @@ pub enum ClientError {
     /// More than one deal begins with these characters.
     #[error("more than one deal begins with {0:?}; give more of its identifier")]
     Ambiguous(String),
+}
+
+/// Whether anything can have been done by a node that is silent.
+fn silence(error: &reqwest::Error) -> &'static str {
+    if error.is_connect() {
+        return "the node does not answer";
+    }
+    "the node does not answer any more; what was asked for may have been begun: see `semper deals list` and `semper wallet history`"
 }
 
 /// What a call gives.

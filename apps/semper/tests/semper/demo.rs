@@ -25,11 +25,11 @@ fn it_runs_once_into_one_directory() {
     let text = world.run("nobody", &["demo", "--dir", &stage]).good();
     assert!(text.contains("Done in"), "{text}");
     for (name, expected) in [
-        ("1-purchase", "bind P, deliver P, get P, promised P, pay U"),
+        ("1-purchase", "bind P, deliver P, get P, promised P, pay P"),
         ("2-garbage", "bind R, deliver R, get U, promised R, pay R, back P"),
         ("3-silent-seller", "bind P, deliver P, get P, promised U, pay U"),
         ("4-silent-buyer", "bind P, deliver P, get U, promised U, pay U"),
-        ("5-power-cut", "bind P, deliver P, get P, promised P, pay U"),
+        ("5-power-cut", "bind P, deliver P, get P, promised P, pay P"),
         ("6-ecash", "paid P"),
         ("7-account", "paid P"),
         ("8-contract", "bind P"),

@@ -162,7 +162,7 @@ fn ordered_without_arbiter(market: &Market, file: &str, to: &str) -> (String, St
         world.json("bob", &[["sell", file, "--price", "12.00 EUR", "--json", "--no-ask"].as_slice(), &pace].concat());
     let link = sold["link"].as_str().unwrap();
     world.run("alice", &["buy", link, "--save-as", to, "--no-ask"]).failed_with(&["has no arbiter", "--no-arbiter"]);
-    let args = ["buy", link, "--save-as", to, "--no-arbiter", "--no-ask", "--no-wait", "--patience", "1"];
+    let args = ["buy", link, "--save-as", to, "--no-arbiter", "--no-ask", "--no-wait", "--patience", "5"];
     let deal = deal_in(&world.run("alice", &args).good());
     (deal, world.asked("alice"))
 }

@@ -3,7 +3,7 @@
 //!
 //! `SEMPER_KILLS=200 cargo test -p semper --test semper sale_crash` makes 200 of each kind.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
@@ -88,13 +88,24 @@ fn disturb(kind: Kind) {
             format!("{round}: {} killed after {moment} ms, away for {away} s, patience {patience} s", VICTIMS[victim]);
         purchases.push(Begun { kind, command, to, story });
     }
-    let mut endings = BTreeMap::new();
+    let (mut endings, mut known) = (BTreeMap::new(), BTreeSet::new());
     for purchase in purchases {
-        let ending = check(&market.world, purchase, &bytes);
+        let (deal, ending) = check(&market.world, purchase, &bytes);
+        known.extend(deal);
         *endings.entry(ending).or_insert(0_usize) += 1;
     }
+    // A node that dies between the commit of a deal and its answer has begun it all the same.
+    let all = market.world.json("alice", &["deals", "list", "--json"]);
+    let deals = all.as_array().unwrap().iter().map(|deal| deal["id"].as_str().unwrap().to_owned());
+    for deal in deals.filter(|deal| !known.contains(deal)) {
+        if kind == Kind::WithoutArbiter {
+            answer(&market.world, &deal);
+        }
+        let ending = ending(&market.world, "alice", &deal, "begun without an answer");
+        *endings.entry(format!("unsaid {ending}")).or_default() += 1;
+    }
     println!("{endings:?}");
-    let bought = endings.get("success").copied().unwrap_or_default();
+    let bought = ["success", "unsaid success"].iter().filter_map(|ending| endings.get(*ending)).sum::<usize>();
     assert!(bought > 0, "nothing was bought: {endings:?}");
     assert_eq!(market.coins("alice"), format!("{}.00 EUR", kills - bought), "{endings:?}");
     assert_eq!(market.coins("bob"), format!("{bought}.00 EUR"), "{endings:?}");
@@ -113,16 +124,16 @@ fn restart(market: &mut Market, place: usize, away: Duration) {
     market.running.insert(place, process);
 }
 
-/// Both sides of a purchase, and what they can show. Returns how it ended for the buyer.
-fn check(world: &World, purchase: Begun, bytes: &[u8]) -> String {
+/// Both sides of a purchase, and what they can show. Returns the deal, if the command knows it, and how it ended for the buyer.
+fn check(world: &World, purchase: Begun, bytes: &[u8]) -> (Option<String>, String) {
     let Begun { kind, command, to, story } = purchase;
     let output = command.wait_with_output().unwrap();
     let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     let Some(deal) = text.lines().find_map(|line| line.strip_prefix("Deal ")) else {
-        // The node or the seller was not there: the command says so, and nothing was begun.
+        // The node or the seller was not there: the command says so, and as far as it knows nothing was begun.
         assert_eq!(output.status.code(), Some(1), "{story}: {text}");
         println!("{story}: nothing was begun");
-        return "nothing".to_owned();
+        return (None, "nothing".to_owned());
     };
     if kind == Kind::WithoutArbiter {
         answer(world, deal);
@@ -148,7 +159,7 @@ fn check(world: &World, purchase: Begun, bytes: &[u8]) -> String {
         };
         assert_eq!(done, ending == "success", "{story}, {party}: {report:#}");
     }
-    ending
+    (Some(deal.to_owned()), ending)
 }
 
 /// Answers for Alice where her node was killed before she could.

@@ -95,6 +95,8 @@ impl Stage {
             "{} ms from her order to the file on her disk and the money in his purse",
             begun.elapsed().as_millis()
         ));
+        self.can_prove("alice", &deal, "the buyer (you) gave the money")?;
+        say("he signs that the money is there, so that she can prove it");
         Ok((self.export("alice", &deal, "1-purchase")?, Proves::Binding))
     }
 

@@ -213,6 +213,16 @@ impl Stage {
         Ok(())
     }
 
+    /// Waits until a party can prove something about a deal, as `semper deals show` says it.
+    pub fn can_prove(&self, party: &str, deal: &str, what: &str) -> Result<()> {
+        let begun = Instant::now();
+        while !self.good(party, &["deals", "show", deal])?.contains(what) {
+            ensure!(begun.elapsed() < DEADLINE, "{party} cannot prove: {what}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Ok(())
+    }
+
     /// Writes a deal's folder as `folders/NAME.semper`.
     pub fn export(&self, party: &str, deal: &str, name: &str) -> Result<PathBuf> {
         let out = self.dir.join("folders").join(format!("{name}.semper"));
