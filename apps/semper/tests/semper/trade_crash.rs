@@ -3,7 +3,7 @@
 //!
 //! `SEMPER_KILLS=200 cargo test -p semper --test semper trade_crash` makes 200 of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
@@ -63,12 +63,24 @@ fn nobody_loses_by_a_crash() {
         deals.push(Begun { kind, command, story });
         market.signs_everything();
     }
-    let mut endings = BTreeMap::new();
+    let (mut endings, mut known) = (BTreeMap::new(), BTreeSet::new());
     for begun in deals {
         let (kind, story) = (begun.kind, begun.story.clone());
-        let ending = check(&market, begun);
+        let (deal, ending) = check(&market, begun);
+        known.extend(deal);
         println!("{story}: {ending}");
         *endings.entry((kind, ending)).or_insert(0_usize) += 1;
+    }
+    // A node that dies between the commit of a deal and its answer has begun it all the same.
+    let all = market.world.json("alice", &["deals", "list", "--json"]);
+    for view in all.as_array().unwrap().iter().filter(|view| !known.contains(view["id"].as_str().unwrap())) {
+        let kind = match view["plan"].as_str().unwrap() {
+            "receipt/1" => Kind::Receipt,
+            "exchange/1" => Kind::Exchange,
+            _ => Kind::Mail,
+        };
+        let ending = ending(&market, "alice", view["id"].as_str().unwrap(), "begun without an answer");
+        *endings.entry((kind, ending.unwrap())).or_default() += 1;
     }
     println!("{endings:?}");
     let done = |kind| endings.get(&(kind, "success".to_owned())).copied().unwrap_or_default();
@@ -81,30 +93,18 @@ fn nobody_loses_by_a_crash() {
     market.ends_with("bob", bobs.each_ref().map(String::as_str));
 }
 
-/// Both sides of a deal, and what they can show. Returns how it ended for Alice.
-fn check(market: &Market, begun: Begun) -> String {
+/// Both sides of a deal, and what they can show. Returns the deal, if the command knows it, and how it ended for Alice.
+fn check(market: &Market, begun: Begun) -> (Option<String>, String) {
     let Begun { kind, command, story } = begun;
     let world = &market.world;
     let output = command.wait_with_output().unwrap();
     let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     let Some(deal) = text.lines().find_map(|line| line.strip_prefix("Deal ")) else {
-        // The node was not there: the command says so, and nothing was begun.
+        // The node was not there: the command says so, and as far as it knows nothing was begun.
         assert_eq!(output.status.code(), Some(1), "{story}: {text}");
-        return "nothing".to_owned();
+        return (None, "nothing".to_owned());
     };
-    let until = Instant::now() + END;
-    let ending = |party: &str| loop {
-        let view = world.deal(party, deal);
-        if let Some(ending) = view["ending"].as_str() {
-            return Some(ending.to_owned());
-        }
-        if view.is_null() && party == "bob" {
-            return None;
-        }
-        assert!(Instant::now() < until, "{story}: {party} does not end: {view:#}");
-        market.signs_everything();
-        std::thread::sleep(Duration::from_millis(200));
-    };
+    let ending = |party: &str| ending(market, party, deal, &story);
     let hers = ending("alice").unwrap_or_default();
     assert!(["success", "aborted", "lapsed", "refunded"].contains(&hers.as_str()), "{story}: {hers}");
     let his = ending("bob");
@@ -119,5 +119,22 @@ fn check(market: &Market, begun: Begun) -> String {
         let binding = report["contracts"][0]["binding"] == true;
         assert_eq!(binding, hers == "success", "{story}, {party}: {report:#}");
     }
-    hers
+    (Some(deal.to_owned()), hers)
+}
+
+/// How a deal ends for a party; `None` if Bob has never heard of it.
+fn ending(market: &Market, party: &str, deal: &str, story: &str) -> Option<String> {
+    let until = Instant::now() + END;
+    loop {
+        let view = market.world.deal(party, deal);
+        if let Some(ending) = view["ending"].as_str() {
+            return Some(ending.to_owned());
+        }
+        if view.is_null() && party == "bob" {
+            return None;
+        }
+        assert!(Instant::now() < until, "{story}: {party} does not end: {view:#}");
+        market.signs_everything();
+        std::thread::sleep(Duration::from_millis(200));
+    }
 }
