@@ -98,6 +98,22 @@ pub enum Capture {
     Whole,
 }
 
+impl Capture {
+    /// As it is written: `true` for all or nothing, left out otherwise.
+    pub(super) fn written(self) -> Option<bool> {
+        (self == Self::Whole).then_some(true)
+    }
+
+    /// Reads what [`Capture::written`] has written.
+    pub(super) fn read(value: Option<Value>) -> Result<Self, DecodeError> {
+        match value {
+            None => Ok(Self::Parts),
+            Some(Value::Bool(true)) => Ok(Self::Whole),
+            Some(_) => Err(DecodeError::field("whole", Problem::OutOfRange("it is true or not there"))),
+        }
+    }
+}
+
 /// Whose word moves the money of a conditional hold.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Condition {
@@ -157,7 +173,7 @@ impl Instruction {
         let value = semper_core::cbor::decode(bytes, SEALED_MAX)?;
         let mut fields = Fields::open(value)?;
         fields.version(0, 1)?;
-        let mut instruction = Self {
+        let instruction = Self {
             account: fields.item(1, "account")?,
             payee: fields.item(2, "payee")?,
             amount: fields.item(3, "amount")?,
@@ -168,14 +184,9 @@ impl Instruction {
             level: fields.item(8, "level")?,
             fee_most: fields.item(9, "most fee")?,
             condition: fields.optional_item(10, "condition")?,
-            capture: Capture::Parts,
+            capture: Capture::read(fields.optional(12))?,
         };
         let mac: Option<Vec<u8>> = fields.optional_item(11, "MAC")?;
-        match fields.optional(12) {
-            None => {}
-            Some(Value::Bool(true)) => instruction.capture = Capture::Whole,
-            Some(_) => return Err(DecodeError::field("whole", Problem::OutOfRange("it is true or not there"))),
-        }
         fields.close()?;
         if mac.is_some() == (instruction.level == Level::Three) {
             return Err(DecodeError::field("MAC", Problem::OutOfRange("levels 1 and 2 have a MAC, level 3 has none")));
@@ -205,7 +216,7 @@ impl Instruction {
             .put_item(8, &self.level)
             .put_item(9, &self.fee_most)
             .put_some(10, self.condition.as_ref().map(Encode::to_value))
-            .put_some(12, (self.capture == Capture::Whole).then_some(true))
+            .put_some(12, self.capture.written())
     }
 }
 

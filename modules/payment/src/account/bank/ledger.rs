@@ -478,7 +478,7 @@ impl Encode for Hold {
             .put_item(13, &self.state)
             .put_some(14, self.condition.as_ref().map(Encode::to_value))
             .put_item(15, &self.last_capture)
-            .put_some(16, (self.capture == Capture::Whole).then_some(true))
+            .put_some(16, self.capture.written())
             .build()
     }
 }
@@ -503,7 +503,7 @@ impl Hold {
             state: f.item(13, "state")?,
             condition: f.optional_item(14, "condition")?,
             last_capture: f.item(15, "last capture")?,
-            capture: if f.optional(16).is_some() { Capture::Whole } else { Capture::Parts },
+            capture: Capture::read(f.optional(16))?,
         };
         f.close()?;
         Ok(hold)
