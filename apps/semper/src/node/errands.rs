@@ -24,8 +24,10 @@ use crate::credentials::{self, CredentialError};
 const ERRAND_SPACE: &str = "errand";
 /// Errands that are read at once.
 const PAGE: usize = 16;
-/// How long an issuer that did not answer is left alone.
+/// How long an issuer that did not answer is left alone, at first; each time in vain twice as long.
 const AGAIN: Duration = Duration::from_secs(5);
+/// The longest that it is left alone.
+const AGAIN_MAX: Duration = Duration::from_secs(30);
 
 /// The record that asks for an errand.
 pub(super) fn wanted(deal: &DealId, errand: &Errand) -> (String, Vec<u8>, Option<Vec<u8>>) {
@@ -36,13 +38,17 @@ pub(super) fn wanted(deal: &DealId, errand: &Errand) -> (String, Vec<u8>, Option
 
 impl Node {
     pub(super) async fn errands_loop(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
+        let mut pause = AGAIN;
         loop {
             if let Err(error) = self.run_errands().await {
                 tracing::error!(%error, "errands to issuers cannot be read");
             }
-            if !rest(&self.errands, AGAIN, &mut stop).await {
+            let is_in_vain = self.has_errands().await.unwrap_or(true);
+            // A new errand does not wait for that.
+            if !rest(&self.errands, pause, &mut stop).await {
                 break;
             }
+            pause = if is_in_vain { (2 * pause).min(AGAIN_MAX) } else { AGAIN };
         }
     }
 
