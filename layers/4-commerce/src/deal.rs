@@ -235,9 +235,7 @@ impl Machine for Deal {
             Input::Message(bytes) => {
                 let message = Message::from_bytes(&bytes).map_err(DealError::Malformed)?;
                 if self.ending.is_some() && message.step > running as u64 {
-                    // The peer has gone on where this party has ended. It need not come again, and proves nothing: what it is about was
-                    // never taken in here.
-                    return Ok(Step::to(self));
+                    return Ok(self.gone(&message));
                 }
                 let too_early = DealError::TooEarly { found: message.step, now: running };
                 let index = usize::try_from(message.step).ok().filter(|i| *i <= running).ok_or(too_early)?;
@@ -621,6 +619,19 @@ impl Deal {
 
     fn running(&self) -> &Engine {
         self.engines.last().expect("a deal has at least the engine of its first step")
+    }
+
+    /// The peer has gone on where this party has ended. Its message need not come again, and proves nothing: what it is about was never taken
+    /// in here. Whoever waits for a signature is told that none will follow, as a courtesy.
+    fn gone(self, message: &Message) -> Step<Self> {
+        let action =
+            usize::try_from(message.step).ok().and_then(|index| self.plan.steps.get(index)).map(|step| step.action);
+        let waits = matches!(action, Some(Action::Sign | Action::Exchange));
+        // The two engines that take such a step decline in the same bytes. A decline is not answered, or it would go on for ever.
+        let is_decline = matches!(gx::Message::from_bytes(&message.body), Ok(gx::Message::Decline(_)));
+        let decline = Message { step: message.step, body: gx::Message::decline("").to_bytes(), opening: None };
+        let told = (waits && !is_decline).then(|| Effect::Send(decline.to_bytes()));
+        Step::to(self).with_all(told)
     }
 
     /// Gives an input to the engine of a step, and goes on to the next step if that ends this one.

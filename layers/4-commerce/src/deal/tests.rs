@@ -130,16 +130,28 @@ fn a_message_ahead_of_its_step_is_too_early() {
     assert_eq!(error.fault(), Fault::Environment);
 }
 
-// Whoever has ended a deal takes what the peer still sends for it; else it would come again for ever.
+// Whoever has ended a deal takes what the peer still sends for it; else it would come again for ever. And it says so, or the peer would wait for a
+// promise as long as it has patience.
 #[test]
-fn a_message_ahead_of_a_deal_that_has_ended_is_taken() {
+fn whoever_has_ended_a_deal_says_so_to_a_peer_that_goes_on() {
     let (alice, effects) = handle(originator(), Input::Begin).unwrap();
-    let (_, effects) = handle(alice, Input::Signed(sign(asked(&effects), 1))).unwrap();
+    let (alice, effects) = handle(alice, Input::Signed(sign(asked(&effects), 1))).unwrap();
     let (bob, _) = handle(responder(vec![keys(3)]), Input::GiveUp).unwrap();
     assert_eq!(bob.ending(), Some(Ending::Lapsed));
-    let (bob, effects) = handle(bob, sent(&effects)[0].clone()).unwrap();
-    assert!(effects.is_empty(), "{effects:?}");
+    let (bob, declined) = handle(bob, sent(&effects)[0].clone()).unwrap();
     assert_eq!(bob.ending(), Some(Ending::Lapsed));
+    let [decline] = <[Input; 1]>::try_from(sent(&declined)).unwrap();
+    // Two that have ended have nothing to say to each other.
+    let (_, silent) = handle(bob, decline.clone()).unwrap();
+    assert!(silent.is_empty(), "{silent:?}");
+    let (alice, _) = handle(alice, decline).unwrap();
+    assert_eq!((alice.position(), alice.waits_for()), (("sign", "await-abort-signature"), WaitsFor::Us));
+}
+
+// The two engines that take the step "exchange" decline in the same bytes: a party that never began the step need not know which one it would be.
+#[test]
+fn a_decline_is_the_same_in_both_engines() {
+    assert_eq!(gx::Message::decline("no").to_bytes(), lx::Message::decline("no").to_bytes());
 }
 
 // A question that its user never answers would keep the deal open for ever, with its time long over.
