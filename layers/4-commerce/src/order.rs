@@ -146,12 +146,6 @@ pub enum OrderError {
     /// The message is malformed.
     #[error("the message is malformed: {0}")]
     Malformed(DecodeError),
-    /// The contract contradicts itself.
-    #[error("the contract is not acceptable: {0}")]
-    Proposal(ProposalError),
-    /// The contract is another one than was ordered.
-    #[error("the contract is not what was asked for: the {0} differ")]
-    NotAsOrdered(&'static str),
     /// The input cannot occur in this state: a bug of the driver.
     #[error("{input} cannot occur while the order is in the state {state}")]
     OutOfPlace {
@@ -160,6 +154,18 @@ pub enum OrderError {
         /// The input.
         input: &'static str,
     },
+}
+
+/// Why the asker signs no contract like this one.
+#[derive(Debug, thiserror::Error)]
+enum Unacceptable {
+    #[error("the contract is malformed: {0}")]
+    Malformed(DecodeError),
+    #[error("the contract is not acceptable: {0}")]
+    Proposal(ProposalError),
+    /// It is another one than was asked for, or it came too late for its dates.
+    #[error("the contract is not what was asked for: the {0} differ")]
+    NotAsOrdered(&'static str),
 }
 
 impl Blame for OrderError {
@@ -221,7 +227,9 @@ impl Machine for Ordering {
             }
             (Ordering::AwaitContract { wanted }, Input::Message(bytes)) => {
                 match Message::from_bytes(&bytes).map_err(OrderError::Malformed)? {
-                    Message::Contract(container) => contract(env, &wanted, container),
+                    // A contract that is refused would leave its asker waiting for another one, and none comes.
+                    Message::Contract(container) => Ok(contract(env, &wanted, container)
+                        .unwrap_or_else(|why| end(Ending::Lapsed, why.to_string(), Vec::new()))),
                     Message::Refusal(reason) => Ok(end(Ending::Lapsed, escape(&reason, 0), Vec::new())),
                     Message::Order(_) | Message::Trade(_) | Message::Swap(_) => {
                         Ok(Step::to(Ordering::AwaitContract { wanted }))
@@ -258,26 +266,26 @@ impl Machine for Ordering {
 }
 
 /// The asker looks at the contract.
-fn contract(env: &Env<'_>, wanted: &Wanted, container: Vec<u8>) -> Result<Step<Ordering>, OrderError> {
-    let read = Container::from_bytes(&container).map_err(OrderError::Malformed)?;
-    let agreement = Proposal::from_container(&read).map_err(OrderError::Proposal)?.into_agreement();
+fn contract(env: &Env<'_>, wanted: &Wanted, container: Vec<u8>) -> Result<Step<Ordering>, Unacceptable> {
+    let read = Container::from_bytes(&container).map_err(Unacceptable::Malformed)?;
+    let agreement = Proposal::from_container(&read).map_err(Unacceptable::Proposal)?.into_agreement();
     let purses = match wanted {
         Wanted::Goods { offer, order } => {
-            purchase::answers(&agreement, offer, order, env.now).map_err(OrderError::NotAsOrdered)?;
+            purchase::answers(&agreement, offer, order, env.now).map_err(Unacceptable::NotAsOrdered)?;
             None
         }
         Wanted::Access { offer, order } => {
-            access::answers(&agreement, offer, order, env.now).map_err(OrderError::NotAsOrdered)?;
+            access::answers(&agreement, offer, order, env.now).map_err(Unacceptable::NotAsOrdered)?;
             None
         }
         Wanted::Trade { trade, purses } => {
-            let chosen = trade::answers(&agreement, trade, env.now).map_err(OrderError::NotAsOrdered)?;
-            let purse = |place: usize| purses.get(place).copied().ok_or(OrderError::NotAsOrdered("means"));
+            let chosen = trade::answers(&agreement, trade, env.now).map_err(Unacceptable::NotAsOrdered)?;
+            let purse = |place: usize| purses.get(place).copied().ok_or(Unacceptable::NotAsOrdered("means"));
             let takes = chosen.takes.map(|place| purse(trade.pays.len() + place)).transpose()?;
             Some(Purses { pays: purse(chosen.pays)?, takes })
         }
         Wanted::Swap { offer, swap } => {
-            swap::answers(&agreement, swap, offer).map_err(OrderError::NotAsOrdered)?;
+            swap::answers(&agreement, swap, offer).map_err(Unacceptable::NotAsOrdered)?;
             None
         }
     };

@@ -326,13 +326,18 @@ mod tests {
     use semper_core::cose::{Kind, Statement};
     use semper_core::hash::Digest;
     use semper_core::ids::StatementId;
+    use semper_core::machine::{Env, Machine as _};
+    use semper_core::party::Algorithm;
+    use semper_core::signature::Verify;
     use semper_core::time::Seconds;
     use semper_exchange::goods::Size;
     use semper_exchange::gx::Leg;
+    use semper_support::engine::{Effect, Ending, Input};
     use semper_transfer::payment::means::{Fees, Limits, Means, PayerAnonymity, ReceiptKind, Reversal, System};
 
     use super::*;
     use crate::fixtures::{NOW, Open, ann, arbiter, key_set};
+    use crate::order::{self, Ordering, Wanted};
 
     fn offer(lock: LockKind) -> Offer {
         let goods = Size::new(3).unwrap();
@@ -458,6 +463,32 @@ mod tests {
             assert_eq!(answers(&agreement, &offer, &other, NOW), Err("money"));
             let dearer = Offer { price: Amount::parse("13.00 EUR").unwrap(), ..offer.clone() };
             assert_eq!(answers(&agreement, &dearer, &order(), NOW), Err("price"));
+        }
+    }
+
+    /// Signs nothing, so nothing is to be checked.
+    struct Nobody;
+
+    impl Verify for Nobody {
+        fn verify(&self, _: Algorithm, _: &[u8], _: &[u8], _: &[u8]) -> bool {
+            false
+        }
+    }
+
+    // A seller that was away answers when the contract's dates do not fit any more. Its message is refused once; a buyer that went on waiting would
+    // wait for nothing.
+    #[test]
+    fn a_contract_that_comes_too_late_ends_the_order() {
+        let offer = offer(LockKind::Arbiter);
+        let proposal = Proposal { agreement: sold_under(LockKind::Arbiter), files: Vec::new(), nonce: [0; 16] };
+        let message = order::Message::Contract(proposal.to_container().unwrap().to_bytes()).to_bytes();
+        let wanted = Wanted::Goods { offer: Box::new(offer.clone()), order: Box::new(order()) };
+        let late = Seconds(offer.pace.delta.0 + 2 * offer.pace.sigma.0 + 1);
+        for (now, ending) in [(NOW, Ending::Success), (NOW.after(late), Ending::Lapsed)] {
+            let waiting = Ordering::AwaitContract { wanted: wanted.clone() };
+            let step = waiting.handle(&Env { now, verify: &Nobody }, Input::Message(message.clone())).unwrap();
+            assert!(step.effects.contains(&Effect::Ended(ending)), "{:?}", step.effects);
+            assert_eq!(step.state.why().contains("the deadlines differ"), ending == Ending::Lapsed);
         }
     }
 
