@@ -18,7 +18,7 @@ use semper_core::ids::KeySetId;
 use semper_core::time::Seconds;
 use semper_crypto::{DecapsulationKey, Encapsulator, OpenKey, Sealer, SecretKeys, SystemRandom, Verifier};
 use semper_payment::account::payment::Level;
-use semper_store::{PostgresArchive, PostgresOptions, SqliteArchive};
+use semper_store::{OpenError, PostgresArchive, PostgresOptions, SqliteArchive};
 use semper_support::archive::Archive;
 use semper_support::channel::Inbox;
 use semper_support::crypto::{Decapsulate as _, Open, Randomness as _, Signer};
@@ -26,6 +26,7 @@ use semper_transfer::payment::module::BODY_MAX;
 use semper_trust::card::ContactCard;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
 
 use crate::control::Endpoint;
 use crate::control::client::Client;
@@ -46,6 +47,11 @@ use crate::vault::{Purpose, Vault};
 
 /// Shortest passphrase, in bytes.
 pub const PASSPHRASE_MIN: usize = 8;
+/// How long a node waits for a command that has started one of its own because none ran. Such a command ends as soon as what it began is on
+/// its way.
+const COMMANDS_END: Duration = Duration::from_secs(10);
+/// How often it looks.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// How long a graceful stop may take.
 const STOP_MAX: Duration = Duration::from_secs(5);
 /// How often a relay removes what is too old.
@@ -92,7 +98,8 @@ impl Running {
     pub async fn start(home: &Home, passphrase: &[u8], policy: Option<Policy>, listen: bool) -> Result<Self> {
         let config = home.config()?;
         let secrets = unlock(home, passphrase)?;
-        let store = Store::open(home, &config).await?;
+        let patience = if listen { COMMANDS_END } else { Duration::ZERO };
+        let store = Store::open(home, &config, patience).await?;
         let archive = store.archive();
         let (stop, stopped) = watch::channel(false);
         let asked = Arc::new(Notify::new());
@@ -162,9 +169,18 @@ enum Store {
 }
 
 impl Store {
-    async fn open(home: &Home, config: &Config) -> Result<Self> {
+    /// Opens the archive. Another process of the same user that has it gets some time to end.
+    async fn open(home: &Home, config: &Config, patience: Duration) -> Result<Self> {
         Ok(match &config.database {
-            None => Store::Sqlite(Arc::new(SqliteArchive::open(home.archive()).await?)),
+            None => {
+                let until = Instant::now() + patience;
+                loop {
+                    match SqliteArchive::open(home.archive()).await {
+                        Err(OpenError::InUse { .. }) if Instant::now() < until => sleep(LOOK_AGAIN).await,
+                        opened => break Store::Sqlite(Arc::new(opened?)),
+                    }
+                }
+            }
             Some(_) if config.role == Role::Party => {
                 anyhow::bail!("a party keeps its archive in its own directory: take `database` out of semper.toml")
             }
@@ -452,7 +468,7 @@ async fn sweep(relay: Arc<Relay>, mut stopped: watch::Receiver<bool>) {
             tracing::error!(%error, "old mail could not be removed");
         }
         tokio::select! {
-            () = tokio::time::sleep(SWEEP) => {}
+            () = sleep(SWEEP) => {}
             _ = stopped.wait_for(|stop| *stop) => return,
         }
     }
