@@ -49,7 +49,7 @@ use crate::vault::{Purpose, Vault};
 pub const PASSPHRASE_MIN: usize = 8;
 /// How long a node waits for a command that has started one of its own because none ran. Such a command ends as soon as what it began is on
 /// its way.
-const COMMANDS_END: Duration = Duration::from_secs(10);
+const COMMANDS_END: Duration = Duration::from_secs(30);
 /// How often it looks.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// How long a graceful stop may take.
