@@ -22,12 +22,12 @@ pub(super) struct Manner {
 }
 
 impl Manner {
-    /// Connects to the node; one of the command's own listens if the end is waited for.
+    /// Connects to the node; one of the command's own listens if the end is waited for, or a question that comes with the other party's answer.
     ///
     /// # Errors
     /// As [`session::connect`].
     pub(super) async fn connect(&self, common: &Common) -> Result<Session> {
-        session::connect(common.home()?, common.passphrase_file.as_deref(), !self.no_wait).await
+        session::connect(common.home()?, common.passphrase_file.as_deref(), !(self.no_wait && self.no_ask)).await
     }
 
     /// Puts the questions of deals that were begun together to the user and waits for their ends, as far as the user wants that. The exit
