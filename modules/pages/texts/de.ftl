@@ -1,0 +1,329 @@
+# The frame of a page.
+skip-to-content = Zum Inhalt springen
+places = Bereiche
+waiting = warten auf Sie
+connection-lost = Die Verbindung zu Ihrem Knoten ist unterbrochen. Was Sie sehen, ist vielleicht veraltet.
+error-title = Das hat nicht geklappt
+error-storage = Ihr Knoten kann sein Archiv gerade nicht lesen oder schreiben. Es wurde nichts geändert.
+error-folder = Die Beweise dieses Geschäfts lassen sich nicht zusammen lesen.
+error-wallet = Das wurde nicht begonnen. Es ist kein Geld bewegt worden.
+error-contact = Der Kontakt wurde nicht geändert.
+no-such-page = Diese Seite gibt es nicht.
+no-such-deal = Dieses Geschäft gibt es nicht.
+no-such-file = Das Geschäft hat keine solche Datei.
+no-such-operation = Diese Zahlung gibt es nicht.
+no-such-contact = Diesen Kontakt gibt es nicht.
+no-such-offer = Dieses Angebot gibt es nicht.
+back-to-deals = Zurück zu den Geschäften
+closed-title = Dieser Schreibtisch ist zu
+closed-why = Ein Link öffnet ihn einmal, in einem Browser. Einen neuen bekommen Sie auf Ihrem Rechner mit diesem Befehl:
+name-mixes-scripts = mischt Buchstaben mehrerer Schriften
+somebody = jemand mit dem Schlüssel {$key}
+nothing = Nichts.
+unknown = nicht bekannt
+size = Größe
+pages = Seiten
+
+# The deal browser.
+deals = Geschäfte
+deals-found = {$count ->
+    [one] Ein Geschäft
+   *[other] {$count} Geschäfte
+}
+no-deals-yet = Noch keine Geschäfte. Sie beginnen auf der Kommandozeile, oder mit einer Bestellung für etwas, das Sie anbieten:
+search-label = Titel, Partei oder Kennung
+search = Suchen
+show-label = Zeigen
+show-all = alle Geschäfte
+show-turn = was auf mich wartet
+show-open = was offen ist
+show-good = was gut geendet hat
+show-other = was anders geendet hat
+with = mit
+trouble = Was zuletzt schiefging:
+
+# Where a deal stands.
+state-signed = Unterschrieben: Der Vertrag bindet beide.
+state-signed-by-all = Unterschrieben: Der Vertrag bindet alle.
+state-delivered = Zugestellt: Sie haben die Empfangsbestätigung.
+state-received = Sie haben es bekommen.
+state-receipted = Bezahlt: Sie haben die Quittung.
+state-been-paid = Sie sind bezahlt worden.
+state-exchanged = Getauscht: Sie haben das Geld der anderen Partei.
+state-swapped = Getauscht: Sie haben die Datei der anderen Partei.
+state-ended = Beendet: {$words}
+state-done = Erledigt.
+state-aborted = Vom Schlichter abgebrochen: Niemand ist gebunden.
+state-paid-without-receipt = Sie haben bezahlt, aber der Schlichter wurde zu spät für die Quittung erreicht. Der Zahlungsbeweis ist aufbewahrt.
+state-nothing-paid = Beendet: Es ist kein Geld bewegt worden, und niemand ist gebunden.
+state-lapsed = Beendet, bevor etwas unterschrieben war: Niemand ist gebunden.
+state-unacknowledged = Gesendet, aber nicht bestätigt. Es ist vielleicht angekommen.
+state-refunded = Beendet: Ihr Geld ist zurück.
+state-defective = Die Ware ist nicht, was versprochen war. Der Beweis liegt bei den Beweisen.
+state-faulted = Der Schlichter hat festgestellt, dass Ihre Ware nicht ist, was versprochen war.
+state-unsettled = Ihnen steht Geld zu, und der Herausgeber gibt es nicht heraus. Was das beweist, ist aufbewahrt.
+state-asks = Wartet auf Ihre Antwort.
+state-missing = Wartet auf {$names}.
+state-peer = Wartet auf {$peer}.
+state-peer-or-refund = Wartet auf {$peer}. Wenn nichts kommt, kommt Ihr Geld nach {$date} zurück.
+state-refunding = Nicht zustande gekommen. Ihr Geld kommt zurück.
+state-refunding-after = Nicht zustande gekommen. Ihr Geld kommt nach {$date} zurück.
+state-paying = Das Geld ist unterwegs.
+state-decided = Der Schlichter hat für Sie entschieden. Ihr Geld kommt, wenn die Frist für Beschwerden vorbei ist, am {$date}.
+state-arbiter = Wartet auf den Schlichter.
+
+# One deal.
+asks-where = Ihr Schlüsselhalter bittet Sie um eine Antwort. Auf der Kommandozeile:
+export = Geschäftsmappe speichern
+give-up = Jetzt beenden
+give-up-title = Dieses Geschäft jetzt beenden?
+give-up-means = Ihr Knoten tut, was Sie allein tun können: Er nimmt zurück, was sich zurücknehmen lässt, oder fragt den Schlichter. Stellt der Schlichter fest, dass die andere Partei ihr Versprechen gehalten hat, kommt das Geschäft trotzdem zustande. Das lässt sich nicht rückgängig machen.
+give-up-yes = Geschäft beenden
+give-up-no = Weiterlaufen lassen
+timeline = Was geschehen ist
+we-can-prove = Was Sie jetzt beweisen können
+they-can-prove = Was man über Sie beweisen kann
+they-can-prove-hint = Aus dem, was Sie selbst haben. Die andere Partei hat vielleicht mehr.
+files = Dateien
+evidence = Beweise
+evidence-sound = Alles zählt: Unterschriften, Prüfsummen und Daten passen.
+evidence-faults = Einige Stücke zählen nicht oder beweisen ein Fehlverhalten:
+evidence-check = Wer die Geschäftsmappe bekommt, kann sie ohne Sie, ohne Netz und ohne das Wort dieses Programms prüfen:
+evidence-list = {$count ->
+    [one] Ein Stück
+   *[other] {$count} Stücke
+}
+evidence-kind = Art
+evidence-kept = Aufbewahrt seit
+details = Technische Einzelheiten
+detail-deal = Geschäft
+detail-contract = Vertrag
+detail-plan = Plan
+detail-role = Ihre Rolle
+detail-step = Schritt
+detail-opened = Eröffnet
+
+# What happens in a deal. $mine: whether it was this party; $who: who it was.
+event-opened = Das Geschäft wurde eröffnet.
+event-promise = {$mine ->
+    [yes] Sie haben versprochen, an den Vertrag gebunden zu sein.
+   *[no] {$who} hat versprochen, an den Vertrag gebunden zu sein.
+}
+event-final = {$mine ->
+    [yes] Sie haben den Vertrag vollendet.
+   *[no] {$who} hat den Vertrag vollendet.
+}
+event-abort = {$mine ->
+    [yes] Sie haben den Schlichter um Abbruch gebeten.
+   *[no] {$who} hat den Schlichter um Abbruch gebeten.
+}
+event-resolve = {$mine ->
+    [yes] Sie haben den Schlichter gebeten, den Vertrag zu vollenden.
+   *[no] {$who} hat den Schlichter gebeten, den Vertrag zu vollenden.
+}
+event-round = {$mine ->
+    [yes] Sie haben eine Runde des Vertrags unterschrieben.
+   *[no] {$who} hat eine Runde des Vertrags unterschrieben.
+}
+event-ask = {$mine ->
+    [yes] Sie haben den Schlichter nach den fehlenden Unterschriften gefragt.
+   *[no] {$who} hat den Schlichter nach den fehlenden Unterschriften gefragt.
+}
+event-complaint = {$mine ->
+    [yes] Sie haben sich beim Schlichter beschwert.
+   *[no] {$who} hat sich beim Schlichter beschwert.
+}
+event-settlement = {$mine ->
+    [yes] Sie haben den Schlichter um das verwahrte Geld gebeten.
+   *[no] {$who} hat den Schlichter um das verwahrte Geld gebeten.
+}
+event-inquiry = {$mine ->
+    [yes] Sie haben den Schlichter gefragt, was aus dem Vertrag geworden ist.
+   *[no] {$who} hat den Schlichter gefragt, was aus dem Vertrag geworden ist.
+}
+event-status = {$mine ->
+    [yes] Sie haben gesagt, dass niemand eine Entscheidung verlangt hat.
+   *[no] {$who} hat gesagt, dass niemand eine Entscheidung verlangt hat.
+}
+event-verdict = {$mine ->
+    [yes] Sie haben entschieden.
+   *[no] {$who} hat entschieden.
+}
+event-disclosure = {$mine ->
+    [yes] Sie haben den Schlüssel der Ware herausgegeben.
+   *[no] {$who} hat den Schlüssel der Ware herausgegeben.
+}
+event-key-attestation = {$mine ->
+    [yes] Sie haben den hinterlegten Schlüssel der Ware herausgegeben.
+   *[no] {$who} hat den hinterlegten Schlüssel der Ware herausgegeben.
+}
+event-quittance = {$mine ->
+    [yes] Sie haben bestätigt, dass das Geld gekommen ist.
+   *[no] {$who} hat bestätigt, dass das Geld gekommen ist.
+}
+event-closing = {$mine ->
+    [yes] Sie haben die Frist für Beschwerden geschlossen.
+   *[no] {$who} hat die Frist für Beschwerden geschlossen.
+}
+event-container = {$mine ->
+    [yes] Sie haben unterschrieben, was gesendet wurde.
+   *[no] {$who} hat unterschrieben, was gesendet wurde.
+}
+event-ack = {$mine ->
+    [yes] Sie haben unterschrieben, dass es angekommen ist.
+   *[no] {$who} hat unterschrieben, dass es angekommen ist.
+}
+event-offer = {$mine ->
+    [yes] Sie haben das Angebot gemacht.
+   *[no] {$who} hat das Angebot gemacht.
+}
+event-payment-request = {$mine ->
+    [yes] Sie haben um Zahlung gebeten.
+   *[no] {$who} hat um Zahlung gebeten.
+}
+event-payment-order = {$mine ->
+    [yes] Sie haben die Zahlung angewiesen.
+   *[no] {$who} hat die Zahlung angewiesen.
+}
+event-payment-receipt = {$mine ->
+    [yes] Sie haben die Zahlung quittiert.
+   *[no] {$who} hat die Zahlung quittiert.
+}
+event-release = {$mine ->
+    [yes] Sie haben das verwahrte Geld freigegeben.
+   *[no] {$who} hat das verwahrte Geld freigegeben.
+}
+event-authorisation = {$mine ->
+    [yes] Sie haben bestätigt, dass das Geld verwahrt ist.
+   *[no] {$who} hat bestätigt, dass das Geld verwahrt ist.
+}
+event-booking = {$mine ->
+    [yes] Sie haben die Buchung bestätigt.
+   *[no] {$who} hat die Buchung bestätigt.
+}
+event-credential = {$mine ->
+    [yes] Sie haben den Nachweis ausgestellt.
+   *[no] {$who} hat den Nachweis ausgestellt.
+}
+event-credential-transfer = {$mine ->
+    [yes] Sie haben den Nachweis weitergegeben.
+   *[no] {$who} hat den Nachweis weitergegeben.
+}
+event-reservation-request = {$mine ->
+    [yes] Sie haben den Aussteller gebeten, eine Benutzung des Rechts vorzuhalten.
+   *[no] {$who} hat den Aussteller gebeten, eine Benutzung des Rechts vorzuhalten.
+}
+event-reservation = {$mine ->
+    [yes] Sie halten eine Benutzung des Rechts für diesen Vertrag vor.
+   *[no] {$who} hält eine Benutzung des Rechts für diesen Vertrag vor.
+}
+event-spend = {$mine ->
+    [yes] Sie haben eine Benutzung des Rechts eingelöst.
+   *[no] {$who} hat eine Benutzung des Rechts eingelöst.
+}
+event-late = Eine Nachricht kam zu spät oder widerspricht einer anderen; sie ist aufbewahrt.
+event-payment = Das Zahlungssystem hat die Zahlung bewiesen.
+event-redemption = Das verwahrte Geld wurde eingelöst.
+event-misbehaviour = Es wurde bewiesen, dass etwas nicht ist, was versprochen war.
+event-preimage = Das Geheimnis wurde bekannt, das Verwahrtes öffnet.
+event-time-stamp = Eine Zeitstempelstelle hat eine Unterschrift datiert.
+
+# Money.
+wallet = Geld
+no-purses = Noch keine Geldbörsen. Eröffnen Sie eine auf der Kommandozeile:
+total-in = Alles in {$currency}
+purses = Geldbörsen
+pending = Ist weggegangen und kommt vielleicht zurück:
+at = bei
+receives-at = Empfängt unter
+terms-not-known = Die Bedingungen des Herausgebers sind noch nicht bekannt.
+system-ecash = E-Cash
+system-account = Konto
+do-something = Etwas tun
+amount = Betrag
+token = Token
+address = An (Adresse)
+task-withdraw = Vom Konto abheben
+task-deposit = Aufs Konto einzahlen
+task-send = Token ausstellen
+task-receive = Token einlösen
+task-transfer = Überweisen
+task-refresh = Herausgeber neu fragen
+history = Was geschehen ist
+what = Was
+state = Stand
+moved = Bewegt
+fee = Gebühr
+begun = Begonnen
+operation = Zahlung
+verb = {$verb ->
+    [withdraw] Abheben
+    [transfer] Überweisen
+    [send] Token ausstellen
+    [accept] Token einlösen
+    [receive] Zahlung einlösen
+    [pay] Bezahlen
+    [lock] Geld für ein Geschäft verwahren
+    [verify-lock] Verwahrtes Geld prüfen
+    [redeem] Verwahrtes Geld einlösen
+    [prepare] Auf eine Zahlung vorbereiten
+    [refresh] Herausgeber fragen
+    [expect] Auf eine Zahlung warten
+    [reclaim] Geld zurücknehmen
+    [authorise] Verwahrtes Geld freigeben
+    [payout] Auszahlung vorbereiten
+    [deposit] Einzahlen
+    [restore] Geld wiederfinden
+    [learn] Nach dem Geheimnis fragen
+   *[other] {$verb}
+}
+operation-done = Erledigt.
+operation-failed-not-moved = Fehlgeschlagen. Es ist kein Geld bewegt worden.
+operation-failed-returned = Fehlgeschlagen. Das Geld ist zurück.
+operation-failed-unknown = Fehlgeschlagen. Ob das Geld bewegt wurde, ist nicht bekannt.
+operation-asks = Wartet auf Ihre Antwort.
+operation-fund = Wartet auf das Geld.
+operation-goes-on = Läuft.
+pay-to = Hierhin zahlen:
+token-is-money = Wer diesen Token hat, hat das Geld.
+back-to-wallet = Zurück zum Geld
+
+# Contacts.
+contacts = Kontakte
+no-contacts = Noch keine Kontakte.
+add-contact = Kontakt hinzufügen
+card-label = Kontaktkarte
+card-hint = Der ganze Text der Kartendatei.
+name-label = Wie Sie den Kontakt nennen
+name-hint = Wie er sich selbst nennt, wenn Sie es leer lassen.
+arbiter-label = Als Schlichter anerkennen
+arbiter-hint = Ein Schlichter entscheidet, wenn bei einem Geschäft etwas schiefging. Erkennen Sie nur an, wem Sie das anvertrauen.
+is-arbiter = Als Schlichter anerkannt.
+is-time-stamper = Datiert Unterschriften.
+certificates = {$count ->
+    [0] Kein Zertifikat über einen Namen
+    [one] Ein Zertifikat
+   *[other] {$count} Zertifikate
+}
+name-looks-alike = Ein anderer Kontakt hat einen Namen, der gleich aussieht. Vergleichen Sie die Fingerabdrücke.
+remove = Entfernen
+remove-title = Diesen Kontakt entfernen?
+remove-means = Begonnene Geschäfte laufen weiter. War es ein Schlichter, wird unter ihm nichts Neues unterschrieben.
+remove-yes = Kontakt entfernen
+remove-no = Kontakt behalten
+own-card = Ihre eigene Karte
+own-card-hint = Geben Sie sie denen, mit denen Sie Geschäfte machen.
+own-card-show = Anzeigen
+
+# Offers.
+offers = Angebote
+no-offers = Es wird nichts angeboten. Bieten Sie etwas auf der Kommandozeile an:
+offer-stands = Angeboten bis
+offer-asks = Wartet auf Ihre Antwort; vorher ist es nicht angeboten.
+offer-withdrawn = Zurückgezogen: Es werden keine Bestellungen angenommen.
+offer-ended = Beendet am
+withdraw-offer = Angebot zurückziehen
+renew-offer = Wieder Bestellungen annehmen
+qr-code = QR-Code
+qr-code-of-link = Der Link dieses Angebots als QR-Code
+qr-code-too-long = Der Link ist zu lang für einen QR-Code.

@@ -1,0 +1,329 @@
+# The frame of a page.
+skip-to-content = Skip to the content
+places = Places
+waiting = waiting for you
+connection-lost = The connection to your node is lost. What you see may be out of date.
+error-title = That did not work
+error-storage = Your node cannot read or write its archive now. Nothing was changed.
+error-folder = The evidence of this deal cannot be read together.
+error-wallet = This was not begun. No money moved.
+error-contact = The contact was not changed.
+no-such-page = There is no such page.
+no-such-deal = There is no such deal.
+no-such-file = The deal has no such file.
+no-such-operation = There is no such payment.
+no-such-contact = There is no such contact.
+no-such-offer = There is no such offer.
+back-to-deals = Back to the deals
+closed-title = This desk is closed
+closed-why = A link opens it once, in one browser. Get a new one on your computer with this command:
+name-mixes-scripts = mixes letters of several scripts
+somebody = somebody with the key {$key}
+nothing = Nothing.
+unknown = not known
+size = Size
+pages = Pages
+
+# The deal browser.
+deals = Deals
+deals-found = {$count ->
+    [one] One deal
+   *[other] {$count} deals
+}
+no-deals-yet = No deals yet. They begin on the command line, or with an order for something that you offer:
+search-label = Title, party or identifier
+search = Search
+show-label = Show
+show-all = all deals
+show-turn = those that wait for me
+show-open = those that are open
+show-good = those that ended well
+show-other = those that ended otherwise
+with = with
+trouble = The last thing that went wrong:
+
+# Where a deal stands.
+state-signed = Signed: the contract binds both.
+state-signed-by-all = Signed: the contract binds all.
+state-delivered = Delivered: you have the receipt.
+state-received = You have received it.
+state-receipted = Paid: you have the receipt.
+state-been-paid = You have been paid.
+state-exchanged = Exchanged: you have the other party's money.
+state-swapped = Swapped: you have the other party's file.
+state-ended = Ended: {$words}
+state-done = Done.
+state-aborted = Aborted by the arbiter: nobody is bound.
+state-paid-without-receipt = You have paid, and the arbiter was reached too late for the receipt. The proof of the payment is kept.
+state-nothing-paid = Ended: no money moved, and nobody is bound.
+state-lapsed = Ended before anything was signed: nobody is bound.
+state-unacknowledged = Sent, but not acknowledged. It may have arrived.
+state-refunded = Ended: your money is back.
+state-defective = The goods are not what was promised. The proof is among the evidence.
+state-faulted = The arbiter found that your goods are not what was promised.
+state-unsettled = Money is due to you, and its issuer does not give it. What proves it is kept.
+state-asks = Waits for your answer.
+state-missing = Waits for {$names}.
+state-peer = Waits for {$peer}.
+state-peer-or-refund = Waits for {$peer}. If nothing comes, your money comes back after {$date}.
+state-refunding = Not done. Your money comes back.
+state-refunding-after = Not done. Your money comes back after {$date}.
+state-paying = The money is on its way.
+state-decided = The arbiter has decided for you. Your money comes when the time for complaints is over, on {$date}.
+state-arbiter = Waits for the arbiter.
+
+# One deal.
+asks-where = Your key holder asks you for an answer. On the command line:
+export = Save the deal folder
+give-up = End it now
+give-up-title = End this deal now?
+give-up-means = Your node does what you can do alone: it takes back what can be taken back, or asks the arbiter. If the arbiter finds that the other party has kept its promise, the deal is completed all the same. This cannot be undone.
+give-up-yes = End the deal
+give-up-no = Let it go on
+timeline = What has happened
+we-can-prove = What you can prove now
+they-can-prove = What can be proven about you
+they-can-prove-hint = From what you hold yourself. The other party may hold more.
+files = Files
+evidence = Evidence
+evidence-sound = Everything counts: signatures, hashes and dates fit.
+evidence-faults = Some pieces do not count, or prove misconduct:
+evidence-check = Whoever gets the deal folder can check it without you, without a network and without this program's word:
+evidence-list = {$count ->
+    [one] One piece
+   *[other] {$count} pieces
+}
+evidence-kind = Kind
+evidence-kept = Kept since
+details = Technical details
+detail-deal = Deal
+detail-contract = Contract
+detail-plan = Plan
+detail-role = Your role
+detail-step = Step
+detail-opened = Opened
+
+# What happens in a deal. $mine: whether it was this party; $who: who it was.
+event-opened = The deal was opened.
+event-promise = {$mine ->
+    [yes] You promised to be bound by the contract.
+   *[no] {$who} promised to be bound by the contract.
+}
+event-final = {$mine ->
+    [yes] You completed the contract.
+   *[no] {$who} completed the contract.
+}
+event-abort = {$mine ->
+    [yes] You asked the arbiter to abort.
+   *[no] {$who} asked the arbiter to abort.
+}
+event-resolve = {$mine ->
+    [yes] You asked the arbiter to complete the contract.
+   *[no] {$who} asked the arbiter to complete the contract.
+}
+event-round = {$mine ->
+    [yes] You signed a round of the contract.
+   *[no] {$who} signed a round of the contract.
+}
+event-ask = {$mine ->
+    [yes] You asked the arbiter about the missing signatures.
+   *[no] {$who} asked the arbiter about the missing signatures.
+}
+event-complaint = {$mine ->
+    [yes] You complained to the arbiter.
+   *[no] {$who} complained to the arbiter.
+}
+event-settlement = {$mine ->
+    [yes] You asked the arbiter for the locked money.
+   *[no] {$who} asked the arbiter for the locked money.
+}
+event-inquiry = {$mine ->
+    [yes] You asked the arbiter what has become of the contract.
+   *[no] {$who} asked the arbiter what has become of the contract.
+}
+event-status = {$mine ->
+    [yes] You said that nobody had asked for a decision.
+   *[no] {$who} said that nobody had asked for a decision.
+}
+event-verdict = {$mine ->
+    [yes] You decided.
+   *[no] {$who} decided.
+}
+event-disclosure = {$mine ->
+    [yes] You gave away the key of the goods.
+   *[no] {$who} gave away the key of the goods.
+}
+event-key-attestation = {$mine ->
+    [yes] You gave the key of the goods that was deposited.
+   *[no] {$who} gave the key of the goods that was deposited.
+}
+event-quittance = {$mine ->
+    [yes] You said that the money has come.
+   *[no] {$who} said that the money has come.
+}
+event-closing = {$mine ->
+    [yes] You closed the time for complaints.
+   *[no] {$who} closed the time for complaints.
+}
+event-container = {$mine ->
+    [yes] You signed what was sent.
+   *[no] {$who} signed what was sent.
+}
+event-ack = {$mine ->
+    [yes] You signed that it has arrived.
+   *[no] {$who} signed that it has arrived.
+}
+event-offer = {$mine ->
+    [yes] You made the offer.
+   *[no] {$who} made the offer.
+}
+event-payment-request = {$mine ->
+    [yes] You asked to be paid.
+   *[no] {$who} asked to be paid.
+}
+event-payment-order = {$mine ->
+    [yes] You ordered the payment.
+   *[no] {$who} ordered the payment.
+}
+event-payment-receipt = {$mine ->
+    [yes] You signed the receipt for the payment.
+   *[no] {$who} signed the receipt for the payment.
+}
+event-release = {$mine ->
+    [yes] You let go of the locked money.
+   *[no] {$who} let go of the locked money.
+}
+event-authorisation = {$mine ->
+    [yes] You confirmed that the money is held.
+   *[no] {$who} confirmed that the money is held.
+}
+event-booking = {$mine ->
+    [yes] You confirmed the booking.
+   *[no] {$who} confirmed the booking.
+}
+event-credential = {$mine ->
+    [yes] You issued the credential.
+   *[no] {$who} issued the credential.
+}
+event-credential-transfer = {$mine ->
+    [yes] You passed the credential on.
+   *[no] {$who} passed the credential on.
+}
+event-reservation-request = {$mine ->
+    [yes] You asked the issuer to keep a use of the right.
+   *[no] {$who} asked the issuer to keep a use of the right.
+}
+event-reservation = {$mine ->
+    [yes] You keep a use of the right for this contract.
+   *[no] {$who} keeps a use of the right for this contract.
+}
+event-spend = {$mine ->
+    [yes] You took a use of the right.
+   *[no] {$who} took a use of the right.
+}
+event-late = A message came too late or contradicts another one; it is kept.
+event-payment = The payment system proved the payment.
+event-redemption = The locked money was taken.
+event-misbehaviour = It was proven that an item is not what was promised.
+event-preimage = The secret came out that opens what is locked.
+event-time-stamp = A time-stamp authority dated a signature.
+
+# Money.
+wallet = Money
+no-purses = No purses yet. Open one on the command line:
+total-in = All in {$currency}
+purses = Purses
+pending = Has left and may come back:
+at = at
+receives-at = Receives at
+terms-not-known = Its issuer's terms are not known yet.
+system-ecash = E-cash
+system-account = Account
+do-something = Do something
+amount = Amount
+token = Token
+address = To (address)
+task-withdraw = Withdraw from the account
+task-deposit = Deposit into the account
+task-send = Make a token
+task-receive = Take in the token
+task-transfer = Transfer
+task-refresh = Ask the issuer again
+history = What has happened
+what = What
+state = State
+moved = Moved
+fee = Fee
+begun = Begun
+operation = Payment
+verb = {$verb ->
+    [withdraw] Withdraw
+    [transfer] Transfer
+    [send] Make a token
+    [accept] Take in a token
+    [receive] Take in a payment
+    [pay] Pay
+    [lock] Lock money for a deal
+    [verify-lock] Check locked money
+    [redeem] Take locked money
+    [prepare] Get ready to be paid
+    [refresh] Ask the issuer
+    [expect] Wait for a payment
+    [reclaim] Take money back
+    [authorise] Let go of locked money
+    [payout] Prepare a payout
+    [deposit] Deposit
+    [restore] Find money again
+    [learn] Ask for the secret of a lock
+   *[other] {$verb}
+}
+operation-done = Done.
+operation-failed-not-moved = Failed. No money moved.
+operation-failed-returned = Failed. The money is back.
+operation-failed-unknown = Failed. It is not known whether the money moved.
+operation-asks = Waits for your answer.
+operation-fund = Waits for its money.
+operation-goes-on = Goes on.
+pay-to = Pay here:
+token-is-money = Whoever has this token has the money.
+back-to-wallet = Back to the money
+
+# Contacts.
+contacts = Contacts
+no-contacts = No contacts yet.
+add-contact = Add a contact
+card-label = Contact card
+card-hint = The whole text of the card file.
+name-label = What you call them
+name-hint = Their own name for themselves if you leave it empty.
+arbiter-label = Accept as an arbiter
+arbiter-hint = An arbiter decides where a deal went wrong. Accept only whom you trust with that.
+is-arbiter = Accepted as an arbiter.
+is-time-stamper = Dates signatures.
+certificates = {$count ->
+    [0] No certificate of a name
+    [one] One certificate
+   *[other] {$count} certificates
+}
+name-looks-alike = Another contact has a name that looks the same. Compare the fingerprints.
+remove = Remove
+remove-title = Remove this contact?
+remove-means = Deals that have begun go on. If it was an arbiter, nothing new is signed under it.
+remove-yes = Remove the contact
+remove-no = Keep the contact
+own-card = Your own card
+own-card-hint = Give it to those you deal with.
+own-card-show = Show it
+
+# Offers.
+offers = Offers
+no-offers = Nothing is offered. Offer something on the command line:
+offer-stands = Offered until
+offer-asks = Waits for your answer; it is not offered before.
+offer-withdrawn = Withdrawn: no orders are taken.
+offer-ended = Ended on
+withdraw-offer = Withdraw the offer
+renew-offer = Take orders again
+qr-code = QR code
+qr-code-of-link = The link of this offer as a QR code
+qr-code-too-long = The link is too long for a QR code.
