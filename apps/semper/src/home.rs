@@ -6,6 +6,7 @@
 //! card.txt             the contact card, to be given to others
 //! archive/             everything that was received, sent, signed and decided
 //! run/control.json     how to reach the running node; there while one runs
+//! run/desk.html        leads the owner's browser to the desk; good for ten minutes
 //! ```
 
 use std::fs;
@@ -370,6 +371,23 @@ impl Home {
 
     fn endpoint_path(&self) -> PathBuf {
         self.dir.join("run/control.json")
+    }
+
+    /// The page that leads to the desk.
+    pub fn desk_path(&self) -> PathBuf {
+        self.dir.join("run/desk.html")
+    }
+
+    /// Writes a page, readable by its owner only, that leads to `link`. The page's path.
+    ///
+    /// # Errors
+    /// The directory cannot be written.
+    pub fn write_desk(&self, link: &str) -> Result<PathBuf> {
+        make_private_dir(&self.dir.join("run"))?;
+        let page =
+            format!("<!DOCTYPE html><title>Semper</title><meta http-equiv=\"refresh\" content=\"0;url={link}\">\n");
+        write_private(&self.desk_path(), page.as_bytes())?;
+        Ok(self.desk_path())
     }
 
     /// Makes the directory, readable by its owner only.

@@ -34,8 +34,10 @@
 
 #![expect(unreachable_pub, reason = "`pub` marks what other rooms of the house use")]
 
+pub mod bench;
 pub mod control;
 mod credentials;
+mod desk;
 pub mod home;
 mod node;
 mod orders;

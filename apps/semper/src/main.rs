@@ -6,7 +6,7 @@ mod commands;
 
 use std::process::ExitCode;
 
-use semper::{control, home, now, party, policy, roles, sale, secrets, stamp};
+use semper::{bench, control, home, now, party, policy, roles, sale, secrets, stamp};
 
 fn main() -> ExitCode {
     commands::main()

@@ -31,6 +31,7 @@ use tokio::time::{Instant, sleep};
 use crate::control::Endpoint;
 use crate::control::client::Client;
 use crate::control::server::{Controlled, guarded, party_routes};
+use crate::desk::{Desk, Doors};
 use crate::home::{Announced, Config, Home, Role};
 use crate::node::goods::GoodsStore;
 use crate::node::{Node, Parts, PaymentParts, Payments, Settings, Stamping, Systems, now};
@@ -109,6 +110,9 @@ impl Running {
         let mut servers = Vec::new();
         if listen {
             servers.push(starting.public(made.public)?);
+        }
+        if let Some((listener, pages)) = made.desk {
+            servers.push(Server::start(listener, pages, Transport::Plain, &ServerOptions::default())?);
         }
         let token = token()?;
         let listener = TcpListener::bind("127.0.0.1:0")?;
@@ -212,6 +216,8 @@ struct Made {
     public: Router,
     control: Router,
     party: Option<(Arc<Node>, Arc<Vault>)>,
+    /// The desk of a party that listens, and the loopback port that is its own.
+    desk: Option<(TcpListener, Router)>,
 }
 
 /// The keys of a party, each with those who use it.
@@ -283,13 +289,13 @@ impl Starting {
                     clock: clock(),
                 }));
                 let inbox = self.inbox(arbiter.clone(), Arc::new(opener), Arc::new(transport));
-                Ok(Made { public: inbox.merge(arbiter.routes()), control: Router::new(), party: None })
+                Ok(Made { public: inbox.merge(arbiter.routes()), control: Router::new(), party: None, desk: None })
             }
             Role::Ca => {
                 let (verify, random) = (Arc::new(Verifier), Arc::new(SystemRandom));
                 let base = self.config.base_url();
                 let service = CaService::open(archive, verify, random, certificate, &self.config.name, &base).await?;
-                Ok(Made { public: service.routes(), control: service.operator_routes(), party: None })
+                Ok(Made { public: service.routes(), control: service.operator_routes(), party: None, desk: None })
             }
             Role::Mint => {
                 let issuers = self.issuers()?;
@@ -297,12 +303,12 @@ impl Starting {
                     roles::mint::open(&self.config, archive, &seed, signer, certificates_on(card)?, issuers).await?;
                 let (mint, stop) = (opened.mint, stopped(self.stopped.clone()));
                 self.tasks.spawn(async move { mint.run(stop).await });
-                Ok(Made { public: opened.public, control: opened.control, party: None })
+                Ok(Made { public: opened.public, control: opened.control, party: None, desk: None })
             }
             Role::Bank => {
                 let opened = roles::bank::open(&self.config, archive, signer, opener).await?;
                 self.tasks.spawn(roles::bank::run(opened.bank, stopped(self.stopped.clone())));
-                Ok(Made { public: opened.public, control: opened.control, party: None })
+                Ok(Made { public: opened.public, control: opened.control, party: None, desk: None })
             }
             Role::Tsa => {
                 let settings = self.config.tsa.clone().unwrap_or_default();
@@ -315,7 +321,7 @@ impl Starting {
                     clock: clock(),
                 };
                 let service = TsaService::open(parts, &settings).await?;
-                Ok(Made { public: service.routes(&settings)?, control: Router::new(), party: None })
+                Ok(Made { public: service.routes(&settings)?, control: Router::new(), party: None, desk: None })
             }
             Role::Issuer => {
                 let issuer = Issuer::new(IssuerParts {
@@ -328,14 +334,14 @@ impl Starting {
                 });
                 let rates = self.config.issuer.clone().unwrap_or_default().rates;
                 let public = issuer.routes(&throttle(&rates, &issuer::USUAL)?);
-                Ok(Made { public, control: issuer.operator_routes(), party: None })
+                Ok(Made { public, control: issuer.operator_routes(), party: None, desk: None })
             }
             Role::Relay => {
                 let (url, quota) = (format!("{}/mail", self.config.base_url()), Quota::default());
                 let relay = Relay::open(archive, Arc::new(transport), Arc::new(Verifier), url, clock(), quota).await?;
                 self.tasks.spawn(sweep(relay.clone(), self.stopped.clone()));
                 let public = Router::new().nest("/mail", relay.router(Limits::default()));
-                Ok(Made { public, control: Router::new(), party: None })
+                Ok(Made { public, control: Router::new(), party: None, desk: None })
             }
         }
     }
@@ -378,10 +384,19 @@ impl Starting {
             let mailbox = RelayInbox::new(url, transport.clone(), open, handler, random, clock(), &options)?;
             self.tasks.spawn(mailbox.run(self.stopped.clone()));
         }
-        let control = party_routes(Controlled { node: node.clone(), vault: vault.clone() });
+        let (desk, doors) = listen.then(|| self.desk(&node)).transpose()?.unzip();
+        let control = party_routes(Controlled { node: node.clone(), vault: vault.clone(), doors });
         let shop = node.shop_routes().merge(goods.routes());
         let public = self.inbox(node.clone(), opener, transport).merge(shop);
-        Ok(Made { public, control, party: Some((node, vault)) })
+        Ok(Made { public, control, party: Some((node, vault)), desk })
+    }
+
+    /// The desk of a party, with a port of its own, and the doors into it.
+    fn desk(&self, node: &Arc<Node>) -> Result<((TcpListener, Router), Arc<Doors>)> {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let doors = Arc::new(Doors::new(listener.local_addr()?.port())?);
+        let desk = Desk::new(node.clone(), doors.clone(), self.config.base_url());
+        Ok(((listener, desk.routes()), doors))
     }
 
     fn payments(&self, systems: Systems, keys: Arc<Vault>, card: &str) -> Result<Arc<Payments>> {

@@ -13,10 +13,10 @@ use semper_exchange::claims::Positions;
 use semper_exchange::evidence::Folder;
 use semper_trust::card::ContactCard;
 
-use super::judge::Bench;
 use super::{Common, session};
-use crate::control::DealView;
+use crate::bench::Bench;
 use crate::control::client::Client;
+use crate::control::{DealView, Standing};
 use crate::home::Home;
 use crate::now;
 
@@ -155,63 +155,52 @@ pub(super) async fn finish(client: &Client, id: &str) -> Result<ExitCode> {
 
 /// Where a deal stands, in one sentence.
 pub(super) fn sentence(deal: &DealView) -> String {
-    let what = match (deal.ending.as_deref(), deal.waits_for.as_str()) {
-        (Some("success"), _) if deal.plan == "sign/1" => "signed: the contract binds both".to_owned(),
-        (Some("success"), _) if deal.plan == "sign-many/1" => "signed: the contract binds all".to_owned(),
-        (Some("success"), _) if deal.plan == "mail/1" && deal.role == "originator" => {
-            "delivered: you have the receipt".to_owned()
-        }
-        (Some("success"), _) if deal.plan == "mail/1" => {
-            format!("received; `semper deals files {}` writes what is in it", &deal.id[..12])
-        }
-        (Some("success"), _) if deal.plan == "receipt/1" && deal.role == "originator" => {
-            "paid: you have the receipt".to_owned()
-        }
-        (Some("success"), _) if deal.plan == "receipt/1" => "you have been paid".to_owned(),
-        (Some("success"), _) if deal.plan == "exchange/1" => "exchanged: you have the other party's money".to_owned(),
-        (Some("success"), _) if deal.plan == "swap/1" && deal.role == "responder" => {
-            format!("swapped; `semper deals files {}` writes the file that you got", &deal.id[..12])
-        }
-        (Some(_), _) if deal.remark.is_some() => deal.remark.clone().unwrap_or_default(),
-        (Some("success"), _) => "done".to_owned(),
-        (Some("aborted"), _) => "aborted: nobody is bound".to_owned(),
-        (Some("unconfirmed"), _) if deal.plan == "receipt/1" => {
+    let short = &deal.id[..12];
+    let what = match Standing::of(deal) {
+        Standing::Signed => "signed: the contract binds both".to_owned(),
+        Standing::SignedByAll => "signed: the contract binds all".to_owned(),
+        Standing::Delivered => "delivered: you have the receipt".to_owned(),
+        Standing::Received => format!("received; `semper deals files {short}` writes what is in it"),
+        Standing::Receipted => "paid: you have the receipt".to_owned(),
+        Standing::BeenPaid => "you have been paid".to_owned(),
+        Standing::Exchanged => "exchanged: you have the other party's money".to_owned(),
+        Standing::Swapped => format!("swapped; `semper deals files {short}` writes the file that you got"),
+        Standing::Remark(words) | Standing::Ended(words) => words.to_owned(),
+        Standing::Done => "done".to_owned(),
+        Standing::Aborted => "aborted: nobody is bound".to_owned(),
+        Standing::PaidWithoutReceipt => {
             "you have paid, and the arbiter was reached too late for the receipt; the proof of the payment is kept"
                 .to_owned()
         }
-        (Some("lapsed"), _) if deal.plan == "receipt/1" => "ended: no money moved, and nobody is bound".to_owned(),
-        (Some("lapsed"), _) => "ended before anything was signed: nobody is bound".to_owned(),
-        (Some("unconfirmed"), _) => "sent, but not acknowledged; it may have arrived".to_owned(),
-        (Some("refunded"), _) => "ended: your money is back".to_owned(),
-        (Some("defective"), _) => {
+        Standing::NothingPaid => "ended: no money moved, and nobody is bound".to_owned(),
+        Standing::Lapsed => "ended before anything was signed: nobody is bound".to_owned(),
+        Standing::Unacknowledged => "sent, but not acknowledged; it may have arrived".to_owned(),
+        Standing::Refunded => "ended: your money is back".to_owned(),
+        Standing::Defective => {
             "the goods are not what was promised; the proof is in the deal folder (`semper deals export`)".to_owned()
         }
-        (Some("faulted"), _) => "the arbiter found that your goods are not what was promised".to_owned(),
-        (Some("unsettled"), _) => {
+        Standing::Faulted => "the arbiter found that your goods are not what was promised".to_owned(),
+        Standing::Unsettled => {
             "money is due to you, and its issuer does not give it; what proves it is kept (`semper deals export`)"
                 .to_owned()
         }
-        (Some(other), _) => other.to_owned(),
-        (None, "us") => "waits for your answer (see `semper approvals`)".to_owned(),
-        (None, "peer") if !deal.missing.is_empty() => format!("waits for {}", deal.missing.join(", ")),
-        (None, "peer") => match deal.until.map(Time::from_unix) {
-            Some(date) => format!("waits for {}; if nothing comes, your money comes back after {date}", deal.peer),
-            None => format!("waits for {}", deal.peer),
-        },
-        (None, "payment") if deal.state == "await-refund" => match deal.until.map(Time::from_unix) {
-            Some(date) => format!("not done; your money comes back after {date}"),
-            None => "not done; your money comes back".to_owned(),
-        },
-        (None, "payment") => "the money is on its way (see `semper approvals` if you are asked)".to_owned(),
-        (None, _) => match deal.until {
-            Some(until) => {
-                let date = Time::from_unix(until);
-                format!(
-                    "the arbiter has decided for you; your money comes when the time for complaints is over, on {date}"
-                )
-            }
-            None => "waits for the arbiter".to_owned(),
-        },
+        Standing::Asks => "waits for your answer (see `semper approvals`)".to_owned(),
+        Standing::Missing(names) => format!("waits for {}", names.join(", ")),
+        Standing::PeerOrRefund(date) => {
+            let date = Time::from_unix(date);
+            format!("waits for {}; if nothing comes, your money comes back after {date}", deal.peer)
+        }
+        Standing::Peer => format!("waits for {}", deal.peer),
+        Standing::Refunding(Some(date)) => {
+            format!("not done; your money comes back after {}", Time::from_unix(date))
+        }
+        Standing::Refunding(None) => "not done; your money comes back".to_owned(),
+        Standing::Paying => "the money is on its way (see `semper approvals` if you are asked)".to_owned(),
+        Standing::Decided(date) => format!(
+            "the arbiter has decided for you; your money comes when the time for complaints is over, on {}",
+            Time::from_unix(date)
+        ),
+        Standing::Arbiter => "waits for the arbiter".to_owned(),
     };
     let trouble = deal.trouble.as_ref().map(|trouble| format!(" [{trouble}]"));
     format!("{}: {what}{}", deal.title, trouble.unwrap_or_default())
@@ -259,7 +248,7 @@ fn show(deal: &DealView, json: bool) -> Result<()> {
 async fn show_positions(client: &Client, id: &str, home: &Home) -> Result<()> {
     let me = ContactCard::verify_text(&home.card()?, &Verifier)?.signer();
     let folder = Folder::from_bytes(&client.folder(id).await?)?;
-    let Positions { ours, theirs } = Bench::new().positions(folder, me)?;
+    let (_, Positions { ours, theirs }) = Bench::default().positions(folder, me)?;
     for (title, list) in [("you can prove now:", ours), ("what you hold proves for the other party:", theirs)] {
         println!("  {title}{}", if list.is_empty() { " nothing" } else { "" });
         for position in list {

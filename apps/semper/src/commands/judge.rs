@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
@@ -11,21 +10,19 @@ use semper_core::cbor::{Decode, Encode};
 use semper_core::cose::Statement as _;
 use semper_core::ids::KeySetId;
 use semper_core::party::Algorithm;
-use semper_crypto::{Encapsulator, Sealer, Verifier};
 use semper_exchange::claims::{
-    self, Case, Claim, Decision, Outcome, Policy, Positions, Question, Ruling, SignedDecision, Sunset, bind, decide,
-    questions, rules,
+    self, Case, Claim, Decision, Outcome, Policy, Question, Ruling, SignedDecision, Sunset, bind, decide, questions,
+    rules,
 };
 use semper_exchange::evidence::{Checks, Folder, Report, Subject, What};
 use semper_support::crypto::Signer as _;
 use semper_support::stamp::CertificateId;
-use semper_transfer::payment::Module;
-use semper_trust::timestamp::TokenReader;
 use serde_json::{Value, json};
 
 use super::trust::{Stampers, Trusted};
 use super::verify::Names;
 use super::{Common, ask};
+use crate::bench::Bench;
 use crate::now;
 use crate::party::unlock;
 
@@ -85,7 +82,7 @@ impl Judge {
     fn judged(&self, common: &Common) -> Result<bool> {
         let folders = self.folders.iter().map(|path| read(path)).collect::<Result<Vec<_>>>()?;
         let case = Case::of(&folders)?;
-        let bench = Bench::new();
+        let bench = Bench::default();
         let systems = bench.systems();
         let checks = bench.checks(&systems);
         if let Some(path) = &self.check {
@@ -154,30 +151,6 @@ fn keys(texts: &[String]) -> Result<Option<Vec<KeySetId>>> {
     };
     let keys = texts.iter().map(read).collect::<Result<BTreeSet<_>>>()?;
     Ok((!keys.is_empty()).then(|| keys.into_iter().collect()))
-}
-
-/// With what folders are checked on this machine.
-pub(super) struct Bench(Vec<Box<dyn Module>>);
-
-impl Bench {
-    pub(super) fn new() -> Self {
-        Self(semper_payment::judges(Arc::new(Sealer)))
-    }
-
-    fn systems(&self) -> Vec<&dyn Module> {
-        self.0.iter().map(AsRef::as_ref).collect()
-    }
-
-    fn checks<'a>(&'a self, systems: &'a [&'a dyn Module]) -> Checks<'a> {
-        Checks { verify: &Verifier, kem: Some(&Encapsulator), systems, stamps: Some(&TokenReader) }
-    }
-
-    /// What can be proven from a folder now, as a party of its deal sees it.
-    pub(super) fn positions(&self, folder: Folder, me: KeySetId) -> Result<Positions> {
-        let systems = self.systems();
-        let report = Case::of(&[folder])?.examine(&self.checks(&systems));
-        Ok(claims::positions(&report, &Policy::at(now()), me))
-    }
 }
 
 fn read(path: &Path) -> Result<Folder> {

@@ -6,6 +6,7 @@ mod contact;
 mod credential;
 mod deals;
 mod demo;
+mod desk;
 mod follow;
 mod init;
 mod judge;
@@ -78,6 +79,8 @@ enum Command {
     Init(init::Init),
     /// Run a party's node until it is stopped
     Up(serve::Up),
+    /// Open your desk in the browser: deals, money, offers, contacts
+    Desk(desk::Desk),
     /// Run a third party until it is stopped
     Serve(serve::Serve),
     /// Stop the node that runs on this data directory
@@ -186,6 +189,7 @@ async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Judge(judge) => return Ok(judge.run(&common)),
         Command::Init(init) => init.run(&common)?,
         Command::Up(up) => up.run(&common).await?,
+        Command::Desk(desk) => desk.run(&common).await?,
         Command::Serve(serve) => serve.run(&common).await?,
         Command::Stop => serve::stop(&common).await?,
         Command::Contact(contact) => contact.run(&common).await?,

@@ -11,7 +11,7 @@ use semper_crypto::SystemRandom;
 use semper_support::crypto::Randomness as _;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Common, ask};
+use super::{Common, ask, desk};
 use crate::control::client::Client;
 use crate::home::Role;
 use crate::party::{self, Running};
@@ -43,6 +43,9 @@ pub(super) struct Up {
     /// The policy file
     #[arg(long, value_name = "FILE", requires = "yes")]
     policy: Option<PathBuf>,
+    /// Do not open the desk in the browser; `semper desk` does later
+    #[arg(long)]
+    no_browser: bool,
 }
 
 /// Run a third party until it is stopped.
@@ -105,6 +108,9 @@ impl Up {
         let passphrase = ask::passphrase(common.passphrase_file.as_deref(), false)?;
         let running = Running::start(&home, &passphrase, policy, true).await?;
         println!("{} runs; its inbox is {}. Stop it with Ctrl-C or `semper stop`.", config.name, config.inbox_url());
+        if !self.no_browser {
+            desk::open_for_people(&home, &running.client()?).await?;
+        }
         until_stopped(vec![running]).await
     }
 }

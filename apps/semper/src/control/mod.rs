@@ -5,6 +5,7 @@
 
 pub mod client;
 pub(crate) mod server;
+mod standing;
 
 use std::fmt;
 use std::path::Path;
@@ -13,6 +14,8 @@ use data_encoding::BASE64;
 use semper_core::domain;
 use semper_core::hash::Digest;
 use serde::{Deserialize, Serialize};
+
+pub use standing::Standing;
 
 /// What `run/control.json` says.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -23,6 +26,13 @@ pub struct Endpoint {
     pub port: u16,
     /// The token, 64 hexadecimal digits.
     pub token: String,
+}
+
+/// The way into the desk.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DeskView {
+    /// A link that opens it once, within ten minutes.
+    pub link: String,
 }
 
 /// A deal, for the screen.

@@ -20,10 +20,11 @@ use tokio::sync::Notify;
 
 use super::{
     AllOpened, AnswerOrder, ApprovalView, Begun, BuyOrder, ContactOrder, ContactView, CredentialView, DealView,
-    MailOrder, OfferOrder, OfferView, Opened, OperationView, PassOrder, PassedView, PayOrder, Problem, PurseOrder,
-    PurseView, SendOrder, SignOrder, StampOrder, StampView, StandsOrder, SwapOrder, TaskOrder, TradeOrder,
+    DeskView, MailOrder, OfferOrder, OfferView, Opened, OperationView, PassOrder, PassedView, PayOrder, Problem,
+    PurseOrder, PurseView, SendOrder, SignOrder, StampOrder, StampView, StandsOrder, SwapOrder, TaskOrder, TradeOrder,
 };
 use crate::credentials::{self, CredentialError};
+use crate::desk::Doors;
 use crate::node::{Beginning, Node, NodeError};
 use crate::orders;
 use crate::shop::{self, ShopError};
@@ -38,6 +39,8 @@ pub struct Controlled {
     pub node: Arc<Node>,
     /// The holder of the keys, for the user's answers.
     pub vault: Arc<Vault>,
+    /// The doors into the desk, if there is one: this process listens.
+    pub doors: Option<Arc<Doors>>,
 }
 
 /// `routes` and what every running process has: `GET /alive` and `POST /stop`. Every request must carry `token` and name a loopback
@@ -58,6 +61,7 @@ pub fn guarded(routes: Router, token: String, stop: Arc<Notify>) -> Router {
 pub fn party_routes(controlled: Controlled) -> Router {
     Router::new()
         .route("/changes", get(changes))
+        .route("/desk", post(open_desk))
         .route("/deals", get(deals))
         .route("/deals/{id}", get(deal))
         .route("/deals/{id}/wait", get(wait))
@@ -186,6 +190,14 @@ type Reply<T> = Result<Json<T>, Failure>;
 
 /// Deals that are listed at once.
 const PAGE: usize = 200;
+
+/// A link that opens the desk.
+async fn open_desk(State(on): State<Controlled>) -> Reply<DeskView> {
+    let closed = |detail: &str| Failure::new(StatusCode::CONFLICT, "the desk is not open", detail);
+    let doors = on.doors.ok_or_else(|| closed("only a node that runs with `semper up` has a desk"))?;
+    let link = doors.link().map_err(|error| closed(&error.to_string()))?;
+    Ok(Json(DeskView { link }))
+}
 
 #[derive(Deserialize)]
 struct After {

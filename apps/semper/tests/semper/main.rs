@@ -6,11 +6,13 @@
 #![expect(unreachable_pub, reason = "a test binary has no outside: `pub` marks what other modules use")]
 
 mod access;
+mod browser;
 mod cheats;
 mod commands;
 mod crash;
 mod credential;
 mod demo;
+mod desk;
 mod examples;
 mod judge;
 mod load;

@@ -1,0 +1,239 @@
+//! The desk: the node's own pages in a browser of its user. Deals, what can be proven about them, money, contacts, offers.
+//!
+//! It answers on a loopback port of its own, under a host name that is made anew at every start (`desk-….localhost`): a page of somebody
+//! else knows neither, and the cookie of a session goes to nobody else's port. Who may look has opened a link that `semper desk` has
+//! printed; it works once. The desk never asks for a signature: what has to be approved waits with the holder of the keys.
+//!
+//! ```text
+//!   entry     links, sessions, who may ask at all
+//!   deals     the deal browser         deal    one deal: time line, what is proven, files
+//!   wallet    purses and operations    people  contacts          shop    offers
+//! ```
+//! Every page is a function from the views of [`crate::control`] to HTML; what can be done is done by the functions that the control
+//! interface calls.
+
+mod deal;
+mod deals;
+mod entry;
+mod people;
+mod shop;
+mod wallet;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Form, FromRequestParts, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::middleware;
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::{get, post};
+use futures_util::stream::{self, Stream};
+use maud::{Markup, html};
+use semper_pages::Language;
+use semper_pages::frame::{Frame, Place, SCRIPT, STYLE};
+use serde::Deserialize;
+
+use crate::bench::Bench;
+use crate::node::{Node, NodeError};
+
+pub use entry::Doors;
+
+/// Largest form: a contact card is the largest thing that is pasted.
+const FORM_MAX: usize = 256 * 1024;
+/// How often a silent stream of changes says that it is still there; a connection may be silent for 90 s.
+const STILL_HERE: Duration = Duration::from_secs(30);
+/// The cookie of the language that the user has chosen.
+const LANGUAGE: &str = "semper-language";
+
+/// What the desk shows.
+pub struct Desk {
+    node: Arc<Node>,
+    bench: Bench,
+    doors: Arc<Doors>,
+    /// Where offers are fetched: the address that others know.
+    base: String,
+}
+
+impl Desk {
+    /// The desk of a node. `base` is the address under which others reach it.
+    pub fn new(node: Arc<Node>, doors: Arc<Doors>, base: String) -> Arc<Self> {
+        Arc::new(Self { node, bench: Bench::default(), doors, base })
+    }
+
+    /// Its pages.
+    pub fn routes(self: &Arc<Self>) -> Router {
+        let inside = Router::new()
+            .route("/", get(deals::browse))
+            .route("/deals/{id}", get(deal::show))
+            .route("/deals/{id}/folder", get(deal::folder))
+            .route("/deals/{id}/files/{hash}", get(deal::file))
+            .route("/deals/{id}/give-up", get(deal::ask_give_up).post(deal::give_up))
+            .route("/wallet", get(wallet::show))
+            .route("/wallet/begin", post(wallet::begin))
+            .route("/wallet/operations/{id}", get(wallet::operation))
+            .route("/contacts", get(people::show).post(people::add))
+            .route("/contacts/remove", get(people::ask_remove).post(people::remove))
+            .route("/offers", get(shop::show))
+            .route("/offers/{id}", post(shop::set))
+            .route("/live", get(live))
+            .fallback(missing)
+            .layer(middleware::from_fn_with_state(self.clone(), entry::inside));
+        Router::new()
+            .route("/style.css", get(async || ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], STYLE)))
+            .route("/live.js", get(async || ([(header::CONTENT_TYPE, "text/javascript; charset=utf-8")], SCRIPT)))
+            .route("/enter/{token}", get(entry::enter))
+            .route("/language", post(set_language))
+            .merge(inside)
+            .layer(DefaultBodyLimit::max(FORM_MAX))
+            .layer(middleware::from_fn_with_state(self.clone(), entry::guard))
+            .with_state(self.clone())
+    }
+
+    /// A page of the desk.
+    async fn page(
+        &self,
+        reader: &Reader,
+        here: &'static str,
+        title: &str,
+        content: &Markup,
+    ) -> Result<Response, Failure> {
+        let language = reader.language;
+        let waiting = self.node.questions().await.map_err(NodeError::Read)?;
+        let place = |path, key, waiting| Place { path, name: language.text(key), waiting };
+        let places = [
+            place("/", "deals", waiting),
+            place("/wallet", "wallet", 0),
+            place("/offers", "offers", 0),
+            place("/contacts", "contacts", 0),
+        ];
+        let frame =
+            Frame { language, title, owner: self.node.name(), places: &places, here, path: &reader.path, live: true };
+        Ok(document(StatusCode::OK, &frame.around(content)))
+    }
+}
+
+/// A page as a response.
+fn document(status: StatusCode, page: &Markup) -> Response {
+    (status, [(header::CONTENT_TYPE, "text/html; charset=utf-8")], page.0.clone()).into_response()
+}
+
+/// Who reads a page.
+struct Reader {
+    language: Language,
+    /// The path and query of the page.
+    path: String,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Reader {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        let path = parts.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
+        Ok(Self { language: language(&parts.headers), path })
+    }
+}
+
+/// The language that the user has chosen, or the one that the browser asks for.
+fn language(headers: &HeaderMap) -> Language {
+    let chosen = entry::cookie(headers, LANGUAGE).and_then(Language::with_tag);
+    let asked = headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
+    chosen.unwrap_or_else(|| asked.map_or_else(Language::default, Language::accepted))
+}
+
+#[derive(Deserialize)]
+struct LanguageForm {
+    language: String,
+    back: String,
+}
+
+async fn set_language(Form(form): Form<LanguageForm>) -> Response {
+    let mut response = Redirect::to(own_path(&form.back)).into_response();
+    let cookie = Language::with_tag(&form.language).and_then(|language| {
+        HeaderValue::from_str(&format!("{LANGUAGE}={}; Path=/; SameSite=Strict", language.tag())).ok()
+    });
+    if let Some(cookie) = cookie {
+        response.headers_mut().insert(header::SET_COOKIE, cookie);
+    }
+    response
+}
+
+/// A path of the desk itself; nothing else is gone to.
+fn own_path(path: &str) -> &str {
+    let own = path.starts_with('/') && !path.starts_with("//") && !path.contains(['\\', '\r', '\n']);
+    if own { path } else { "/" }
+}
+
+/// Tells an open page of every change.
+async fn live(State(desk): State<Arc<Desk>>) -> Sse<impl Stream<Item = Result<Event, std::convert::Infallible>>> {
+    let changes = desk.node.changes();
+    let told = stream::unfold(changes, async |mut changes| {
+        changes.changed().await.ok()?;
+        let count = *changes.borrow_and_update();
+        Some((Ok(Event::default().data(count.to_string())), changes))
+    });
+    Sse::new(told).keep_alive(KeepAlive::new().interval(STILL_HERE))
+}
+
+async fn missing(reader: Reader) -> Response {
+    Failure::missing("no-such-page", String::new()).page(&reader)
+}
+
+/// Why a page cannot be shown, or why something was not done.
+struct Failure {
+    status: StatusCode,
+    /// What happened, as a text of the pages.
+    what: &'static str,
+    /// The details, as the node words them: in English.
+    detail: String,
+}
+
+impl Failure {
+    fn missing(what: &'static str, detail: String) -> Self {
+        Self { status: StatusCode::NOT_FOUND, what, detail }
+    }
+
+    fn refused(what: &'static str, detail: impl ToString) -> Self {
+        Self { status: StatusCode::UNPROCESSABLE_ENTITY, what, detail: detail.to_string() }
+    }
+
+    fn page(&self, reader: &Reader) -> Response {
+        let language = reader.language;
+        let (title, what) = (language.text("error-title"), language.text(self.what));
+        let content = html! {
+            p.error role="alert" { (what) }
+            @if !self.detail.is_empty() {
+                p lang="en" { (semper_core::text::escape(&self.detail, 0)) }
+            }
+            p { a href="/" { (language.text("back-to-deals")) } }
+        };
+        let frame = Frame {
+            language,
+            title: &title,
+            owner: "",
+            places: &[],
+            here: "",
+            path: own_path(&reader.path),
+            live: false,
+        };
+        document(self.status, &frame.around(&content))
+    }
+}
+
+impl From<NodeError> for Failure {
+    fn from(error: NodeError) -> Self {
+        match error {
+            NodeError::NoSuchDeal(_) => Self::missing("no-such-deal", String::new()),
+            error => Self { status: StatusCode::SERVICE_UNAVAILABLE, what: "error-storage", detail: error.to_string() },
+        }
+    }
+}
+
+type Page = Response;
+
+/// The page, or the one that says why there is none.
+fn shown(reader: &Reader, result: Result<Response, Failure>) -> Page {
+    result.unwrap_or_else(|failure| failure.page(reader))
+}

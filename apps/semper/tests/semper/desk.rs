@@ -1,0 +1,251 @@
+//! The desk in a real browser. What could go wrong: it shows another state than the node's, lets in whoever finds its port, loses what
+//! changes while it is open, can be used with a mouse and good eyes only.
+
+use std::process::Command;
+
+use thirtyfour::Key;
+
+use crate::browser::Browser;
+use crate::market::Market;
+use crate::world::{World, deal_in, until};
+
+/// A link into the desk of a running node.
+fn link(world: &World, party: &str) -> String {
+    world.run(party, &["desk", "--no-browser"]).good().trim().to_owned()
+}
+
+/// A market in which Alice has bought a file, and waits for her own answer about a letter.
+fn busy() -> (Market, String, String) {
+    let market = Market::new("30.00 EUR");
+    let file = market.world.file("measurements.csv", "a,b\n1,2\n");
+    let link = market.sell(&file);
+    let bought = market.buy(&link, market.world.path("bought.csv").to_str().unwrap());
+    let ended = until(|| (market.world.deal("alice", &bought)["ending"] == "success").then_some(()));
+    assert!(ended.is_some(), "{:#}", market.world.deal("alice", &bought));
+    market.world.run("alice", &["contact", "add", &market.world.card("bob")]).good();
+    market.world.run("bob", &["contact", "add", &market.world.card("alice")]).good();
+    let letter = market.world.file("letter.txt", "Dear Bob,\n");
+    let args = ["send", &letter, "--to", "bob", "--signed", "--no-ask", "--no-wait"];
+    let asks = deal_in(&market.world.run("alice", &args).good());
+    (market, bought, asks)
+}
+
+#[test]
+fn the_desk_shows_where_every_deal_stands() {
+    let (market, bought, _asks) = busy();
+    let (alice, browser) = (&market.world, Browser::new("en"));
+    let way_in = link(alice, "alice");
+    browser.open(&way_in);
+    assert_eq!(browser.count("#deals .cards > li"), 2, "{}", browser.text("main"));
+    browser.wait_for("nav .badge", "1");
+    browser.look("deals");
+
+    // Search and filter.
+    browser.fill("#q", "measure");
+    browser.press(Key::Enter);
+    browser.wait_for("#deals", "One deal");
+    browser.click("#show option[value=turn]");
+    browser.fill("#q", "");
+    browser.click("form[role=search] button");
+    browser.wait_for("#deals", "Waits for your answer");
+    assert_eq!(browser.count("#deals .cards > li"), 1);
+
+    // One deal: what happened, what is proven, and that it can be taken away and checked.
+    browser.follow("Deals");
+    browser.wait_for("h1", "Deals");
+    browser.follow("measurements.csv");
+    browser.wait_for("h1", "measurements.csv");
+    assert!(browser.url().ends_with(&format!("/deals/{bought}")));
+    assert!(browser.text("#standing").contains("Done"), "{}", browser.text("#standing"));
+    for event in ["promised to be bound", "completed the contract", "gave away the key of the goods"] {
+        assert!(browser.text("#timeline").contains(event), "{event}: {}", browser.text("#timeline"));
+    }
+    assert!(browser.text("#proofs").contains("the buyer (you)"), "{}", browser.text("#proofs"));
+    assert!(browser.text("#evidence").contains("Everything counts"));
+    browser.look("deal-done");
+    let saved = fetch(&browser, &format!("/deals/{bought}/folder"));
+    let folder = alice.path("from-the-desk.semper");
+    std::fs::write(&folder, saved).unwrap();
+    let report = alice.report(&folder);
+    assert_eq!(report["sound"], true, "{report:#}");
+
+    // The same on a telephone, and in German.
+    browser.size(390, 844);
+    browser.look("deal-done-narrow");
+    browser.click("footer button[value=de]");
+    browser.wait_for("#timeline h2", "Was geschehen ist");
+    assert_eq!(browser.run("return document.documentElement.lang"), "de");
+    browser.look("deal-done-narrow-de");
+}
+
+/// What the browser gets for a path of the page that is open, with its own cookie.
+fn fetch(browser: &Browser, path: &str) -> Vec<u8> {
+    let script = format!(
+        "const r = new XMLHttpRequest(); r.open('GET', {path:?}, false); r.overrideMimeType('text/plain; charset=x-user-defined'); \
+         r.send(); return [...r.responseText].map(c => c.charCodeAt(0) & 255);"
+    );
+    serde_json::from_value(browser.run(&script)).unwrap()
+}
+
+#[test]
+fn an_open_page_follows_what_happens() {
+    let (market, _, asks) = busy();
+    let (world, browser) = (&market.world, Browser::new("en"));
+    browser.open(&link(world, "alice"));
+    browser.run("window.sameDocument = true");
+    // What the reader writes is left alone.
+    browser.fill("#q", "half a word");
+    world.type_in("alice", &["approve", &question(world)], "sign\n").good();
+    browser.wait_gone("nav .badge");
+    browser.wait_gone("#deals .turn");
+    assert_eq!(browser.run("return document.getElementById('q').value"), "half a word");
+    assert_eq!(browser.run("return window.sameDocument"), true, "the page was loaded again");
+    browser.open(&format!("{}deals/{asks}", origin(&browser)));
+    assert!(browser.text("#timeline").contains("You signed what was sent"), "{}", browser.text("#timeline"));
+
+    // The node is gone: the page must not look as if all were well.
+    let Market { world, mut running } = market;
+    drop(running.remove(2));
+    browser.wait_for("#connection", "connection to your node is lost");
+    browser.look("connection-lost");
+    drop(world);
+}
+
+fn question(world: &World) -> String {
+    let waiting = world.json("alice", &["approvals", "--json"]);
+    waiting[0]["id"].as_str().unwrap().to_owned()
+}
+
+fn origin(browser: &Browser) -> String {
+    let url = browser.url();
+    let path = url.match_indices('/').nth(2).map(|(at, _)| at + 1).unwrap();
+    url[..path].to_owned()
+}
+
+// Whoever finds the port, or a link that was used, sees nothing; and another page cannot act for the user.
+#[test]
+fn nobody_else_gets_in() {
+    let (market, bought, _) = busy();
+    let (world, browser) = (&market.world, Browser::new("en"));
+    let way_in = link(world, "alice");
+    browser.open(&way_in);
+    assert_eq!(browser.text("h1"), "Deals");
+    let home = origin(&browser);
+    let address = home.trim_start_matches("http://").trim_end_matches('/').to_owned();
+    let port = address.rsplit(':').next().unwrap();
+
+    let other = Browser::dark("de");
+    for place in [way_in.as_str(), &home, &format!("{home}deals/{bought}"), &format!("{home}deals/{bought}/folder")] {
+        other.open(place);
+        assert_eq!(other.text("h1"), "Dieser Schreibtisch ist zu", "{place}");
+    }
+    other.look("closed-de");
+
+    let curl = |args: &[&str]| {
+        let output =
+            Command::new("curl").args(["-s", "-o", "/dev/null", "-w", "%{http_code}"]).args(args).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let direct = format!("http://127.0.0.1:{port}/");
+    assert_eq!(curl(&[&direct]), "403", "another name for the port");
+    let host = format!("Host: {address}");
+    assert_eq!(curl(&["-H", &host, &direct]), "401", "no session");
+    let cookie = browser.run("return document.cookie");
+    assert_eq!(cookie, "", "scripts read the session");
+    for origin in ["http://evil.example", "null", "http://127.0.0.1:1"] {
+        let from = format!("Origin: {origin}");
+        let target = format!("{direct}deals/{bought}/give-up");
+        assert_eq!(curl(&["-X", "POST", "-H", &host, "-H", &from, &target]), "403", "{origin}");
+    }
+    assert_eq!(world.deal("alice", &bought)["ending"], "success");
+    // A page in a frame is not shown.
+    let headers = Command::new("curl").args(["-s", "-I", "-H", &host, &direct]).output().unwrap();
+    let headers = String::from_utf8(headers.stdout).unwrap().to_ascii_lowercase();
+    for policy in
+        ["frame-ancestors 'none'", "default-src 'none'", "nosniff", "referrer-policy: same-origin", "no-store"]
+    {
+        assert!(headers.contains(policy), "{policy}: {headers}");
+    }
+}
+
+#[test]
+fn money_contacts_and_offers_have_their_pages() {
+    let (market, ..) = busy();
+    let (world, browser) = (&market.world, Browser::new("en"));
+    browser.open(&link(world, "alice"));
+    browser.follow("Money");
+    browser.wait_for("#balances dd", "18.00\u{a0}EUR");
+    browser.look("wallet");
+    // A token is made, and taken in again.
+    browser.click("#tasks summary");
+    browser.fill("input[id^=send-amount]", "5.00 EUR");
+    browser.click("input[value=send] ~ button");
+    browser.wait_for("#operation", "Whoever has this token has the money");
+    browser.look("operation-token");
+    let token = browser.text("#operation pre");
+    browser.follow("Back to the money");
+    browser.wait_for("#balances", "13.00");
+    browser.click("#tasks summary");
+    browser.fill("input[id^=receive-token]", &token);
+    browser.click("input[value=receive] ~ button");
+    browser.wait_for("#operation", "Done");
+    browser.follow("Back to the money");
+    browser.wait_for("#balances", "18.00");
+    // More than there is: said, and nothing moved.
+    browser.click("#tasks summary");
+    browser.fill("input[id^=send-amount]", "500.00 EUR");
+    browser.click("input[value=send] ~ button");
+    browser.wait_for("main", "No money moved");
+    browser.look("operation-failed");
+    // No amount at all.
+    browser.open(&format!("{}wallet", origin(&browser)));
+    browser.click("#tasks summary");
+    browser.fill("input[id^=send-amount]", "a lot");
+    browser.click("input[value=send] ~ button");
+    browser.wait_for("[role=alert]", "This was not begun. No money moved.");
+    browser.look("error");
+
+    browser.follow("Back");
+    browser.follow("Contacts");
+    browser.wait_for("h1", "Contacts");
+    browser.look("contacts");
+    // With the keyboard alone: the first stop of every page leads past the places.
+    browser.run("document.activeElement.blur()");
+    browser.press(Key::Tab);
+    assert_eq!(browser.run("return document.activeElement.className"), "skip");
+    browser.press(Key::Enter);
+    assert_eq!(browser.run("return document.activeElement.id"), "content");
+    browser.press(Key::Tab);
+    assert!(browser.run("return document.activeElement.textContent").as_str().unwrap().contains("Remove"));
+    browser.press(Key::Enter);
+    browser.wait_for("h1", "Remove this contact?");
+    browser.look("contact-remove");
+    browser.follow("Keep the contact");
+    browser.wait_for("h1", "Contacts");
+    // A card comes in through the form, under a name that imitates another.
+    let card = std::fs::read_to_string(world.card("mint")).unwrap();
+    browser.run(&format!("document.getElementById('card').value = {}", serde_json::json!(card)));
+    browser.fill("#name", "b\u{43e}b");
+    browser.click("main form button");
+    browser.wait_for("#people", "has a name that looks the same");
+    browser.wait_for("#people", "mixes letters of several scripts");
+    browser.look("contacts-alike");
+
+    drop(browser);
+    let browser = Browser::dark("en");
+    browser.open(&link(world, "bob"));
+    browser.wait_for("#deals", "measurements.csv");
+    browser.look("deals-dark");
+    browser.follow("measurements.csv");
+    browser.wait_for("#standing", "Done");
+    browser.look("deal-dark");
+    browser.follow("Offers");
+    browser.wait_for("h1", "Offers");
+    browser.click("#offers summary");
+    assert_eq!(browser.count("#offers svg"), 1);
+    browser.look("offers");
+    browser.click("#offers form button");
+    browser.wait_for("#offers", "Withdrawn: no orders are taken");
+    browser.click("#offers form button");
+    browser.wait_for("#offers", "Offered until");
+}
