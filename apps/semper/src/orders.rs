@@ -248,6 +248,7 @@ pub fn view(entry: &Entry) -> DealView {
         remark: deal.remark().map(str::to_owned),
         trouble: entry.trouble.clone(),
         files: Vec::new(),
+        saved_as: None,
     }
 }
 

@@ -146,7 +146,10 @@ pub(super) async fn finish(client: &Client, id: &str) -> Result<ExitCode> {
             last = line;
         }
         match deal.ending.as_deref() {
-            Some("success") => return Ok(ExitCode::SUCCESS),
+            Some("success") => {
+                deal.saved_as.iter().for_each(|path| println!("Saved as {path}"));
+                return Ok(ExitCode::SUCCESS);
+            }
             Some(_) => return Ok(ExitCode::from(2)),
             None => tokio::time::sleep(std::time::Duration::from_millis(100)).await,
         }

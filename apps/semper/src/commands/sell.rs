@@ -224,8 +224,7 @@ impl Buy {
         let order = BuyOrder { arbiter, no_arbiter, locale: language, patience, ..found.order(&save_as)? };
         let session = manner.connect(common).await?;
         let deal = session.client().buy(&order).await?.deal;
-        let code = manner.follow(session, &[deal]).await?;
-        Ok(saved(&save_as, code))
+        manner.follow(session, &[deal]).await
     }
 }
 
@@ -246,8 +245,7 @@ impl Buy {
         let order = BuyOrder { arbiter, locale: language, patience, ..found.order(&save_as, &self.credential)? };
         let session = manner.connect(common).await?;
         let deal = session.client().buy(&order).await?.deal;
-        let code = manner.follow(session, &[deal]).await?;
-        Ok(saved(&save_as, code))
+        manner.follow(session, &[deal]).await
     }
 }
 
@@ -264,8 +262,7 @@ impl Swap {
         let order = SwapOrder { arbiter, locale: language, patience, ..found.order(file, &save_as)? };
         let session = manner.connect(common).await?;
         let deal = session.client().swap(&order).await?.deal;
-        let code = manner.follow(session, &[deal]).await?;
-        Ok(saved(&save_as, code))
+        manner.follow(session, &[deal]).await
     }
 }
 
@@ -281,14 +278,6 @@ async fn fetch<T: Offering>(found: &Linked<T>, save_as: Option<&Path>) -> Result
     let mut progress = Progress::new("Fetching", found.offer.statement().goods().size().bytes());
     found.fetch(|done| progress.show(done)).await?;
     Ok(save_as)
-}
-
-/// Says where the goods are, if they came.
-fn saved(save_as: &Path, code: ExitCode) -> ExitCode {
-    if code == ExitCode::SUCCESS && save_as.exists() {
-        println!("Saved as {}", save_as.display());
-    }
-    code
 }
 
 /// Progress on long work, for people only.

@@ -71,6 +71,9 @@ pub struct DealView {
     pub trouble: Option<String>,
     /// The files that belong to it.
     pub files: Vec<FileView>,
+    /// Where the goods are that were bought in it.
+    #[serde(default)]
+    pub saved_as: Option<String>,
 }
 
 /// A file of a deal.

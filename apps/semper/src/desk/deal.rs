@@ -86,6 +86,10 @@ impl Desk {
         let entry = self.node.entry(id).await?;
         let folder = self.node.folder(id).await?;
         let (deal, files) = (orders::view(&entry), orders::files(&folder));
+        let saved_as = match deal.ending.as_deref() {
+            Some("success") => self.node.saved_as(id).await?.map(|path| path.display().to_string()),
+            _ => None,
+        };
         let events = self.events(language, &entry, &folder).await;
         let examined = self.bench.positions(folder.clone(), self.node.keys().key_set().id());
         let (report, Positions { ours, theirs }) = examined.map_err(|error| Failure::refused("error-folder", error))?;
@@ -103,6 +107,10 @@ impl Desk {
                 (positions(language, &theirs))
             }
             section #files data-live="" {
+                @if let Some(path) = &saved_as {
+                    h2 { (language.text("goods")) }
+                    p { (language.text("saved-as")) " " bdi.code { (escape(path, 0)) } }
+                }
                 @if !files.is_empty() {
                     h2 { (language.text("files")) }
                     ul.cards {

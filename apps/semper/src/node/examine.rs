@@ -25,6 +25,7 @@ use tokio::sync::watch;
 
 use super::deals::Event;
 use super::goods::{GoodsError, Opened};
+use super::shop::saved_record;
 use super::{Contact, Entry, LOOK_AGAIN, Node, NodeError, now, rest};
 
 const EXAMINE_SPACE: &str = "examine";
@@ -77,7 +78,8 @@ impl Node {
         if entry.deal.ending().is_some() {
             return self.archive.commit(with).await.map_err(NodeError::Commit);
         }
-        let (found, opener) = self.try_release(&entry, &examination).await?;
+        let Tried { found, opener, saved } = self.try_release(&entry, &examination).await?;
+        with.records.extend(saved.map(|path| saved_record(deal, &path)));
         with.evidence.extend(opener.map(|key| NewEvidence {
             key: Entry::key(&deal),
             kind: EvidenceKind::Key.name().to_owned(),
@@ -88,12 +90,8 @@ impl Node {
         self.step(deal, Event { input: Input::Examined(examined.to_bytes()), with }).await
     }
 
-    /// What was found; of a letter that is as promised, also the key, which makes its files readable from the deal's evidence.
-    async fn try_release(
-        &self,
-        entry: &Entry,
-        examination: &Examination,
-    ) -> Result<(Found, Option<ArticleKey>), NodeError> {
+    /// Tries what was released.
+    async fn try_release(&self, entry: &Entry, examination: &Examination) -> Result<Tried, NodeError> {
         let Examination { core, slot, .. } = examination;
         let arbiter = match core.arbiter() {
             Some(arbiter) => Some(self.book.by_key_set(arbiter).await?),
@@ -103,10 +101,10 @@ impl Node {
             let sealing = &arbiter.card().sealing_key;
             DepositKey { suite: sealing.suite, public_key: sealing.public_key.clone() }
         });
-        let Ok(good) = Good::of(core, *slot, key.as_ref()) else { return Ok((Found::Useless, None)) };
+        let Ok(good) = Good::of(core, *slot, key.as_ref()) else { return Ok(Found::Useless.into()) };
         let (peer, arbiter) = (&entry.deal.sides().peer, arbiter.as_ref().map(Contact::key_set));
         let Some((key, evidence)) = self.opener(&good, peer, arbiter, &examination.release) else {
-            return Ok((Found::Useless, None));
+            return Ok(Found::Useless.into());
         };
         if let Some(sealed) = self.letter_of(entry.deal.id(), &good).await? {
             return open_letter(good, &sealed, key, &evidence);
@@ -124,8 +122,8 @@ impl Node {
             }
         });
         match opened.await.map_err(|_| NodeError::Goods(GoodsError::Stopped))?? {
-            Opened::Good => Ok((Found::Good, None)),
-            Opened::Bad(pom) => Ok((Found::Bad(pom.to_bytes()), None)),
+            Opened::Good(path) => Ok(Tried { saved: Some(path), ..Found::Good.into() }),
+            Opened::Bad(pom) => Ok(Found::Bad(pom.to_bytes()).into()),
             Opened::NotHere => Err(NodeError::Goods(GoodsError::Wrong("the goods are not all here".to_owned()))),
         }
     }
@@ -174,19 +172,29 @@ impl Node {
     }
 }
 
+/// What came of trying a release.
+struct Tried {
+    found: Found,
+    /// Of a letter that is as promised: the key, which makes its files readable from the deal's evidence.
+    opener: Option<ArticleKey>,
+    /// Of goods that are as promised: where they are.
+    saved: Option<PathBuf>,
+}
+
+impl From<Found> for Tried {
+    fn from(found: Found) -> Self {
+        Self { found, opener: None, saved: None }
+    }
+}
+
 /// Tries a key on a letter.
-fn open_letter(
-    good: Good,
-    sealed: &Sealed,
-    key: ArticleKey,
-    evidence: &KeyEvidence,
-) -> Result<(Found, Option<ArticleKey>), NodeError> {
+fn open_letter(good: Good, sealed: &Sealed, key: ArticleKey, evidence: &KeyEvidence) -> Result<Tried, NodeError> {
     if sealed.open(&key).is_some() {
-        return Ok((Found::Good, Some(key)));
+        return Ok(Tried { opener: Some(key), ..Found::Good.into() });
     }
     let wrong = |error: DownloadError| NodeError::Goods(GoodsError::Wrong(error.to_string()));
     let download = Download::new(&Encapsulator, good, sealed.index().clone()).map_err(wrong)?;
     let chunks = sealed.chunks().map(|(_, chunk)| chunk.to_vec());
     let found = first_bad_chunk(&download, &key, evidence, chunks);
-    Ok((found.map_or(Found::Useless, |pom| Found::Bad(pom.to_bytes())), None))
+    Ok(found.map_or(Found::Useless, |pom| Found::Bad(pom.to_bytes())).into())
 }

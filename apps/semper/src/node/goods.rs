@@ -8,7 +8,7 @@
 //! checked against the roots before it counts.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufRead as _, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -30,6 +30,8 @@ const BLOCK_CHUNKS: u64 = 64;
 const INDEX_PART: usize = 1 << 20;
 const CIPHER: &str = "cipher";
 const INDEX: &str = "index";
+/// Most names that are tried for a file, until one is free.
+const NAMES_MAX: u32 = 1000;
 
 /// The goods in one directory.
 #[derive(Debug)]
@@ -66,8 +68,8 @@ pub enum GoodsError {
 /// What came of opening goods.
 #[derive(Debug)]
 pub enum Opened {
-    /// The plaintext is in the file.
-    Good,
+    /// The plaintext is in this file.
+    Good(PathBuf),
     /// It is not what was promised.
     Bad(Box<Pom>),
     /// The ciphertext here is not complete, or not the one of the contract.
@@ -190,7 +192,8 @@ impl GoodsStore {
         }
     }
 
-    /// Opens what was downloaded into the file `out`, which is there only if all is good.
+    /// Opens what was downloaded into the file `out`, or into one of a similar name if something else is there. The file is there only if all is
+    /// good.
     ///
     /// # Errors
     /// `File`.
@@ -230,8 +233,7 @@ impl GoodsStore {
             }
         }
         at(plain.path(), plain.as_file().sync_all())?;
-        plain.persist(out).map_err(|error| GoodsError::File { path: out.to_owned(), error: error.error })?;
-        Ok(Opened::Good)
+        Ok(Opened::Good(keep(plain, out)?))
     }
 
     /// The proof about the first chunk that is bad.
@@ -339,6 +341,53 @@ fn append(file: &mut tempfile::NamedTempFile, bytes: &[u8]) -> Result<(), GoodsE
     at(file.path(), written)
 }
 
+/// Gives a finished file its name; nothing of the user's is overwritten. A file with the same bytes is the one that was kept before a power failure.
+fn keep(mut file: tempfile::NamedTempFile, out: &Path) -> Result<PathBuf, GoodsError> {
+    let mut path = out.to_owned();
+    for number in 2..=NAMES_MAX {
+        match file.persist_noclobber(&path) {
+            Ok(_) => return Ok(path),
+            Err(failed) if failed.error.kind() == io::ErrorKind::AlreadyExists => file = failed.file,
+            Err(failed) => return Err(GoodsError::File { path, error: failed.error }),
+        }
+        if at(&path, same_bytes(file.path(), &path))? {
+            return Ok(path);
+        }
+        path = numbered(out, number);
+    }
+    Err(GoodsError::File { path: out.to_owned(), error: io::ErrorKind::AlreadyExists.into() })
+}
+
+fn same_bytes(one: &Path, other: &Path) -> io::Result<bool> {
+    let (one, other) = (File::open(one)?, File::open(other)?);
+    if !other.metadata()?.is_file() || one.metadata()?.len() != other.metadata()?.len() {
+        return Ok(false);
+    }
+    let (mut one, mut other) = (io::BufReader::new(one), io::BufReader::new(other));
+    loop {
+        let (left, right) = (one.fill_buf()?, other.fill_buf()?);
+        let len = left.len().min(right.len());
+        if len == 0 {
+            return Ok(left.is_empty() && right.is_empty());
+        }
+        if left[..len] != right[..len] {
+            return Ok(false);
+        }
+        one.consume(len);
+        other.consume(len);
+    }
+}
+
+/// `song.ogg` as `song-2.ogg`.
+fn numbered(path: &Path, number: u32) -> PathBuf {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    let name = match path.extension() {
+        Some(extension) => format!("{stem}-{number}.{}", extension.to_string_lossy()),
+        None => format!("{stem}-{number}"),
+    };
+    path.with_file_name(name)
+}
+
 fn at<T>(path: &Path, result: io::Result<T>) -> Result<T, GoodsError> {
     result.map_err(|error| GoodsError::File { path: path.to_owned(), error })
 }
@@ -372,5 +421,36 @@ async fn answer(store: Arc<GoodsStore>, root: String, name: &'static str, part: 
             tracing::error!(%error, "reading goods failed");
             StatusCode::SERVICE_UNAVAILABLE.into_response()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn finished(dir: &Path, bytes: &[u8]) -> tempfile::NamedTempFile {
+        let mut file = tempfile::NamedTempFile::new_in(dir).unwrap();
+        append(&mut file, bytes).unwrap();
+        file
+    }
+
+    // Two purchases with one name, or a file that the user has put there meanwhile: what was paid for must not replace it. And a power failure
+    // after the file got its name must not make a second one.
+    #[test]
+    fn nothing_of_the_users_is_overwritten() {
+        let dir = tempfile::tempdir().unwrap();
+        let out = dir.path().join("song.ogg");
+        fs::write(&out, b"mine").unwrap();
+        for bytes in [b"paid".as_slice(), b"paid", b"dear"] {
+            let path = keep(finished(dir.path(), bytes), &out).unwrap();
+            assert_eq!(fs::read(path).unwrap(), bytes);
+        }
+        assert_eq!(fs::read(&out).unwrap(), b"mine");
+        let mut names: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names, ["song-2.ogg", "song-3.ogg", "song.ogg"]);
+        assert_eq!(keep(finished(dir.path(), b"mine"), &out).unwrap(), out);
     }
 }

@@ -8,7 +8,7 @@
 //! An order is answered with a contract that is made for it alone: a deposit of the article's key, payee's details, a salt and a nonce of its
 //! own. If the power fails in between, the order comes again and gets another contract; nobody has signed the first.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -264,13 +264,16 @@ impl Node {
     ///
     /// # Errors
     /// Storage failed.
-    pub async fn save_as(&self, deal: DealId, path: &std::path::Path) -> Result<(), NodeError> {
-        let path = path.to_string_lossy().into_owned().into_bytes();
-        let records = vec![(SAVE_AS.to_owned(), deal.as_bytes().to_vec(), Some(path))];
+    pub async fn save_as(&self, deal: DealId, path: &Path) -> Result<(), NodeError> {
+        let records = vec![saved_record(deal, path)];
         self.archive.commit(Commit { records, ..Commit::default() }).await.map_err(NodeError::Commit)
     }
 
-    pub(super) async fn saved_as(&self, deal: DealId) -> Result<Option<PathBuf>, NodeError> {
+    /// Where the goods of a deal go, if somebody has said so; once it has succeeded, where they are.
+    ///
+    /// # Errors
+    /// Storage failed.
+    pub async fn saved_as(&self, deal: DealId) -> Result<Option<PathBuf>, NodeError> {
         let record = self.archive.record(SAVE_AS, deal.as_bytes()).await?;
         Ok(record.and_then(|bytes| String::from_utf8(bytes).ok()).map(PathBuf::from))
     }
@@ -279,6 +282,11 @@ impl Node {
     pub fn shop_routes(self: &Arc<Self>) -> Router {
         Router::new().route("/offers/{id}", get(offer_page)).with_state(self.clone())
     }
+}
+
+/// What is kept of where the goods of a deal go.
+pub(super) fn saved_record(deal: DealId, path: &Path) -> (String, Vec<u8>, Option<Vec<u8>>) {
+    (SAVE_AS.to_owned(), deal.as_bytes().to_vec(), Some(path.to_string_lossy().into_owned().into_bytes()))
 }
 
 /// Why an order or trade gets no contract.

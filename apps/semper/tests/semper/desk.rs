@@ -60,6 +60,7 @@ fn the_desk_shows_where_every_deal_stands() {
     for event in ["promised to be bound", "completed the contract", "gave away the key of the goods"] {
         assert!(browser.text("#timeline").contains(event), "{event}: {}", browser.text("#timeline"));
     }
+    assert!(browser.text("#files").contains("bought.csv"), "{}", browser.text("#files"));
     assert!(browser.text("#proofs").contains("the buyer (you)"), "{}", browser.text("#proofs"));
     assert!(browser.text("#evidence").contains("Everything counts"));
     browser.look("deal-done");
