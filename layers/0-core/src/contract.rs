@@ -144,10 +144,23 @@ pub enum ItemKind {
     Information,
     /// Money by a means of payment. Each such item has a slot of its own, and a deposit.
     Money,
+    /// A right that its holder has by the word of an issuer, and passes on there.
+    Right,
 }
 
-const ITEM_KINDS: [(ItemKind, &str); 3] =
-    [(ItemKind::Signature, "signature"), (ItemKind::Information, "information"), (ItemKind::Money, "money")];
+impl ItemKind {
+    /// Whether the contract holds a deposit for each item of this kind.
+    pub const fn has_deposit(self) -> bool {
+        matches!(self, ItemKind::Information | ItemKind::Money)
+    }
+}
+
+const ITEM_KINDS: [(ItemKind, &str); 4] = [
+    (ItemKind::Signature, "signature"),
+    (ItemKind::Information, "information"),
+    (ItemKind::Money, "money"),
+    (ItemKind::Right, "right"),
+];
 
 /// The instants and spans that a contract depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -157,7 +170,8 @@ pub struct Deadlines {
     /// How long after the arbiter has completed the contract the payer of information may prove that it is not what was promised.
     /// `None`: what the arbiter completes is complete.
     pub complaints: Option<Seconds>,
-    /// From when on locked money can be taken back by its owner alone; without an arbiter, the responder's money.
+    /// From when on locked money can be taken back by its owner alone; without an arbiter, the responder's money. Of a right that is passed on: until
+    /// when its issuer calls it back.
     pub refund_after: Option<Time>,
     /// The longest that a message to the arbiter or to an issuer takes, for parties that want to keep their rights near a deadline.
     pub delta: Seconds,
@@ -391,13 +405,13 @@ impl Decode for Core {
         let terms: Terms = fields.item(0, "terms")?;
         let deposits = deposits(fields.value(1, "deposits")?).map_err(|e| e.within("deposits"))?;
         fields.close()?;
-        let deposited = terms.items.iter().filter(|item| item.kind != ItemKind::Signature);
+        let deposited = terms.items.iter().filter(|item| item.kind.has_deposit());
         let slots: Vec<_> = deposited.map(|item| item.slot).collect();
         // As many slots as items: no two items share a deposit.
         if slots.len() != deposits.len()
             || slots.into_iter().collect::<BTreeSet<_>>() != deposits.keys().copied().collect()
         {
-            let rule = "one deposit for each item but signatures, which has a slot of its own, and no other";
+            let rule = "one deposit for each item of information or money, which has a slot of its own, and no other";
             return Err(DecodeError::field("deposits", Problem::OutOfRange(rule)));
         }
         Ok(Self { terms, deposits })

@@ -68,6 +68,8 @@ kinds! {
     Complaint = "complaint";
     /// A request to the arbiter to let go of locked money, as its verdict says.
     Settlement = "settlement";
+    /// A request to the arbiter to have a right called back that was passed on and not paid.
+    Revocation = "revocation";
     /// A question to the arbiter what became of a contract.
     Inquiry = "inquiry";
     /// The arbiter's word on a contract whose time is over and whose cell is empty.

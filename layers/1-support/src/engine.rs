@@ -123,11 +123,13 @@ pub enum Ending {
     /// The arbiter has found that this party's item was not what was promised.
     Faulted,
     /// Money is due to this party, by the arbiter's ruling or by the preimage that opens its lock, and could not be taken from its issuer.
-    /// The ruling or the preimage is kept.
+    /// The ruling or the preimage is kept. Or a right was passed on, is not paid, and could not be called back.
     Unsettled,
+    /// The right that this party has passed on is its own again: nobody has paid for it.
+    Recalled,
 }
 
-const ENDINGS: [(Ending, &str); 8] = [
+const ENDINGS: [(Ending, &str); 9] = [
     (Ending::Success, "success"),
     (Ending::Aborted, "aborted"),
     (Ending::Lapsed, "lapsed"),
@@ -136,6 +138,7 @@ const ENDINGS: [(Ending, &str); 8] = [
     (Ending::Defective, "defective"),
     (Ending::Faulted, "faulted"),
     (Ending::Unsettled, "unsettled"),
+    (Ending::Recalled, "recalled"),
 ];
 
 impl Ending {

@@ -53,11 +53,17 @@ pub enum Flaw {
     UnprovenPayment = 23,
     /// T3: a plain transfer may be taken so late that its payer cannot reach the arbiter with the proof of it.
     LatePayment = 24,
+    /// R1: the arbiter has a right called back before the time to pay for it is over.
+    EarlyRevocation = 25,
+    /// R2: an issuer calls a right back by any verdict, and after its date.
+    CalledBackAnyway = 26,
+    /// R3: whoever has paid for a right and hears nothing does not show the arbiter the proof of it.
+    UnfiledProof = 27,
 }
 
 impl Flaw {
     /// Every seeded mistake.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 27] = [
         Self::ResolveAfterAbort,
         Self::ContinueAfterAbort,
         Self::AbortAfterFinal,
@@ -82,6 +88,9 @@ impl Flaw {
         Self::PayeeAborts,
         Self::UnprovenPayment,
         Self::LatePayment,
+        Self::EarlyRevocation,
+        Self::CalledBackAnyway,
+        Self::UnfiledProof,
     ];
 }
 

@@ -6,11 +6,15 @@
 //! and is decided again.
 //!
 //! ```text
-//! entry = { 0: 1, 1: credential, ? 2: serial of the credential in its place, 3: [* use] }
+//! entry = { 0: 1, 1: credential, ? 2: serial of the credential in its place, 3: [* use], ? 4: nobody calls it back any more, since }
 //! use   = { 0: number, 1: tag, 2: arbiter (key set id), 3: until, ? 4: spent since }        ; in the order of the numbers
 //! ```
 //! A use is kept until its date, and after it for as long as nobody else wants it: whoever comes late with a proof of completion loses nothing by it
 //! alone.
+//!
+//! A credential that was passed on under a [`Condition`] is its new holder's at once, who cannot pass it on before the condition has ended: by the word of
+//! its giver that it was paid, by the arbiter's verdict, or by its date. Until then the arbiter's verdict calls it back. What is counted can be used after
+//! that only: a use that was taken cannot be called back.
 //!
 //! Source: `spec/credential.md` §3.
 
@@ -20,12 +24,13 @@ use semper_core::cbor::{Decode, DecodeError, Encode, Fields, Problem, Value, rec
 use semper_core::hash::Digest;
 use semper_core::ids::KeySetId;
 use semper_core::time::{Seconds, Time};
+use semper_support::flaws::{self, Flaw};
 
 use super::statement::{
-    Credential, CredentialTransfer, Reservation, ReservationRequest, Serial, Spend, USES_MAX, Uses,
+    Condition, Credential, CredentialTransfer, Reservation, ReservationRequest, Serial, Spend, USES_MAX, Uses,
 };
 
-/// The longest that a use is kept for one contract.
+/// The longest that a use is kept for one contract, and that a credential which was passed on can be called back.
 pub const KEPT_MAX: Seconds = Seconds(400 * 24 * 3600);
 
 /// What an issuer remembers of one credential.
@@ -35,6 +40,8 @@ pub struct Entry {
     successor: Option<Serial>,
     /// By their numbers, from 1.
     uses: BTreeMap<u32, Use>,
+    /// When the condition ended under which it was passed on, if it did before its date.
+    settled: Option<Time>,
 }
 
 /// A use that is kept or was taken.
@@ -46,7 +53,7 @@ struct Use {
     spent: Option<Time>,
 }
 
-/// Who says how a contract ended that a use is kept for. That the statement is signed so, and is of the contract with that tag, was checked.
+/// Who says how a contract ended that a use is kept for, or that a credential was passed on under. That the statement is signed so, and is of the contract with that tag, was checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Word {
     /// The holder's final: it has shown its right.
@@ -55,6 +62,21 @@ pub enum Word {
     Resolved(KeySetId),
     /// An arbiter's verdict that nobody is bound.
     Aborted(KeySetId),
+    /// Whoever has passed the credential on says that the money for it has come.
+    Paid(KeySetId),
+    /// An arbiter's verdict that a right is to be called back.
+    Revoked(KeySetId),
+}
+
+/// What follows from the end of a contract.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settled {
+    /// The entry from now on.
+    pub entry: Entry,
+    /// The entry of the credential in its place, if it was called back.
+    pub back: Option<Entry>,
+    /// The use that was taken, if one was.
+    pub spend: Option<Spend>,
 }
 
 /// Why an issuer does not do what it is asked to. Nothing has changed.
@@ -91,15 +113,21 @@ pub enum Refusal {
     /// Nothing is kept for this contract, any more.
     #[error("no use of the credential is kept for this contract")]
     NotKept,
+    /// It was passed on under a contract that has not ended.
+    #[error("the credential was passed on to its holder under a contract that has not ended; come again after that")]
+    Pending,
+    /// It was passed on under a contract that has ended.
+    #[error("nobody calls this credential back any more")]
+    Settled,
     /// Whoever has said how the contract ended has no say in it.
-    #[error("the statement is of nobody who decides over this use")]
+    #[error("the statement is of nobody who decides over this")]
     NoSay,
 }
 
 impl Entry {
     /// A credential that was just issued.
     pub fn new(credential: Credential) -> Self {
-        Self { credential, successor: None, uses: BTreeMap::new() }
+        Self { credential, successor: None, uses: BTreeMap::new(), settled: None }
     }
 
     /// What was issued.
@@ -125,11 +153,22 @@ impl Entry {
         self.uses.values().filter(|taken| taken.spent.is_none() && taken.stands(now)).count()
     }
 
+    /// Until when the credential can be called back; `None`: it cannot.
+    pub fn callable_until(&self, now: Time) -> Option<Time> {
+        self.pending(now).map(|condition| condition.until)
+    }
+
+    /// The condition that has not ended.
+    fn pending(&self, now: Time) -> Option<Condition> {
+        let open = self.settled.is_none() && self.successor.is_none();
+        self.credential.condition.filter(|condition| open && now <= condition.until)
+    }
+
     fn spent(&self) -> u32 {
         u32::try_from(self.uses.values().filter(|taken| taken.spent.is_some()).count()).unwrap_or(USES_MAX)
     }
 
-    /// Passes the credential on: this entry from now on, and that of the credential in its place, which `serial` names.
+    /// Passes the credential on, for ever or under a condition: this entry from now on, and that of the credential in its place, which `serial` names.
     ///
     /// # Errors
     /// [`Refusal`].
@@ -144,6 +183,17 @@ impl Entry {
         if !self.credential.transferable {
             return Err(Refusal::NotTransferable);
         }
+        if self.pending(now).is_some() {
+            return Err(Refusal::Pending);
+        }
+        if let Some(Condition { until, giver, .. }) = asked.condition {
+            if giver != by {
+                return Err(Refusal::NotHolder);
+            }
+            if until < now || until > now.after(KEPT_MAX) {
+                return Err(Refusal::Date);
+            }
+        }
         if self.kept(now) > 0 {
             return Err(Refusal::Kept);
         }
@@ -152,7 +202,8 @@ impl Entry {
             Some(0) => return Err(Refusal::UsedUp),
             Some(left) => Uses::Counted(left),
         };
-        let next = Credential { serial, holder: asked.to, uses, ..self.credential.clone() };
+        let (holder, condition) = (asked.to, asked.condition);
+        let next = Credential { serial, holder, uses, condition, ..self.credential.clone() };
         Ok((Self { successor: Some(serial), ..self.clone() }, Self::new(next)))
     }
 
@@ -168,6 +219,9 @@ impl Entry {
         let ReservationRequest { serial, tag, arbiter, until } = *asked;
         let reservation = Reservation { serial, tag, arbiter, until, number: None };
         let Uses::Counted(uses) = self.credential.uses else { return Ok((self.clone(), reservation)) };
+        if self.pending(now).is_some() {
+            return Err(Refusal::Pending);
+        }
         let before = self.of(tag).filter(|(_, kept)| kept.stands(now));
         // Whoever could name another arbiter later could have that one free what the first one relies on.
         if before.is_some_and(|(_, kept)| kept.spent.is_some() || kept.arbiter != arbiter) {
@@ -185,12 +239,57 @@ impl Entry {
         Ok((next, Reservation { until, number: Some(number), ..reservation }))
     }
 
-    /// Ends what is kept for a contract: takes the use if the contract is complete, frees it if nobody is bound. `None` for a use that is free.
-    /// The same word again changes nothing and is answered in the same way.
+    /// Ends what is kept for a contract, or the condition under which the credential was passed on. The same word again changes nothing; what was
+    /// called back or taken the issuer says again by itself. `serial` names the credential that is issued if this one is called back.
     ///
     /// # Errors
     /// [`Refusal`].
-    pub fn settle(&self, tag: Digest, word: Word, now: Time) -> Result<(Self, Option<Spend>), Refusal> {
+    pub fn settle(&self, tag: Digest, word: Word, serial: Serial, now: Time) -> Result<Settled, Refusal> {
+        match self.credential.condition.filter(|condition| condition.tag == tag) {
+            Some(condition) if calls_back(word) => self.call_back(&condition, word, serial, now),
+            Some(condition) => Ok(Settled { entry: self.keep(&condition, word, now)?, back: None, spend: None }),
+            None => self.end_use(tag, word, now).map(|(entry, spend)| Settled { entry, back: None, spend }),
+        }
+    }
+
+    /// The holder keeps what was passed on to it.
+    fn keep(&self, condition: &Condition, word: Word, now: Time) -> Result<Self, Refusal> {
+        let says = match word {
+            Word::Paid(by) => by == condition.giver,
+            Word::Resolved(by) => by == condition.arbiter,
+            Word::Shown(_) | Word::Aborted(_) | Word::Revoked(_) => false,
+        };
+        match () {
+            () if !says => Err(Refusal::NoSay),
+            // It was called back before; or it was passed on after the condition had ended, which changes nothing.
+            () if self.successor.is_some() && self.settled.is_none() => Err(Refusal::Retired),
+            () => Ok(Self { settled: self.settled.or(Some(now)), ..self.clone() }),
+        }
+    }
+
+    /// Retires the credential, and issues one to whoever has passed it on.
+    fn call_back(&self, condition: &Condition, word: Word, serial: Serial, now: Time) -> Result<Settled, Refusal> {
+        let anyway = flaws::active(Flaw::CalledBackAnyway);
+        match word {
+            Word::Revoked(by) | Word::Resolved(by) if by == condition.arbiter => {}
+            _ => return Err(Refusal::NoSay),
+        }
+        match () {
+            () if self.successor.is_some() => return Err(Refusal::Retired),
+            () if anyway => {}
+            () if self.settled.is_some() => return Err(Refusal::Settled),
+            () if now > condition.until => return Err(Refusal::Date),
+            () => {}
+        }
+        // Nothing was used: what is counted cannot be, before the condition has ended.
+        let (holder, uses) = (condition.giver, self.left().map_or(Uses::Unlimited, Uses::Counted));
+        let back = Credential { serial, holder, uses, condition: None, ..self.credential.clone() };
+        let entry = Self { successor: Some(serial), ..self.clone() };
+        Ok(Settled { entry, back: Some(Self::new(back)), spend: None })
+    }
+
+    /// Takes the use that is kept for a contract if it is complete, frees it if nobody is bound. `None` for a use that is free.
+    fn end_use(&self, tag: Digest, word: Word, now: Time) -> Result<(Self, Option<Spend>), Refusal> {
         let Some((number, kept)) = self.of(tag) else {
             // Freed before, or by its date.
             return if matches!(word, Word::Aborted(_)) { Ok((self.clone(), None)) } else { Err(Refusal::NotKept) };
@@ -198,6 +297,7 @@ impl Entry {
         let says = match word {
             Word::Shown(by) => by == self.credential.holder,
             Word::Resolved(by) | Word::Aborted(by) => by == kept.arbiter,
+            Word::Paid(_) | Word::Revoked(_) => false,
         };
         if !says {
             return Err(Refusal::NoSay);
@@ -233,6 +333,12 @@ impl Entry {
     }
 }
 
+/// Whether a word has a credential called back.
+fn calls_back(word: Word) -> bool {
+    let anyway = flaws::active(Flaw::CalledBackAnyway);
+    matches!(word, Word::Revoked(_)) || (anyway && matches!(word, Word::Resolved(_)))
+}
+
 impl Use {
     /// Whether nobody else can have it.
     fn stands(&self, now: Time) -> bool {
@@ -256,6 +362,7 @@ impl Encode for Entry {
             .put_item(1, &self.credential)
             .put_some(2, self.successor.map(|serial| serial.to_value()))
             .put(3, self.uses.iter().map(used).collect::<Vec<_>>())
+            .put_some(4, self.settled.map(|time| time.to_value()))
             .build()
     }
 }
@@ -283,8 +390,9 @@ impl Decode for Entry {
             }
             uses.insert(number, kept);
         }
+        let settled = fields.optional_item(4, "settled")?;
         fields.close()?;
-        Ok(Self { credential, successor, uses })
+        Ok(Self { credential, successor, uses, settled })
     }
 }
 

@@ -2,14 +2,16 @@
 //!
 //! ```text
 //! credential = { 0: 1, 1: serial (16 bytes), 2: issuer's address, 3: holder (key set id), 4: right, 5: [* key set id], ? 6: uses,
-//!                7: transferable, 8: valid from, 9: valid until }        ; 5: who honours it, anybody if empty; 6: none if it may be used freely
-//! credential-transfer = { 0: 1, 1: serial, 2: new holder (key set id) }
+//!                7: transferable, 8: valid from, 9: valid until, ? 10: condition }
+//!              ; 5: who honours it, anybody if empty; 6: none if it may be used freely; 10: if it was passed on under a contract
+//! condition = { 0: tag, 1: arbiter (key set id), 2: until, 3: giver (key set id) }
+//! credential-transfer = { 0: 1, 1: serial, 2: new holder (key set id), ? 3: condition }
 //! reservation-request = { 0: 1, 1: serial, 2: tag, 3: arbiter (key set id), 4: until }
 //! reservation         = { 0: 1, 1: serial, 2: tag, 3: arbiter (key set id), 4: until, ? 5: use }        ; 5 unless it may be used freely
 //! spend               = { 0: 1, 1: serial, 2: tag, 3: use, 4: time }
 //! bundle              = { 0: 1, 1: key set of the issuer, 2: signed credential, ? 3: signed reservation }
 //! submission          = { 0: 1, 1: signed credential-transfer or reservation-request, 2: key set of its signer }
-//!                     / { 0: 1, 1: signed final or verdict, 2: key set of its signer, 3: serial, 4: salt }
+//!                     / { 0: 1, 1: signed final, quittance or verdict, 2: key set of its signer, 3: serial, 4: salt }
 //! tag                 = H("semper/use-tag/1" ‖ salt ‖ cid)
 //! ```
 //! Source: `spec/credential.md` §2.
@@ -63,6 +65,25 @@ pub struct Credential {
     pub from: Time,
     /// The last second in which it is valid.
     pub until: Time,
+    /// Under what it was passed on to its holder, if under a contract that had not ended.
+    pub condition: Option<Condition>,
+}
+
+/// Under what a credential is passed on: a contract, whose arbiter may have it called back until a date.
+///
+/// ```text
+/// condition = { 0: tag, 1: arbiter (key set id), 2: until, 3: giver (key set id) }
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Condition {
+    /// The contract, as its issuer sees it: [`use_tag`].
+    pub tag: Digest,
+    /// The arbiter of the contract, whose verdict `revoked` has the credential called back, and whose verdict `resolved` ends the condition.
+    pub arbiter: KeySetId,
+    /// The last second in which it can be called back.
+    pub until: Time,
+    /// Who passes it on, and has it again if it is called back; whose quittance ends the condition.
+    pub giver: KeySetId,
 }
 
 /// How often a credential can be used.
@@ -81,6 +102,8 @@ pub struct CredentialTransfer {
     pub serial: Serial,
     /// Who gets it.
     pub to: KeySetId,
+    /// Under what; none if for ever, as a gift is.
+    pub condition: Option<Condition>,
 }
 
 /// "Keep a use for this contract." By the holder of a credential.
@@ -138,11 +161,12 @@ pub struct Bundle {
 /// What is sent to an issuer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Submission {
-    /// A [`CredentialTransfer`] or [`ReservationRequest`] of the holder; or its final, or an arbiter's verdict, on the contract that a use is kept for.
+    /// A [`CredentialTransfer`] or [`ReservationRequest`] of the holder; or its final, or an arbiter's verdict, on the contract that a use is kept for;
+    /// or, on the contract that it was passed on under, an arbiter's verdict or the quittance of whoever has passed it on.
     pub statement: Signed,
     /// The keys of its signer.
     pub signer: KeySet,
-    /// What finds the use of a contract that has ended: the credential, and the salt of the [`use_tag`].
+    /// What finds the use or the condition of a contract that has ended: the credential, and the salt of the [`use_tag`].
     pub kept: Option<(Serial, [u8; 32])>,
 }
 
@@ -205,6 +229,12 @@ pub enum NotGood {
     /// Nothing is kept.
     #[error("the issuer keeps nothing for this contract")]
     Missing,
+    /// It cannot be passed on, or not yet.
+    #[error("the credential cannot be passed on")]
+    Fixed,
+    /// It was not passed on as the contract says.
+    #[error("the credential was not passed on as the contract says: the {0} differ")]
+    Passed(&'static str),
     /// The reservation is of another credential.
     #[error("the issuer's reservation is of another credential")]
     Serial,
@@ -376,6 +406,7 @@ impl Encode for Credential {
             .put(7, self.transferable)
             .put_item(8, &self.from)
             .put_item(9, &self.until)
+            .put_some(10, self.condition.as_ref().map(Encode::to_value))
             .build()
     }
 }
@@ -399,6 +430,7 @@ impl Decode for Credential {
             transferable: fields.bool(7, "transferable")?,
             from: fields.item(8, "valid from")?,
             until: fields.item(9, "valid until")?,
+            condition: fields.optional_item(10, "condition")?,
         };
         fields.close()?;
         if credential.right.is_empty() || !is_plain_line(&credential.right) {
@@ -416,19 +448,50 @@ fn number(n: u64) -> Result<u32, DecodeError> {
 
 impl Encode for CredentialTransfer {
     fn to_value(&self) -> Value {
-        record().put(0, 1_u64).put_item(1, &self.serial).put_item(2, &self.to).build()
+        record()
+            .put(0, 1_u64)
+            .put_item(1, &self.serial)
+            .put_item(2, &self.to)
+            .put_some(3, self.condition.as_ref().map(Encode::to_value))
+            .build()
     }
 }
 
 impl Decode for CredentialTransfer {
-    const BYTES_MAX: usize = 256;
+    const BYTES_MAX: usize = 512;
 
     fn from_value(value: Value) -> Result<Self, DecodeError> {
         let mut fields = Fields::open(value)?;
         fields.version(0, 1)?;
-        let transfer = Self { serial: fields.item(1, "serial")?, to: fields.item(2, "new holder")? };
+        let (serial, to) = (fields.item(1, "serial")?, fields.item(2, "new holder")?);
+        let transfer = Self { serial, to, condition: fields.optional_item(3, "condition")? };
         fields.close()?;
         Ok(transfer)
+    }
+}
+
+impl Encode for Condition {
+    fn to_value(&self) -> Value {
+        record()
+            .put_item(0, &self.tag)
+            .put_item(1, &self.arbiter)
+            .put_item(2, &self.until)
+            .put_item(3, &self.giver)
+            .build()
+    }
+}
+
+impl Decode for Condition {
+    fn from_value(value: Value) -> Result<Self, DecodeError> {
+        let mut fields = Fields::open(value)?;
+        let condition = Self {
+            tag: fields.item(0, "tag")?,
+            arbiter: fields.item(1, "arbiter")?,
+            until: fields.item(2, "until")?,
+            giver: fields.item(3, "giver")?,
+        };
+        fields.close()?;
+        Ok(condition)
     }
 }
 

@@ -44,6 +44,7 @@ fn credential() -> Credential {
         transferable: true,
         from: NOW,
         until: NOW.after(Seconds(100)),
+        condition: None,
     }
 }
 
