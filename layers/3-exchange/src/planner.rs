@@ -7,7 +7,7 @@
 //! |---|---|---|
 //! | generatable | generatable | asynchronous: whoever holds both promises can have the arbiter complete them |
 //! | one generatable | one not | timed: the other one goes first, its owner can be made whole until a deadline |
-//! | none generatable | one revocable | revocable: that one goes first, and is called back if nothing comes for it |
+//! | none generatable | one revocable | revocable: that one goes first, and is called back if nothing is proven to have come for it |
 //! | both can be locked to one hash | | swap: no arbiter, only deadlines |
 //! | anything else | | in-line, through a third party that sees both, if the parties agree to that; else transfers with evidence |
 //!
@@ -110,7 +110,8 @@ pub struct Plan {
     pub engine: Engine,
     /// Whose item goes first; its owner is the originator.
     pub first: Which,
-    /// Whether the originator may abort before its item has left.
+    /// Whether the originator may abort before its item has left. Where that can be called back nobody aborts: before it has left nobody is bound, and
+    /// after that the other item may be on its way.
     pub may_abort: bool,
     /// Whether originator and responder can have the arbiter complete the exchange.
     pub may_resolve: [bool; 2],
@@ -201,8 +202,9 @@ fn candidate(first: Properties, second: Properties, demand: Demand) -> Plan {
             Plan {
                 engine: Engine::Revocable,
                 first: which,
-                may_abort: true,
-                may_resolve: [false, false],
+                may_abort: false,
+                // With the proof that its item has gone to the originator.
+                may_resolve: [false, true],
                 fairness: [of(strength), Fairness::Strong],
             }
         }
@@ -254,6 +256,10 @@ impl Properties {
     pub const OF_SHOW: Self =
         Self { generatable: Strength::Strong, revocable: Strength::Strong, hash_lockable: false, owner_unknown: false };
 
+    /// Of a right that is passed on: only its holder can do that, and its issuer calls it back by the arbiter's verdict. The issuer knows whose it is.
+    pub const OF_RIGHT: Self =
+        Self { generatable: Strength::No, revocable: Strength::Strong, hash_lockable: false, owner_unknown: false };
+
     /// Of an item that is a signature or information: the arbiter's word stands for the one, its key opens the other.
     pub const fn of_kind(kind: ItemKind) -> Option<Self> {
         match kind {
@@ -265,6 +271,7 @@ impl Properties {
                 owner_unknown: true,
             }),
             ItemKind::Money => None,
+            ItemKind::Right => Some(Self::OF_RIGHT),
         }
     }
 
@@ -366,6 +373,22 @@ pub fn check_transfer_dates(deadlines: &Deadlines, now: Time) -> Result<(), Date
         return Err(DatesError::Over(deadlines.not_after));
     }
     if deadlines.refund_after.is_some() { Err(DatesError::Refund) } else { Ok(()) }
+}
+
+/// The same for a contract in which a right is passed on for money by plain transfer: there is time for three messages and the issuer before it is too
+/// late to pay, and the right can be called back for as long as it takes to have that ruled and done.
+///
+/// # Errors
+/// [`DatesError`]: the contract must not be signed.
+pub fn check_right_dates(deadlines: &Deadlines, now: Time) -> Result<(), DatesError> {
+    let four_ways = Seconds(deadlines.delta.0.saturating_add(deadlines.sigma.0).saturating_mul(4));
+    if now.after(four_ways) > last_payment(deadlines) {
+        return Err(DatesError::Over(deadlines.not_after));
+    }
+    if deadlines.refund_after.is_none_or(|date| date < earliest_refund(deadlines)) {
+        return Err(DatesError::Refund);
+    }
+    Ok(())
 }
 
 impl fmt::Display for Impossible {

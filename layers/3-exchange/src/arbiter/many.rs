@@ -329,7 +329,7 @@ impl Answer {
             Outcome::Aborted if verdict.slot == slot_of(by) && verdict.basis.first() == Some(&asked) => {
                 Ok(Decision::Aborted)
             }
-            Outcome::Aborted | Outcome::Fault(_) => Err(AnswerError::Foreign("verdict")),
+            Outcome::Aborted | Outcome::Fault(_) | Outcome::Revoked => Err(AnswerError::Foreign("verdict")),
         }
     }
 

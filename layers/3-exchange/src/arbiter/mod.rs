@@ -21,20 +21,23 @@ use semper_core::domain;
 use semper_core::hash::Digest;
 use semper_core::time::Time;
 
+use crate::gx::revoke_from;
 use request::{Asked, Case};
 use semper_support::flaws::{self, Flaw};
 use semper_transfer::payment::statement::Side;
 use verdict::{ClosingOutcome, Outcome};
 
 /// The rules, word for word as they are hashed. Contracts name the hash, so that rules cannot change under a running contract.
-pub const RULES: &str = "semper arbiter rules 4\n\
-    cell: one per contract and slot; empty, aborted, resolved or fault; written once\n\
+pub const RULES: &str = "semper arbiter rules 5\n\
+    cell: one per contract and slot; empty, aborted, resolved, revoked or fault; written once\n\
     closing: one per resolved cell of a contract with complaints; empty, completed or fault; written once\n\
     abort: by the originator, with its promise; empty -> aborted\n\
     resolve: by a party, with both promises, and with a good token if it gives money, \
     and with the issuer's reservation for this contract if the responder shows a right; empty -> resolved, \
     or fault of a party whose deposit of information nobody can open\n\
     money by plain transfer: resolve by its payer only, with a proof that its payee was paid all of it for the request in the contract\n\
+    right passed on for money by plain transfer: nobody aborts; the cell closes at refund-after less delta and sigma, in the place of not-after\n\
+    revocation: by the originator of such a contract, with both promises, after not-after and sigma; empty -> revoked\n\
     complaint: by who gives money for information, with both promises and a proof that holds; \
     empty -> fault; resolved, within the time for complaints -> closing fault\n\
     time for complaints: until not-after and the span of the contract for complaints, whenever it was resolved\n\
@@ -42,7 +45,7 @@ pub const RULES: &str = "semper arbiter rules 4\n\
     resolved, after the time for complaints -> closing completed: to the payee\n\
     inquiry: by a party, with both promises; decides nothing; empty -> no answer until not-after\n\
     decided cell: every valid request gets what stands, byte for byte\n\
-    first request after not-after: refused, the cell stays empty for ever\n\
+    first request after not-after, where the cell closes: refused, the cell stays empty for ever\n\
     contract of many parties: one cell per party and one record of who has asked in which round and was refused; \
     no abort, resolve, complaint or settlement\n\
     ask: by a party in round 1, or in a later round with all signatures of the round before\n\
@@ -83,6 +86,7 @@ pub enum Ruling {
 
 /// Rules on a verified request. `cell` is what the register holds for the contract, if anything.
 pub fn rule(cell: Option<Cell>, case: &Case, now: Time) -> Ruling {
+    let early = flaws::active(Flaw::EarlyRevocation);
     match (cell, case.asked()) {
         (Some(Cell { outcome: Outcome::Aborted, .. }), Asked::Resolve { .. })
             if flaws::active(Flaw::ResolveAfterAbort) =>
@@ -98,11 +102,14 @@ pub fn rule(cell: Option<Cell>, case: &Case, now: Time) -> Ruling {
             }
         }
         (Some(_), _) => Ruling::Stands,
-        (None, _) if now > case.core().terms.deadlines.not_after => Ruling::TooLate,
+        (None, _) if now > case.closes() => Ruling::TooLate,
+        (None, Asked::Revoke) if now > revoke_from(&case.core().terms.deadlines) || early => {
+            Ruling::Write(Outcome::Revoked)
+        }
         (None, Asked::Abort) => Ruling::Write(Outcome::Aborted),
         (None, Asked::Resolve { .. }) => Ruling::Write(case.unopenable().map_or(Outcome::Resolved, Outcome::Fault)),
         (None, Asked::Complain { about }) => Ruling::Write(Outcome::Fault(about)),
-        (None, Asked::Settle { .. } | Asked::Inquire) => Ruling::Early,
+        (None, Asked::Settle { .. } | Asked::Revoke | Asked::Inquire) => Ruling::Early,
     }
 }
 
@@ -111,7 +118,7 @@ pub fn rule(cell: Option<Cell>, case: &Case, now: Time) -> Ruling {
 pub fn due(cell: Option<Cell>, case: &Case) -> Option<Side> {
     match cell {
         None => Some(Side::Payer),
-        Some(Cell { outcome: Outcome::Aborted | Outcome::Fault(_), .. }) => Some(Side::Payer),
+        Some(Cell { outcome: Outcome::Aborted | Outcome::Fault(_) | Outcome::Revoked, .. }) => Some(Side::Payer),
         Some(Cell { outcome: Outcome::Resolved, closing, .. }) => match closing {
             Some(ClosingOutcome::Completed) => Some(Side::Payee),
             Some(ClosingOutcome::Fault(_)) => Some(Side::Payer),

@@ -22,7 +22,9 @@ use semper_transfer::payment::{Module, claim};
 use super::rules_hash;
 use crate::cn::CircleError;
 use crate::goods::{DepositKey, Good, GoodError, Judge, Pom};
-use crate::gx::{ItemsError, Leg, Message, PROOF_MAX, Price, Promised, complaints_until, responder as responder_of};
+use crate::gx::{
+    ItemsError, Leg, Message, PROOF_MAX, Price, Promised, complaints_until, responder as responder_of, revoke_until,
+};
 
 /// "Abort this contract." By the originator only.
 ///
@@ -56,6 +58,21 @@ pub struct Resolve {
     pub role: Role,
     /// `H("semper/proof/1" ‖ proof)`, where the asker has paid by plain transfer: of the [`Proof`](claim::Proof) of that.
     pub proof: Option<Digest>,
+}
+
+/// "Have my right called back: nothing has come for it." By the originator, which has passed it on.
+///
+/// ```text
+/// revocation = { 0: 1, 1: cid, 2: slot, 3: [promise of the originator, promise of the responder] }
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Revocation {
+    /// The contract.
+    pub cid: Cid,
+    /// The part of the contract.
+    pub slot: Slot,
+    /// Both promises.
+    pub promises: [StatementId; 2],
 }
 
 /// "What became of this contract?" By either party; it decides nothing.
@@ -107,6 +124,29 @@ pub struct Settlement {
     pub side: Side,
     /// `H("semper/payout/1" ‖ payout)`.
     pub payout: Digest,
+}
+
+impl Statement for Revocation {
+    const KIND: Kind = Kind::Revocation;
+}
+
+impl Encode for Revocation {
+    fn to_value(&self) -> Value {
+        record().put(0, 1_u64).put_item(1, &self.cid).put_item(2, &self.slot).put_list(3, &self.promises).build()
+    }
+}
+
+impl Decode for Revocation {
+    const BYTES_MAX: usize = 256;
+
+    fn from_value(value: Value) -> Result<Self, DecodeError> {
+        let mut fields = Fields::open(value)?;
+        fields.version(0, 1)?;
+        let (cid, slot) = (fields.item(1, "cid")?, fields.item(2, "slot")?);
+        let promises = promise_pair(&mut fields, 3)?;
+        fields.close()?;
+        Ok(Self { cid, slot, promises })
+    }
 }
 
 impl Statement for Inquiry {
@@ -267,7 +307,7 @@ pub struct Request {
     pub key_sets: [KeySet; 2],
     /// The originator's promise and, unless it aborts, the responder's. With them come the tokens of locked money.
     pub promises: Vec<Promised>,
-    /// The signed [`Abort`], [`Resolve`], [`Complaint`], [`Settlement`] or [`Inquiry`].
+    /// The signed [`Abort`], [`Resolve`], [`Complaint`], [`Settlement`], [`Revocation`] or [`Inquiry`].
     pub question: Signed,
     /// The proof of a complaint, or of a plain transfer.
     pub proof: Vec<u8>,
@@ -328,6 +368,8 @@ pub enum Asked {
         /// The asker's side of the lock.
         side: Side,
     },
+    /// Have a right called back; the asker is the originator.
+    Revoke,
     /// Say what stands.
     Inquire,
 }
@@ -413,6 +455,9 @@ pub enum RequestError {
     /// Money by plain transfer: its payee asks, or what is to prove the payment does not.
     #[error("the payment is not proven: {0}")]
     Unpaid(String),
+    /// Nobody aborts the sale of a right, and nothing else is revoked.
+    #[error("a right that is passed on is revoked, not aborted, and nothing else is revoked")]
+    NoRevocation,
     /// The asker has no such side of a lock in this contract.
     #[error("the asker has no such side of a lock in this contract")]
     NoLock,
@@ -465,6 +510,7 @@ impl Court<'_> {
             _ => return Err(RequestError::Promises),
         };
         let (asked, question) = match (request.question.kind(), second) {
+            (Kind::Revocation, Some(second)) => self.revocation(request, &case, [first, second])?,
             (Kind::Abort, Some(_)) if flaws::active(Flaw::PayerAborts) || flaws::active(Flaw::PayeeAborts) => {
                 self.abort(request, &case, first)?
             }
@@ -494,6 +540,9 @@ impl Court<'_> {
     }
 
     fn abort(&self, request: &Request, case: &Case, first: StatementId) -> Result<(Asked, StatementId), RequestError> {
+        if case.sells_right() {
+            return Err(RequestError::NoRevocation);
+        }
         let [mut by, responder] = request.key_sets.each_ref();
         if flaws::active(Flaw::PayerAborts) && case.gives(Role::RESPONDER).lock().is_some() {
             by = responder;
@@ -545,6 +594,23 @@ impl Court<'_> {
         let payee = &request.key_sets[place(by.peer())];
         let proof = claim::Proof::from_bytes(&request.proof).map_err(|e| RequestError::Unpaid(e.to_string()))?;
         transfer.is_proven(self.verify, self.systems, payee, &proof).map(drop).map_err(RequestError::Unpaid)
+    }
+
+    fn revocation(
+        &self,
+        request: &Request,
+        case: &Case,
+        promises: [StatementId; 2],
+    ) -> Result<(Asked, StatementId), RequestError> {
+        if !case.sells_right() {
+            return Err(RequestError::NoRevocation);
+        }
+        let owner = &request.key_sets[place(Role::ORIGINATOR)];
+        let asked: Verified<Revocation> = signed("revocation", verify(self.verify, owner, &request.question))?;
+        if *asked.statement() != (Revocation { cid: case.cid, slot: case.slot, promises }) {
+            return Err(RequestError::Foreign("revocation"));
+        }
+        Ok((Asked::Revoke, asked.id()))
     }
 
     fn inquiry(&self, request: &Request, case: &Case) -> Result<(Asked, StatementId), RequestError> {
@@ -644,6 +710,17 @@ impl Case {
     /// What a side of the part gives.
     pub fn gives(&self, role: Role) -> &Leg {
         &self.legs[place(role)]
+    }
+
+    /// Whether a right is passed on under this contract.
+    fn sells_right(&self) -> bool {
+        matches!(self.legs[0], Leg::Right(_))
+    }
+
+    /// When the cell closes: after it, an empty one stays empty. Where a right is passed on, it may be revoked until then.
+    pub fn closes(&self) -> Time {
+        let deadlines = &self.core.terms.deadlines;
+        if self.sells_right() { revoke_until(deadlines) } else { deadlines.not_after }
     }
 
     /// What money a party gives, if it gives any.

@@ -23,6 +23,8 @@ pub enum Outcome {
     Resolved,
     /// This party's item is provably not what was promised. Nobody is bound to pay for it.
     Fault(Role),
+    /// Nothing has come for the right that was passed on: its issuer is to call it back. Nobody is bound.
+    Revoked,
 }
 
 /// The last word on a contract that was completed subject to complaints.
@@ -37,7 +39,7 @@ pub enum ClosingOutcome {
 /// The arbiter's decision about one cell.
 ///
 /// ```text
-/// verdict = { 0: 1, 1: cid, 2: slot, 3: "aborted" / "resolved" / "fault", 4: [+ statement id], 5: [* asker], 6: time, 7: log index, ? 8: role }
+/// verdict = { 0: 1, 1: cid, 2: slot, 3: "aborted" / "resolved" / "fault" / "revoked", 4: [+ statement id], 5: [* asker], 6: time, 7: log index, ? 8: role }
 /// asker   = [role, round]
 /// ```
 /// 4 is the basis: the request and the promises or signatures it rests on. 5 is what stood before: who had asked and was refused, where many
@@ -98,6 +100,7 @@ impl Encode for Verdict {
             Outcome::Aborted => ("aborted", None),
             Outcome::Resolved => ("resolved", None),
             Outcome::Fault(role) => ("fault", Some(role.to_value())),
+            Outcome::Revoked => ("revoked", None),
         };
         record()
             .put(0, 1_u64)
@@ -124,6 +127,7 @@ impl Decode for Verdict {
         let outcome = match name.as_str() {
             "aborted" => Outcome::Aborted,
             "resolved" => Outcome::Resolved,
+            "revoked" => Outcome::Revoked,
             "fault" => Outcome::Fault(fields.item(8, "whose fault")?),
             _ => return Err(DecodeError::field("outcome", Problem::Unknown { what: "outcome", found: name })),
         };
@@ -273,6 +277,8 @@ pub enum Decision {
     },
     /// This party's item is provably not what was promised.
     Fault(Role),
+    /// The right that was passed on is to be called back.
+    Revoked,
 }
 
 /// Why an answer says nothing.
@@ -337,6 +343,7 @@ impl ArbiterAnswer {
             Outcome::Aborted => Decision::Aborted,
             Outcome::Resolved => Decision::Resolved { time: verdict.time, basis: verdict.basis.clone() },
             Outcome::Fault(role) => Decision::Fault(role),
+            Outcome::Revoked => Decision::Revoked,
         })
     }
 

@@ -365,6 +365,7 @@ impl Object<'_> {
             C::GetsInformation => information(Who::Peer),
             C::GivesSignature => signature(Who::Actor),
             C::PeerGivesSignature => signature(Who::Peer),
+            C::IsOfRight => matches!(self, Object::Contract { legs: Some([Leg::Right(_), _]), .. }),
         }
     }
 
@@ -485,6 +486,7 @@ impl Evidence {
                 role(Who::Actor) == Some(by)
             }
             (E::Aborted, What::Aborted)
+            | (E::Revoked, What::Revoked)
             | (E::Resolved, What::Resolved)
             | (E::SignedByAll, What::SignedByAll)
             | (E::Preimage, What::Preimage)

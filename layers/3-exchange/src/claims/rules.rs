@@ -93,6 +93,7 @@ pub(super) enum Condition {
     GetsInformation,
     GivesSignature,
     PeerGivesSignature,
+    IsOfRight,
     IsSender,
     IsReceiver,
     IsPayer,
@@ -105,6 +106,7 @@ pub(super) enum Evidence {
     Final(Who),
     Quittance(Who),
     Aborted,
+    Revoked,
     Resolved,
     Closed,
     Unused,
@@ -146,7 +148,7 @@ const fn stamped(evidence: Evidence) -> Needs {
 }
 
 /// The words that rules are made of.
-const PIECES: [(&str, Needs); 55] = {
+const PIECES: [(&str, Needs); 57] = {
     use Condition as C;
     use Evidence as E;
     use Who::{Actor, Peer};
@@ -164,6 +166,7 @@ const PIECES: [(&str, Needs); 55] = {
         ("the actor gets information", condition(C::GetsInformation)),
         ("the actor gives its signature", condition(C::GivesSignature)),
         ("the peer gives its signature", condition(C::PeerGivesSignature)),
+        ("a right is passed on for the money", condition(C::IsOfRight)),
         ("the actor is the sender", condition(C::IsSender)),
         ("the actor is the receiver", condition(C::IsReceiver)),
         ("the actor is the payer of a payment", condition(C::IsPayer)),
@@ -175,6 +178,7 @@ const PIECES: [(&str, Needs); 55] = {
         ("quittance by the actor", shown(E::Quittance(Actor))),
         ("quittance by the peer", shown(E::Quittance(Peer))),
         ("verdict \"aborted\"", shown(E::Aborted)),
+        ("verdict \"revoked\"", shown(E::Revoked)),
         ("verdict \"resolved\"", shown(E::Resolved)),
         ("closing \"completed\"", shown(E::Closed)),
         ("status \"unused\"", shown(E::Unused)),

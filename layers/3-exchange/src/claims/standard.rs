@@ -68,19 +68,20 @@ pub fn called(contract: &Contract, role: Role) -> String {
 }
 
 fn called_of_two(contract: &Contract, role: Role) -> &'static str {
-    use Leg::{Information, Money, Show, Signature, Transfer};
+    use Leg::{Information, Money, Right, Show, Signature, Transfer};
     let [first, second] = match Leg::in_part(&contract.core, contract.part) {
         Ok([Information(_), Money(_)]) => ["seller", "buyer"],
         Ok([Money(_), Information(_)]) => ["buyer", "seller"],
         Ok([Information(_), Signature]) => ["sender", "receiver"],
         Ok([Signature, Information(_)]) => ["receiver", "sender"],
+        Ok([Right(_), _]) => ["seller", "buyer"],
         Ok([_, Show(_)]) => ["seller", "holder"],
         Ok([Show(_), _]) => ["holder", "seller"],
         Ok([Money(_) | Transfer(_), Signature]) => ["payer", "payee"],
         Ok([Signature, Money(_) | Transfer(_)]) => ["payee", "payer"],
         Ok([Signature, Signature] | [Information(_), Information(_)] | [Money(_), Money(_)])
         // No such exchange is made.
-        | Ok([Transfer(_), _] | [_, Transfer(_)])
+        | Ok([Transfer(_), _] | [_, Transfer(_) | Right(_)])
         | Err(_) => ["originator", "responder"],
     };
     if role == Role::ORIGINATOR { first } else { second }

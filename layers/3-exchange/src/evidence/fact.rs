@@ -109,6 +109,8 @@ pub enum What {
     Quitted(Role),
     /// The arbiter aborted the contract.
     Aborted,
+    /// The arbiter had the right called back that was passed on under the contract: nobody is bound.
+    Revoked,
     /// The arbiter completed the contract, on both promises.
     Resolved,
     /// The arbiter found this party's item not to be what was promised, by its verdict or its closing.
@@ -165,8 +167,8 @@ impl Subject {
 impl What {
     /// Whether this rests on the arbiter's word.
     pub fn is_by_arbiter(&self) -> bool {
-        use What::{Aborted, Attested, Closed, Faulted, LetOff, MisbehavedAttested, Resolved, Unused};
-        let ruled = matches!(self, Aborted | LetOff(_) | Resolved | Faulted(_) | Closed | Unused);
+        use What::{Aborted, Attested, Closed, Faulted, LetOff, MisbehavedAttested, Resolved, Revoked, Unused};
+        let ruled = matches!(self, Aborted | Revoked | LetOff(_) | Resolved | Faulted(_) | Closed | Unused);
         ruled || matches!(self, Attested(_) | MisbehavedAttested(_))
     }
 
@@ -291,6 +293,7 @@ impl Facts<'_> {
             let dated = dated(pool, self.core, id, verdict.time);
             match verdict.outcome {
                 Outcome::Aborted => self.add(What::Aborted, dated, [*id.digest()]),
+                Outcome::Revoked => self.add(What::Revoked, dated, [*id.digest()]),
                 Outcome::Fault(role) => {
                     let side = self.side(role);
                     side.into_iter().for_each(|side| self.add(What::Faulted(side), dated, [*id.digest()]));
@@ -368,22 +371,24 @@ impl Facts<'_> {
     /// Whether a contract over money by plain transfer was completed for its payer, on a proof of payment that holds. What the folder does not hold is
     /// left to the arbiter's word.
     fn rests_on_payment(&self, checks: &Checks<'_>, pool: &Pool, verdict: &Verdict) -> bool {
-        let Ok([Leg::Transfer(transfer), _]) = Leg::of(self.core) else { return true };
+        let Ok(legs) = Leg::of(self.core) else { return true };
+        let paid = legs.iter().zip(SIDES).find_map(|(leg, payer)| Some((leg.transfer()?, payer)));
+        let Some((transfer, payer)) = paid else { return true };
         let question = verdict.basis.first().and_then(|question| pool.statements.get(question));
         let Some(question) = question else { return true };
         let asked = Resolve::from_bytes(question.payload()).ok();
-        let named = asked.filter(|asked| asked.role == Role::ORIGINATOR).and_then(|asked| asked.proof);
+        let named = asked.filter(|asked| asked.role == payer).and_then(|asked| asked.proof);
         let Some(named) = named else { return false };
         let is_named = |proof: &&Proof| Digest::of(domain::PROOF, &proof.to_bytes()) == named;
         let proof = pool.proofs().find(is_named);
-        let payee = self.core.party(Role::RESPONDER).and_then(|payee| pool.key_sets.get(&payee));
+        let payee = self.core.party(payer.peer()).and_then(|payee| pool.key_sets.get(&payee));
         let holds = |(proof, payee)| transfer.is_proven(checks.verify, checks.systems, payee, proof);
         proof.zip(payee).is_none_or(|both| holds(both).is_ok())
     }
 
     /// What proves to the arbiter that money by plain transfer was paid, proves it here.
-    fn transfer(&mut self, checks: &Checks<'_>, pool: &Pool, transfer: &Transfer) {
-        let payee = self.core.party(Role::RESPONDER).and_then(|payee| pool.key_sets.get(&payee));
+    fn transfer(&mut self, checks: &Checks<'_>, pool: &Pool, transfer: &Transfer, payer: Role) {
+        let payee = self.core.party(payer.peer()).and_then(|payee| pool.key_sets.get(&payee));
         let Some(payee) = payee else { return };
         let holds = |proof: &&Proof| transfer.is_proven(checks.verify, checks.systems, payee, proof).is_ok();
         for proof in pool.proofs().filter(holds) {
@@ -395,7 +400,7 @@ impl Facts<'_> {
         let Ok(legs) = Leg::in_part(self.core, self.part) else { return };
         for (leg, owner) in legs.iter().zip(SIDES) {
             if let Leg::Transfer(transfer) = leg {
-                self.transfer(checks, pool, transfer);
+                self.transfer(checks, pool, transfer, owner);
             }
             let Some(lock) = leg.lock() else { continue };
             for shown in &pool.redemptions {

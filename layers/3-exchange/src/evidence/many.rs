@@ -136,7 +136,7 @@ fn is_passed_over(circle: &Circle, earlier: &Verdict, verdict: &Verdict) -> bool
         Outcome::Resolved => true,
         // One that names no question of its party is wrong by itself.
         Outcome::Aborted => check_verdict(circle, earlier).is_ok_and(|asker: Asker| !verdict.prior.contains(&asker)),
-        Outcome::Fault(_) => false,
+        Outcome::Fault(_) | Outcome::Revoked => false,
     }
 }
 

@@ -63,6 +63,23 @@ pub struct Contract {
     pub contents: Option<Vec<Enclosed>>,
     /// The right that the responder shows, if the contract is for one, and what its issuer says of it.
     pub right: Option<Shown>,
+    /// The right that the originator passes on, if the contract is for one, and whose it is by its issuer's word.
+    pub passed: Option<PassedOn>,
+}
+
+/// A right that is passed on under a contract.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PassedOn {
+    /// The right.
+    pub right: String,
+    /// Whose word it is.
+    pub issuer: KeySetId,
+    /// Whether the folder holds the credential of the party that passes it on.
+    pub offered: bool,
+    /// Whether it holds the one that was made for the other party, under this contract.
+    pub passed: bool,
+    /// Whether it holds one that gives the right to the first party again.
+    pub back: bool,
 }
 
 /// A right that is shown under a contract.
@@ -135,6 +152,11 @@ pub enum Standing {
     },
     /// The arbiter has aborted it: nobody is bound.
     Aborted {
+        /// When, by the arbiter's clock.
+        time: Time,
+    },
+    /// The arbiter has ruled that the right which was passed on goes back, since nobody has shown a payment: nobody is bound.
+    Revoked {
         /// When, by the arbiter's clock.
         time: Time,
     },
@@ -385,6 +407,9 @@ impl fmt::Display for Standing {
             Standing::Signed { parties } => write!(f, "complete: signed by all {}", in_words(*parties)),
             Standing::Resolved { time } => write!(f, "complete: by the arbiter's verdict of {time}"),
             Standing::Aborted { time } => write!(f, "aborted by the arbiter on {time}: nobody is bound"),
+            Standing::Revoked { time } => {
+                write!(f, "revoked by the arbiter on {time}: the right goes back to its seller, and nobody is bound")
+            }
             Standing::Fault { role, time } => {
                 write!(f, "ended by the arbiter on {time}: what the {role} gave is provably not what was promised")
             }

@@ -27,7 +27,7 @@ use super::report::{self, Finding, Payment, Receipt, Report, Stamped, Standing, 
 use super::{Folder, Item, many};
 use crate::arbiter::log::LogReceipt;
 use crate::arbiter::many::Ask;
-use crate::arbiter::request::{Abort, Complaint, Inquiry, Resolve, Settlement};
+use crate::arbiter::request::{Abort, Complaint, Inquiry, Resolve, Revocation, Settlement};
 use crate::arbiter::verdict::{ClosedUnused, Closing, ClosingOutcome, Outcome, Verdict};
 use crate::cn::{self, Round};
 use crate::goods::{
@@ -294,6 +294,7 @@ impl Pool {
             Kind::Ask => verify_statement::<Ask>(verifier, key_set, signed).map(drop),
             Kind::Complaint => verify_statement::<Complaint>(verifier, key_set, signed).map(drop),
             Kind::Settlement => verify_statement::<Settlement>(verifier, key_set, signed).map(drop),
+            Kind::Revocation => verify_statement::<Revocation>(verifier, key_set, signed).map(drop),
             Kind::Inquiry => verify_statement::<Inquiry>(verifier, key_set, signed).map(drop),
             Kind::Closing => verify_statement::<Closing>(verifier, key_set, signed).map(drop),
             Kind::Disclosure => verify_statement::<Disclosure>(verifier, key_set, signed).map(drop),
@@ -345,10 +346,12 @@ fn contract(verifier: &dyn Verify, pool: &mut Pool, core: &Core) -> Vec<report::
     let missing = files.iter().filter(|(_, size)| size.is_none());
     pool.findings.extend(missing.map(|(file, _)| Finding::MissingFile { cid, file: *file }));
     let (contents, right) = (contents(pool, core), right(pool, core, cid));
+    let passed = passed(pool, core);
     let of_part = |(part, standing)| {
-        let (core, text, contents, right) = (core.clone(), text.clone(), contents.clone(), right.clone());
+        let (core, text, contents) = (core.clone(), text.clone(), contents.clone());
+        let (right, passed) = (right.clone(), passed.clone());
         let logged = logged.iter().filter(|(of, _)| whole || *of == part).map(|(_, place)| *place).min();
-        report::Contract { cid, part, core, text, standing, logged, files: files.clone(), contents, right }
+        report::Contract { cid, part, core, text, standing, logged, files: files.clone(), contents, right, passed }
     };
     standings.into_iter().filter(|(_, standing)| !any || shown(standing)).map(of_part).collect()
 }
@@ -372,6 +375,24 @@ fn right(pool: &mut Pool, core: &Core, cid: Cid) -> Option<report::Shown> {
     let spent = spent.first().map(|(_, spend)| spend.time);
     let (right, kept) = (show.right.clone(), kept.map(|kept| kept.until));
     Some(report::Shown { right, issuer, credential, kept, number, spent })
+}
+
+/// The right that is passed on under a contract, and to whom its issuer says that it was.
+fn passed(pool: &mut Pool, core: &Core) -> Option<report::PassedOn> {
+    let Ok([Leg::Right(right), _]) = Leg::of(core) else { return None };
+    let condition = right.request(core)?.condition;
+    let holders = [Role::ORIGINATOR, Role::RESPONDER].map(|role| core.party(role));
+    let said = pool.said(right.issuer, |credential: &Credential| credential.right == right.right);
+    let is = |holder, fits: &dyn Fn(StatementId, &Credential) -> bool| {
+        said.iter().any(|(id, credential)| Some(credential.holder) == holder && fits(*id, credential))
+    };
+    Some(report::PassedOn {
+        right: right.right.clone(),
+        issuer: right.issuer,
+        offered: is(holders[0], &|id, _| id == right.credential),
+        passed: is(holders[1], &|_, credential| credential.condition == condition),
+        back: is(holders[0], &|id, credential| id != right.credential && credential.condition.is_none()),
+    })
 }
 
 /// The files in a letter that a contract delivers, if the folder holds it and a key that opens it.
@@ -449,7 +470,7 @@ fn standing(pool: &mut Pool, core: &Core, cid: Cid, part: Slot) -> Standing {
     }
     let fault = verdicts.iter().find_map(|(_, verdict)| match verdict.outcome {
         Outcome::Fault(role) => Some((role, verdict.time)),
-        Outcome::Aborted | Outcome::Resolved => None,
+        Outcome::Aborted | Outcome::Resolved | Outcome::Revoked => None,
     });
     let closed = closings.iter().find_map(|(_, closing)| match closing.outcome {
         ClosingOutcome::Fault(role) => Some((role, closing.time)),
@@ -457,6 +478,10 @@ fn standing(pool: &mut Pool, core: &Core, cid: Cid, part: Slot) -> Standing {
     });
     if let Some((role, time)) = fault.or(closed) {
         return Standing::Fault { role, time };
+    }
+    // The buyer's final says that it has paid, and is no proof of it.
+    if let Some((_, verdict)) = verdicts.iter().find(|(_, verdict)| verdict.outcome == Outcome::Revoked) {
+        return Standing::Revoked { time: verdict.time };
     }
     // An abort verdict never refutes a full pair of finals.
     if finals == [true, true] {

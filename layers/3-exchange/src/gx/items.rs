@@ -26,6 +26,7 @@ use semper_transfer::payment::means::{ISSUER_MAX, LockKind, System};
 use semper_transfer::payment::operation::Lock;
 use semper_transfer::payment::statement::{DETAILS_MAX, PaymentRequest, lock_tag};
 
+use super::right::Right;
 use super::show::Show;
 use crate::goods::{Deposit, Opens};
 
@@ -45,6 +46,8 @@ pub enum Leg {
     Show(Box<Show>),
     /// Money by plain transfer: nobody but its payer can give it.
     Transfer(Box<Transfer>),
+    /// A right that is passed on at its issuer, and called back if it is not paid.
+    Right(Box<Right>),
 }
 
 /// Money that is paid by plain transfer.
@@ -133,8 +136,8 @@ pub enum ItemsError {
     /// The key that deposits are made for is not named.
     #[error("the contract does not name the arbiter's key for deposits")]
     DepositKey,
-    /// Money is exchanged, and the date is missing from which on its owner can take it back; or that date is too near to rule before.
-    #[error("locked money could be taken back before the arbiter has ruled")]
+    /// Money is exchanged, or a right is passed on, and the date is missing from which on its owner can take it back; or that date is too near to rule before.
+    #[error("what is given first could be taken back before the arbiter has ruled, or could not be called back after")]
     RefundDate,
     /// Information is sold without time for complaints, or with less than it takes to hear of a ruling and to complain.
     #[error("there is no time for complaints, or too little to complain in")]
@@ -148,9 +151,12 @@ pub enum ItemsError {
     /// Money is exchanged under a lock that an exchange with an arbiter cannot use; or, without an arbiter, one that needs one.
     #[error("the money is not under a lock that the arbiter can decide, or that one hash decides where there is none")]
     LockKind,
-    /// Money is paid by plain transfer for something else than the payee's signature, or by the responder.
-    #[error("money by plain transfer is given first, and for a signature: nobody but its payer can give it")]
+    /// Money is paid by plain transfer for something else than the payee's signature or a right, or not in its place.
+    #[error("money by plain transfer is given first and for a signature, or second and for a right: nobody but its payer can give it")]
     TransferOrder,
+    /// A right is passed on for something else than money by plain transfer.
+    #[error("a right is passed on first, and for money by plain transfer")]
+    RightOrder,
     /// The payee's request is for another payment than the contract's, or can be honoured so late that its payer might not reach the arbiter
     /// with the proof of it.
     #[error("the payment request in the contract does not fit it: the {0} differ")]
@@ -208,6 +214,7 @@ impl Leg {
             [Leg::Money(_), Leg::Information(_)] => Err(ItemsError::Blind),
             [Leg::Information(_), Leg::Show(_)] if deadlines.complaints.is_none() => Ok(legs),
             [Leg::Show(_), _] | [_, Leg::Show(_)] => Err(ItemsError::Show),
+            [Leg::Right(_), _] | [_, Leg::Right(_)] => Err(ItemsError::RightOrder),
             [Leg::Information(_), Leg::Money(_)] if deadlines.complaints.is_none_or(|span| span.0 < least) => {
                 Err(ItemsError::Complaints)
             }
@@ -227,6 +234,10 @@ impl Leg {
             }
             ItemKind::Information => Ok(Leg::Information(item.slot)),
             ItemKind::Money => money(core, item),
+            ItemKind::Right => {
+                let malformed = |error| ItemsError::Malformed { slot: item.slot.0, part: "descriptor", error };
+                Right::from_bytes(&item.descriptor).map(|right| Leg::Right(Box::new(right))).map_err(malformed)
+            }
         }
     }
 
@@ -349,17 +360,33 @@ fn transfer(core: &Core, item: &Item, price: &Price, deposit: TransferDeposit) -
     }
 }
 
-/// The payer gives first. Nothing is locked, so nothing goes back on a date, and a signature is nothing to complain about.
+/// For a signature the payer gives first: nothing is locked, so nothing goes back on a date. A right comes before the money, and is called back until a
+/// date if the money does not come. Neither is anything to complain about.
 fn by_plain_transfer(core: &Core, legs: [Leg; 2]) -> Result<[Leg; 2], ItemsError> {
-    if !matches!(legs, [Leg::Transfer(_), Leg::Signature]) {
-        return Err(ItemsError::TransferOrder);
-    }
     let deadlines = &core.terms.deadlines;
-    match (deadlines.refund_after, deadlines.complaints) {
-        (None, None) => Ok(legs),
-        (Some(_), _) => Err(ItemsError::RefundDate),
-        (None, Some(_)) => Err(ItemsError::Complaints),
+    let dated = match &legs {
+        [Leg::Transfer(_), Leg::Signature] => deadlines.refund_after.is_none(),
+        [Leg::Right(_), Leg::Transfer(_)] => {
+            deadlines.refund_after.is_some_and(|date| date >= earliest_refund(deadlines))
+        }
+        _ => return Err(ItemsError::TransferOrder),
+    };
+    match deadlines.complaints {
+        _ if !dated => Err(ItemsError::RefundDate),
+        None => Ok(legs),
+        Some(_) => Err(ItemsError::Complaints),
     }
+}
+
+/// From when on the arbiter has a right called back that was passed on and not paid: nobody shows it the proof of a payment any more.
+pub fn revoke_from(deadlines: &Deadlines) -> Time {
+    deadlines.not_after.after(deadlines.sigma)
+}
+
+/// Until when it does: the issuer of the right can be reached with the verdict before the date after which it calls nothing back.
+pub fn revoke_until(deadlines: &Deadlines) -> Time {
+    let margin = Seconds(deadlines.delta.0.saturating_add(deadlines.sigma.0));
+    deadlines.refund_after.map_or(deadlines.not_after, |date| date.before(margin))
 }
 
 /// The latest date until which a payee may take money by plain transfer.
@@ -414,7 +441,7 @@ fn under_one_hash(core: &Core, legs: [Leg; 2]) -> Result<[Leg; 2], ItemsError> {
     let [first, Leg::Money(second)] = &legs else { return Err(ItemsError::OneHash) };
     let one = match first {
         Leg::Signature => true,
-        Leg::Show(_) => false,
+        Leg::Show(_) | Leg::Right(_) => false,
         Leg::Money(lock) => lock.hash == second.hash,
         Leg::Transfer(_) => false,
         Leg::Information(slot) => {

@@ -7,20 +7,22 @@ use semper_core::domain;
 use semper_core::hash::Digest;
 use semper_core::ids::StatementId;
 use semper_core::machine::{Env, Machine, Step};
-use semper_core::party::Role;
+use semper_core::party::{KeySet, Role};
 use semper_core::signature::{Verified, verify};
+use semper_core::time::Time;
 use semper_support::engine::{Consent, Effect, Ending, EvidenceKind, Input};
 use semper_support::flaws::{self, Flaw};
-use semper_transfer::credential::{Bundle, Credential, Errand, Reply, Submission};
+use semper_transfer::credential::{Bundle, Reply};
 use semper_transfer::payment::operation::{self, Failure, Lock, Money, Outcome, Task};
 use semper_transfer::payment::statement::Side;
 
 use super::message::{Found, PROOF_MAX};
+use super::right;
 use super::run::place;
 use super::{
     Completed, Due, Examination, Examined, Gx, GxError, Leg, Message, Promised, Question, Run, Show, State, Transfer,
 };
-use crate::arbiter::request::{Abort, Complaint, Inquiry, Request, Resolve, Settlement, check_promise};
+use crate::arbiter::request::{Abort, Complaint, Inquiry, Request, Resolve, Revocation, Settlement, check_promise};
 use crate::arbiter::verdict::{ArbiterAnswer, Decision};
 
 /// Timer: the user's patience with the peer.
@@ -119,20 +121,27 @@ impl Gx {
                 first.extend(run.shown(env, &theirs));
                 // Too late to give what might have to be defended before the arbiter; too late for nobody to abort.
                 let late = env.now > run.last_step();
-                let then = if late { ask_abort(run, ours) } else { check_deposit(run, Some(ours), theirs) };
+                let then = if late { leave(run, ours) } else { check_deposit(run, Some(ours), theirs) };
                 Ok(then.after(first))
             }
             // The peer declines: the run is ended as if patience had run out. What it says binds nobody.
-            (State::AwaitPeerPromise { ours }, Message::Decline(_)) => Ok(ask_abort(run, ours)),
+            (State::AwaitPeerPromise { ours }, Message::Decline(_)) => Ok(leave(run, ours)),
+            // Its right was not passed on, so we do not pay, and nobody is bound.
+            (State::AwaitPeerFinal { .. }, Message::Decline(_)) if run.buys_right() => {
+                Ok(end(run, Ending::Lapsed, Vec::new()))
+            }
             (State::AwaitPeerFinal { promises }, Message::Final(theirs)) => {
                 peer_final(env, &run, &theirs.completion, &promises)?;
+                if run.buys_right() {
+                    return passed_on(env, run, promises, &theirs);
+                }
                 let disclosed = Signed::from_bytes(&theirs.release).ok();
                 let mut first = vec![Effect::keep(&theirs.completion), Effect::CancelTimer(PATIENCE)];
                 first.extend(disclosed.as_ref().map(Effect::keep));
                 Ok(take(run, promises, theirs).after(first))
             }
             // The receipt comes while we look where the money is: it is what we have paid for.
-            (State::Proving { promises }, Message::Final(theirs)) => {
+            (State::Proving { promises }, Message::Final(theirs)) if !run.buys_right() => {
                 peer_final(env, &run, &theirs.completion, &promises)?;
                 Ok(end(run, Ending::Success, vec![Effect::keep(&theirs.completion)]))
             }
@@ -146,7 +155,7 @@ impl Gx {
             // It changes nothing, and is our proof.
             (state, Message::Quittance(quittance)) => {
                 peer_quittance(env, &run, &quittance)?;
-                Ok(to(run, state).with(Effect::keep(&quittance)))
+                Ok(quitted(run, state, &quittance))
             }
             // Doubled or late: nothing changes. What the peer said is kept, for it may contradict what it said elsewhere. The driver
             // takes each distinct message once and bounds how many it takes.
@@ -175,7 +184,8 @@ impl Gx {
                     return Ok(to(run, State::Depositing { promise, theirs, payout }).with(sign));
                 }
                 let Some(lock) = run.gives().lock() else {
-                    return Ok(promised(env, run, Promised { promise, token: Vec::new(), payout }, theirs));
+                    let token = run.offered();
+                    return Ok(promised(env, run, Promised { promise, token, payout }, theirs));
                 };
                 let locking = run.operate(LOCK, Task::Lock(lock.clone()));
                 Ok(to(run, State::Depositing { promise, theirs, payout }).with_all(locking))
@@ -185,25 +195,33 @@ impl Gx {
                     return Ok(to(run, state));
                 };
                 let statement = run.own(env, draft, signed)?;
-                let issuer = run.shows().and_then(|shows| Credential::from_bytes(shows.credential.payload()).ok());
-                let submission = Submission { statement, signer: run.key_set(run.role()).clone(), kept: None };
-                let submit = issuer.map(|of| Effect::Submit(Errand { issuer: of.issuer, submission }.to_bytes()));
+                let submit = run.submit(statement);
                 Ok(to(run, state).with_all(submit))
             }
             State::AwaitFinalSignature { promises, release, payout } => {
                 let completion = run.own(env, run.completion(ids(&promises)), signed)?;
                 let answers = run.role() == Role::RESPONDER;
                 // Who has paid by plain transfer says so however late it is: its payee may still take the money.
-                if !answers && late && !run.transfers() {
+                if !answers && late && !run.transfers() && !run.sells_right() {
                     return Ok(ask_resolve(run, promises));
                 }
                 let keep = Effect::keep(&completion);
                 let send = Effect::Send(Message::Final(Completed { completion, release, payout }).to_bytes());
+                if answers && run.buys_right() {
+                    let timers = patient(env, &run, run.asks_at());
+                    return Ok(to(run, State::AwaitQuittance { promises }).with(keep).with(send).with_all(timers));
+                }
                 if answers {
                     return Ok(end(run, Ending::Success, vec![keep, send]));
                 }
                 let timers = await_peer(env, &run, true);
                 Ok(to(run, State::AwaitPeerFinal { promises }).with(keep).with(send).with_all(timers))
+            }
+            State::Releasing { promises, payout } if run.sells_right() => {
+                let draft = run.passing().ok_or(GxError::WrongSignature)?;
+                let statement = run.own(env, draft, signed)?;
+                let submit = run.submit(statement);
+                Ok(to(run, State::Releasing { promises, payout }).with_all(submit))
             }
             State::Releasing { promises, payout } => {
                 let draft = run.disclosure().ok_or(GxError::WrongSignature)?;
@@ -337,6 +355,14 @@ impl Gx {
                     None => withdraw(run, tell, ""),
                 }
             }
+            (State::Releasing { promises, payout }, said) if run.passing().is_some_and(|of| of.id() == submitted) => {
+                passed(env, run, promises, payout, said)
+            }
+            (State::Recalling { verdict }, said) if verdict == submitted => match said {
+                Ok(Some(back)) => end(run, Ending::Recalled, vec![Effect::keep(&back)]),
+                // It was settled before, or it is too late: the verdict is kept.
+                Ok(None) | Err(_) => end(run, Ending::Unsettled, Vec::new()),
+            },
             (State::Depositing { theirs, .. }, Err(reason)) if asked => withdraw(run, theirs.is_some(), &reason),
             // What it says of a use that was taken is kept. Where it refuses that, the right is the holder's again, and nothing can be done here.
             (state, said) => to(run, state).with_all(said.ok().flatten().as_ref().map(Effect::keep)),
@@ -388,7 +414,12 @@ impl Gx {
                 let pending = run.abandon(LOCK);
                 to(run, state).with_all(pending)
             }
-            State::Checking { ours: Some(ours), .. } | State::AwaitPeerPromise { ours } => ask_abort(run, ours),
+            State::Checking { ours: Some(ours), .. } | State::AwaitPeerPromise { ours } => leave(run, ours),
+            // Whether its right was passed on the issuer says; whether it is paid shows before it can be called back.
+            state @ (State::Releasing { .. } | State::Taking { .. }) if run.sells_right() => to(run, state),
+            // It has not paid. A right that is passed on to it from now on is called back.
+            State::AwaitPeerFinal { .. } if run.buys_right() => end(run, Ending::Lapsed, Vec::new()),
+            State::AwaitQuittance { promises } => prove(run, promises),
             // Money on its way decides when it is there.
             State::Releasing { promises, payout } if run.transfers() => {
                 let pending = run.abandon(PAY);
@@ -438,6 +469,8 @@ impl Gx {
     fn window_over(self) -> Step<Self> {
         let Gx { run, state } = self;
         match state {
+            State::AwaitWindow { promises } if run.sells_right() => ask(run, Question::Revoke, promises),
+            State::AwaitPeerFinal { promises } if run.sells_right() => ask(run, Question::Revoke, promises.into()),
             State::AwaitWindow { promises } if run.is_transferred() => ask(run, Question::Inquire, promises),
             State::AwaitPeerFinal { promises } if run.is_transferred() => ask(run, Question::Inquire, promises.into()),
             State::AwaitWindow { promises } => arrange(run, Due::Payment, promises),
@@ -503,7 +536,13 @@ impl Gx {
         {
             kept.extend(show.tell(&shown.token, &answer.statement, arbiter));
         }
+        if let (Decision::Resolved { .. }, Some(right), Some(given)) = (&decision, run.right(), promises.first()) {
+            kept.extend(right.tell(&given.token, &answer.statement, arbiter));
+        }
         let then = match question {
+            Question::Revoke if decision == Decision::Revoked => {
+                Some(call_back(run.clone(), &promises, &answer.statement, arbiter))
+            }
             Question::Settle { due, .. } => settled(run, due, promises, &decision, answer.authorisation),
             _ => ruled(run, &question, promises, decision, answer.attestation),
         };
@@ -531,15 +570,21 @@ fn ruled(
     // Paid by plain transfer, and the arbiter was reached too late: what is left is the proof of the payment.
     let paid = run.transfers() && matches!(question, Question::Resolve { .. });
     match decision {
-        Decision::Unused | Decision::Aborted if paid => Some(end(run, Ending::Unconfirmed, Vec::new())),
+        Decision::Unused | Decision::Aborted | Decision::Revoked if paid => Some(end(run, Ending::Unconfirmed, Vec::new())),
+        // Too late: nobody has shown a payment, and nobody calls the right back.
+        Decision::Unused if *question == Question::Revoke => Some(end(run, Ending::Unsettled, Vec::new())),
         Decision::Unused => Some(back(run, Ending::Lapsed, promises)),
+        Decision::Aborted if run.right().is_some() => None,
         Decision::Aborted => Some(back(run, Ending::Aborted, promises)),
         Decision::Fault(role) if role == run.stated(run.role()) => Some(end(run, Ending::Faulted, Vec::new())),
         Decision::Fault(_) if run.gives().lock().is_some() => Some(back(run, Ending::Refunded, promises)),
         Decision::Fault(_) => Some(end(run, Ending::Defective, Vec::new())),
+        Decision::Revoked => None,
         Decision::Resolved { .. } => match run.gets() {
             // Of a plain transfer the arbiter has seen the proof: the money is here.
-            Leg::Signature | Leg::Show(_) | Leg::Transfer(_) => Some(end(run, Ending::Success, Vec::new())),
+            Leg::Signature | Leg::Show(_) | Leg::Transfer(_) | Leg::Right(_) => {
+                Some(end(run, Ending::Success, Vec::new()))
+            }
             // It was too late to complain; the proof is kept.
             Leg::Information(_) if matches!(question, Question::Complain { .. }) => {
                 Some(end(run, Ending::Defective, Vec::new()))
@@ -613,7 +658,7 @@ fn money(run: &Run, due: Due, promises: &[Promised]) -> Option<(Lock, Vec<u8>, S
 /// The peer's item is here.
 fn taken(run: Run, mut promises: [Promised; 2], theirs: &Completed) -> Step<Gx> {
     if run.role() == Role::ORIGINATOR {
-        if run.gets().lock().is_some() {
+        if run.gets().lock().is_some() || run.sells_right() {
             return paid(run);
         }
         let shown = |show: &Show| show.tell(&promises[1].token, &theirs.completion, run.key_set(Role::RESPONDER));
@@ -623,6 +668,80 @@ fn taken(run: Run, mut promises: [Promised; 2], theirs: &Completed) -> Step<Gx> 
     // Money that is here is not asked for again, should the arbiter be needed for the rest.
     promises[place(run.role().peer())].token.clear();
     release(run, promises, Vec::new(), &theirs.payout)
+}
+
+/// The issuer has said whether our right was passed on.
+fn passed(
+    env: &Env<'_>,
+    run: Run,
+    mut promises: [Promised; 2],
+    payout: Vec<u8>,
+    said: Result<Option<Signed>, String>,
+) -> Step<Gx> {
+    let said = match said {
+        // The same request gets the same answer for ever: it was not passed on and never will be.
+        Err(reason) => return withdraw(run, true, &reason),
+        Ok(said) => said,
+    };
+    let token = &promises[0].token;
+    let good = said.as_ref().zip(run.right()).map(|(said, right)| {
+        let checked = right.check_passed(env.verify, run.core(), token, said);
+        checked.map(|bundle| (said.bytes().to_vec(), bundle))
+    });
+    match good {
+        Some(Ok((release, bundle))) => {
+            promises[0].token = bundle.to_bytes();
+            complete(run, promises, release, payout).after(right::evidence(&bundle))
+        }
+        // It was passed on in another way than we have asked for. Nobody pays for that.
+        _ => {
+            let kept: Vec<_> = said.iter().map(Effect::keep).collect();
+            if let (Some(said), Ok(bundle)) = (said, Bundle::from_bytes(&promises[0].token)) {
+                promises[0].token = Bundle { credential: said, ..bundle }.to_bytes();
+            }
+            let window = Effect::SetTimer { name: WINDOW, due: run.closed_at() };
+            to(run, State::AwaitWindow { promises: promises.into() }).with_all(kept).with(window)
+        }
+    }
+}
+
+/// The right was passed on to us: we pay, if it is the one that we have promised to pay for, and if the money can still be taken and proven in time.
+fn passed_on(env: &Env<'_>, run: Run, mut promises: [Promised; 2], theirs: &Completed) -> Result<Step<Gx>, GxError> {
+    let Some(right) = run.right() else { return Err(GxError::PeerMismatch("right")) };
+    let passed = Signed::from_bytes(&theirs.release).map_err(GxError::Malformed)?;
+    let checked = right.check_passed(env.verify, run.core(), &promises[0].token, &passed);
+    let bundle = checked.map_err(GxError::NotShown)?;
+    let mut first = vec![Effect::keep(&theirs.completion), Effect::CancelTimer(PATIENCE), Effect::CancelTimer(DEADLINE)];
+    first.extend(right::evidence(&bundle));
+    promises[0].token = bundle.to_bytes();
+    let then = if env.now > run.last_step() {
+        end(run, Ending::Lapsed, Vec::new())
+    } else {
+        release(run, promises, Vec::new(), &[])
+    };
+    Ok(then.after(first))
+}
+
+/// The peer says that our money has come: what was passed on to us nobody calls back any more.
+fn quitted(run: Run, state: State, quittance: &Signed) -> Step<Gx> {
+    let first = [Effect::keep(quittance)];
+    match state {
+        State::AwaitQuittance { promises } | State::Proving { promises } if run.buys_right() => {
+            let peer = run.key_set(run.role().peer());
+            let tell = run.right().and_then(|right| right.tell(&promises[0].token, quittance, peer));
+            end(run, Ending::Success, tell.into_iter().collect()).after(first)
+        }
+        state => to(run, state).after(first),
+    }
+}
+
+/// The arbiter has ruled that the right is ours again: its issuer is told.
+fn call_back(run: Run, promises: &[Promised], verdict: &Signed, arbiter: &KeySet) -> Step<Gx> {
+    let token = promises.first().map(|given| given.token.as_slice()).unwrap_or_default();
+    match run.right().and_then(|right| right.tell(token, verdict, arbiter)) {
+        Some(tell) => to(run, State::Recalling { verdict: verdict.id() }).with(tell),
+        None => end(run, Ending::Unsettled, Vec::new()),
+    }
 }
 
 /// The peer's money is here. That it let it go, or the arbiter did, proves to nobody that it was taken: whoever has it says so.
@@ -648,6 +767,7 @@ fn proven(run: Run, promises: [Promised; 2], result: Result<Outcome, Failure>) -
         Ok(Outcome { handover, moved, .. }) if handover.is_empty() && moved.minor() > 0 => {
             end(run, Ending::Refunded, Vec::new())
         }
+        _ if run.buys_right() && flaws::active(Flaw::UnfiledProof) => end(run, Ending::Unconfirmed, Vec::new()),
         Ok(Outcome { handover, moved, .. }) if (1..=PROOF_MAX).contains(&handover.len()) && moved.minor() == 0 => {
             ask(run, Question::Resolve { proof: handover }, promises.into())
         }
@@ -713,12 +833,19 @@ fn promised(env: &Env<'_>, run: Run, ours: Promised, theirs: Option<Promised>) -
 
 /// Timers while the peer is waited for. `bound`: both have promised, so the arbiter must be asked before the deadline.
 fn await_peer(env: &Env<'_>, run: &Run, bound: bool) -> Vec<Effect> {
-    if run.is_transferred() {
+    if bound && run.is_transferred() {
         return vec![Effect::SetTimer { name: WINDOW, due: run.closed_at() }];
     }
-    let deadline = run.asks_at();
+    // Who is to pay for a right and has not got it leaves when it is too late to pay.
+    let deadline = if run.buys_right() { run.last_step() } else { run.asks_at() };
+    let [patience, last] = patient(env, run, deadline);
+    [patience].into_iter().chain(bound.then_some(last)).collect()
+}
+
+/// The user's patience, and the last moment.
+fn patient(env: &Env<'_>, run: &Run, deadline: Time) -> [Effect; 2] {
     let patience = Effect::SetTimer { name: PATIENCE, due: env.now.after(run.patience()).min(deadline) };
-    [patience].into_iter().chain(bound.then_some(Effect::SetTimer { name: DEADLINE, due: deadline })).collect()
+    [patience, Effect::SetTimer { name: DEADLINE, due: deadline }]
 }
 
 /// Prepares our item. `wanted` is where the peer wants its money.
@@ -727,6 +854,10 @@ fn release(run: Run, promises: [Promised; 2], payout: Vec<u8>, wanted: &[u8]) ->
         Leg::Signature | Leg::Show(_) => complete(run, promises, Vec::new(), payout),
         Leg::Information(_) => {
             let sign = run.disclosure().map(|draft| Effect::Sign { draft, consent: Consent::Implied });
+            to(run, State::Releasing { promises, payout }).with_all(sign)
+        }
+        Leg::Right(_) => {
+            let sign = run.passing().map(|draft| Effect::Sign { draft, consent: Consent::Implied });
             to(run, State::Releasing { promises, payout }).with_all(sign)
         }
         Leg::Transfer(transfer) => {
@@ -752,7 +883,8 @@ fn complete(run: Run, promises: [Promised; 2], release: Vec<u8>, payout: Vec<u8>
 /// The peer's final is here: its item is looked at.
 fn take(run: Run, promises: [Promised; 2], theirs: Completed) -> Step<Gx> {
     let look = match run.gets() {
-        Leg::Signature | Leg::Show(_) => return taken(run, promises, &theirs),
+        // A right was looked at when it came.
+        Leg::Signature | Leg::Show(_) | Leg::Right(_) => return taken(run, promises, &theirs),
         Leg::Information(slot) => {
             let (core, release) = (run.core().clone(), theirs.release.clone());
             Some(Effect::Examine(Examination { core, slot: *slot, release }.to_bytes()))
@@ -791,7 +923,7 @@ fn peer_quittance(env: &Env<'_>, run: &Run, signed: &Signed) -> Result<(), GxErr
     let role = run.role().peer();
     let checked: Verified<Quittance> = verify(env.verify, run.key_set(role), signed)
         .map_err(|error| GxError::PeerSignature { what: "quittance", error })?;
-    let is_ours = *checked.statement() == Quittance { cid: run.cid(), role } && run.gives().lock().is_some();
+    let is_ours = *checked.statement() == Quittance { cid: run.cid(), role } && (run.gives().lock().is_some() || run.buys_right());
     if is_ours { Ok(()) } else { Err(GxError::PeerMismatch("quittance")) }
 }
 
@@ -822,6 +954,12 @@ fn one(promises: Vec<Promised>) -> [Promised; 1] {
 fn withdraw(run: Run, tell: bool, reason: &str) -> Step<Gx> {
     let told = tell.then(|| Effect::Send(Message::decline(reason).to_bytes()));
     end(run, Ending::Lapsed, told.into_iter().collect())
+}
+
+/// Ends a run in which nothing was given and the peer may hold our promise. Where a right is sold nobody needs the arbiter for that: the promises bind
+/// nobody before it is passed on.
+fn leave(run: Run, ours: Promised) -> Step<Gx> {
+    if run.sells_right() { end(run, Ending::Lapsed, Vec::new()) } else { ask_abort(run, ours) }
 }
 
 fn ask_abort(run: Run, ours: Promised) -> Step<Gx> {
@@ -863,6 +1001,10 @@ fn draft(run: &Run, question: &Question, promises: &[Promised]) -> Draft {
             let proof = (!proof.is_empty()).then(|| Digest::of(domain::PROOF, proof));
             run.draft(&Resolve { cid, slot, promises: [first, second], role, proof })
         }
+        Question::Revoke => {
+            let second = id(1).expect("whoever has passed a right on holds both promises");
+            run.draft(&Revocation { cid, slot, promises: [first, second] })
+        }
         Question::Inquire => run.draft(&Inquiry { cid, slot, role }),
         Question::Complain { proof } => {
             run.draft(&Complaint { cid, slot, role, proof: Digest::of(domain::MISBEHAVIOUR, proof) })
@@ -878,7 +1020,7 @@ fn ask_arbiter(run: Run, question: Question, asked: Signed, promises: Vec<Promis
     let (proof, payout) = match &question {
         Question::Complain { proof } | Question::Resolve { proof } => (proof.clone(), Vec::new()),
         Question::Settle { payout, .. } => (Vec::new(), payout.clone()),
-        Question::Abort | Question::Inquire => (Vec::new(), Vec::new()),
+        Question::Abort | Question::Revoke | Question::Inquire => (Vec::new(), Vec::new()),
     };
     let request = Request {
         core: run.core().clone(),

@@ -6,7 +6,7 @@
 //! 3 O→R  final of O, item of O               (names both promises)
 //! 4 R→O  final of R, item of R
 //! ```
-//! An item is a signature, information, money, or a right that is shown by a signature ([`Leg`]). A deposit is what makes the arbiter able to give the item in the place of
+//! An item is a signature, information, money, a right that is shown by a signature, or one that is passed on ([`Leg`]). A deposit is what makes the arbiter able to give the item in the place of
 //! its owner, or to send it back: nothing for a signature, which the arbiter's verdict replaces; a wrapped key for information, which stands
 //! in the contract itself; a token under a lock for money, which travels with the promise; for a right what its issuer keeps for this contract, which does too. Each side checks the other's deposit before it
 //! gives anything: to whom and how is the business of the payment block and of [`crate::goods`], asked for by effects.
@@ -20,6 +20,9 @@
 //! Money may also be paid by plain transfer, for the responder's signature: nobody but its payer can give it, so it goes in message 3, its payer resolves with
 //! the issuer's proof of the payment, in time, and its payee neither aborts nor resolves.
 //!
+//! A right is passed on at its issuer, in message 3, for money by plain transfer in message 4. Nobody aborts: nothing binds before the right is passed on. Whoever
+//! has paid and gets no quittance shows the arbiter the proof, in time; whoever is not paid has the right called back, after that time.
+//!
 //! A contract with several recipients is a run of its own for each of them, in a part of the contract that its slot names: the originator's promise
 //! is one statement for all, everything else is of one part. So its run is begun for all parts at once, and only its user's refusal ends it before it
 //! has promised.
@@ -32,6 +35,7 @@
 mod items;
 mod machine;
 mod message;
+mod right;
 mod run;
 mod show;
 mod state;
@@ -43,12 +47,13 @@ mod transfer_tests;
 pub(crate) use items::complaints_until;
 pub use items::{
     Decides, ItemsError, Leg, LockDeposit, Price, Transfer, TransferDeposit, earliest_refund, last_payment,
-    originators_refund, parts, pay_until, responder, responders_refund,
+    originators_refund, parts, pay_until, responder, responders_refund, revoke_from, revoke_until,
 };
 pub use machine::{DEADLINE, PATIENCE, REFUND, RUN_SPACE, WINDOW};
 pub use message::{Completed, Examination, Examined, Found, Message, PROOF_MAX, Promised};
 pub(crate) use message::{REASON_MAX, cut};
 pub(crate) use run::place;
+pub use right::Right;
 pub use run::{Own, Run, RunError};
 pub use show::{Kept, Show};
 pub use state::{Due, Gx, GxError, Question, State};

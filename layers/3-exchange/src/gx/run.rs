@@ -1,7 +1,7 @@
 //! What a party knows before the first message.
 
 use semper_core::cbor::{Decode, DecodeError, Encode, Fields, Problem, Value, record};
-use semper_core::contract::{Core, Deadlines, Final, Promise, Quittance};
+use semper_core::contract::{Core, Final, Promise, Quittance};
 use semper_core::cose::{Draft, Signed, Statement};
 use semper_core::ids::{Cid, DealId, Slot, StatementId};
 use semper_core::machine::Env;
@@ -11,11 +11,14 @@ use semper_core::time::{Seconds, Time};
 use semper_support::archive::Fact;
 use semper_support::engine::Effect;
 use semper_support::flaws::{self, Flaw};
-use semper_transfer::credential::Bundle;
+use semper_transfer::credential::{Bundle, Credential, Errand, Submission};
 use semper_transfer::payment::operation::{Operation, OperationId, PurseId, Task};
 use semper_transfer::payment::statement::{PaymentRequest, Side};
 
-use super::items::{ItemsError, Leg, complaints_until, last_payment, pay_until, responder as responder_of};
+use super::items::{
+    ItemsError, Leg, Transfer, complaints_until, last_payment, pay_until, responder as responder_of, revoke_from,
+};
+use super::right::{self, Right};
 use super::show::Show;
 use super::{GxError, Promised, REFUND, RUN_SPACE};
 use crate::arbiter::request::{RequestError, check_promise};
@@ -47,7 +50,7 @@ pub struct Own {
     /// The seed of the deposit of the information that this party gives ([`crate::goods::Seed`]). Without an arbiter: the preimage of the
     /// hash that locks everything, if this party is the originator.
     pub seed: Vec<u8>,
-    /// The credential that this party shows, as an encoded [`Bundle`] without a reservation.
+    /// The credential that this party shows or passes on, as an encoded [`Bundle`] without a reservation.
     pub shows: Vec<u8>,
 }
 
@@ -118,7 +121,7 @@ impl Run {
         if matches!(gives, Leg::Information(_)) && own.seed.is_empty() {
             return Err(RunError::Own("the key to the goods"));
         }
-        if matches!(gives, Leg::Show(_)) && Bundle::from_bytes(&own.shows).is_err() {
+        if matches!(gives, Leg::Show(_) | Leg::Right(_)) && Bundle::from_bytes(&own.shows).is_err() {
             return Err(RunError::Own("the credential"));
         }
         let hash = legs[1].lock().and_then(|lock| lock.hash).filter(|_| role == Role::ORIGINATOR);
@@ -269,10 +272,40 @@ impl Run {
         self.gets().transfer().is_some()
     }
 
+    /// What is paid by plain transfer, and by whom.
+    fn transfer(&self) -> Option<(Role, &Transfer)> {
+        let [first, second] = self.legs.each_ref().map(Leg::transfer);
+        first.map(|first| (Role::ORIGINATOR, first)).or_else(|| second.map(|second| (Role::RESPONDER, second)))
+    }
+
+    /// Whether this party passes a right on.
+    pub(super) fn sells_right(&self) -> bool {
+        matches!(self.gives(), Leg::Right(_))
+    }
+
+    /// Whether this party pays for a right that is passed on to it.
+    pub(super) fn buys_right(&self) -> bool {
+        matches!(self.gets(), Leg::Right(_))
+    }
+
+    /// The right that is passed on.
+    pub(super) fn right(&self) -> Option<&Right> {
+        match &self.legs[0] {
+            Leg::Right(right) => Some(right),
+            _ => None,
+        }
+    }
+
+    /// What this party asks the issuer of its right: to pass it on.
+    pub(super) fn passing(&self) -> Option<Draft> {
+        let right = self.right().filter(|_| self.sells_right())?;
+        right.request(&self.core).map(|request| self.draft(&request))
+    }
+
     /// The payee's request for money by plain transfer, which must be signed by it, and be for this deal: else nobody could prove what is paid.
     pub(super) fn requested(&self, env: &Env<'_>) -> Result<Option<Effect>, GxError> {
-        let Some(transfer) = self.legs[0].transfer() else { return Ok(None) };
-        verify::<PaymentRequest>(env.verify, self.key_set(Role::RESPONDER), &transfer.request)
+        let Some((payer, transfer)) = self.transfer() else { return Ok(None) };
+        verify::<PaymentRequest>(env.verify, self.key_set(payer.peer()), &transfer.request)
             .map_err(|error| GxError::PeerSignature { what: "payment request", error })?;
         match self.own.purse {
             Some((deal, _)) if deal == transfer.asked.deal => Ok(Some(Effect::keep(&transfer.request))),
@@ -283,8 +316,7 @@ impl Run {
     /// The last instant at which this party promises, and the originator begins to give.
     pub(crate) fn last_step(&self) -> Time {
         let deadlines = &self.core.terms.deadlines;
-        let transferred = self.legs.iter().any(|leg| leg.transfer().is_some());
-        if transferred { last_payment(deadlines) } else { deadlines.last_step() }
+        if self.transfer().is_some() { last_payment(deadlines) } else { deadlines.last_step() }
     }
 
     /// When this party ends the run with the arbiter's help, once both have promised. Who pays by plain transfer asks its issuer first, as soon as by
@@ -296,9 +328,11 @@ impl Run {
     }
 
     /// When by every honest clock the arbiter takes no first request any more: from then on it says what became of the contract.
+    /// Of a right that was passed on: when by every honest clock the arbiter has it called back.
     pub(super) fn closed_at(&self) -> Time {
-        let Deadlines { not_after, sigma, .. } = self.core.terms.deadlines;
-        not_after.after(Seconds(sigma.0.saturating_add(1)))
+        let deadlines = &self.core.terms.deadlines;
+        let from = if self.right().is_some() { revoke_from(deadlines) } else { deadlines.not_after };
+        from.after(Seconds(deadlines.sigma.0.saturating_add(1)))
     }
 
     /// Refuses to begin a run that could not be defended before the arbiter any more, or whose locks could not be opened in time.
@@ -336,6 +370,10 @@ impl Run {
                 Err(error) => Err(GxError::NotShown(error)),
             };
         }
+        if let Leg::Right(right) = self.gets() {
+            let offered = right.check_offered(env.verify, &self.core, &theirs.token);
+            return offered.map(drop).map_err(GxError::NotShown);
+        }
         if theirs.token.is_empty() == self.gets().lock().is_some() {
             return Err(GxError::PeerMismatch("token"));
         }
@@ -358,6 +396,10 @@ impl Run {
 
     /// What a stranger checks the right with that came with a promise.
     pub(super) fn shown(&self, env: &Env<'_>, promised: &Promised) -> Vec<Effect> {
+        if let Leg::Right(right) = self.gets() {
+            let offered = right.check_offered(env.verify, &self.core, &promised.token);
+            return offered.map(|bundle| right::evidence(&bundle).into()).unwrap_or_default();
+        }
         let kept = self.show().and_then(|show| show.check(env.verify, &self.core, &promised.token).ok());
         kept.map(|kept| kept.evidence().into()).unwrap_or_default()
     }
@@ -368,9 +410,21 @@ impl Run {
         show.request(&self.core).map(|request| self.draft(&request))
     }
 
-    /// The credential that this party shows.
+    /// The credential that this party shows or passes on.
     pub(super) fn shows(&self) -> Option<Bundle> {
         Bundle::from_bytes(&self.own.shows).ok()
+    }
+
+    /// The token of this party's promise, where it passes a right on; else empty.
+    pub(super) fn offered(&self) -> Vec<u8> {
+        if self.sells_right() { self.own.shows.clone() } else { Vec::new() }
+    }
+
+    /// Sends a request of this party to the issuer of the credential that it shows or passes on.
+    pub(super) fn submit(&self, statement: Signed) -> Option<Effect> {
+        let issuer = Credential::from_bytes(self.shows()?.credential.payload()).ok()?.issuer;
+        let submission = Submission { statement, signer: self.key_set(self.role).clone(), kept: None };
+        Some(Effect::Submit(Errand { issuer, submission }.to_bytes()))
     }
 
     /// From when on our money can be taken back, by every honest clock.

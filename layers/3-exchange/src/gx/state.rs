@@ -82,6 +82,11 @@ pub enum State {
         /// The peer's final, with its item.
         theirs: Completed,
     },
+    /// We have paid for a right that was passed on to us. That the money has come is to be said by the peer.
+    AwaitQuittance {
+        /// Both promises; the token of the originator's is the credential that was made for us.
+        promises: [Promised; 2],
+    },
     /// The peer's money is here. That we say so is to be signed.
     AwaitQuittanceSignature,
     /// A question to the arbiter is to be signed.
@@ -137,6 +142,11 @@ pub enum State {
         /// As above.
         promises: Vec<Promised>,
     },
+    /// The arbiter has ruled that the right which we have passed on is to be called back; its issuer is asked.
+    Recalling {
+        /// The verdict.
+        verdict: StatementId,
+    },
     /// The run has ended.
     Ended {
         /// How.
@@ -154,6 +164,8 @@ pub enum Question {
         /// The proof of the payment, if this party has paid by plain transfer; else empty.
         proof: Vec<u8>,
     },
+    /// To have the right called back that was passed on and not paid; by the originator.
+    Revoke,
     /// What became of the contract; by the payee of a plain transfer, when the contract's time is over.
     Inquire,
     /// To find that the peer's item is not what was promised.
@@ -198,8 +210,8 @@ pub enum GxError {
     /// versions of one contract.
     #[error("the peer's {0} belongs to another contract or another promise")]
     PeerMismatch(&'static str),
-    /// The right that the peer is to show is not kept for this contract.
-    #[error("the right that the other party is to show: {0}")]
+    /// The right that the peer is to show is not kept for this contract, or what it is to pass on is not what the contract says.
+    #[error("the right that the other party is to give: {0}")]
     NotShown(NotGood),
     /// The contract's time is over, or so nearly that the arbiter might not be reached in time.
     #[error("the contract can no longer be signed safely before its deadline")]
@@ -297,10 +309,12 @@ impl State {
             State::AwaitFinalSignature { .. } => "await-final-signature",
             State::AwaitPeerFinal { .. } => "await-peer-final",
             State::Taking { .. } => "taking",
+            State::AwaitQuittance { .. } => "await-quittance",
             State::AwaitQuittanceSignature => "await-quittance-signature",
             State::Asking { question, .. } => match question {
                 Question::Abort => "await-abort-signature",
                 Question::Resolve { .. } => "await-resolve-signature",
+                Question::Revoke => "await-revocation-signature",
                 Question::Inquire => "await-inquiry-signature",
                 Question::Complain { .. } => "await-complaint-signature",
                 Question::Settle { .. } => "await-settlement-signature",
@@ -312,6 +326,7 @@ impl State {
             State::Arranging { .. } => "arranging",
             State::Collecting { .. } => "collecting",
             State::Reclaiming { .. } => "reclaiming",
+            State::Recalling { .. } => "recalling",
             State::Ended { .. } => "ended",
         }
     }
@@ -320,7 +335,7 @@ impl State {
 /// ```text
 /// gx = { 0: 1, 1: state name, 2: run, ? 3: [* promised], ? 4: completed, ? 5: question, ? 6: asked, ? 7: signed promise, ? 8: payout,
 ///        ? 9: release, ? 10: due, ? 11: ending }
-/// question = { 0: "abort" / "inquire" } / { 0: "resolve", ? 1: proof } / { 0: "complain", 1: proof } / { 0: "settle", 1: payout, 2: due }
+/// question = { 0: "abort" / "inquire" / "revoke" } / { 0: "resolve", ? 1: proof } / { 0: "complain", 1: proof } / { 0: "settle", 1: payout, 2: due }
 /// due      = { 0: "payment" } / { 0: "refund", 1: ending }
 /// ```
 /// 3 holds the promises that the state has, in the order of the roles; where a state may have one or none, that is told by its length.
@@ -343,7 +358,9 @@ impl Encode for Gx {
             State::AwaitFinalSignature { promises, release, payout } => {
                 stored.put_list(3, promises).put_bytes(8, payout).put_bytes(9, release)
             }
-            State::AwaitPeerFinal { promises } | State::Proving { promises } => stored.put_list(3, promises),
+            State::AwaitPeerFinal { promises } | State::AwaitQuittance { promises } | State::Proving { promises } => {
+                stored.put_list(3, promises)
+            }
             State::Taking { promises, theirs } => stored.put_list(3, promises).put_item(4, theirs),
             State::Asking { question, promises } | State::Reclaiming { question, promises } => {
                 stored.put_list(3, promises).put_item(5, question)
@@ -355,6 +372,7 @@ impl Encode for Gx {
             State::AwaitWindow { promises } => stored.put_list(3, promises),
             State::Arranging { due, promises } => stored.put_list(3, promises).put_item(10, due),
             State::Collecting { due } => stored.put_item(10, due),
+            State::Recalling { verdict } => stored.put_item(6, verdict),
             State::Ended { ending } => stored.put_item(11, ending),
         }
         .build()
@@ -403,10 +421,13 @@ impl Reader<'_> {
             }
             "proving" => State::Proving { promises: self.exactly()? },
             "await-peer-final" => State::AwaitPeerFinal { promises: self.exactly()? },
+            "await-quittance" => State::AwaitQuittance { promises: self.exactly()? },
+            "recalling" => State::Recalling { verdict: self.0.item(6, "verdict")? },
             "await-quittance-signature" => State::AwaitQuittanceSignature,
             "taking" => State::Taking { promises: self.exactly()?, theirs: self.0.item(4, "final")? },
             "await-abort-signature"
             | "await-resolve-signature"
+            | "await-revocation-signature"
             | "await-inquiry-signature"
             | "await-complaint-signature"
             | "await-settlement-signature" => State::Asking { question: self.question()?, promises: self.promises()? },
@@ -460,6 +481,7 @@ impl Encode for Question {
             Question::Resolve { proof } => {
                 record().put(0, "resolve").put_some(1, (!proof.is_empty()).then(|| Value::bytes(proof.as_slice())))
             }
+            Question::Revoke => record().put(0, "revoke"),
             Question::Inquire => record().put(0, "inquire"),
             Question::Complain { proof } => record().put(0, "complain").put_bytes(1, proof),
             Question::Settle { due, payout } => record().put(0, "settle").put_bytes(1, payout).put_item(2, due),
@@ -480,6 +502,7 @@ impl Decode for Question {
                 None => Question::Resolve { proof: Vec::new() },
                 Some(value) => Question::Resolve { proof: proof(value)? },
             },
+            "revoke" => Question::Revoke,
             "inquire" => Question::Inquire,
             "complain" => Question::Complain { proof: fields.bytes(1, "proof", PROOF_MAX)? },
             "settle" => {

@@ -360,7 +360,7 @@ fn accept(run: Run, promises: [Promised; 2], preimage: [u8; 32]) -> Step<Lx> {
     let first = [kept].into_iter().chain([PATIENCE, DEADLINE, REFUND].map(Effect::CancelTimer));
     let take = match run.gets() {
         // No contract without an arbiter has money by plain transfer.
-        Leg::Signature | Leg::Show(_) | Leg::Transfer(_) => {
+        Leg::Signature | Leg::Show(_) | Leg::Transfer(_) | Leg::Right(_) => {
             return end(run, Ending::Success, Vec::new()).after(first);
         }
         Leg::Information(slot) => {
