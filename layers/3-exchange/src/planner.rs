@@ -20,7 +20,7 @@ use semper_core::contract::{Core, Deadlines, Item, ItemKind};
 use semper_core::time::{Seconds, Time};
 use semper_transfer::payment::means::{LockKind, Means, PayerAnonymity, Reversal};
 
-use crate::gx::{Price, earliest_refund, last_payment, responders_refund};
+use crate::gx::{Price, earliest_recall, earliest_refund, last_payment, responders_refund};
 
 /// How certainly something can be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -325,8 +325,9 @@ pub enum DatesError {
     /// Whoever must complain has less time than two messages take.
     #[error("the time for complaints is shorter than two messages take")]
     Complaints,
-    /// Money could go back before the last ruling has been carried out; or there is such a date and nothing is locked.
-    #[error("locked money could be taken back before the arbiter has ruled")]
+    /// Money could go back before the last ruling has been carried out, or a right not be called back after it; or there is such a date and nothing is
+    /// locked or passed on.
+    #[error("what is given first could be taken back before the arbiter has ruled, or could not be called back after")]
     Refund,
 }
 
@@ -385,7 +386,7 @@ pub fn check_right_dates(deadlines: &Deadlines, now: Time) -> Result<(), DatesEr
     if now.after(four_ways) > last_payment(deadlines) {
         return Err(DatesError::Over(deadlines.not_after));
     }
-    if deadlines.refund_after.is_none_or(|date| date < earliest_refund(deadlines)) {
+    if deadlines.refund_after.is_none_or(|date| date < earliest_recall(deadlines)) {
         return Err(DatesError::Refund);
     }
     Ok(())

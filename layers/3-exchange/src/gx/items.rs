@@ -367,7 +367,7 @@ fn by_plain_transfer(core: &Core, legs: [Leg; 2]) -> Result<[Leg; 2], ItemsError
     let dated = match &legs {
         [Leg::Transfer(_), Leg::Signature] => deadlines.refund_after.is_none(),
         [Leg::Right(_), Leg::Transfer(_)] => {
-            deadlines.refund_after.is_some_and(|date| date >= earliest_refund(deadlines))
+            deadlines.refund_after.is_some_and(|date| date >= earliest_recall(deadlines))
         }
         _ => return Err(ItemsError::TransferOrder),
     };
@@ -376,6 +376,14 @@ fn by_plain_transfer(core: &Core, legs: [Leg; 2]) -> Result<[Leg; 2], ItemsError
         None => Ok(legs),
         Some(_) => Err(ItemsError::Complaints),
     }
+}
+
+/// The first date until which a right that was passed on can be called back: its seller asks the arbiter two sigma after `not after`, by its own clock, which
+/// may be behind by a sigma; the arbiter and the issuer are reached in a delta each, and the issuer's clock may be ahead by another sigma.
+pub fn earliest_recall(deadlines: &Deadlines) -> Time {
+    let Deadlines { not_after, delta, sigma, .. } = deadlines;
+    let margin = delta.0.saturating_mul(2).saturating_add(sigma.0.saturating_mul(4)).saturating_add(WORK.0);
+    not_after.after(Seconds(margin))
 }
 
 /// From when on the arbiter has a right called back that was passed on and not paid: nobody shows it the proof of a payment any more.

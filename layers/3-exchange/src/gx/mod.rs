@@ -46,7 +46,7 @@ mod transfer_tests;
 
 pub(crate) use items::complaints_until;
 pub use items::{
-    Decides, ItemsError, Leg, LockDeposit, Price, Transfer, TransferDeposit, earliest_refund, last_payment,
+    Decides, ItemsError, Leg, LockDeposit, Price, Transfer, TransferDeposit, earliest_recall, earliest_refund, last_payment,
     originators_refund, parts, pay_until, responder, responders_refund, revoke_from, revoke_until,
 };
 pub use machine::{DEADLINE, PATIENCE, REFUND, RUN_SPACE, WINDOW};

@@ -169,7 +169,7 @@ fn verdict(outcome: Outcome) -> ArbiterAnswer {
     let (question, promises) = match outcome {
         Outcome::Aborted => (abort(), Vec::new()),
         Outcome::Resolved => (resolve(Role::ORIGINATOR), promises().to_vec()),
-        Outcome::Fault(_) => panic!("there is no fault where signatures are exchanged"),
+        Outcome::Fault(_) | Outcome::Revoked => panic!("there is neither where signatures are exchanged"),
     };
     let rests_on = if outcome == Outcome::Aborted { vec![promise_ids()[0]] } else { promise_ids().to_vec() };
     let basis = std::iter::once(question.id()).chain(rests_on).collect();

@@ -53,6 +53,7 @@ fn credential(uses: Uses) -> Credential {
         transferable: true,
         from: NOW,
         until: NOW.after(Seconds(10)),
+        condition: None,
     }
 }
 
