@@ -18,15 +18,17 @@ use semper_exchange::goods::{
 };
 use semper_exchange::gx::{
     Decides, Examination, Examined, Found, Leg, LockDeposit, Own, Price, Run, RunError, TransferDeposit,
-    earliest_refund, pay_until, responder,
+    Right, earliest_recall, earliest_refund, pay_until, responder,
 };
 use semper_support::crypto::{Decapsulate, KemSuite, Signer};
 use semper_support::flaws::{self, Flaw};
+use semper_transfer::credential::{Bundle, Credential, Uses};
 use semper_transfer::payment::claim::Proof;
 use semper_transfer::payment::means::{LockKind, System};
 use semper_transfer::payment::operation::PurseId;
 use semper_transfer::payment::statement::{PaymentRequest, Side};
 
+use crate::issuer;
 use crate::mint;
 use crate::scenario::Cast;
 use crate::symbolic::DepositHand;
@@ -59,6 +61,8 @@ pub enum Thing {
     Money,
     /// Money by plain transfer.
     Transfer,
+    /// A right that is passed on.
+    Right,
 }
 
 /// What originator and responder give.
@@ -72,6 +76,8 @@ pub const PURCHASE: Things = [Thing::Information, Thing::Money];
 pub const RECEIPT: Things = [Thing::Money, Thing::Signature];
 /// The same by plain transfer.
 pub const TRANSFER: Things = [Thing::Transfer, Thing::Signature];
+/// A right for money by plain transfer.
+pub const SALE: Things = [Thing::Right, Thing::Transfer];
 /// A letter for a receipt.
 pub const MAIL: Things = [Thing::Information, Thing::Signature];
 /// Information for information.
@@ -93,6 +99,8 @@ pub struct Deal {
     payment: Option<Proof>,
     /// What the payee of a plain transfer has asked for in the same deal besides, for as much.
     pub other_request: Option<Signed>,
+    /// The credential of a right that is passed on.
+    pub credential: Option<Credential>,
 }
 
 /// Information, as its owner and whoever has downloaded it know it.
@@ -154,7 +162,7 @@ impl Deal {
         let mut owns = roles.map(|role| Own { purse: purse(role), ..Own::default() });
         let mut goods = [None, None];
         if things == SIGNING {
-            return Self { core, goods, owns, vault, deposit_key, payment: None, other_request: None };
+            return Self { core, goods, owns, vault, deposit_key, payment: None, other_request: None, credential: None };
         }
         let covered = things.contains(&Thing::Money);
         core.terms.profile = if hashed { Profile::Lx } else { Profile::Gx };
@@ -170,9 +178,21 @@ impl Deal {
         if covered {
             core.terms.deadlines.refund_after = Some(refund.map_or(earliest_refund(&core.terms.deadlines), moment));
         }
+        let credential = (things[0] == Thing::Right).then(|| credential(cast));
+        if credential.is_some() {
+            core.terms.deadlines.refund_after = Some(earliest_recall(&core.terms.deadlines));
+        }
         let articles = roles.map(|role| article(things[place(role)], role));
         core.terms.items =
             roles.map(|role| item(things[place(role)], role, articles[place(role)].as_ref(), lock)).to_vec();
+        if let Some(credential) = &credential {
+            let issued = issuer::say(cast, credential);
+            let (issuer, salt) = (issuer::hand(cast).key_set().clone(), [6; 32]);
+            let Credential { serial, uses, right, .. } = credential.clone();
+            let right = Right { serial, issuer: issuer.id(), right, credential: issued.id(), uses, salt };
+            (core.terms.items[0].kind, core.terms.items[0].descriptor) = (ItemKind::Right, right.to_bytes());
+            owns[0].shows = Bundle { issuer, credential: issued, reservation: None }.to_bytes();
+        }
         let tid = core.tid();
         let (mut payment, mut other_request) = (None, None);
         for role in roles {
@@ -211,7 +231,7 @@ impl Deal {
             let seed = Seed::new(owns[place(role)].seed.clone());
             goods[place(role)] = Some(Ware { seed, download, chunk });
         }
-        Self { core, goods, owns, vault, deposit_key, payment, other_request }
+        Self { core, goods, owns, vault, deposit_key, payment, other_request, credential }
     }
 
     /// A party's side.
@@ -238,7 +258,13 @@ impl Deal {
 
     /// Until when a plain transfer can be taken, by the issuer's clock.
     pub fn pay_until(&self) -> Option<Time> {
-        Leg::of(&self.core).ok()?[0].transfer().map(|transfer| transfer.asked.expires)
+        let [first, second] = Leg::of(&self.core).ok()?;
+        first.transfer().or(second.transfer()).map(|transfer| transfer.asked.expires)
+    }
+
+    /// The place of whoever pays by plain transfer.
+    pub fn payer(&self) -> usize {
+        usize::from(self.credential.is_some())
     }
 
     /// What a party says to give its information away; with a wrong seed if it cheats.
@@ -370,7 +396,23 @@ fn article(thing: Thing, owner: Role) -> Option<(ArticleKey, Index, Vec<u8>)> {
             let leaves = Leaves { plain: leaf(&promised).plain, cipher: leaf(&given).cipher };
             Some((key, Index::new(vec![leaves]).expect("one chunk is enough"), chunk))
         }
-        Thing::Signature | Thing::Money | Thing::Transfer => None,
+        Thing::Signature | Thing::Money | Thing::Transfer | Thing::Right => None,
+    }
+}
+
+/// A right that is sold.
+fn credential(cast: &Cast) -> Credential {
+    Credential {
+        serial: issuer::serial(0),
+        issuer: "https://issuer.example".to_owned(),
+        holder: cast.hand(Role::ORIGINATOR).key_set().id(),
+        right: "one visit".to_owned(),
+        audience: Vec::new(),
+        uses: Uses::Counted(2),
+        transferable: true,
+        from: moment(0).before(TICK),
+        until: moment(u8::MAX),
+        condition: None,
     }
 }
 

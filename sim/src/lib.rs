@@ -6,6 +6,7 @@
 
 pub mod deal;
 pub mod fuzz;
+pub mod issuer;
 pub mod market;
 pub mod mint;
 pub mod model;

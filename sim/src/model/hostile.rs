@@ -9,13 +9,13 @@ use semper_core::domain;
 use semper_core::hash::Digest;
 use semper_core::ids::Slot;
 use semper_core::party::Role;
-use semper_exchange::arbiter::request::{Abort, Complaint, Request, Resolve, Settlement};
+use semper_exchange::arbiter::request::{Abort, Complaint, Request, Resolve, Revocation, Settlement};
 use semper_exchange::goods::{Claim, Pom};
 use semper_exchange::gx::{Completed, Message, Promised};
 use semper_transfer::payment::statement::Side;
 
-use super::timed;
-use crate::deal::{Deal, SIGNING, Thing, Things};
+use super::{revoke, timed};
+use crate::deal::{Deal, SALE, SIGNING, Thing, Things};
 use crate::mint;
 use crate::scenario::Cast;
 
@@ -48,7 +48,7 @@ pub(super) fn messages(cast: &Cast, deal: &Deal, things: Things, role: Role) -> 
 fn promises(cast: &Cast, deal: &Deal, things: Things, role: Role) -> Vec<Promised> {
     let promise = cast.promise(&deal.core, role, 0);
     let promised = |token| Promised { promise: promise.clone(), token, payout: payout(things, role) };
-    tokens(things, role).into_iter().map(promised).collect()
+    tokens(cast, deal, things, role).into_iter().map(promised).collect()
 }
 
 fn gives(things: Things, role: Role) -> Thing {
@@ -61,8 +61,9 @@ fn payout(things: Things, role: Role) -> Vec<u8> {
 }
 
 /// Tokens for what a party gives: of its locks, and of none.
-fn tokens(things: Things, owner: Role) -> Vec<Vec<u8>> {
+fn tokens(cast: &Cast, deal: &Deal, things: Things, owner: Role) -> Vec<Vec<u8>> {
     match gives(things, owner) {
+        Thing::Right => revoke::tokens(cast, deal),
         Thing::Money => {
             let locks = (0..).take(LOCKS).map(|number| mint::token(owner.number(), number));
             locks.chain([b"none".to_vec()]).collect()
@@ -80,6 +81,7 @@ fn releases(cast: &Cast, deal: &Deal, things: Things, role: Role) -> Vec<Vec<u8>
             let signed = signed.into_iter().flatten().map(|signed| signed.bytes().to_vec());
             signed.chain([b"nothing".to_vec()]).collect()
         }
+        Thing::Right => revoke::releases(cast, deal),
         Thing::Transfer => vec![mint::token(role.number(), 0), b"nothing".to_vec()],
         Thing::Money => {
             let (token, to) = (mint::token(role.number(), 0), mint::payout(role.peer().number()));
@@ -111,13 +113,16 @@ pub(super) fn requests(
         return all;
     };
     // The peer's signature stands on its promise, not on what came with it.
-    let others = tokens(things, role.peer()).into_iter().chain([theirs.token.clone()]);
+    let others = tokens(cast, deal, things, role.peer()).into_iter().chain([theirs.token.clone()]);
     let others: Vec<_> = others.map(|token| Promised { token, ..theirs.clone() }).collect();
     for mine in &mine {
         for theirs in &others {
             let both = if role == Role::ORIGINATOR { [mine, theirs] } else { [theirs, mine] };
             let both: Vec<_> = both.into_iter().cloned().collect();
             all.extend(timed::proofs(deal).into_iter().map(|proof| ask.resolve(both.clone(), proof)));
+            if things == SALE {
+                all.push(ask.revoke(both.clone()));
+            }
             if things != SIGNING {
                 all.push(ask.complain(both.clone()));
                 all.extend(ask.settle(things, both.clone()));
@@ -153,6 +158,12 @@ impl Asking<'_> {
         let cid = self.deal.core.cid();
         let resolve = Resolve { cid, slot: Slot::default(), promises: ids, role: self.role, proof: named };
         self.ask(promises, &resolve, proof, Vec::new())
+    }
+
+    fn revoke(&self, promises: Vec<Promised>) -> Request {
+        let ids = [promises[0].promise.id(), promises[1].promise.id()];
+        let revocation = Revocation { cid: self.deal.core.cid(), slot: Slot::default(), promises: ids };
+        self.ask(promises, &revocation, Vec::new(), Vec::new())
     }
 
     /// A complaint about the peer's goods that is not true.

@@ -16,6 +16,7 @@ pub mod letters;
 pub mod lx;
 mod money;
 mod properties;
+mod revoke;
 pub mod search;
 mod table;
 mod timed;
@@ -41,10 +42,12 @@ use semper_support::archive::Fact;
 use semper_support::crypto::Signer;
 use semper_support::engine::{Consent, Effect, EvidenceKind, Input};
 use semper_support::runner::{Turn, Work, is_outward};
+use semper_transfer::credential::Submission;
 use stateright::{Model, Property};
 use table::{Memo, Table};
 
 use crate::deal::{Deal, Things, receipt};
+use crate::issuer::Issued;
 use crate::mint::Locks;
 use crate::scenario::Cast;
 
@@ -112,6 +115,11 @@ pub struct World {
     papers: Memo<u32, Option<Vec<u8>>>,
     hostile: Vec<u32>,
     alone: Vec<u32>,
+    issued: Table<Issued>,
+    submitted: Table<Vec<u8>>,
+    answers: Memo<(u32, u32, Time), (u32, Result<Option<Signed>, String>)>,
+    released: Memo<u32, Option<Signed>>,
+    unheard: Vec<u32>,
 }
 
 /// One state of the world. Numbers refer to the tables of [`World`].
@@ -133,6 +141,8 @@ pub struct State {
     pub clock: u8,
     /// What became of locked money.
     pub locks: Locks,
+    /// What the issuer of a right has stored.
+    pub issued: u32,
     /// Crashes of parties that are left.
     pub crashes: u8,
     /// Crashes of the arbiter that are left.
@@ -252,6 +262,8 @@ pub enum Action {
     Lock { number: u8 },
     /// The malicious payee hands in the token of a plain transfer, and takes nothing yet.
     Hold,
+    /// The malicious party asks the issuer of the right for something.
+    Submit { submission: u32 },
     /// The malicious party takes the money of a lock, with an authorisation that it has seen or because the date has passed.
     Redeem { token: [u8; 3], paper: Option<u32> },
 }
@@ -317,6 +329,7 @@ impl Model for World {
             answered: [Set::default(); 2],
             clock: 0,
             locks: Locks::default(),
+            issued: self.first_issue(),
             crashes: self.setup.crashes,
             arbiter_crashes: self.setup.arbiter_crashes,
         }]
@@ -417,6 +430,7 @@ impl Model for World {
             Action::Tick => Some(self.tick(last)),
             Action::Lock { number } => self.hostile_lock(last, number),
             Action::Hold => self.hostile_hold(last),
+            Action::Submit { submission } => self.hostile_submit(last, submission),
             Action::Redeem { token, paper } => self.hostile_redeem(last, token, paper),
         }
     }
@@ -454,6 +468,11 @@ impl Model for World {
             }
             Action::Tick => "all clocks go on".to_owned(),
             Action::Lock { number } => format!("the malicious party makes lock {number}"),
+            Action::Submit { submission } => {
+                let asked = Submission::from_bytes(&self.submitted.thing(submission));
+                let kind = asked.map_or("nothing", |asked| asked.statement.kind().name());
+                format!("the malicious party sends the issuer a {kind}")
+            }
             Action::Hold => "the malicious payee hands the token in and takes nothing".to_owned(),
             Action::Redeem { token, .. } if self.deal.pay_until().is_some() => {
                 format!("the malicious party has the money of {token:?}")
@@ -495,7 +514,9 @@ impl World {
         let cast = Cast::default();
         let deal = Deal::new(&cast, setup.things, setup.refund);
         let core = deal.core.clone();
-        let (inputs, requests) = (Table::default(), Table::default());
+        let (inputs, requests, submitted) = (Table::default(), Table::default(), Table::default());
+        let unheard = setup.malicious.map(|role| Self::submissions(&cast, &deal, role));
+        let unheard = unheard.into_iter().flatten().map(|asked| submitted.number(asked)).collect();
         let hostile = setup.malicious.map(|role| hostile::messages(&cast, &deal, setup.things, role));
         let hostile = hostile.into_iter().flatten().map(|m| inputs.number(Input::Message(m.to_bytes()))).collect();
         let alone = setup.malicious.map(|role| hostile::requests(&cast, &deal, setup.things, role, None));
@@ -525,6 +546,11 @@ impl World {
             papers: Memo::default(),
             hostile,
             alone,
+            issued: Table::default(),
+            submitted,
+            answers: Memo::default(),
+            released: Memo::default(),
+            unheard,
         }
     }
 
@@ -538,7 +564,7 @@ impl World {
         if matches!(machine.state(), gx::State::Ready) && party == 0 {
             actions.push(Action::Begin { party, session });
         }
-        let hostile = self.hostile.iter().copied();
+        let hostile = self.hostile.iter().copied().filter(|message| self.can_say(state, *message));
         let answers = if self.is_timed() { state.answered[party] } else { state.answers };
         let deliverable = state.network.iter().chain(hostile).chain(answers.iter()).chain(run.results.iter());
         actions.extend(deliverable.map(|input| Action::Deliver { party, session, input }));

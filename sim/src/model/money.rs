@@ -65,7 +65,7 @@ impl World {
                         actions.push(Action::Fail { party, session, effect });
                     }
                 }
-                Effect::Examine(_) => actions.push(Action::Operate { party, session, effect }),
+                Effect::Examine(_) | Effect::Submit(_) => actions.push(Action::Operate { party, session, effect }),
                 _ => {}
             }
         }
@@ -93,6 +93,7 @@ impl World {
                 let examination = Examination::from_bytes(bytes).expect("a machine writes what it reads");
                 Input::Examined(self.deal.examine(&self.cast, &examination).to_bytes())
             }
+            Effect::Submit(errand) => self.submitted(&mut state, errand),
             _ => return None,
         };
         Some(self.told(state, (party, session), &wanted, input))
@@ -196,7 +197,7 @@ impl World {
                 Effect::Examine(_) => true,
                 _ => false,
             };
-            let operates = list.iter().any(|effect| matches!(effect, Effect::Operate(_)));
+            let operates = list.iter().any(|effect| matches!(effect, Effect::Operate(_) | Effect::Submit(_)));
             Pending { at_once: list.iter().any(at_once), operates }
         })
     }
@@ -263,7 +264,7 @@ impl World {
         self.finish(&mut state, place);
         let run = |state: &State| state.parties[place.0].sessions[place.1].clone();
         for effect in self.lists.thing(run(&state).unacknowledged).iter() {
-            if matches!(effect, Effect::Operate(_) | Effect::Examine(_)) {
+            if matches!(effect, Effect::Operate(_) | Effect::Examine(_) | Effect::Submit(_)) {
                 // Places shift as effects are done.
                 let list = self.lists.thing(run(&state).unacknowledged);
                 if let Some(at) = list.iter().position(|other| other == effect) {
@@ -340,9 +341,10 @@ impl World {
     pub(super) fn hostile_actions(&self, state: &State, actions: &mut Vec<Action>) {
         let Some(role) = self.setup.malicious else { return };
         let me = role.number();
-        if self.deal.pay_until().is_some() && me == 1 {
+        if self.deal.pay_until().is_some() && usize::from(me) != self.deal.payer() {
             self.payee_actions(state, actions);
         }
+        self.submission_actions(state, actions);
         for number in (0..).take(hostile::LOCKS) {
             let Lot::Locked = state.locks[usize::from(me)][usize::from(number)] else {
                 actions.push(Action::Lock { number });
@@ -386,7 +388,7 @@ impl World {
 pub(super) struct Pending {
     /// Something in it is done at once, and nobody else sees it.
     at_once: bool,
-    /// A payment operation is in it.
+    /// A payment operation is in it, or a request to the issuer of a right.
     operates: bool,
 }
 

@@ -67,11 +67,15 @@ const DEALS: [(&str, Check); 12] = [
 ];
 
 /// What must be reached where more than signatures is exchanged.
-const ENDINGS: [(&str, Check); 11] = [
+const ENDINGS: [(&str, Check); 13] = [
     ("the payee has the money and is silent", |world, state| {
         let has = state.locks[0][0] == Lot::With(1) && resolved(world, state);
         has && all_succeed(world, state) && !state.network.iter().any(|m| world.mark(m) == Mark::Final(ROLES[1]))
     }),
+    ("the seller has the money and is silent", |world, state| {
+        state.locks[1][0] == Lot::With(0) && resolved(world, state) && all_succeed(world, state)
+    }),
+    ("ended: recalled", |world, state| some_end(world, state, Ending::Recalled)),
     ("both succeed without the arbiter", |world, state| all_succeed(world, state) && state.arbiter.cell.is_none()),
     ("both succeed with the arbiter", |world, state| all_succeed(world, state) && state.arbiter.cell.is_some()),
     ("ended: success", |world, state| some_end(world, state, Ending::Success)),
@@ -151,6 +155,7 @@ fn gave(world: &World, state: &State, role: Role) -> bool {
         Thing::Money | Thing::Transfer => {
             state.locks[usize::from(role.number())].contains(&Lot::With(role.peer().number()))
         }
+        Thing::Right => world.holds_right(state, role.peer()),
         _ => final_is_out() || resolved(world, state),
     }
 }
@@ -169,7 +174,7 @@ fn has(world: &World, state: &State, role: Role, session: &Session) -> bool {
     match thing(world, role.peer()) {
         Thing::Signature => resolved(world, state) || session.evidence.iter().any(signed_by_peer),
         Thing::Information | Thing::BadInformation => session.results.iter().any(found_good),
-        Thing::Money | Thing::Transfer => gave(world, state, role.peer()),
+        Thing::Money | Thing::Transfer | Thing::Right => gave(world, state, role.peer()),
     }
 }
 
@@ -196,7 +201,7 @@ fn is_good(world: &World, owner: Role) -> bool {
 
 fn whoever_has_not_got_has_kept(world: &World, state: &State) -> bool {
     sessions(state).all(|(role, session)| match ended(world, session) {
-        Some(Ending::Aborted | Ending::Lapsed | Ending::Refunded | Ending::Unconfirmed) => {
+        Some(Ending::Aborted | Ending::Lapsed | Ending::Refunded | Ending::Unconfirmed | Ending::Recalled) => {
             // What is refunded after a verdict was information for money: the key is out, and was not worth the money.
             !gave(world, state, role)
         }
@@ -223,6 +228,12 @@ fn nothing_is_given_blindly(world: &World, state: &State) -> bool {
             gx::State::Releasing { .. } | gx::State::AwaitFinalSignature { .. } | gx::State::AwaitPeerFinal { .. }
         );
         let lots = state.locks[usize::from(role.peer().number())];
+        if thing(world, role) == Thing::Right {
+            return true;
+        }
+        if thing(world, role.peer()) == Thing::Right {
+            return state.locks[usize::from(role.number())][0] == Lot::Absent || world.was_passed_on(state);
+        }
         if thing(world, role.peer()) == Thing::Transfer {
             let signed = state.network.iter().any(|message| world.mark(message) == Mark::Final(role));
             return !signed || gave(world, state, role.peer());
@@ -308,7 +319,7 @@ fn is_sound(world: &World, cell: Cell) -> Option<bool> {
     let ids: Vec<_> = answer.promises.iter().map(|Promised { promise, .. }| promise.id()).collect();
     let carried = match verdict.outcome {
         Outcome::Resolved => ids == case.basis()[1..],
-        Outcome::Aborted | Outcome::Fault(_) => ids.is_empty(),
+        Outcome::Aborted | Outcome::Revoked | Outcome::Fault(_) => ids.is_empty(),
     };
     let ruled = rule(None, &case, verdict.time) == Ruling::Write(verdict.outcome);
     Some(ruled && verdict.cid == case.cid() && verdict.basis == case.basis() && carried)
@@ -384,6 +395,7 @@ fn standing_fits(world: &World, session: &Session, ending: Ending) -> bool {
         Ending::Lapsed => matches!(contract.standing, Standing::Open { .. }),
         // Complaints and closings are no words of the report yet.
         Ending::Refunded | Ending::Defective | Ending::Faulted | Ending::Unsettled => true,
+        Ending::Recalled => matches!(contract.standing, Standing::Revoked { .. }),
         Ending::Unconfirmed => false,
     }
 }

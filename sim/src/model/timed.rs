@@ -34,13 +34,14 @@ impl World {
 
     /// What a malicious payee can do with a token that it has seen.
     pub(super) fn payee_actions(&self, state: &State, actions: &mut Vec<Action>) {
-        let seen = state.network.iter().any(|message| self.mark(message) == Mark::Final(ROLES[0]));
-        let lot = state.locks[0][0];
+        let seen = state.network.iter().any(|message| self.mark(message) == Mark::Final(ROLES[self.deal.payer()]));
+        let payer = self.deal.payer();
+        let (role, lot) = (ROLES[payer], state.locks[payer][0]);
         if seen && lot == Lot::Locked {
             actions.push(Action::Hold);
         }
         if seen && matches!(lot, Lot::Locked | Lot::Held) {
-            actions.push(Action::Redeem { token: [b't', 0, 0], paper: None });
+            actions.push(Action::Redeem { token: [b't', role.number(), 0], paper: None });
         }
     }
 
@@ -48,25 +49,28 @@ impl World {
     pub(super) fn hostile_hold(&self, last: &State) -> Option<State> {
         let until = self.deal.pay_until()?;
         let mut state = last.clone();
-        state.locks[0][0] = Lot::Held;
+        state.locks[self.deal.payer()][0] = Lot::Held;
         (self.mints_time(last) < until).then_some(state)
     }
 
     /// A malicious payee takes the money, or a malicious payer has its token taken back.
     pub(super) fn hostile_transfer(&self, last: &State, me: u8, until: Time) -> Option<State> {
-        let may = match (me, last.locks[0][0]) {
-            (0, Lot::Locked) => true,
-            (1, Lot::Locked | Lot::Held) => self.mints_time(last) < until,
+        let payer = self.deal.payer();
+        let may = match (usize::from(me) == payer, last.locks[payer][0]) {
+            (true, Lot::Locked) => true,
+            (false, Lot::Locked | Lot::Held) => self.mints_time(last) < until,
             _ => false,
         };
         let mut state = last.clone();
-        state.locks[0][0] = Lot::With(me);
+        state.locks[payer][0] = Lot::With(me);
         may.then_some(state)
     }
 
     /// Whether a malicious party can have what it would send to the arbiter: the proof of a payment only if its payee has the money.
     pub(super) fn can_ask(&self, state: &State, request: u32) -> bool {
-        self.deal.pay_until().is_none() || !self.asking(request).shows || state.locks[0][0] == Lot::With(1)
+        let payer = self.deal.payer();
+        let taken = Lot::With(ROLES[1 - payer].number());
+        self.deal.pay_until().is_none() || !self.asking(request).shows || state.locks[payer][0] == taken
     }
 }
 
