@@ -546,7 +546,12 @@ impl World {
             Ending::Success => matches!(standing, Some(Standing::Complete | Standing::Resolved { .. })),
             Ending::Aborted => matches!(standing, Some(Standing::Aborted { .. })),
             Ending::Lapsed => matches!(standing, Some(Standing::Open { .. })),
-            Ending::Unconfirmed | Ending::Refunded | Ending::Defective | Ending::Faulted | Ending::Unsettled => false,
+            Ending::Unconfirmed
+            | Ending::Refunded
+            | Ending::Defective
+            | Ending::Faulted
+            | Ending::Unsettled
+            | Ending::Recalled => false,
         };
         if fits { Ok(()) } else { Err(format!("S9: {ending:?}, but the archive shows {standing:?}")) }
     }

@@ -149,7 +149,7 @@ pub async fn transfer(node: &Node, serial: &str, to: &str) -> Result<PassedView,
     let held = held(node, Serial::parse(serial).ok_or_else(unknown)?).await?.ok_or_else(unknown)?;
     let to = node.book().by_name(to).await?;
     let me = node.keys().key_set();
-    let transfer = CredentialTransfer { serial: held.credential.serial, to: to.key_set().id() };
+    let transfer = CredentialTransfer { serial: held.credential.serial, to: to.key_set().id(), condition: None };
     let draft = transfer.draft(me.suite(), me.id());
     let id = draft.id();
     let deal = DealId::from_array(*held.credential.serial.as_bytes());
@@ -213,7 +213,7 @@ async fn put(node: &Node, held: &Held) -> Result<(), CredentialError> {
 }
 
 async fn view(node: &Node, held: &Held) -> Result<CredentialView, CredentialError> {
-    let Credential { serial, right, issuer, audience, uses, transferable, from, until, .. } = &held.credential;
+    let Credential { serial, right, issuer, audience, uses, transferable, from, until, condition, .. } = &held.credential;
     let named = |key_set: &KeySet| {
         let id = key_set.id();
         async move {
@@ -238,6 +238,7 @@ async fn view(node: &Node, held: &Held) -> Result<CredentialView, CredentialErro
         transferable: *transferable,
         from: from.unix(),
         until: until.unix(),
+        callable_until: condition.map(|condition| condition.until.unix()),
         state: held.state(now()).to_owned(),
     })
 }

@@ -643,6 +643,10 @@ fn judge_transfer(draft: &Draft, bundle: &[u8]) -> Result<Judgement, ApprovalErr
     if transfer.serial != credential.serial || credential.holder != draft.signer {
         return Err(mismatch(&"it is another credential, or somebody else's"));
     }
+    // What can be called back is a sale, and is shown as one.
+    if transfer.condition.is_some() {
+        return Err(mismatch(&"it is passed on under a contract"));
+    }
     let text = format!(
         "Pass on to {to}\n\n  right          {right}\n  issued by      {issuer}\n  at             {at}\n  can be used    {uses}\n  \
          valid until    {until}\n  serial number  {serial}\n\n\

@@ -525,7 +525,9 @@ impl Deal {
                 | State::AwaitFinalSignature { .. }
                 | State::AwaitQuittanceSignature
                 | State::Asking { .. } => WaitsFor::Us,
-                State::AwaitPeerPromise { .. } | State::AwaitPeerFinal { .. } => WaitsFor::Peer,
+                State::AwaitPeerPromise { .. } | State::AwaitPeerFinal { .. } | State::AwaitQuittance { .. } => {
+                    WaitsFor::Peer
+                }
                 State::AwaitVerdict { .. } | State::AwaitWindow { .. } | State::Ended { .. } => WaitsFor::Arbiter,
                 State::Taking { .. } | State::Releasing { .. } if !gx.moves_money() => WaitsFor::Us,
                 State::Examining { .. } => WaitsFor::Us,
@@ -536,7 +538,8 @@ impl Deal {
                 | State::Proving { .. }
                 | State::Arranging { .. }
                 | State::Collecting { .. }
-                | State::Reclaiming { .. } => WaitsFor::Payment,
+                | State::Reclaiming { .. }
+                | State::Recalling { .. } => WaitsFor::Payment,
             },
             Engine::Pay(pay) if pay.waits_for_peer() => WaitsFor::Peer,
             Engine::Pay(_) => WaitsFor::Payment,

@@ -192,7 +192,7 @@ impl World<'_> {
         let asker = match case.asked() {
             Asked::Abort => Some(Role::ORIGINATOR),
             Asked::Resolve { by } => Some(by),
-            Asked::Complain { .. } | Asked::Settle { .. } | Asked::Inquire => None,
+            Asked::Complain { .. } | Asked::Settle { .. } | Asked::Revoke | Asked::Inquire => None,
         };
         if let Some(asker) = asker.filter(|_| standing.is_resolved()) {
             answer.attestation = self.attested(case, asker);

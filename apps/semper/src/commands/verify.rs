@@ -16,7 +16,7 @@ use semper_core::text::escape;
 use semper_core::time::Time;
 use semper_crypto::{Sealer, Verifier};
 use semper_exchange::evidence::{
-    Checks, Contract, Folder, Item, Payment, Receipt, Report, Shown, Stamped, Standing, Transfer, examine,
+    Checks, Contract, Folder, Item, PassedOn, Payment, Receipt, Report, Shown, Stamped, Standing, Transfer, examine,
 };
 use semper_exchange::gx::responder;
 use semper_support::engine::EvidenceKind;
@@ -160,6 +160,9 @@ fn print(report: &Report, names: &Names, believed: &Believed) {
         if let Some(shown) = &contract.right {
             print_right(shown, names);
         }
+        if let Some(passed) = &contract.passed {
+            print_passed(passed, names);
+        }
         for line in contract.text.iter().flat_map(|text| text.lines()) {
             println!("  | {line}");
         }
@@ -235,6 +238,20 @@ fn print_right(shown: &Shown, names: &Names) {
     }
 }
 
+fn print_passed(passed: &PassedOn, names: &Names) {
+    let PassedOn { right, issuer, offered, passed, back } = passed;
+    println!("  right       {}", escape(right, 0));
+    println!("  issued by   {}", names.show(*issuer));
+    if !offered {
+        println!("  the seller's credential is not in the folder");
+    }
+    match (passed, back) {
+        (_, true) => println!("  its issuer has called it back: it is the seller's again"),
+        (true, false) => println!("  its issuer has passed it on to the buyer under this contract"),
+        (false, false) => println!("  that its issuer has passed it on to the buyer is not shown"),
+    }
+}
+
 fn receipt_sentence(receipt: &Receipt, names: &Names) -> String {
     let by = names.show(receipt.by);
     match &receipt.disposition {
@@ -266,6 +283,7 @@ fn contract_json(contract: &Contract) -> Value {
         Standing::Resolved { time } => ("resolved", Some(time.unix())),
         Standing::Fault { time, .. } => ("fault", Some(time.unix())),
         Standing::Aborted { time } => ("aborted", Some(time.unix())),
+        Standing::Revoked { time } => ("revoked", Some(time.unix())),
         Standing::LetOff { time, .. } => ("let-off", Some(time.unix())),
         Standing::Opened => ("opened", None),
         Standing::Open { .. } | Standing::Unopened { .. } | Standing::Rounds { .. } => ("open", None),
@@ -292,6 +310,13 @@ fn contract_json(contract: &Contract) -> Value {
             "kept_until": shown.kept.map(Time::unix),
             "use": shown.number,
             "spent": shown.spent.map(Time::unix),
+        })),
+        "passed": contract.passed.as_ref().map(|passed| json!({
+            "right": passed.right,
+            "issuer": passed.issuer.to_string(),
+            "credential": passed.offered,
+            "passed": passed.passed,
+            "called_back": passed.back,
         })),
         "files": contract.files.iter().map(|(hash, size)| json!({ "hash": hash.to_string(), "bytes": size })).collect::<Vec<_>>(),
     })

@@ -616,6 +616,8 @@ pub struct CredentialView {
     pub from: u64,
     /// The last second in which it is valid, in seconds since 1970.
     pub until: u64,
+    /// Until when it can be called back, in seconds since 1970, if it was passed on under a contract that had not ended.
+    pub callable_until: Option<u64>,
     /// What this party knows of it: `valid`, `not-yet`, `expired`, `passed-on`.
     pub state: String,
 }

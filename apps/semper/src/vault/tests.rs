@@ -18,7 +18,7 @@ use semper_exchange::goods::{ArticleKey, DepositKey, Descriptor, Seed, Size};
 use semper_exchange::gx::Decides;
 use semper_store::MemoryArchive;
 use semper_support::crypto::{Decapsulate as _, Encapsulate as _, KemSuite};
-use semper_transfer::credential::{Serial, Uses};
+use semper_transfer::credential::{Condition, Serial, Uses};
 use semper_transfer::payment::means::{Fees, Limits, LockKind, Means, PayerAnonymity, ReceiptKind, Reversal, System};
 
 use super::*;
@@ -169,7 +169,7 @@ async fn a_party_has_a_use_kept_for_an_approved_contract_only() {
         assert!(!signs(&vault, &other).await, "{other:?}");
     }
     assert!(signs(&vault, &right).await);
-    assert!(!signs(&vault, &CredentialTransfer { serial, to: key(4) }).await);
+    assert!(!signs(&vault, &CredentialTransfer { serial, to: key(4), condition: None }).await);
 }
 
 // What is shown for a transfer is the credential that is passed on; another one, or somebody else's, is not asked about at all.
@@ -187,20 +187,25 @@ async fn a_right_that_is_passed_on_is_shown_first() {
         transferable: true,
         from: Time::from_unix(1),
         until: Time::from_unix(9),
+        condition: None,
     };
-    let ask = async |holder: KeySetId, serial: u8| {
+    let ask_under = async |holder: KeySetId, serial: u8, condition: Option<Condition>| {
         let draft = credential(holder).draft(Suite::Ed25519, issuer.key_set().id());
         let signed = issuer.sign(draft).unwrap();
         let bundle = Bundle { issuer: issuer.key_set().clone(), credential: signed, reservation: None };
         let to = KeySetId::from_digest(digest(6));
-        let transfer = CredentialTransfer { serial: Serial::from_array([serial; 16]), to };
+        let transfer = CredentialTransfer { serial: Serial::from_array([serial; 16]), to, condition };
         let draft = transfer.draft(Suite::Ed25519, vault.key_set().id());
         let exhibit = Exhibit::Credential { bundle: bundle.to_bytes() };
         vault.request(SignRequest { deal: DealId::from_array([1; 16]), draft, exhibit }).await
     };
     let me = vault.key_set().id();
+    let ask = async |holder, serial| ask_under(holder, serial, None).await;
     assert!(matches!(ask(me, 2).await, Err(ApprovalError::Mismatch(_))));
     assert!(matches!(ask(KeySetId::from_digest(digest(6)), 1).await, Err(ApprovalError::Mismatch(_))));
+    // What can be called back is sold, and never asked about as a gift.
+    let condition = Condition { tag: digest(1), arbiter: me, until: Time::from_unix(9), giver: me };
+    assert!(matches!(ask_under(me, 1, Some(condition)).await, Err(ApprovalError::Mismatch(_))));
     assert_eq!(ask(me, 1).await.unwrap(), Answer::Waiting);
     let [asked] = vault.waiting().await.unwrap().try_into().unwrap();
     assert!(asked.text.contains("one visit") && asked.text.contains("2 times"), "{}", asked.text);

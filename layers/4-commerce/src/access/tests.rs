@@ -58,6 +58,7 @@ fn credential() -> Credential {
         transferable: false,
         from: NOW,
         until: NOW.after(Seconds(1000)),
+        condition: None,
     }
 }
 

@@ -47,6 +47,7 @@ fn question(request: &[u8]) -> &'static str {
         Ok(Kind::Resolve) => "resolve",
         Ok(Kind::Complaint) => "complaint",
         Ok(Kind::Settlement) => "settlement",
+        Ok(Kind::Revocation) => "revocation",
         Ok(Kind::Inquiry) => "inquiry",
         Ok(_) | Err(_) => "unread",
     }
@@ -58,6 +59,7 @@ fn outcome((statement, paid): (&Signed, bool)) -> &'static str {
         Ok(Outcome::Aborted) => "aborted",
         Ok(Outcome::Resolved) => "resolved",
         Ok(Outcome::Fault(_)) => "fault",
+        Ok(Outcome::Revoked) => "revoked",
         Err(_) => "unused",
     }
 }

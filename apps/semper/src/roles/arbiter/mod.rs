@@ -184,7 +184,7 @@ impl Arbiter {
         let asker = match case.asked() {
             Asked::Abort => Some(Role::ORIGINATOR),
             Asked::Resolve { by } => Some(by),
-            Asked::Complain { .. } | Asked::Settle { .. } | Asked::Inquire => None,
+            Asked::Complain { .. } | Asked::Settle { .. } | Asked::Revoke | Asked::Inquire => None,
         };
         if let Some(asker) = asker.filter(|_| standing.is_resolved()) {
             answer.attestation = self.attest(deal, case, asker).await?;

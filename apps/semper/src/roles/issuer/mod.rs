@@ -8,7 +8,8 @@
 //! GET  /metrics                Prometheus text
 //!
 //! state  "credential" ‖ serial         → entry: all that is known of one credential, by versions
-//! fact   "issuer-said"  name           → what was said, signed; named by the serial of a new credential, by the request, by serial and tag of a spend
+//! fact   "issuer-said"  name           → what was said, signed; named by the serial of a new credential, by the request, by serial and tag of a
+//!                               spend, and of what was called back
 //! ```
 //! A decision is one commit: the entry in the place of the version that it was computed from, and what is said about it. If the power fails
 //! before, nothing was decided; after, the same request finds what was said. A request that meets another one is decided again.
@@ -22,7 +23,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use semper_channel::Clock;
 use semper_core::cbor::{Decode, DecodeError, Encode};
-use semper_core::contract::Final;
+use semper_core::contract::{Final, Quittance};
 use semper_core::cose::{Draft, Kind, Signed, Statement};
 use semper_core::ids::KeySetId;
 use semper_core::signature::{SignatureError, Verify, verify};
@@ -30,7 +31,7 @@ use semper_core::time::Time;
 use semper_exchange::arbiter::verdict::{Outcome, Verdict};
 use semper_support::archive::{Archive, Commit, CommitError, Fact, PutState, ReadError};
 use semper_support::crypto::{CryptoError, Randomness, Signer};
-use semper_transfer::credential::register::{Entry, Refusal, Word};
+use semper_transfer::credential::register::{Entry, Refusal, Settled, Word};
 use semper_transfer::credential::{
     Bundle, Credential, CredentialTransfer, ReservationRequest, Serial, Submission, Uses, use_tag,
 };
@@ -117,6 +118,8 @@ pub struct StandingView {
     pub kept: usize,
     /// The last second in which it is valid, in seconds since 1970.
     pub until: u64,
+    /// The last second in which it can be called back, in seconds since 1970; none if it cannot.
+    pub callable_until: Option<u64>,
 }
 
 /// Why an issuer does not do what it is asked to.
@@ -189,6 +192,7 @@ impl Issuer {
             transferable: order.transferable,
             from: Time::from_unix(order.from),
             until: Time::from_unix(order.until),
+            condition: None,
         };
         if credential.until < credential.from || credential.until < (self.clock)() {
             return Err(IssuerError::Order("it would not be valid any more"));
@@ -220,7 +224,7 @@ impl Issuer {
         let said = match (kind, kept) {
             (Kind::CredentialTransfer, None) => self.transfer(&submission).await,
             (Kind::ReservationRequest, None) => self.reserve(&submission).await,
-            (Kind::Final | Kind::Verdict, Some((serial, salt))) => self.ended(&submission, serial, &salt).await,
+            (Kind::Final | Kind::Quittance | Kind::Verdict, Some((serial, salt))) => self.ended(&submission, serial, &salt).await,
             _ => Err(IssuerError::WrongKind(kind)),
         };
         self.count(kind.name(), said.as_ref().map_or_else(IssuerError::name, |_| "done"));
@@ -230,10 +234,7 @@ impl Issuer {
     async fn transfer(&self, submission: &Submission) -> Result<Said, IssuerError> {
         let Submission { statement, signer, .. } = submission;
         let asked: CredentialTransfer = *verify(&*self.verify, signer, statement)?.statement();
-        let mut serial = [0; 16];
-        self.random.fill(&mut serial)?;
-        let serial = Serial::from_array(serial);
-        let now = (self.clock)();
+        let (serial, now) = (self.fresh()?, (self.clock)());
         let decide = |entry: Option<&Entry>| {
             let entry = entry.ok_or(IssuerError::Unknown)?;
             let (retired, next) = entry.transfer(signer.id(), &asked, serial, now)?;
@@ -254,7 +255,7 @@ impl Issuer {
         self.settle(asked.serial, Some(statement.id().as_bytes().to_vec()), decide).await
     }
 
-    /// The contract that a use is kept for has ended.
+    /// The contract that a use is kept for, or that a credential was passed on under, has ended.
     async fn ended(&self, submission: &Submission, serial: Serial, salt: &[u8; 32]) -> Result<Said, IssuerError> {
         let Submission { statement, signer, .. } = submission;
         let (cid, word) = match statement.kind() {
@@ -262,24 +263,35 @@ impl Issuer {
                 let shown = verify::<Final>(&*self.verify, signer, statement)?;
                 (shown.statement().cid, Word::Shown(signer.id()))
             }
+            Kind::Quittance => {
+                let paid = verify::<Quittance>(&*self.verify, signer, statement)?;
+                (paid.statement().cid, Word::Paid(signer.id()))
+            }
             kind => {
                 let verdict = verify::<Verdict>(&*self.verify, signer, statement)?;
                 let word = match verdict.statement().outcome {
                     Outcome::Resolved => Word::Resolved(signer.id()),
                     Outcome::Aborted => Word::Aborted(signer.id()),
+                    Outcome::Revoked => Word::Revoked(signer.id()),
                     Outcome::Fault(_) => return Err(IssuerError::WrongKind(kind)),
                 };
                 (verdict.statement().cid, word)
             }
         };
-        let (tag, now) = (use_tag(cid, salt), (self.clock)());
+        let (tag, fresh, now) = (use_tag(cid, salt), self.fresh()?, (self.clock)());
         let decide = |entry: Option<&Entry>| {
-            let (next, spend) = entry.ok_or(IssuerError::Unknown)?.settle(tag, word, now)?;
-            Ok(Decided { entries: vec![next], says: spend.map(|spend| self.draft(&spend)) })
+            let Settled { entry, back, spend } = entry.ok_or(IssuerError::Unknown)?.settle(tag, word, fresh, now)?;
+            let says = spend.map(|spend| self.draft(&spend));
+            let says = says.or_else(|| back.as_ref().map(|back| self.draft(back.credential())));
+            Ok(Decided { entries: [entry].into_iter().chain(back).collect(), says })
         };
-        // Whoever frees a use hears nothing that must be kept, and must not hear of a spend instead.
-        let name = [serial.as_bytes().as_slice(), tag.as_bytes()].concat();
-        let name = Some(name).filter(|_| !matches!(word, Word::Aborted(_)));
+        // Whoever frees a use, or ends a condition, hears nothing that must be kept, and must not hear of a spend instead.
+        let of: Option<&[u8]> = match word {
+            Word::Shown(_) | Word::Resolved(_) => Some(b""),
+            Word::Revoked(_) => Some(b"back"),
+            Word::Aborted(_) | Word::Paid(_) => None,
+        };
+        let name = of.map(|of| [serial.as_bytes().as_slice(), tag.as_bytes(), of].concat());
         self.settle(serial, name, decide).await
     }
 
@@ -367,7 +379,15 @@ impl Issuer {
             left: entry.left(),
             kept: entry.kept(now),
             until: credential.until.unix(),
+            callable_until: entry.callable_until(now).map(Time::unix),
         }
+    }
+
+    /// A serial number that nothing has.
+    fn fresh(&self) -> Result<Serial, CryptoError> {
+        let mut serial = [0; 16];
+        self.random.fill(&mut serial)?;
+        Ok(Serial::from_array(serial))
     }
 
     fn draft(&self, statement: &impl Statement) -> Draft {
@@ -401,6 +421,8 @@ impl IssuerError {
                 Refusal::Date => "date",
                 Refusal::NotKept => "not-kept",
                 Refusal::NoSay => "no-say",
+                Refusal::Pending => "pending",
+                Refusal::Settled => "settled",
                 _ => "refused",
             },
             IssuerError::Order(_) => "order",

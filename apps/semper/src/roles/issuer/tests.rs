@@ -15,7 +15,7 @@ use semper_core::time::Seconds;
 use semper_crypto::{SecretKeys, SystemRandom, Verifier};
 use semper_payment::admit::everybody;
 use semper_store::SqliteArchive;
-use semper_transfer::credential::{Reservation, Spend, Wanted, check_credential, check_reservation};
+use semper_transfer::credential::{Condition, Reservation, Spend, Wanted, check_credential, check_reservation};
 use tempfile::TempDir;
 
 use super::*;
@@ -75,7 +75,18 @@ impl World {
     }
 
     fn transfer(&self, serial: Serial) -> Vec<u8> {
-        asked(&self.holder, &CredentialTransfer { serial, to: self.next.key_set().id() }, None)
+        asked(&self.holder, &CredentialTransfer { serial, to: self.next.key_set().id(), condition: None }, None)
+    }
+
+    /// Passes it on under a contract.
+    fn sale(&self, serial: Serial, of: u8) -> Vec<u8> {
+        let (arbiter, giver) = (self.arbiter.key_set().id(), self.holder.key_set().id());
+        let condition = Some(Condition { tag: tag(of), arbiter, until: NOW.after(Seconds(100)), giver });
+        asked(&self.holder, &CredentialTransfer { serial, to: self.next.key_set().id(), condition }, None)
+    }
+
+    fn quittance(&self, by: &SecretKeys, serial: Serial, of: u8) -> Vec<u8> {
+        asked(by, &Quittance { cid: cid(of), role: Role::ORIGINATOR }, Some((serial, SALT)))
     }
 
     fn shown(&self, by: &SecretKeys, serial: Serial, of: u8) -> Vec<u8> {
@@ -137,6 +148,52 @@ async fn a_credential_is_issued_once_and_passed_on_once() {
     assert_eq!(world.issuer.standing(credential.serial).await.unwrap().state, "passed-on");
     assert_eq!(world.issuer.standing(next.serial).await.unwrap().left, Some(2));
     assert_eq!(world.issuer.issued(None).await.unwrap().len(), 2);
+}
+
+// A right that nobody pays comes back, once, with the same bytes for ever; one that was paid does not, whatever is said later and whatever fails.
+#[tokio::test]
+async fn what_is_not_paid_is_called_back_once_and_what_is_paid_never() {
+    let mut world = World::new().await;
+    let serial = world.issued(Some(2)).await.1.serial;
+    let passed = world.issuer.submit(&world.sale(serial, 1)).await.unwrap().unwrap();
+    world.again().await;
+    assert_eq!(world.issuer.submit(&world.sale(serial, 1)).await.unwrap().unwrap(), passed);
+    let passed = Credential::from_bytes(passed.payload()).unwrap().serial;
+    let standing = world.issuer.standing(passed).await.unwrap();
+    assert_eq!((standing.state.as_str(), standing.callable_until), ("valid", Some(NOW.unix() + 100)));
+    let arbiter = tag(1);
+    let uses = ReservationRequest { serial: passed, tag: arbiter, arbiter: world.arbiter.key_set().id(), until: NOW };
+    assert_eq!(refusal(world.issuer.submit(&asked(&world.next, &uses, None)).await), "pending");
+    let gift = CredentialTransfer { serial: passed, to: world.arbiter.key_set().id(), condition: None };
+    assert_eq!(refusal(world.issuer.submit(&asked(&world.next, &gift, None)).await), "pending");
+    for (by, of, name) in [(&world.next, 1, "no-say"), (&world.arbiter, 2, "not-kept")] {
+        assert_eq!(refusal(world.issuer.submit(&world.verdict(by, passed, of, Outcome::Revoked)).await), name);
+    }
+    let revoked = world.verdict(&world.arbiter, passed, 1, Outcome::Revoked);
+    let back = world.issuer.submit(&revoked).await.unwrap().unwrap();
+    let credential = Credential::from_bytes(back.payload()).unwrap();
+    let holder = world.holder.key_set().id();
+    assert_eq!((credential.holder, credential.uses, credential.condition), (holder, Uses::Counted(2), None));
+    world.again().await;
+    let revoked = world.verdict(&world.arbiter, passed, 1, Outcome::Revoked);
+    assert_eq!(world.issuer.submit(&revoked).await.unwrap().unwrap(), back);
+    assert_eq!(refusal(world.issuer.submit(&world.quittance(&world.holder, passed, 1)).await), "passed-on");
+    // Sold again, and paid.
+    let again = Credential::from_bytes(
+        world.issuer.submit(&world.sale(credential.serial, 2)).await.unwrap().unwrap().payload(),
+    );
+    let again = again.unwrap().serial;
+    assert_eq!(refusal(world.issuer.submit(&world.quittance(&world.next, again, 2)).await), "no-say");
+    for _ in 0..2 {
+        assert_eq!(world.issuer.submit(&world.quittance(&world.holder, again, 2)).await.unwrap(), None);
+        world.again().await;
+    }
+    let resolved = world.verdict(&world.arbiter, again, 2, Outcome::Resolved);
+    assert_eq!(world.issuer.submit(&resolved).await.unwrap(), None);
+    let revoked = world.verdict(&world.arbiter, again, 2, Outcome::Revoked);
+    assert_eq!(refusal(world.issuer.submit(&revoked).await), "settled");
+    let uses = ReservationRequest { serial: again, ..uses };
+    assert!(world.issuer.submit(&asked(&world.next, &uses, None)).await.is_ok());
 }
 
 #[tokio::test]
