@@ -38,6 +38,16 @@ fn two_honest_parties_and_a_crash() {
     check(Setup { crashes: 1, reaches: &["both succeed without the arbiter", "ended: lapsed"], ..HONEST }, 60_000);
 }
 
+#[test]
+fn either_is_malicious_and_the_other_crashes() {
+    for (malicious, reaches) in [
+        (Role::ORIGINATOR, ["the seller has the money and is silent"].as_slice()),
+        (Role::RESPONDER, ["ended: recalled"].as_slice()),
+    ] {
+        check(Setup { malicious: Some(malicious), crashes: 1, reaches, ..HONEST }, 100_000);
+    }
+}
+
 // It passes its right on under a condition of its own, takes the money as late as it can, says nothing, and has called back what it can.
 #[test]
 fn a_malicious_seller() {

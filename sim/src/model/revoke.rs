@@ -12,7 +12,7 @@ use semper_core::time::Time;
 use semper_exchange::arbiter::verdict::{Outcome, Verdict};
 use semper_exchange::gx::{Leg, Message, Right};
 use semper_support::crypto::Signer;
-use semper_support::engine::{Effect, Input};
+use semper_support::engine::Input;
 use semper_transfer::credential::{Bundle, Condition, Credential, CredentialTransfer, Errand, Reply, Submission};
 
 use super::{Action, ROLES, State, World};

@@ -130,6 +130,10 @@ impl Gx {
             (State::AwaitPeerFinal { .. }, Message::Decline(_)) if run.buys_right() => {
                 Ok(end(run, Ending::Lapsed, Vec::new()))
             }
+            // Its issuer gives the money no more, and to ask it could take the time in which the right can be called back.
+            (state @ State::AwaitPeerFinal { .. }, Message::Final(_)) if run.sells_right() && env.now > run.taken_by() => {
+                Ok(to(run, state).with(Effect::Keep { kind: EvidenceKind::Late, bytes }))
+            }
             (State::AwaitPeerFinal { promises }, Message::Final(theirs)) => {
                 peer_final(env, &run, &theirs.completion, &promises)?;
                 if run.buys_right() {
@@ -364,6 +368,8 @@ impl Gx {
                 Ok(None) | Err(_) => end(run, Ending::Unsettled, Vec::new()),
             },
             (State::Depositing { theirs, .. }, Err(reason)) if asked => withdraw(run, theirs.is_some(), &reason),
+            // Heard before: what it says of a right that is sold was kept then.
+            (state, _) if run.sells_right() => to(run, state),
             // What it says of a use that was taken is kept. Where it refuses that, the right is the holder's again, and nothing can be done here.
             (state, said) => to(run, state).with_all(said.ok().flatten().as_ref().map(Effect::keep)),
         }

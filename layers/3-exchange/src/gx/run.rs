@@ -322,9 +322,13 @@ impl Run {
     /// When this party ends the run with the arbiter's help, once both have promised. Who pays by plain transfer asks its issuer first, as soon as by
     /// every honest clock the payee can take nothing more.
     pub(super) fn asks_at(&self) -> Time {
+        if self.transfers() { self.taken_by() } else { self.core.terms.deadlines.last_step() }
+    }
+
+    /// When by every honest clock money by plain transfer can be taken no more.
+    pub(super) fn taken_by(&self) -> Time {
         let deadlines = &self.core.terms.deadlines;
-        let taken = pay_until(deadlines).after(deadlines.sigma);
-        if self.transfers() { taken } else { deadlines.last_step() }
+        pay_until(deadlines).after(deadlines.sigma)
     }
 
     /// When by every honest clock the arbiter takes no first request any more: from then on it says what became of the contract.

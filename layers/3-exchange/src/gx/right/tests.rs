@@ -443,6 +443,10 @@ fn a_seller_takes_the_money_and_says_so() {
     let done = signed(O, &paid);
     assert_eq!(done.state.ending(), Some(Ending::Success));
     assert!(matches!(&sends(&done)[..], [Message::Quittance(said)] if *said == quittance()));
+    // What comes when nothing can be taken any more is kept, and keeps nobody from having the right called back.
+    let until = pay_until(&deadlines()).after(Seconds(60));
+    assert!(matches!(step_at(until, &gave, last(R, b"token")).state.state(), State::Taking { .. }));
+    assert_eq!(step_at(until.after(Seconds(1)), &gave, last(R, b"token")).state, gave);
     // It could not be taken: the right is called back, unless the arbiter knows better.
     let failed = step(&taking.state, ended("receive", Err(Failure::unmoved(Fault::PeerMisbehaved, "no"))));
     assert!(matches!(failed.state.state(), State::AwaitWindow { .. }));
