@@ -8,13 +8,14 @@
 use semper_core::cbor::{self, Decode, Encode, Value};
 use semper_core::contract::Core;
 use semper_exchange::arbiter::many;
-use semper_exchange::arbiter::request::{Abort, Complaint, Inquiry, Request, Resolve, Settlement};
+use semper_exchange::arbiter::request::{Abort, Complaint, Inquiry, Request, Resolve, Revocation, Settlement};
 use semper_exchange::arbiter::verdict::{ArbiterAnswer, ClosedUnused, Closing, Verdict};
 use semper_exchange::cn;
 use semper_exchange::evidence::Folder;
 use semper_exchange::goods::{Good, Opens, preimage_hash};
 use semper_exchange::gx;
 use semper_exchange::lx;
+use semper_transfer::credential::{Credential, CredentialTransfer};
 use semper_transfer::tx;
 
 /// Whether the bytes are read as a `T` and written again as they stand.
@@ -31,6 +32,10 @@ fn read(type_name: &str, bytes: &[u8]) -> Option<bool> {
         "lock-deposit" => same::<gx::LockDeposit>(bytes),
         "transfer-deposit" => same::<gx::TransferDeposit>(bytes),
         "inquiry" => same::<Inquiry>(bytes),
+        "revocation" => same::<Revocation>(bytes),
+        "right" => same::<gx::Right>(bytes),
+        "credential" => same::<Credential>(bytes),
+        "credential-transfer" => same::<CredentialTransfer>(bytes),
         "abort" => same::<Abort>(bytes),
         "resolve" => same::<Resolve>(bytes),
         "complaint" => same::<Complaint>(bytes),
@@ -53,7 +58,7 @@ fn read(type_name: &str, bytes: &[u8]) -> Option<bool> {
 
 #[test]
 fn messages_are_those_of_the_specification() {
-    assert_eq!(["exchange", "signers"].map(checked), [32, 7]);
+    assert_eq!(["exchange", "signers"].map(checked), [37, 7]);
 }
 
 /// Checks the messages of a file of vectors, and counts them.

@@ -37,6 +37,22 @@ pub(super) fn exchange() -> Vec<Json> {
         .put(7, 0_u64)
         .build()
         .encode();
+    let revoked = about()
+        .put(3, "revoked")
+        .put_list(4, &[question.id(), first.id(), second.id()])
+        .put(5, Vec::new())
+        .put_item(6, &time)
+        .put(7, 0_u64)
+        .build()
+        .encode();
+    let condition = || {
+        record()
+            .put_item(0, &Digest::from_array([7; 32]))
+            .put_item(1, &key_set(3).id())
+            .put_item(2, &Time::from_unix(1_797_832_000))
+            .put_item(3, &key_set(1).id())
+            .build()
+    };
     let closed = about().put(3, "closed-unused").put_item(4, &question.id()).put_item(6, &time).build().encode();
     let request = start()
         .put_item(1, &core)
@@ -198,10 +214,55 @@ pub(super) fn exchange() -> Vec<Json> {
             "the payload of a question what became of a contract",
             &about().put_item(3, &Role::RESPONDER).build().encode(),
         ),
+        good(
+            "arbiter-revocation",
+            "revocation",
+            "the payload of a request to have a right called back",
+            &about().put_list(3, &promises).build().encode(),
+        ),
+        good(
+            "right",
+            "right",
+            "a right that is passed on, with two uses left at least",
+            &start()
+                .put_bytes(1, [0x51; 16])
+                .put_item(2, &key_set(3).id())
+                .put(3, "one visit")
+                .put_item(4, &first.id())
+                .put_bytes(5, [0x2e; 32])
+                .put(6, 2_u64)
+                .build()
+                .encode(),
+        ),
+        good(
+            "credential-transfer-condition",
+            "credential-transfer",
+            "the payload of a request to pass a right on under a contract",
+            &start().put_bytes(1, [0x51; 16]).put_item(2, &key_set(2).id()).put(3, condition()).build().encode(),
+        ),
+        good(
+            "credential-condition",
+            "credential",
+            "the payload of the credential that was made by it",
+            &start()
+                .put_bytes(1, [0x52; 16])
+                .put(2, "https://issuer.example")
+                .put_item(3, &key_set(2).id())
+                .put(4, "one visit")
+                .put(5, Vec::new())
+                .put(6, 2_u64)
+                .put(7, true)
+                .put_item(8, &time)
+                .put_item(9, &Time::from_unix(1_826_776_000))
+                .put(10, condition())
+                .build()
+                .encode(),
+        ),
         good("arbiter-complaint", "complaint", "the payload of a complaint", &complaint),
         good("arbiter-settlement", "settlement", "the payload of a request to let go of money", &settlement),
         good("arbiter-request", "request", "a whole request to resolve", &request),
         good("arbiter-verdict", "verdict", "the payload of the verdict", &verdict),
+        good("arbiter-verdict-revoked", "verdict", "the payload of a verdict that a right is called back", &revoked),
         good("arbiter-verdict-fault", "verdict", "the payload of a verdict about somebody's fault", &fault),
         good("arbiter-closing", "closing", "the payload of a closing", &closing),
         good(
