@@ -17,8 +17,8 @@ use semper_exchange::goods::{
     KeyAttestation, KeyEvidence, Leaves, Opens, Pom, Seed, first_bad_chunk, preimage_hash,
 };
 use semper_exchange::gx::{
-    Decides, Examination, Examined, Found, Leg, LockDeposit, Own, Price, Run, RunError, TransferDeposit,
-    Right, earliest_recall, earliest_refund, pay_until, responder,
+    Decides, Examination, Examined, Found, Leg, LockDeposit, Own, Price, Right, Run, RunError, TransferDeposit,
+    earliest_recall, earliest_refund, pay_until, responder,
 };
 use semper_support::crypto::{Decapsulate, KemSuite, Signer};
 use semper_support::flaws::{self, Flaw};
@@ -162,7 +162,16 @@ impl Deal {
         let mut owns = roles.map(|role| Own { purse: purse(role), ..Own::default() });
         let mut goods = [None, None];
         if things == SIGNING {
-            return Self { core, goods, owns, vault, deposit_key, payment: None, other_request: None, credential: None };
+            return Self {
+                core,
+                goods,
+                owns,
+                vault,
+                deposit_key,
+                payment: None,
+                other_request: None,
+                credential: None,
+            };
         }
         let covered = things.contains(&Thing::Money);
         core.terms.profile = if hashed { Profile::Lx } else { Profile::Gx };

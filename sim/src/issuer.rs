@@ -63,9 +63,8 @@ impl Issued {
         let bad = |error: &dyn std::fmt::Display| error.to_string();
         let (of, name, word) = match (statement.kind(), kept) {
             (Kind::CredentialTransfer, None) => {
-                let asked = *verify::<CredentialTransfer>(&cast.oracle, signer, statement)
-                    .map_err(|e| bad(&e))?
-                    .statement();
+                let asked =
+                    *verify::<CredentialTransfer>(&cast.oracle, signer, statement).map_err(|e| bad(&e))?.statement();
                 let name = statement.id().as_bytes().to_vec();
                 if let Some(said) = self.said.get(&name) {
                     return Ok(Some(said.clone()));

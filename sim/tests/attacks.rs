@@ -18,7 +18,7 @@ use semper_core::signature::{SignatureError, verify};
 use semper_core::template::{FieldDef, FieldKind, Template};
 use semper_core::time::{Seconds, Time};
 use semper_exchange::arbiter::log::{self, LogError, LogHead, LogReceipt};
-use semper_exchange::arbiter::request::{Case, Complaint, Request, RequestError, Resolve};
+use semper_exchange::arbiter::request::{Case, Complaint, Request, RequestError, Resolve, Revocation};
 use semper_exchange::arbiter::service::{Next, decide};
 use semper_exchange::arbiter::verdict::{ArbiterAnswer, ClosedUnused, ClosingOutcome, Outcome, Verdict};
 use semper_exchange::arbiter::{Cell, Ruling, rule};
@@ -26,12 +26,12 @@ use semper_exchange::evidence::{self, Finding, Folder, Item, Standing};
 use semper_exchange::goods::{Claim, Pom};
 use semper_exchange::gx::{
     self, Completed, Examination, Found, Gx, GxError, ItemsError, Leg, Message, Own, Promised, Question, Run, RunError,
-    State, TransferDeposit, responder,
+    State, TransferDeposit, responder, revoke_from, revoke_until,
 };
 use semper_exchange::planner::{DatesError, check_lock_dates};
 use semper_sim::deal::{
-    CHANGE, COMPLAINTS, Deal, MAIL, NOT_AFTER as NOT_AFTER_TICK, PURCHASE, SIGNING, TICK, TRANSFER, Thing, Things,
-    letter, moment, tick,
+    CHANGE, COMPLAINTS, Deal, MAIL, NOT_AFTER as NOT_AFTER_TICK, PURCHASE, SALE, SIGNING, TICK, TRANSFER, Thing,
+    Things, letter, moment, tick,
 };
 use semper_sim::mint;
 use semper_sim::model::search::World as _;
@@ -1095,4 +1095,36 @@ fn receipt_on_a_false_proof() {
     };
     assert_eq!(standing(mint::other_proof(&deal).to_bytes()), (Standing::Open { promised: [true, true] }, true));
     assert_eq!(standing(deal.payment()), (Standing::Resolved { time: NOW }, false));
+}
+
+// A seller that has the money asks to have its right called back all the same: before the time is over it is too early, after a proof the contract stands, however late that
+// came. Without a proof the right comes back, and a proof after that is too late.
+#[test]
+fn revocation_of_a_right_that_was_paid() {
+    let cast = Cast::default();
+    let deal = Deal::new(&cast, SALE, None);
+    let (cid, slot, promises) = (deal.core.cid(), Slot::default(), cast.promise_ids(&deal.core));
+    let question = cast.say(O, &Revocation { cid, slot, promises }, 0);
+    let revoke = Request { question, ..cast.resolve(&deal.core, O, cast.promised(&deal.core)) };
+    let case = |request: &Request| deal.court(&cast).check(request).unwrap();
+    let (revoke, paid) = (case(&revoke), case(&paid_resolve(&cast, &deal, R, deal.payment())));
+    let (from, until) = (revoke_from(&deal.core.terms.deadlines), revoke_until(&deal.core.terms.deadlines));
+    assert_eq!(rule(None, &revoke, from), Ruling::Early);
+    for late in [deal.core.terms.deadlines.not_after, until] {
+        assert_eq!(rule(None, &paid, late), Ruling::Write(Outcome::Resolved));
+    }
+    assert_eq!(rule(None, &revoke, until), Ruling::Write(Outcome::Revoked));
+    let decided = |outcome| Some(Cell { outcome, time: until, closing: None });
+    assert_eq!(rule(decided(Outcome::Resolved), &revoke, until), Ruling::Stands);
+    assert_eq!(rule(decided(Outcome::Revoked), &paid, until), Ruling::Stands);
+    // Nobody else has anything called back, and a seller completes nothing by the buyer's proof.
+    let other = cast.say(R, &Revocation { cid, slot, promises }, 0);
+    let other = Request { question: other, ..cast.resolve(&deal.core, R, cast.promised(&deal.core)) };
+    assert!(matches!(deal.court(&cast).check(&other), Err(RequestError::Signature { .. })));
+    assert!(unpaid(&cast, &deal, &paid_resolve(&cast, &deal, O, deal.payment())));
+    let signing = Deal::new(&cast, TRANSFER, None);
+    let (cid, promises) = (signing.core.cid(), cast.promise_ids(&signing.core));
+    let question = cast.say(O, &Revocation { cid, slot, promises }, 0);
+    let foreign = Request { question, ..cast.resolve(&signing.core, O, cast.promised(&signing.core)) };
+    assert_eq!(signing.court(&cast).check(&foreign), Err(RequestError::NoRevocation));
 }

@@ -213,7 +213,8 @@ async fn put(node: &Node, held: &Held) -> Result<(), CredentialError> {
 }
 
 async fn view(node: &Node, held: &Held) -> Result<CredentialView, CredentialError> {
-    let Credential { serial, right, issuer, audience, uses, transferable, from, until, condition, .. } = &held.credential;
+    let Credential { serial, right, issuer, audience, uses, transferable, from, until, condition, .. } =
+        &held.credential;
     let named = |key_set: &KeySet| {
         let id = key_set.id();
         async move {

@@ -528,6 +528,48 @@ mod tests {
         assert_eq!(plan(goods.without_arbiter(), without, timed), Err(Impossible::OnlyWeak));
     }
 
+    // A right for money that is simply paid: the right goes first whoever plans, nobody aborts, and whoever does not rely on messages in time is refused it.
+    #[test]
+    fn a_right_that_is_called_back_goes_first() {
+        let paid = item(Strength::No, Strength::No, false);
+        let timed = demand(Fairness::Strong, Network::Timed, false);
+        for (first, second, which) in
+            [(Properties::OF_RIGHT, paid, Which::First), (paid, Properties::OF_RIGHT, Which::Second)]
+        {
+            let plan = plan(first, second, timed).unwrap();
+            assert_eq!((plan.engine, plan.first), (Engine::Revocable, which));
+            assert_eq!((plan.may_abort, plan.may_resolve), (false, [false, true]));
+        }
+        let asynchronous = demand(Fairness::Strong, Network::Asynchronous, false);
+        let refused = plan(Properties::OF_RIGHT, paid, asynchronous);
+        assert_eq!(refused, Err(Impossible::NeedsTime(Engine::Revocable)));
+        let without = Properties::OF_RIGHT.without_arbiter();
+        assert_eq!(plan(without, paid, timed), Err(Impossible::OnlyWeak));
+        // Money that its payer can perhaps call back is not as certain: the right goes first.
+        let perhaps = item(Strength::No, Strength::Weak, false);
+        assert_eq!(plan(perhaps, Properties::OF_RIGHT, timed).unwrap().first, Which::Second);
+    }
+
+    #[test]
+    fn dates_leave_time_to_pay_for_a_right_and_to_call_it_back() {
+        let now = Time::from_unix(1_000_000);
+        let open = Deadlines {
+            not_after: now.after(Seconds(10_000)),
+            complaints: None,
+            refund_after: None,
+            delta: Seconds(600),
+            sigma: Seconds(60),
+        };
+        let good = Deadlines { refund_after: Some(earliest_recall(&open)), ..open };
+        assert_eq!(check_right_dates(&good, now), Ok(()));
+        let last = last_payment(&good).before(Seconds(4 * 660));
+        assert_eq!(check_right_dates(&good, last), Ok(()));
+        assert_eq!(check_right_dates(&good, last.after(Seconds(1))), Err(DatesError::Over(good.not_after)));
+        let early = Deadlines { refund_after: good.refund_after.map(|date| date.before(Seconds(1))), ..good };
+        assert_eq!(check_right_dates(&early, now), Err(DatesError::Refund));
+        assert_eq!(check_right_dates(&open, now), Err(DatesError::Refund));
+    }
+
     #[test]
     fn dates_leave_time_for_everybody() {
         let now = Time::from_unix(1_000_000);

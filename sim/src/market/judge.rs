@@ -202,11 +202,9 @@ impl World<'_> {
                 Ending::Success => gains,
                 Ending::Aborted | Ending::Lapsed => !gains,
                 Ending::Refunded => who == BUYER && !has_paid,
-                Ending::Unconfirmed
-                | Ending::Defective
-                | Ending::Faulted
-                | Ending::Unsettled
-                | Ending::Recalled => false,
+                Ending::Unconfirmed | Ending::Defective | Ending::Faulted | Ending::Unsettled | Ending::Recalled => {
+                    false
+                }
             };
             if !fits {
                 let what = format!("paid {has_paid}, got {paid}, opened {}", self.opened);

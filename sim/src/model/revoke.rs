@@ -69,7 +69,8 @@ fn unheard(cast: &Cast, deal: &Deal, role: Role) -> Vec<Submission> {
     let condition = good.condition.map(|condition| Condition { arbiter: me, ..condition });
     let puppet = CredentialTransfer { condition, ..good };
     let (slot, time) = (Slot::default(), Time::from_unix(0));
-    let own = Verdict { cid, slot, outcome: Outcome::Revoked, basis: Vec::new(), prior: Vec::new(), time, log_index: 0 };
+    let own =
+        Verdict { cid, slot, outcome: Outcome::Revoked, basis: Vec::new(), prior: Vec::new(), time, log_index: 0 };
     let asks = [good, puppet, gift(0, me)].map(|asked| of(cast.say(role, &asked, 0)));
     asks.into_iter().chain([quittance, Submission { kept, ..of(cast.say(role, &own, 0)) }]).collect()
 }
@@ -148,4 +149,3 @@ impl World {
         self.issued.number(self.deal.credential.clone().map(Issued::new).unwrap_or_default())
     }
 }
-

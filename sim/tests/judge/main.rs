@@ -6,6 +6,7 @@ mod letter;
 mod locks;
 mod many;
 mod parties;
+mod right;
 mod stamps;
 mod till;
 mod transfer;

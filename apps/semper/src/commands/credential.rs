@@ -185,7 +185,9 @@ fn show(view: &CredentialView) {
     println!("  passed on      {}", if view.transferable { "may be" } else { "may not be" });
     println!("  valid          from {} until {}", Time::from_unix(view.from), Time::from_unix(view.until));
     if let Some(until) = view.callable_until.map(Time::from_unix) {
-        println!("  called back    by the verdict of an arbiter until {until}, unless its contract has ended: it was sold to you, and must be paid");
+        println!(
+            "  called back    by the verdict of an arbiter until {until}, unless its contract has ended: it was sold to you, and must be paid"
+        );
     }
     println!("  state          {}", view.state);
 }

@@ -15,6 +15,6 @@ pub mod register;
 pub mod statement;
 
 pub use statement::{
-    Bundle, Condition, Credential, CredentialTransfer, Errand, FILE_MAX, NotGood, Reply, Reservation, ReservationRequest, Serial,
-    Spend, Submission, Uses, Wanted, check_credential, check_reservation, use_tag,
+    Bundle, Condition, Credential, CredentialTransfer, Errand, FILE_MAX, NotGood, Reply, Reservation,
+    ReservationRequest, Serial, Spend, Submission, Uses, Wanted, check_credential, check_reservation, use_tag,
 };

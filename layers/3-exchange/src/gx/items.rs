@@ -152,7 +152,9 @@ pub enum ItemsError {
     #[error("the money is not under a lock that the arbiter can decide, or that one hash decides where there is none")]
     LockKind,
     /// Money is paid by plain transfer for something else than the payee's signature or a right, or not in its place.
-    #[error("money by plain transfer is given first and for a signature, or second and for a right: nobody but its payer can give it")]
+    #[error(
+        "money by plain transfer is given first and for a signature, or second and for a right: nobody but its payer can give it"
+    )]
     TransferOrder,
     /// A right is passed on for something else than money by plain transfer.
     #[error("a right is passed on first, and for money by plain transfer")]

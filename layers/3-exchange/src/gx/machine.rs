@@ -131,7 +131,9 @@ impl Gx {
                 Ok(end(run, Ending::Lapsed, Vec::new()))
             }
             // Its issuer gives the money no more, and to ask it could take the time in which the right can be called back.
-            (state @ State::AwaitPeerFinal { .. }, Message::Final(_)) if run.sells_right() && env.now > run.taken_by() => {
+            (state @ State::AwaitPeerFinal { .. }, Message::Final(_))
+                if run.sells_right() && env.now > run.taken_by() =>
+            {
                 Ok(to(run, state).with(Effect::Keep { kind: EvidenceKind::Late, bytes }))
             }
             (State::AwaitPeerFinal { promises }, Message::Final(theirs)) => {
@@ -576,7 +578,9 @@ fn ruled(
     // Paid by plain transfer, and the arbiter was reached too late: what is left is the proof of the payment.
     let paid = run.transfers() && matches!(question, Question::Resolve { .. });
     match decision {
-        Decision::Unused | Decision::Aborted | Decision::Revoked if paid => Some(end(run, Ending::Unconfirmed, Vec::new())),
+        Decision::Unused | Decision::Aborted | Decision::Revoked if paid => {
+            Some(end(run, Ending::Unconfirmed, Vec::new()))
+        }
         // Too late: nobody has shown a payment, and nobody calls the right back.
         Decision::Unused if *question == Question::Revoke => Some(end(run, Ending::Unsettled, Vec::new())),
         Decision::Unused => Some(back(run, Ending::Lapsed, promises)),
@@ -717,7 +721,8 @@ fn passed_on(env: &Env<'_>, run: Run, mut promises: [Promised; 2], theirs: &Comp
     let passed = Signed::from_bytes(&theirs.release).map_err(GxError::Malformed)?;
     let checked = right.check_passed(env.verify, run.core(), &promises[0].token, &passed);
     let bundle = checked.map_err(GxError::NotShown)?;
-    let mut first = vec![Effect::keep(&theirs.completion), Effect::CancelTimer(PATIENCE), Effect::CancelTimer(DEADLINE)];
+    let mut first =
+        vec![Effect::keep(&theirs.completion), Effect::CancelTimer(PATIENCE), Effect::CancelTimer(DEADLINE)];
     first.extend(right::evidence(&bundle));
     promises[0].token = bundle.to_bytes();
     let then = if env.now > run.last_step() {
@@ -929,7 +934,8 @@ fn peer_quittance(env: &Env<'_>, run: &Run, signed: &Signed) -> Result<(), GxErr
     let role = run.role().peer();
     let checked: Verified<Quittance> = verify(env.verify, run.key_set(role), signed)
         .map_err(|error| GxError::PeerSignature { what: "quittance", error })?;
-    let is_ours = *checked.statement() == Quittance { cid: run.cid(), role } && (run.gives().lock().is_some() || run.buys_right());
+    let is_ours = *checked.statement() == Quittance { cid: run.cid(), role }
+        && (run.gives().lock().is_some() || run.buys_right());
     if is_ours { Ok(()) } else { Err(GxError::PeerMismatch("quittance")) }
 }
 

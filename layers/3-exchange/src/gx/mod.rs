@@ -46,14 +46,14 @@ mod transfer_tests;
 
 pub(crate) use items::complaints_until;
 pub use items::{
-    Decides, ItemsError, Leg, LockDeposit, Price, Transfer, TransferDeposit, earliest_recall, earliest_refund, last_payment,
-    originators_refund, parts, pay_until, responder, responders_refund, revoke_from, revoke_until,
+    Decides, ItemsError, Leg, LockDeposit, Price, Transfer, TransferDeposit, earliest_recall, earliest_refund,
+    last_payment, originators_refund, parts, pay_until, responder, responders_refund, revoke_from, revoke_until,
 };
 pub use machine::{DEADLINE, PATIENCE, REFUND, RUN_SPACE, WINDOW};
 pub use message::{Completed, Examination, Examined, Found, Message, PROOF_MAX, Promised};
 pub(crate) use message::{REASON_MAX, cut};
-pub(crate) use run::place;
 pub use right::Right;
+pub(crate) use run::place;
 pub use run::{Own, Run, RunError};
 pub use show::{Kept, Show};
 pub use state::{Due, Gx, GxError, Question, State};

@@ -224,7 +224,9 @@ impl Issuer {
         let said = match (kind, kept) {
             (Kind::CredentialTransfer, None) => self.transfer(&submission).await,
             (Kind::ReservationRequest, None) => self.reserve(&submission).await,
-            (Kind::Final | Kind::Quittance | Kind::Verdict, Some((serial, salt))) => self.ended(&submission, serial, &salt).await,
+            (Kind::Final | Kind::Quittance | Kind::Verdict, Some((serial, salt))) => {
+                self.ended(&submission, serial, &salt).await
+            }
             _ => Err(IssuerError::WrongKind(kind)),
         };
         self.count(kind.name(), said.as_ref().map_or_else(IssuerError::name, |_| "done"));

@@ -52,8 +52,13 @@ fn issuer() -> KeySet {
 }
 
 fn deadlines() -> Deadlines {
-    let open =
-        Deadlines { not_after: NOT_AFTER, complaints: None, refund_after: None, delta: Seconds(300), sigma: Seconds(60) };
+    let open = Deadlines {
+        not_after: NOT_AFTER,
+        complaints: None,
+        refund_after: None,
+        delta: Seconds(300),
+        sigma: Seconds(60),
+    };
     Deadlines { refund_after: Some(earliest_recall(&open)), ..open }
 }
 
@@ -195,7 +200,8 @@ fn signed(role: Role, step: &Step<Gx>) -> Step<Gx> {
 }
 
 fn errand(step: &Step<Gx>) -> Option<Errand> {
-    let found = |e: &Effect| if let Effect::Submit(bytes) = e { Some(Errand::from_bytes(bytes).unwrap()) } else { None };
+    let found =
+        |e: &Effect| if let Effect::Submit(bytes) = e { Some(Errand::from_bytes(bytes).unwrap()) } else { None };
     step.effects.iter().find_map(found)
 }
 
@@ -254,7 +260,8 @@ fn the_plan_is_revocable() {
         core.deposits.clear();
     };
     assert_eq!(changed(signature), Err(ItemsError::RightOrder));
-    let uses = |core: &mut Core| core.terms.items[0].descriptor = Right { uses: Uses::Counted(0), ..right() }.to_bytes();
+    let uses =
+        |core: &mut Core| core.terms.items[0].descriptor = Right { uses: Uses::Counted(0), ..right() }.to_bytes();
     assert!(matches!(changed(uses), Err(ItemsError::Malformed { .. })));
 }
 
@@ -298,8 +305,11 @@ fn a_seller_that_has_given_nothing_leaves() {
     let [ours, theirs] = promises();
     let waits = at(O, State::AwaitPeerPromise { ours });
     let late = last_payment(&deadlines()).after(Seconds(1));
-    let inputs =
-        [(NOW, Input::GiveUp), (NOW, message(&Message::Decline(String::new()))), (late, message(&Message::Promise(theirs)))];
+    let inputs = [
+        (NOW, Input::GiveUp),
+        (NOW, message(&Message::Decline(String::new()))),
+        (late, message(&Message::Promise(theirs))),
+    ];
     for (now, input) in inputs {
         let left = step_at(now, &waits, input);
         assert_eq!(left.state.ending(), Some(Ending::Lapsed));
@@ -325,8 +335,14 @@ fn a_buyer_pays_for_what_was_passed_on_as_the_contract_says() {
         ("conditions", Credential { condition: None, ..passed() }),
         // An arbiter of the seller's, another contract, a longer time, another who has it back.
         ("conditions", Credential { condition: Some(Condition { arbiter: party(O).id(), ..kept }), ..passed() }),
-        ("conditions", Credential { condition: Some(Condition { tag: Digest::from_array([1; 32]), ..kept }), ..passed() }),
-        ("conditions", Credential { condition: Some(Condition { until: kept.until.after(Seconds(1)), ..kept }), ..passed() }),
+        (
+            "conditions",
+            Credential { condition: Some(Condition { tag: Digest::from_array([1; 32]), ..kept }), ..passed() },
+        ),
+        (
+            "conditions",
+            Credential { condition: Some(Condition { until: kept.until.after(Seconds(1)), ..kept }), ..passed() },
+        ),
         ("conditions", Credential { condition: Some(Condition { giver: issuer().id(), ..kept }), ..passed() }),
     ];
     for (what, other) in bad {
@@ -497,7 +513,11 @@ impl Encapsulate for NoKem {
     }
 }
 
-fn checked(by: Role, question: &impl Statement, promises: &[Promised]) -> Result<crate::arbiter::request::Case, RequestError> {
+fn checked(
+    by: Role,
+    question: &impl Statement,
+    promises: &[Promised],
+) -> Result<crate::arbiter::request::Case, RequestError> {
     let keys = arbiter();
     let court = Court { verify: &Tags, kem: &NoKem, arbiter: &keys, deposit_key: None, systems: &[] };
     court.check(&Request {
