@@ -68,6 +68,14 @@ pub enum Word {
     Revoked(KeySetId),
 }
 
+impl Refusal {
+    /// Whether the same request could be granted later. Where it is one to pass a credential on under a contract, whoever has asked ends its run on the refusal: so it
+    /// has to be refused for ever, or somebody who has kept it would have the right passed on after all.
+    pub const fn may_pass(self) -> bool {
+        matches!(self, Refusal::NotYet | Refusal::Kept | Refusal::Pending | Refusal::Date)
+    }
+}
+
 /// What follows from the end of a contract.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settled {
@@ -119,6 +127,9 @@ pub enum Refusal {
     /// It was passed on under a contract that has ended.
     #[error("nobody calls this credential back any more")]
     Settled,
+    /// It was asked for before under a contract, and refused.
+    #[error("this was asked for before and refused, and is refused for ever")]
+    Before,
     /// Whoever has said how the contract ended has no say in it.
     #[error("the statement is of nobody who decides over this")]
     NoSay,

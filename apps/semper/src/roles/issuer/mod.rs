@@ -9,7 +9,7 @@
 //!
 //! state  "credential" ‖ serial         → entry: all that is known of one credential, by versions
 //! fact   "issuer-said"  name           → what was said, signed; named by the serial of a new credential, by the request, by serial and tag of a
-//!                               spend, and of what was called back
+//!                               spend, and of what was called back; empty if a request is refused for ever
 //! ```
 //! A decision is one commit: the entry in the place of the version that it was computed from, and what is said about it. If the power fails
 //! before, nothing was decided; after, the same request finds what was said. A request that meets another one is decided again.
@@ -243,7 +243,24 @@ impl Issuer {
             let says = self.draft(next.credential());
             Ok(Decided { entries: vec![retired, next], says: Some(says) })
         };
-        self.settle(asked.serial, Some(statement.id().as_bytes().to_vec()), decide).await
+        let name = statement.id().as_bytes().to_vec();
+        let said = self.settle(asked.serial, Some(name.clone()), decide).await;
+        match said {
+            Err(IssuerError::Refused(refusal)) if asked.condition.is_some() && refusal.may_pass() => {
+                self.refuse_for_ever(name, refusal).await
+            }
+            said => said,
+        }
+    }
+
+    /// Stores that a request is refused, before that is said. If it was granted meanwhile, that is said.
+    async fn refuse_for_ever(&self, name: Vec<u8>, refusal: Refusal) -> Result<Said, IssuerError> {
+        let fact = Fact { space: SAID.to_owned(), key: name, value: Vec::new() };
+        match self.archive.commit(Commit { facts: vec![fact], ..Commit::default() }).await {
+            Ok(()) => Err(refusal.into()),
+            Err(CommitError::Taken { stands }) => said_before(&stands.value),
+            Err(error) => Err(IssuerError::Commit(error)),
+        }
     }
 
     async fn reserve(&self, submission: &Submission) -> Result<Said, IssuerError> {
@@ -308,7 +325,7 @@ impl Issuer {
             if let Some(name) = &name
                 && let Some(said) = self.archive.fact(SAID, name).await?
             {
-                return Signed::from_bytes(&said).map(Some).map_err(|error| damaged(&error));
+                return said_before(&said);
             }
             let stored = self.archive.state(&entry_key(serial)).await?;
             let entry = stored.as_ref().map(|stored| Entry::from_bytes(&stored.bytes)).transpose();
@@ -424,6 +441,7 @@ impl IssuerError {
                 Refusal::NotKept => "not-kept",
                 Refusal::NoSay => "no-say",
                 Refusal::Pending => "pending",
+                Refusal::Before => "refused-before",
                 Refusal::Settled => "settled",
                 _ => "refused",
             },
@@ -431,6 +449,14 @@ impl IssuerError {
             IssuerError::Busy | IssuerError::Read(_) | IssuerError::Commit(_) | IssuerError::Crypto(_) => "busy",
         }
     }
+}
+
+/// What was said under a name.
+fn said_before(said: &[u8]) -> Result<Said, IssuerError> {
+    if said.is_empty() {
+        return Err(Refusal::Before.into());
+    }
+    Signed::from_bytes(said).map(Some).map_err(|error| damaged(&error))
 }
 
 fn entry_key(serial: Serial) -> Vec<u8> {

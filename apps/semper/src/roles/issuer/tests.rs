@@ -196,6 +196,26 @@ async fn what_is_not_paid_is_called_back_once_and_what_is_paid_never() {
     assert!(world.issuer.submit(&asked(&world.next, &uses, None)).await.is_ok());
 }
 
+// A seller whose right cannot be passed on now ends its run on that word. Whoever has kept its request, a buyer with a friend on the network, has it passed on later and pays nothing.
+#[tokio::test]
+async fn a_sale_that_was_refused_is_refused_for_ever() {
+    let mut world = World::new().await;
+    let serial = world.issued(Some(1)).await.1.serial;
+    world.issuer.submit(&world.reservation(serial, 9)).await.unwrap();
+    assert_eq!(refusal(world.issuer.submit(&world.sale(serial, 1)).await), "kept");
+    world.issuer.submit(&world.verdict(&world.arbiter, serial, 9, Outcome::Aborted)).await.unwrap();
+    world.again().await;
+    assert_eq!(refusal(world.issuer.submit(&world.sale(serial, 1)).await), "refused-before");
+    // What anybody else asks is not remembered, and another sale is another request.
+    let foreign =
+        Condition { tag: tag(2), arbiter: world.arbiter.key_set().id(), until: NOW, giver: world.next.key_set().id() };
+    let foreign = CredentialTransfer { serial, to: world.next.key_set().id(), condition: Some(foreign) };
+    for _ in 0..2 {
+        assert_eq!(refusal(world.issuer.submit(&asked(&world.next, &foreign, None)).await), "not-holder");
+    }
+    assert!(world.issuer.submit(&world.sale(serial, 2)).await.is_ok());
+}
+
 #[tokio::test]
 async fn a_use_is_kept_taken_and_said_to_be_taken_with_the_same_bytes() {
     let mut world = World::new().await;
