@@ -889,6 +889,7 @@ fn every_line_of_the_rules_is_at_work_somewhere() {
     cases.extend(many::folders());
     cases.extend(locks::folders());
     cases.push(transfer::late(true));
+    cases.extend(right::folders());
     let mut at_work = BTreeSet::new();
     for (cast, folder) in &cases {
         let claims = all_claims(&report(cast, std::slice::from_ref(folder)));

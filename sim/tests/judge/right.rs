@@ -50,6 +50,11 @@ fn folder(outcome: verdict::Outcome, good: bool, back: bool) -> (Cast, Folder) {
     (cast, Folder { deal: DEAL, items })
 }
 
+/// One of each kind.
+pub(super) fn folders() -> [(Cast, Folder); 2] {
+    [folder(verdict::Outcome::Resolved, true, false), folder(verdict::Outcome::Revoked, true, true)]
+}
+
 #[test]
 fn who_has_shown_its_payment_has_paid() {
     let (cast, folder) = folder(verdict::Outcome::Resolved, true, false);
