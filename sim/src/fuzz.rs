@@ -20,7 +20,7 @@ use semper_exchange::claims::{CLAIMS_MAX, Case, Claim, Decision, Policy, judge, 
 use semper_exchange::cn::{self, Cn};
 use semper_exchange::evidence::{self, Checks, Folder};
 use semper_exchange::goods::{Deposit, Descriptor, Index, Pom};
-use semper_exchange::gx::{self, Examination, Examined, Gx, LockDeposit, Price};
+use semper_exchange::gx::{self, Examination, Examined, Gx, LockDeposit, Price, Right};
 use semper_exchange::lx::{self, Lx};
 use semper_support::channel::Frame;
 use semper_transfer::payment::journal::Entry;
@@ -45,7 +45,7 @@ pub struct Target {
 const CBOR_MAX: usize = 1 << 20;
 
 /// Every target.
-pub const TARGETS: [Target; 36] = [
+pub const TARGETS: [Target; 37] = [
     Target { name: "time_stamp", run: time_stamp },
     Target { name: "cbor", run: generic },
     Target { name: "signed", run: signed },
@@ -58,6 +58,7 @@ pub const TARGETS: [Target; 36] = [
     Target { name: "lx_message", run: again::<lx::Message> },
     Target { name: "lx_state", run: again::<Lx> },
     Target { name: "price", run: again::<Price> },
+    Target { name: "right", run: again::<Right> },
     Target { name: "lock_deposit", run: again::<LockDeposit> },
     Target { name: "cn_message", run: again::<cn::Message> },
     Target { name: "cn_state", run: again::<Cn> },

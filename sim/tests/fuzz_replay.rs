@@ -25,7 +25,7 @@ use semper_exchange::evidence::{Checks, Folder, Item, Subject};
 use semper_exchange::goods::{self, BadChunk, BadShape, ChunkIndex, Claim, KeyEvidence, Pom};
 use semper_exchange::gx::{Completed, Examination, Examined, Found, Gx, Message, Promised, Question, State};
 use semper_exchange::lx::{self, Lx};
-use semper_sim::deal::{CHANGE, Deal, PREIMAGE, PURCHASE, Thing};
+use semper_sim::deal::{CHANGE, Deal, PREIMAGE, PURCHASE, SALE, Thing};
 use semper_sim::fuzz::{TARGETS, Target};
 use semper_sim::scenario::Cast;
 use semper_sim::symbolic::Hand;
@@ -187,6 +187,7 @@ fn exchange_encodings(suite: Suite) -> Vec<Vec<u8>> {
     all.extend(signers_encodings(&cast, suite));
     if suite == Suite::Ed25519 {
         all.extend(locks_encodings(&cast));
+        all.extend(right_encodings(&cast));
     }
     all.extend(claim_encodings(&cast));
     let body = all[0].clone();
@@ -195,6 +196,22 @@ fn exchange_encodings(suite: Suite) -> Vec<Vec<u8>> {
             .to_bytes(),
     );
     all
+}
+
+/// States of both sides of the sale of a right.
+fn right_encodings(cast: &Cast) -> Vec<Vec<u8>> {
+    let deal = Deal::new(cast, SALE, None);
+    let promises = cast.promised(&deal.core);
+    let [seller, buyer] = [Role::ORIGINATOR, Role::RESPONDER].map(|role| deal.run(cast, role).unwrap());
+    let verdict = promises[0].promise.id();
+    let question = Question::Revoke;
+    vec![
+        Gx::at(seller.clone(), State::Releasing { promises: promises.clone(), payout: Vec::new() }).to_bytes(),
+        Gx::at(seller.clone(), State::Asking { question, promises: promises.to_vec() }).to_bytes(),
+        Gx::at(seller, State::Recalling { verdict }).to_bytes(),
+        Gx::at(buyer, State::AwaitQuittance { promises }).to_bytes(),
+        deal.core.to_bytes(),
+    ]
 }
 
 /// States and messages of both sides of exchanges under one hash.
