@@ -117,7 +117,7 @@ pub struct World {
     alone: Vec<u32>,
     issued: Table<Issued>,
     submitted: Table<Vec<u8>>,
-    answers: Memo<(u32, u32, Time), (u32, Result<Option<Signed>, String>)>,
+    answers: Memo<(u32, u32, Time), (u32, revoke::Said)>,
     released: Memo<u32, Option<Signed>>,
     unheard: Vec<u32>,
 }

@@ -20,6 +20,9 @@ use crate::deal::Deal;
 use crate::issuer::{self, Issued};
 use crate::scenario::Cast;
 
+/// What the issuer says, or why not.
+pub(super) type Said = Result<Option<Signed>, String>;
+
 /// The right that is sold.
 fn right(deal: &Deal) -> Option<Right> {
     match Leg::of(&deal.core).ok()? {
@@ -92,7 +95,7 @@ impl World {
     }
 
     /// What the issuer has stored after a submission, and what it says.
-    fn issue(&self, state: &State, submission: u32) -> (u32, Result<Option<Signed>, String>) {
+    fn issue(&self, state: &State, submission: u32) -> (u32, Said) {
         let now = self.mints_time(state);
         self.answers.get((state.issued, submission, now), || {
             let asked = Submission::from_bytes(&self.submitted.thing(submission)).expect("the model makes good ones");
