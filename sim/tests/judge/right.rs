@@ -6,7 +6,7 @@ use semper_core::domain;
 use semper_core::hash::Digest;
 use semper_exchange::arbiter::request::{Resolve, Revocation};
 use semper_exchange::evidence::{Finding, Standing};
-use semper_sim::deal::{Deal, SALE};
+use semper_sim::deal::{Deal, SALE, TICK};
 use semper_sim::{issuer, mint};
 use semper_transfer::credential::{Credential, CredentialTransfer};
 
@@ -15,6 +15,12 @@ use super::*;
 
 /// A folder with both promises and finals, a verdict, what it rests on, and what the issuer of the right has said.
 fn folder(outcome: verdict::Outcome, good: bool, back: bool) -> (Cast, Folder) {
+    // Long enough after the time to show a payment.
+    folder_of(outcome, good, back, 2 * TICK.0)
+}
+
+/// The same, with a verdict that was made so many seconds after the time to show a payment.
+fn folder_of(outcome: verdict::Outcome, good: bool, back: bool, time: u64) -> (Cast, Folder) {
     let cast = Cast::default();
     let deal = Deal::new(&cast, SALE, None);
     let core = &deal.core;
@@ -26,7 +32,8 @@ fn folder(outcome: verdict::Outcome, good: bool, back: bool) -> (Cast, Folder) {
         verdict::Outcome::Revoked => cast.say(O, &Revocation { cid, slot, promises }, 0),
         _ => cast.say(R, &Resolve { cid, slot, promises, role: R, proof: named }, 0),
     };
-    let (time, arbiter) = (core.terms.deadlines.not_after, cast.arbiter.key_set());
+    let time = core.terms.deadlines.not_after.after(Seconds(time));
+    let arbiter = cast.arbiter.key_set();
     let basis = vec![question.id(), promises[0], promises[1]];
     let verdict = Verdict { cid, slot, outcome, basis, prior: Vec::new(), time, log_index: 0 };
     let verdict = cast.arbiter.sign(verdict.draft(arbiter.suite(), arbiter.id())).unwrap();
@@ -95,6 +102,12 @@ fn a_right_that_was_called_back_is_the_sellers_and_nobody_is_bound() {
     assert!(matches!(report.contracts[0].standing, Standing::Revoked { .. }));
     let passed = report.contracts[0].passed.as_ref().unwrap();
     assert!(passed.offered && passed.passed && passed.back, "{passed:?}");
+    // Revoked while the payment could still be shown: the arbiter's misconduct, and nothing more.
+    let (cast, early) = folder_of(verdict::Outcome::Revoked, true, true, TICK.0);
+    let seen = super::report(&cast, std::slice::from_ref(&early));
+    assert!(seen.findings.iter().any(|finding| matches!(finding, Finding::WrongVerdict { .. })));
+    assert_eq!(seen.contracts[0].standing, Standing::Complete);
+    assert!(!report.findings.iter().any(|finding| matches!(finding, Finding::WrongVerdict { .. })));
     // Without the verdict both finals bind both.
     let unruled = without(&folder, Kind::Verdict, None);
     expect("unruled", &cast, &[unruled], &[("agreed(originator)", Proven), ("resolved(arbiter)", Undecided)]);

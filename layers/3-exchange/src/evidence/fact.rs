@@ -293,7 +293,11 @@ impl Facts<'_> {
             let dated = dated(pool, self.core, id, verdict.time);
             match verdict.outcome {
                 Outcome::Aborted => self.add(What::Aborted, dated, [*id.digest()]),
-                Outcome::Revoked => self.add(What::Revoked, dated, [*id.digest()]),
+                Outcome::Revoked if self.may_be_revoked(verdict.time) => self.add(What::Revoked, dated, [*id.digest()]),
+                Outcome::Revoked => {
+                    pool.findings.push(Finding::WrongVerdict { cid, role: None });
+                    pool.wrong.insert(id);
+                }
                 Outcome::Fault(role) => {
                     let side = self.side(role);
                     side.into_iter().for_each(|side| self.add(What::Faulted(side), dated, [*id.digest()]));
@@ -366,6 +370,12 @@ impl Facts<'_> {
         if let Some(known) = hash_of(self.core).and_then(|hash| pool.preimage_of(hash)) {
             self.add(What::Preimage, None, [Digest::of(domain::PROOF, &known)]);
         }
+    }
+
+    /// Whether the arbiter may have had the right of this contract called back at `time`.
+    fn may_be_revoked(&self, time: Time) -> bool {
+        let sold = matches!(Leg::of(self.core), Ok([Leg::Right(_), _]));
+        sold && time > gx::revoke_from(&self.core.terms.deadlines)
     }
 
     /// Whether a contract over money by plain transfer was completed for its payer, on a proof of payment that holds. What the folder does not hold is

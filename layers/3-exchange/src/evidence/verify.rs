@@ -480,7 +480,9 @@ fn standing(pool: &mut Pool, core: &Core, cid: Cid, part: Slot) -> Standing {
         return Standing::Fault { role, time };
     }
     // The buyer's final says that it has paid, and is no proof of it.
-    if let Some((_, verdict)) = verdicts.iter().find(|(_, verdict)| verdict.outcome == Outcome::Revoked) {
+    let revoked =
+        |(id, verdict): &&(StatementId, Verdict)| verdict.outcome == Outcome::Revoked && !pool.wrong.contains(id);
+    if let Some((_, verdict)) = verdicts.iter().find(revoked) {
         return Standing::Revoked { time: verdict.time };
     }
     // An abort verdict never refutes a full pair of finals.
