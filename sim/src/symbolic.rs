@@ -124,6 +124,22 @@ impl Seal for Oracle {
         let tag = self.hash([public_key, context, plain]);
         Ok([tag.as_slice(), &self.masked(public_key, plain)].concat())
     }
+
+    fn seed_len(&self, _: KemSuite) -> usize {
+        0
+    }
+
+    /// This seal draws nothing.
+    fn seal_from(
+        &self,
+        suite: KemSuite,
+        public_key: &[u8],
+        context: &[u8],
+        plain: &[u8],
+        seed: &[u8],
+    ) -> Result<Vec<u8>, CryptoError> {
+        if seed.is_empty() { self.seal(suite, public_key, context, plain) } else { Err(CryptoError::Malformed("seed")) }
+    }
 }
 
 impl Open for SealHand {

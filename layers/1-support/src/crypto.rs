@@ -145,6 +145,23 @@ pub trait Seal: Send + Sync {
         context: &[u8],
         plaintext: &[u8],
     ) -> Result<Vec<u8>, CryptoError>;
+
+    /// Length of the seed of [`Seal::seal_from`] for a suite, in bytes.
+    fn seed_len(&self, suite: KemSuite) -> usize;
+
+    /// Seals with the randomness `seed`: the same arguments give the same bytes, for ever. Whoever knows the seed can show what is under the
+    /// seal, and nothing else can be shown for the same bytes. A seed is random, secret, and used once.
+    ///
+    /// # Errors
+    /// `Malformed`: the key or the seed does not have the form of the suite.
+    fn seal_from(
+        &self,
+        suite: KemSuite,
+        public_key: &[u8],
+        context: &[u8],
+        plaintext: &[u8],
+        seed: &[u8],
+    ) -> Result<Vec<u8>, CryptoError>;
 }
 
 /// A secret key that opens what was sealed for it.

@@ -172,6 +172,21 @@ impl Seal for Clear {
     fn seal(&self, _: KemSuite, _: &[u8], context: &[u8], plaintext: &[u8]) -> Result<Vec<u8>, CryptoError> {
         Ok([context, plaintext].concat())
     }
+
+    fn seed_len(&self, _: KemSuite) -> usize {
+        0
+    }
+
+    fn seal_from(
+        &self,
+        suite: KemSuite,
+        key: &[u8],
+        context: &[u8],
+        plaintext: &[u8],
+        _: &[u8],
+    ) -> Result<Vec<u8>, CryptoError> {
+        self.seal(suite, key, context, plaintext)
+    }
 }
 
 impl Open for Clear {
