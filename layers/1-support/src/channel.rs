@@ -7,7 +7,9 @@ use semper_core::cbor::{Decode, DecodeError, Encode, Fields, Problem, Value, rec
 use semper_core::cose::{Kind, Statement};
 use semper_core::hash::Digest;
 use semper_core::ids::{DealId, KeySetId, Slot};
+use semper_core::party::KeySet;
 use semper_core::time::Time;
+use zeroize::Zeroizing;
 
 use crate::crypto::KemSuite;
 
@@ -17,7 +19,7 @@ pub const MESSAGE_BYTES_MAX: usize = 20 * 1024 * 1024;
 /// Where a party takes its messages.
 ///
 /// ```text
-/// inbox = { 0: url, 1: kem suite, 2: kem public key }
+/// inbox = { 0: url, 1: kem suite, 2: kem public key, ? 3: key set (agent) }
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct InboxAddress {
@@ -27,11 +29,20 @@ pub struct InboxAddress {
     pub suite: KemSuite,
     /// The key to seal for.
     pub public_key: Vec<u8>,
+    /// Who takes messages in for the party here, a relay, and signs the receipts; by naming it the party says that what this agent has, it could
+    /// have fetched. `None`: the party itself, with the keys that its card names for receipts, or a relay whose receipts prove nothing to strangers.
+    pub agent: Option<KeySet>,
 }
 
 impl Encode for InboxAddress {
     fn to_value(&self) -> Value {
-        record().put(0, self.url.as_str()).put(1, self.suite.code()).put_bytes(2, &self.public_key).build()
+        let agent = self.agent.as_ref().map(Encode::to_value);
+        record()
+            .put(0, self.url.as_str())
+            .put(1, self.suite.code())
+            .put_bytes(2, &self.public_key)
+            .put_some(3, agent)
+            .build()
     }
 }
 
@@ -43,8 +54,9 @@ impl Decode for InboxAddress {
         let suite = KemSuite::from_code(code)
             .ok_or_else(|| DecodeError::field("suite", Problem::Unknown { what: "suite", found: code.to_string() }))?;
         let public_key = fields.bytes(2, "public key", 4096)?;
+        let agent = fields.optional_item(3, "agent")?;
         fields.close()?;
-        Ok(Self { url, suite, public_key })
+        Ok(Self { url, suite, public_key, agent })
     }
 }
 
@@ -194,6 +206,49 @@ pub enum PostError {
     Unusable(String),
 }
 
+/// What gives a sealed message again, byte for byte, with the address that it was sealed for.
+///
+/// ```text
+/// opening = { 0: nonce (16 bytes), 1: seed, 2: letter }
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct Opening {
+    /// The nonce of the envelope.
+    pub nonce: [u8; 16],
+    /// The randomness of the seal; as long as its suite wants it.
+    pub seed: Zeroizing<Vec<u8>>,
+    /// What is under the seal: the encoded letter, with the frame in it.
+    pub letter: Vec<u8>,
+}
+
+/// Longest seed of a seal, in bytes.
+const SEED_BYTES_MAX: usize = 64;
+
+impl std::fmt::Debug for Opening {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Opening({} bytes)", self.letter.len())
+    }
+}
+
+impl Encode for Opening {
+    fn to_value(&self) -> Value {
+        record().put_bytes(0, self.nonce).put_bytes(1, &*self.seed).put_bytes(2, &self.letter).build()
+    }
+}
+
+impl Decode for Opening {
+    const BYTES_MAX: usize = MESSAGE_BYTES_MAX;
+
+    fn from_value(value: Value) -> Result<Self, DecodeError> {
+        let mut fields = Fields::open(value)?;
+        let nonce = fields.exact(0, "nonce")?;
+        let seed = Zeroizing::new(fields.bytes(1, "seed", SEED_BYTES_MAX)?);
+        let letter = fields.bytes(2, "letter", MESSAGE_BYTES_MAX)?;
+        fields.close()?;
+        Ok(Self { nonce, seed, letter })
+    }
+}
+
 /// The sending side of a channel.
 #[async_trait]
 pub trait Post: Send + Sync {
@@ -202,6 +257,13 @@ pub trait Post: Send + Sync {
     /// # Errors
     /// `Unusable`.
     fn seal(&self, to: &InboxAddress, frame: &Frame) -> Result<Vec<u8>, PostError>;
+
+    /// The same, and what shows later what is under the seal. Whoever has both can tell what was sent, and to whom: keep it only where somebody
+    /// wants to prove that.
+    ///
+    /// # Errors
+    /// `Unusable`.
+    fn seal_openly(&self, to: &InboxAddress, frame: &Frame) -> Result<(Vec<u8>, Opening), PostError>;
 
     /// Posts sealed bytes once. Posting the same bytes again is harmless.
     ///

@@ -224,4 +224,6 @@ evidence_kinds! {
     Preimage = "preimage";
     /// A time-stamp of the signature of a statement (DER).
     TimeStamp = "time-stamp";
+    /// What shows, with a receipt, that a message was handed in for its recipient.
+    Submission = "submission";
 }

@@ -10,7 +10,7 @@
 //! ```
 //!
 //! A port is a trait here and modules in `modules/`: [`crypto`] (`modules/crypto`), [`archive`] (`modules/store`), [`channel`]
-//! (`modules/channel`), [`stamp`] (`modules/trust`). [`approval`] is the way to the user and to the secret keys. [`runner`] is the order in which a driver
+//! (`modules/channel`), [`stamp`] (`modules/trust`), [`submission`] (joined in `apps/semper`). [`approval`] is the way to the user and to the secret keys. [`runner`] is the order in which a driver
 //! stores and acts. Nothing here does I/O itself.
 
 pub mod approval;
@@ -21,3 +21,4 @@ pub mod engine;
 pub mod flaws;
 pub mod runner;
 pub mod stamp;
+pub mod submission;

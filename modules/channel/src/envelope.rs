@@ -13,8 +13,7 @@ use semper_core::cose::{Signed, Statement};
 use semper_core::domain;
 use semper_core::hash::Digest;
 use semper_core::party::KeySet;
-use semper_support::channel::InboxAddress;
-use semper_support::channel::{Frame, MESSAGE_BYTES_MAX, Receipt};
+use semper_support::channel::{Frame, InboxAddress, MESSAGE_BYTES_MAX, Opening, Receipt};
 use semper_support::crypto::{CryptoError, Open, Seal, Signer};
 use zeroize::Zeroizing;
 
@@ -60,6 +59,13 @@ impl Envelope {
         Ok(Self { nonce, sealed })
     }
 
+    /// Seals a letter with the randomness of an opening.
+    pub(crate) fn seal_from(seal: &dyn Seal, to: &InboxAddress, opening: &Opening) -> Result<Self, CryptoError> {
+        let Opening { nonce, seed, letter } = opening;
+        let sealed = seal.seal_from(to.suite, &to.public_key, &context(nonce), letter, seed)?;
+        Ok(Self { nonce: *nonce, sealed })
+    }
+
     /// The hash by which receipts name an envelope.
     pub(crate) fn digest(bytes: &[u8]) -> Digest {
         Digest::of(domain::SEALED, bytes)
@@ -72,6 +78,33 @@ impl Letter {
         let Envelope { nonce, sealed } = Envelope::from_bytes(envelope).map_err(Unopened::Malformed)?;
         let plaintext = open.open(&context(&nonce), &sealed).map_err(Unopened::Sealed)?;
         Self::from_bytes(&plaintext).map_err(Unopened::BadLetter)
+    }
+}
+
+/// A sealed message made again: the hash by which receipts name it, and what was in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SealedAgain {
+    /// `H("semper/sealed/1" ‖ envelope)`.
+    pub digest: Digest,
+    /// The message.
+    pub frame: Frame,
+}
+
+impl SealedAgain {
+    /// Seals once more what an opening says. Nothing else gives these bytes: the seed decides the key of the seal, and that with the nonce
+    /// decides what stands under it.
+    ///
+    /// # Errors
+    /// In words: the letter is none, key or seed do not have the form of the suite, or the message would be too large to be sent.
+    pub fn of(seal: &dyn Seal, to: &InboxAddress, opening: &Opening) -> Result<Self, String> {
+        let letter = Letter::from_bytes(&opening.letter).map_err(|error| format!("it holds no message: {error}"))?;
+        let envelope =
+            Envelope::seal_from(seal, to, opening).map_err(|error| format!("it cannot be sealed: {error}"))?;
+        let envelope = envelope.to_bytes();
+        if envelope.len() > MESSAGE_BYTES_MAX {
+            return Err(format!("it would have more than {MESSAGE_BYTES_MAX} bytes"));
+        }
+        Ok(Self { digest: Envelope::digest(&envelope), frame: letter.frame })
     }
 }
 

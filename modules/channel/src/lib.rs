@@ -33,7 +33,7 @@ mod server;
 mod service;
 
 pub use client::ClientOptions;
-pub use envelope::{ANSWER_TYPE, SEALED_TYPE};
+pub use envelope::{ANSWER_TYPE, SEALED_TYPE, SealedAgain};
 pub use inbox::{InboxIdentity, inbox};
 pub use intake::Limits;
 pub use post::HttpPost;

@@ -6,8 +6,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use semper_core::cbor::{Decode, Encode};
 use semper_core::signature::{self, Verify};
-use semper_support::channel::{Frame, InboxAddress, MESSAGE_BYTES_MAX, Post, PostError, Posted, Receipt};
-use semper_support::crypto::{Randomness, Seal};
+use semper_support::channel::{Frame, InboxAddress, MESSAGE_BYTES_MAX, Opening, Post, PostError, Posted, Receipt};
+use semper_support::crypto::{CryptoError, Randomness, Seal};
+use zeroize::Zeroizing;
 
 use crate::client::{Client, ClientOptions, misbehaved, unusable};
 use crate::envelope::{ANSWER_TYPE, Answer, Envelope, Letter, SEALED_TYPE};
@@ -37,6 +38,13 @@ impl HttpPost {
         Ok(Self { client: Client::new(options)?, seal, verify, random, replies })
     }
 
+    /// A frame as it goes under the seal, and the nonce of its envelope.
+    fn letter(&self, frame: &Frame) -> Result<([u8; 16], Letter), PostError> {
+        let mut nonce = [0; 16];
+        self.random.fill(&mut nonce).map_err(|error| unusable(error.to_string()))?;
+        Ok((nonce, Letter { frame: frame.clone(), reply_key: self.replies.key_for(&nonce) }))
+    }
+
     /// Checks the answer to an envelope: a receipt for exactly these bytes, by this inbox, with a good signature.
     ///
     /// Whose key signed is handed to the caller, who knows from the contact card whose it should be.
@@ -61,15 +69,16 @@ impl HttpPost {
 #[async_trait]
 impl Post for HttpPost {
     fn seal(&self, to: &InboxAddress, frame: &Frame) -> Result<Vec<u8>, PostError> {
-        let mut nonce = [0; 16];
-        self.random.fill(&mut nonce).map_err(|error| unusable(error.to_string()))?;
-        let letter = Letter { frame: frame.clone(), reply_key: self.replies.key_for(&nonce) };
-        let envelope =
-            Envelope::seal(&*self.seal, to, nonce, &letter).map_err(|error| unusable(error.to_string()))?.to_bytes();
-        if envelope.len() > MESSAGE_BYTES_MAX {
-            return Err(unusable(format!("the sealed message is larger than {MESSAGE_BYTES_MAX} bytes")));
-        }
-        Ok(envelope)
+        let (nonce, letter) = self.letter(frame)?;
+        encoded(Envelope::seal(&*self.seal, to, nonce, &letter))
+    }
+
+    fn seal_openly(&self, to: &InboxAddress, frame: &Frame) -> Result<(Vec<u8>, Opening), PostError> {
+        let (nonce, letter) = self.letter(frame)?;
+        let mut seed = Zeroizing::new(vec![0; self.seal.seed_len(to.suite)]);
+        self.random.fill(&mut seed).map_err(|error| unusable(error.to_string()))?;
+        let opening = Opening { nonce, seed, letter: letter.to_bytes() };
+        Ok((encoded(Envelope::seal_from(&*self.seal, to, &opening))?, opening))
     }
 
     async fn post(&self, url: &str, sealed: &[u8]) -> Result<Posted, PostError> {
@@ -78,4 +87,13 @@ impl Post for HttpPost {
         let answer = self.client.post(url, SEALED_TYPE, sealed.to_vec(), ANSWER_TYPE, Duration::ZERO).await;
         self.check(url, sealed, &nonce, &answer.map_err(|failed| failed.error)?)
     }
+}
+
+/// An envelope as it goes over the wire.
+fn encoded(sealed: Result<Envelope, CryptoError>) -> Result<Vec<u8>, PostError> {
+    let envelope = sealed.map_err(|error| unusable(error.to_string()))?.to_bytes();
+    if envelope.len() > MESSAGE_BYTES_MAX {
+        return Err(unusable(format!("the sealed message is larger than {MESSAGE_BYTES_MAX} bytes")));
+    }
+    Ok(envelope)
 }

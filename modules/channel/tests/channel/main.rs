@@ -9,4 +9,5 @@ mod inbox;
 mod post;
 mod relay;
 mod server;
+mod submission;
 mod support;

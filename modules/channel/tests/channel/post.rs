@@ -54,7 +54,12 @@ fn sign(keys: &SecretKeys, receipt: &Receipt) -> Signed {
 
 async fn try_post(post: &HttpPost, url: &str) -> Result<Posted, PostError> {
     let open = OpenKey::generate(KemSuite::X25519).unwrap();
-    let to = InboxAddress { url: url.to_owned(), suite: KemSuite::X25519, public_key: open.public_key().to_vec() };
+    let to = InboxAddress {
+        url: url.to_owned(),
+        suite: KemSuite::X25519,
+        public_key: open.public_key().to_vec(),
+        agent: None,
+    };
     let sealed = post.seal(&to, &frame(1, b"x")).unwrap();
     within(post.post(url, &sealed)).await
 }
@@ -247,7 +252,7 @@ async fn unusable_addresses_and_bytes_are_our_own_mistake() {
     }
     let result = post.post("http://127.0.0.1:1/inbox", b"not sealed").await;
     assert!(matches!(result, Err(PostError::Unusable(_))));
-    let short = InboxAddress { url: String::new(), suite: KemSuite::XWing, public_key: vec![1; 5] };
+    let short = InboxAddress { url: String::new(), suite: KemSuite::XWing, public_key: vec![1; 5], agent: None };
     assert!(matches!(post.seal(&short, &frame(1, b"x")), Err(PostError::Unusable(_))));
     let proxy = ClientOptions { proxy: Some("::".to_owned()), ..ClientOptions::default() };
     let made = HttpPost::new(
@@ -308,7 +313,12 @@ async fn onion_addresses_go_through_the_proxy_only() {
 #[test]
 fn envelopes_of_one_sender_have_nothing_in_common() {
     let open = OpenKey::generate(KemSuite::X25519).unwrap();
-    let to = InboxAddress { url: String::new(), suite: KemSuite::X25519, public_key: open.public_key().to_vec() };
+    let to = InboxAddress {
+        url: String::new(),
+        suite: KemSuite::X25519,
+        public_key: open.public_key().to_vec(),
+        agent: None,
+    };
     let post = post();
     let envelopes: Vec<_> = (0..2).map(|_| post.seal(&to, &frame(1, b"x")).unwrap()).collect();
     // { 0: 1, 1: 16 bytes, 2: .. }: past the framing, everything differs.

@@ -76,8 +76,12 @@ impl Desk {
     fn owner_with(&self, node: &Arc<Node>, signer: Arc<SecretKeys>) -> Owner {
         let open = Arc::new(OpenKey::generate(KemSuite::X25519).unwrap());
         let url = self.url(&signer);
-        let address =
-            InboxAddress { url: url.clone(), suite: KemSuite::X25519, public_key: open.public_key().to_vec() };
+        let address = InboxAddress {
+            url: url.clone(),
+            suite: KemSuite::X25519,
+            public_key: open.public_key().to_vec(),
+            agent: None,
+        };
         let inbox = RelayInbox::new(
             url,
             signer.clone(),

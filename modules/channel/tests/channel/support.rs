@@ -166,7 +166,8 @@ impl Bed {
         let listener = bind();
         let url = format!("{scheme}://{}/inbox", listener.local_addr().unwrap());
         let signer = keys();
-        let address = InboxAddress { url: url.clone(), suite: open.suite(), public_key: open.public_key().to_vec() };
+        let address =
+            InboxAddress { url: url.clone(), suite: open.suite(), public_key: open.public_key().to_vec(), agent: None };
         let identity = InboxIdentity { url, open, signer: signer.clone(), clock: HandClock::new().clock() };
         let router = Router::new().nest("/inbox", inbox(node.clone(), identity, limits));
         Self { server: serve(listener, router, transport), address, signer }

@@ -77,6 +77,7 @@ impl Party {
                 url: "https://shop.example/inbox".to_owned(),
                 suite: KemSuite::XWing,
                 public_key: vec![6; 1216],
+                agent: None,
             }],
             transport: Party::new(200).key_set,
             certificates: Vec::new(),
