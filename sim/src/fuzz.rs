@@ -122,7 +122,7 @@ fn folder(input: &[u8]) -> bool {
     let oracle = Oracle::new([0; 32]);
     let _ = evidence::verify(&oracle, &[], &folder);
     let case = Case::of(&[folder]).expect("one folder is a case");
-    let checks = Checks { verify: &oracle, kem: Some(&oracle), systems: &[], stamps: None };
+    let checks = Checks { verify: &oracle, kem: Some(&oracle), systems: &[], stamps: None, submissions: None };
     let report = case.examine(&checks);
     let asked: Vec<_> = questions(&report).into_iter().map(|question| question.claim).collect();
     let decision = judge(&checks, &case, &asked, &Policy::at(Time::from_unix(1)));

@@ -125,7 +125,7 @@ impl Seal for Oracle {
         Ok([tag.as_slice(), &self.masked(public_key, plain)].concat())
     }
 
-    fn seed_len(&self, _: KemSuite) -> usize {
+    fn seal_seed_len(&self, _: KemSuite) -> usize {
         0
     }
 

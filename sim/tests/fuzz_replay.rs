@@ -309,7 +309,7 @@ fn claim_encodings(cast: &Cast) -> Vec<Vec<u8>> {
     ];
     let claims: Vec<claims::Claim> = texts.iter().map(|text| text.parse().unwrap()).collect();
     let oracle = &cast.oracle;
-    let checks = Checks { verify: oracle, kem: Some(oracle), systems: &[], stamps: None };
+    let checks = Checks { verify: oracle, kem: Some(oracle), systems: &[], stamps: None, submissions: None };
     let core = cast.core(1);
     let object = Subject::Contract(core.cid());
     let bound = claims.iter().map(|claim| claim.map(&|did| did.about(object)));

@@ -10,6 +10,7 @@ use semper_transfer::payment::Module;
 use semper_trust::timestamp::TokenReader;
 
 use crate::now;
+use crate::submission::SubmissionReader;
 
 /// The payment systems whose proofs can be read. It knows no secret and asks nobody.
 pub struct Bench(Vec<Box<dyn Module>>);
@@ -28,7 +29,9 @@ impl Bench {
 
     /// The means of checking, over [`Self::systems`].
     pub fn checks<'a>(&'a self, systems: &'a [&'a dyn Module]) -> Checks<'a> {
-        Checks { verify: &Verifier, kem: Some(&Encapsulator), systems, stamps: Some(&TokenReader) }
+        let (kem, stamps, submissions) =
+            (Some(&Encapsulator as _), Some(&TokenReader as _), Some(&SubmissionReader as _));
+        Checks { verify: &Verifier, kem, systems, stamps, submissions }
     }
 
     /// What a folder shows, and what can be proven with it now, as a party of its deal sees it.

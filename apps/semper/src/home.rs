@@ -16,6 +16,9 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use data_encoding::HEXLOWER;
+use semper_core::cbor::Decode as _;
+use semper_core::party::KeySet;
 use serde::{Deserialize, Serialize};
 
 use crate::control::Endpoint;
@@ -43,6 +46,10 @@ pub struct Config {
     /// A relay that keeps a mailbox for this party, for parties that others cannot reach.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub relay: Option<String>,
+    /// The keys with which that relay signs receipts, a key set in hexadecimal, as the relay's contact card names them. With them this party's card says
+    /// that what this relay has was handed in for this party.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub relay_keys: Option<String>,
     /// TLS for the inbox.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<Tls>,
@@ -258,6 +265,7 @@ impl Config {
             listen,
             address,
             relay,
+            relay_keys: None,
             tls: None,
             anchors: None,
             proxy: None,
@@ -279,6 +287,17 @@ impl Config {
         let scheme = if self.tls.is_some() { "https" } else { "http" };
         let base = self.address.clone().unwrap_or_else(|| format!("{scheme}://{}", self.listen));
         base.trim_end_matches('/').to_owned()
+    }
+
+    /// Who takes messages in for this party, if it has a relay whose keys it knows.
+    ///
+    /// # Errors
+    /// `relay_keys` is no key set, or there is no relay.
+    pub fn relay_agent(&self) -> Result<Option<KeySet>> {
+        let Some(keys) = &self.relay_keys else { return Ok(None) };
+        anyhow::ensure!(self.relay.is_some(), "`relay_keys` in semper.toml needs `relay`");
+        let bytes = HEXLOWER.decode(keys.as_bytes()).context("`relay_keys` in semper.toml is not hexadecimal")?;
+        Ok(Some(KeySet::from_bytes(&bytes).context("`relay_keys` in semper.toml is no key set")?))
     }
 
     /// Where the inbox takes messages.

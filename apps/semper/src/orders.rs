@@ -8,7 +8,7 @@ use semper_commerce::deal::{Deal, DealError, WaitsFor};
 use semper_commerce::letter::{Letter, LetterError};
 use semper_commerce::proposal::{Proposal, ProposalError};
 use semper_commerce::terms::Named;
-use semper_core::cbor::{Decode, DecodeError};
+use semper_core::cbor::{Decode, DecodeError, Encode as _};
 use semper_core::container::{AckWanted, Attributes, Container, Information, Leaf, Node as Part, information_hash};
 use semper_core::document::Document;
 use semper_core::ids::DealId;
@@ -21,9 +21,10 @@ use semper_exchange::goods::{ArticleKey, Sealed, Seed};
 use semper_exchange::gx::Own;
 use semper_support::crypto::Encapsulate as _;
 use semper_support::engine::{Ending, EvidenceKind};
+use semper_support::submission::LETTER_BYTES_MAX;
 
 use crate::control::{ContactView, DealView, FileOrder, FileView, MailOrder, SendOrder, SignOrder};
-use crate::node::{Beginning, BookError, Contact, Entry, Node, now, shop};
+use crate::node::{Beginning, BookError, Contact, Entry, Handing, Node, now, shop};
 
 /// Why an order is not usable. Nothing was stored or sent.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +68,21 @@ pub enum OrderError {
     /// The letter cannot be written.
     #[error(transparent)]
     Letter(#[from] LetterError),
+    /// Nobody could tell whose receipt it is.
+    #[error(
+        "the contact card of {0} does not say who takes its messages in, so that a submission to it cannot be proven; ask for a newer card, or leave \
+         out --submission. Nothing was sent"
+    )]
+    NoAgent(String),
+    /// A proof of submission would be too large.
+    #[error(
+        "{size} bytes are too much to prove their submission: at most {SENT_MAX}; leave out --submission, or use `semper mail --submission`. Nothing was \
+         sent"
+    )]
+    TooLargeToProve {
+        /// The size of the container.
+        size: usize,
+    },
     /// A proposal contradicts itself.
     #[error(transparent)]
     Proposal(#[from] ProposalError),
@@ -78,6 +94,22 @@ pub enum OrderError {
     Crypto(#[from] semper_support::crypto::CryptoError),
 }
 
+/// Largest container whose submission can be proven, in bytes: with the signature of its sender it has to fit into the letter of a proof.
+const SENT_MAX: usize = LETTER_BYTES_MAX - 64 * 1024;
+
+/// What an order says about proof of submission.
+pub fn handing(submission: bool) -> Handing {
+    if submission { Handing::Provable } else { Handing::Unproven }
+}
+
+/// Whether a proof could be had: whoever orders one must not find out when it is needed that there is none.
+fn check_provable<'a>(submission: bool, recipients: impl IntoIterator<Item = &'a Contact>) -> Result<(), OrderError> {
+    for recipient in recipients.into_iter().filter(|_| submission) {
+        recipient.agent()?.ok_or_else(|| OrderError::NoAgent(recipient.name.clone()))?;
+    }
+    Ok(())
+}
+
 /// A deal in which all sign over files. Returns the deal, its title, and the others' names.
 ///
 /// # Errors
@@ -87,6 +119,7 @@ pub async fn sign(node: &Node, order: SignOrder) -> Result<(Deal, String, Vec<St
     for name in &order.with {
         others.push(node.book().by_name(name).await?);
     }
+    check_provable(order.submission, &others)?;
     let arbiter = arbiter(node, &order.arbiter).await?;
     let files = files_of(&order.files)?;
     let title = title(&files);
@@ -126,20 +159,26 @@ fn named(contact: &Contact) -> Named {
     Named { name: contact.name.clone(), key_set: contact.key_set().id() }
 }
 
-/// A deal that sends files. Returns the deal, its title, and the peer's name.
+/// A deal that sends files.
 ///
 /// # Errors
 /// [`OrderError`].
-pub async fn send(node: &Node, order: SendOrder) -> Result<(Deal, String, String), OrderError> {
+pub async fn send(node: &Node, order: SendOrder) -> Result<Beginning, OrderError> {
     let peer = node.book().by_name(&order.to).await?;
+    check_provable(order.submission, [&peer])?;
     let files = files_of(&order.files)?;
     let title = title(&files);
     let ack = if order.acknowledged { AckWanted::Signed } else { AckWanted::Transport };
     let attributes = Attributes { confidential: true, origin: order.signed, ack, ..Attributes::default() };
     let parts = files.into_iter().map(|file| Part::leaf(Attributes::default(), Leaf::Information(file))).collect();
     let container = Container::new(node.random()?, Part::branch(attributes, parts)).map_err(OrderError::TooLarge)?;
+    let size = container.to_bytes().len();
+    if order.submission && size > SENT_MAX {
+        return Err(OrderError::TooLargeToProve { size });
+    }
     let id = DealId::from_array(node.random()?);
-    Ok((Deal::send(id, node.keys().key_set(), peer.key_set().clone(), container), title, peer.name))
+    let deal = Deal::send(id, node.keys().key_set(), peer.key_set().clone(), container);
+    Ok(Beginning::new(deal, title, peer.name, handing(order.submission)))
 }
 
 /// Certified mail: a deal for each recipient, all over one contract.
@@ -157,6 +196,7 @@ pub async fn mail(node: &Node, order: MailOrder) -> Result<Vec<Beginning>, Order
         let seed = Seed::new(node.random_bytes(Encapsulator.seed_len(referee.deposit_key.suite))?);
         recipients.push((recipient, seed));
     }
+    check_provable(order.submission, recipients.iter().map(|(recipient, _)| recipient))?;
     let parts = files.into_iter().map(|file| Part::leaf(Attributes::default(), Leaf::Information(file))).collect();
     let contents = Container::new(node.random()?, Part::branch(Attributes::default(), parts));
     let contents = contents.map_err(OrderError::TooLarge)?;
@@ -183,7 +223,8 @@ pub async fn mail(node: &Node, order: MailOrder) -> Result<Vec<Beginning>, Order
         let (by, patience) = (contact.key_set().clone(), Seconds(order.patience));
         let deal = Deal::mail(id, me.clone(), to, by, patience, container, own);
         let evidence = vec![(EvidenceKind::Key, key.as_bytes().to_vec())];
-        prepared.push(Beginning { deal, title: title.clone(), peer: recipient.name, evidence, card: None });
+        let beginning = Beginning::new(deal, title.clone(), recipient.name, handing(order.submission));
+        prepared.push(Beginning { evidence, ..beginning });
     }
     Ok(prepared)
 }

@@ -117,7 +117,7 @@ impl Secrets {
         let (suite, public_key) = (self.inbox.suite(), self.inbox.public_key().to_vec());
         let mailbox = |relay: &String| semper_channel::mailbox_url(relay, &self.transport.key_set().id());
         let url = config.relay.as_ref().map_or_else(|| config.inbox_url(), mailbox);
-        let inbox = InboxAddress { url, suite, public_key };
+        let inbox = InboxAddress { url, suite, public_key, agent: config.relay_agent()? };
         let services = match config.role {
             Role::Arbiter => {
                 vec![Service::Arbiter { log: self.key_set().clone(), rules: rules_hash(), lock_keys: self.lock_keys() }]

@@ -31,7 +31,7 @@ use semper_trust::card::{CardError, ContactCard};
 use crate::control::{BuyOrder, OfferOrder, OfferView};
 use crate::credentials::CredentialError;
 use crate::node::shop::{Article, OfferPage, OwnOffer, Stated, arbiter, lockable};
-use crate::node::{Beginning, BookError, Contact, Node, NodeError, now};
+use crate::node::{Beginning, BookError, Contact, Handing, Node, NodeError, now};
 
 pub use swap::swap;
 
@@ -270,7 +270,7 @@ pub async fn buy(node: &Node, order: BuyOrder) -> Result<Beginning, ShopError> {
     };
     let (me, patience) = (node.keys().key_set(), Seconds(order.patience));
     let deal = Deal::buy(deal, me, seller, arbiters, patience, offer, taken, purse);
-    Ok(Beginning { deal, title, peer: contact.name, evidence: Vec::new(), card })
+    Ok(Beginning { deal, title, peer: contact.name, evidence: Vec::new(), card, handing: Handing::Unproven })
 }
 
 async fn choose_means(node: &Node, offer: &Offer) -> Result<(u16, Means), ShopError> {

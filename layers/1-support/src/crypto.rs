@@ -147,7 +147,7 @@ pub trait Seal: Send + Sync {
     ) -> Result<Vec<u8>, CryptoError>;
 
     /// Length of the seed of [`Seal::seal_from`] for a suite, in bytes.
-    fn seed_len(&self, suite: KemSuite) -> usize;
+    fn seal_seed_len(&self, suite: KemSuite) -> usize;
 
     /// Seals with the randomness `seed`: the same arguments give the same bytes, for ever. Whoever knows the seed can show what is under the
     /// seal, and nothing else can be shown for the same bytes. A seed is random, secret, and used once.

@@ -75,7 +75,7 @@ impl Post for HttpPost {
 
     fn seal_openly(&self, to: &InboxAddress, frame: &Frame) -> Result<(Vec<u8>, Opening), PostError> {
         let (nonce, letter) = self.letter(frame)?;
-        let mut seed = Zeroizing::new(vec![0; self.seal.seed_len(to.suite)]);
+        let mut seed = Zeroizing::new(vec![0; self.seal.seal_seed_len(to.suite)]);
         self.random.fill(&mut seed).map_err(|error| unusable(error.to_string()))?;
         let opening = Opening { nonce, seed, letter: letter.to_bytes() };
         Ok((encoded(Envelope::seal_from(&*self.seal, to, &opening))?, opening))

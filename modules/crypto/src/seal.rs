@@ -28,12 +28,12 @@ impl Seal for Sealer {
         context: &[u8],
         plaintext: &[u8],
     ) -> Result<Vec<u8>, CryptoError> {
-        let mut seed = Zeroizing::new(vec![0; self.seed_len(suite)]);
+        let mut seed = Zeroizing::new(vec![0; self.seal_seed_len(suite)]);
         SystemRandom.fill(&mut seed)?;
         self.seal_from(suite, public_key, context, plaintext, &seed)
     }
 
-    fn seed_len(&self, suite: KemSuite) -> usize {
+    fn seal_seed_len(&self, suite: KemSuite) -> usize {
         match suite {
             KemSuite::X25519 | KemSuite::MlKem768 => 32,
             KemSuite::XWing => 64,
@@ -48,7 +48,7 @@ impl Seal for Sealer {
         plaintext: &[u8],
         seed: &[u8],
     ) -> Result<Vec<u8>, CryptoError> {
-        if seed.len() != self.seed_len(suite) {
+        if seed.len() != self.seal_seed_len(suite) {
             return Err(CryptoError::Malformed("seed"));
         }
         match suite {
@@ -264,7 +264,7 @@ mod tests {
     fn a_seed_decides_every_byte() {
         for suite in SUITES {
             let (key, other) = (OpenKey::generate(suite).unwrap(), OpenKey::generate(suite).unwrap());
-            let seed: Vec<u8> = (0..Sealer.seed_len(suite)).map(|byte| u8::try_from(byte).unwrap()).collect();
+            let seed: Vec<u8> = (0..Sealer.seal_seed_len(suite)).map(|byte| u8::try_from(byte).unwrap()).collect();
             let seal = |key: &OpenKey, context: &[u8], text: &[u8], seed: &[u8]| {
                 Sealer.seal_from(suite, key.public_key(), context, text, seed)
             };

@@ -1,9 +1,14 @@
 //! Making a data directory.
 
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::Args;
+use data_encoding::HEXLOWER;
+use semper_core::cbor::Encode as _;
+use semper_crypto::Verifier;
+use semper_trust::card::ContactCard;
 
 use super::{Common, ask};
 use crate::home::{Config, Home, Role};
@@ -27,6 +32,9 @@ pub(super) struct Init {
     /// The address of a relay's mailboxes, if others cannot reach you at all
     #[arg(long, value_name = "URL")]
     relay: Option<String>,
+    /// That relay's contact card: with it, others can prove that they have handed something in for you
+    #[arg(long, value_name = "FILE", requires = "relay")]
+    relay_card: Option<PathBuf>,
 }
 
 impl Init {
@@ -49,11 +57,19 @@ impl Init {
     }
 
     fn make(&self, role: Role, home: &Home, passphrase: &[u8]) -> Result<()> {
-        let config = Config::new(self.name.clone(), role, self.listen, self.address.clone(), self.relay.clone());
+        let mut config = Config::new(self.name.clone(), role, self.listen, self.address.clone(), self.relay.clone());
+        config.relay_keys = self.relay_card.as_deref().map(relay_keys).transpose()?;
         let key_set = party::create(home, config, passphrase)?;
         println!("Made {} for {} ({}).", home.dir().display(), self.name, role.name());
         println!("Your key: {key_set}");
         println!("Your card: {}. Give it to those you deal with.", home.card_path().display());
         Ok(())
     }
+}
+
+/// The keys of a relay's receipts, as its card names them.
+fn relay_keys(card: &Path) -> Result<String> {
+    let text = std::fs::read_to_string(card).with_context(|| format!("cannot read {}", card.display()))?;
+    let card = ContactCard::verify_text(&text, &Verifier)?;
+    Ok(HEXLOWER.encode(&card.statement().transport.to_bytes()))
 }

@@ -41,6 +41,9 @@ pub(super) struct Sign {
     /// How long the arbiter can be asked, in days
     #[arg(long, default_value_t = 14, value_name = "DAYS", value_parser = clap::value_parser!(u64).range(1..3650))]
     valid_for: u64,
+    /// Keep what proves later that what you send was handed in, to the others or who takes messages in for them
+    #[arg(long)]
+    submission: bool,
     #[command(flatten)]
     manner: Manner,
 }
@@ -63,6 +66,9 @@ pub(super) struct Send {
     /// Ask the receiver to sign that they have it
     #[arg(long)]
     ack: bool,
+    /// Keep what proves later that what you send was handed in, to the receiver or who takes messages in for them
+    #[arg(long)]
+    submission: bool,
     #[command(flatten)]
     manner: Manner,
 }
@@ -98,6 +104,9 @@ pub(super) struct Mail {
     /// How long the arbiter can be asked, in days
     #[arg(long, default_value_t = 14, value_name = "DAYS", value_parser = clap::value_parser!(u64).range(1..3650))]
     valid_for: u64,
+    /// Keep what proves later that what you send was handed in, to the recipients or who takes messages in for them
+    #[arg(long)]
+    submission: bool,
     #[command(flatten)]
     manner: Manner,
 }
@@ -120,6 +129,7 @@ impl Sign {
             locale: self.language,
             patience: self.patience,
             valid_for: self.valid_for * 24 * 3600,
+            submission: self.submission,
         };
         let session = self.manner.connect(common).await?;
         let deal = session.client().sign(&order).await?.deal;
@@ -137,6 +147,7 @@ impl Mail {
             locale: self.language,
             patience: self.patience,
             valid_for: self.valid_for * 24 * 3600,
+            submission: self.submission,
         };
         let session = self.manner.connect(common).await?;
         let deals = session.client().mail(&order).await?.deals;
@@ -147,7 +158,8 @@ impl Mail {
 impl Send {
     pub(super) async fn run(self, common: &Common) -> Result<ExitCode> {
         let files = with_message(&self.files, self.message)?;
-        let order = SendOrder { to: self.to, files, signed: self.signed, acknowledged: self.ack };
+        let (to, submission) = (self.to, self.submission);
+        let order = SendOrder { to, files, signed: self.signed, acknowledged: self.ack, submission };
         let session = self.manner.connect(common).await?;
         let deal = session.client().send(&order).await?.deal;
         self.manner.follow(session, &[deal]).await

@@ -16,7 +16,8 @@ use semper_core::text::escape;
 use semper_core::time::Time;
 use semper_crypto::{Sealer, Verifier};
 use semper_exchange::evidence::{
-    Checks, Contract, Folder, Item, PassedOn, Payment, Receipt, Report, Shown, Stamped, Standing, Transfer, examine,
+    Checks, Contract, Folder, Item, PassedOn, Payment, Receipt, Report, Shown, Stamped, Standing, Submission, Transfer,
+    examine,
 };
 use semper_exchange::gx::responder;
 use semper_support::engine::EvidenceKind;
@@ -27,6 +28,7 @@ use semper_trust::timestamp::TokenReader;
 use serde_json::{Value, json};
 
 use super::trust::{Stampers, Trusted, name_of};
+use crate::submission::SubmissionReader;
 
 /// Check a deal folder: what happened, who signed what, what is proven.
 ///
@@ -65,7 +67,13 @@ impl Verify {
         };
         let systems = semper_payment::judges(Arc::new(Sealer));
         let systems: Vec<_> = systems.iter().map(AsRef::as_ref).collect();
-        let checks = Checks { verify: &Verifier, kem: None, systems: &systems, stamps: Some(&TokenReader) };
+        let checks = Checks {
+            verify: &Verifier,
+            kem: None,
+            systems: &systems,
+            stamps: Some(&TokenReader),
+            submissions: Some(&SubmissionReader),
+        };
         // Certificates of issuers need not be in a token. Who brings one trusts it.
         let believed = Believed::of(&self.stampers.read()?);
         let report = examine(&checks, folder.deal, folder.items.iter().chain(&believed.items));
@@ -198,6 +206,9 @@ fn print(report: &Report, names: &Names, believed: &Believed) {
             None => println!("  the payment system shows no proof of its own"),
         }
     }
+    for submission in &report.submissions {
+        print_submission(submission, names);
+    }
     for stamp in &report.stamps {
         let Stamped { statement, kind, signer, before, name, .. } = stamp;
         println!("\nTime-stamp of {kind} {statement}");
@@ -217,6 +228,30 @@ fn print(report: &Report, names: &Names, believed: &Believed) {
     }
     for finding in &report.findings {
         println!("{} {finding}", if finding.is_fault() { "FAULT" } else { "NOTE " });
+    }
+}
+
+/// What was handed in for whom, and who has it.
+fn print_submission(submission: &Submission, names: &Names) {
+    let Submission { statements, container, recipient, handed, .. } = submission;
+    println!("\nSubmission for {}", names.show(*recipient));
+    if let Some(container) = container {
+        println!("  of          container {container}");
+    }
+    for (statement, kind) in statements {
+        println!("  of          {kind} {statement}");
+    }
+    if container.is_none() && statements.is_empty() {
+        println!("  of          a message that holds nothing signed");
+    }
+    match handed {
+        Some(handed) => {
+            println!("  handed in before {}, by the receipt of {}", handed.time, names.show(handed.agent));
+            println!(
+                "  whom the recipient's own contact card names for that; whether the recipient has read it, this does not show"
+            );
+        }
+        None => println!("  no receipt shows that it was handed in"),
     }
 }
 
@@ -269,6 +304,7 @@ fn to_json(report: &Report, names: &Names, believed: &Believed) -> Value {
         "contracts": report.contracts.iter().map(contract_json).collect::<Vec<_>>(),
         "transfers": report.transfers.iter().map(transfer_json).collect::<Vec<_>>(),
         "payments": report.payments.iter().map(payment_json).collect::<Vec<_>>(),
+        "submissions": report.submissions.iter().map(submission_json).collect::<Vec<_>>(),
         "time_stamps": report.stamps.iter().map(|stamp| stamp_json(stamp, believed)).collect::<Vec<_>>(),
         "key_sets": report.key_sets.iter().map(|known| key_set(known.id())).collect::<Vec<_>>(),
         "findings": report.findings.iter()
@@ -319,6 +355,17 @@ fn contract_json(contract: &Contract) -> Value {
             "called_back": passed.back,
         })),
         "files": contract.files.iter().map(|(hash, size)| json!({ "hash": hash.to_string(), "bytes": size })).collect::<Vec<_>>(),
+    })
+}
+
+fn submission_json(submission: &Submission) -> Value {
+    json!({
+        "statements": submission.statements.iter()
+            .map(|(id, kind)| json!({ "id": id.to_string(), "kind": kind.to_string() })).collect::<Vec<_>>(),
+        "container": submission.container.as_ref().map(ToString::to_string),
+        "recipient": submission.recipient.to_string(),
+        "agent": submission.handed.as_ref().map(|handed| handed.agent.to_string()),
+        "time": submission.handed.as_ref().map(|handed| handed.time.unix()),
     })
 }
 

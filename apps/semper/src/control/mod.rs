@@ -211,6 +211,9 @@ pub struct SignOrder {
     pub patience: u64,
     /// How long from now the arbiter can be asked, in seconds.
     pub valid_for: u64,
+    /// Whether we want to prove that what we send was handed in.
+    #[serde(default)]
+    pub submission: bool,
 }
 
 impl SignOrder {
@@ -226,6 +229,7 @@ impl SignOrder {
             locale: "en".to_owned(),
             patience: 86_400,
             valid_for: 14 * 86_400,
+            submission: false,
         }
     }
 }
@@ -241,6 +245,9 @@ pub struct SendOrder {
     pub signed: bool,
     /// Whether the receiver is asked to sign that it has it.
     pub acknowledged: bool,
+    /// Whether we want to prove that it was handed in.
+    #[serde(default)]
+    pub submission: bool,
 }
 
 /// Certified mail: a sealed letter for receipts.
@@ -262,6 +269,9 @@ pub struct MailOrder {
     pub patience: u64,
     /// How long from now the arbiter can be asked, in seconds.
     pub valid_for: u64,
+    /// Whether we want to prove that it was handed in.
+    #[serde(default)]
+    pub submission: bool,
 }
 
 /// A payment to somebody.

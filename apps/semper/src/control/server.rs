@@ -321,18 +321,19 @@ async fn remove_contact(State(on): State<Controlled>, Path(name): Path<String>) 
 }
 
 async fn sign(State(on): State<Controlled>, Json(order): Json<SignOrder>) -> Reply<Opened> {
+    let handing = orders::handing(order.submission);
     let (deal, title, mut others) = orders::sign(&on.node, order).await?;
-    let id = match others.as_mut_slice() {
-        [only] => on.node.begin(deal, title, std::mem::take(only)).await?,
-        _ => on.node.begin_among(deal, title, others).await?,
-    };
-    Ok(Json(Opened { deal: id.to_string() }))
+    match others.as_mut_slice() {
+        [only] => open(&on, Beginning::new(deal, title, std::mem::take(only), handing)).await,
+        _ => {
+            let id = on.node.begin_among(deal, title, others, handing).await?;
+            Ok(Json(Opened { deal: id.to_string() }))
+        }
+    }
 }
 
 async fn send(State(on): State<Controlled>, Json(order): Json<SendOrder>) -> Reply<Opened> {
-    let (deal, title, peer) = orders::send(&on.node, order).await?;
-    let id = on.node.begin(deal, title, peer).await?;
-    Ok(Json(Opened { deal: id.to_string() }))
+    open(&on, orders::send(&on.node, order).await?).await
 }
 
 async fn mail(State(on): State<Controlled>, Json(order): Json<MailOrder>) -> Reply<AllOpened> {

@@ -206,6 +206,7 @@ fn event_of(item: &Item) -> Option<(String, Option<KeySetId>)> {
         | EvidenceKind::Attachment
         | EvidenceKind::Certificate
         | EvidenceKind::Receipt
+        | EvidenceKind::Submission
         | EvidenceKind::LogReceipt
         | EvidenceKind::DepositKey
         | EvidenceKind::Sealed

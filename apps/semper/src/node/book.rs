@@ -15,6 +15,8 @@ use semper_support::channel::InboxAddress;
 use semper_transfer::payment::means::System;
 use semper_trust::card::{CardError, ContactCard, Service};
 
+use crate::submission::agent_of;
+
 /// Record space of the contacts: key set → contact.
 const CONTACTS: &str = "contact";
 /// Most contacts.
@@ -246,6 +248,22 @@ impl Contact {
     /// The card in its text form.
     pub fn card_text(&self) -> String {
         ContactCard::to_text(self.card.signed())
+    }
+
+    /// The card as it was signed.
+    pub fn card_bytes(&self) -> &[u8] {
+        self.card.signed().bytes()
+    }
+
+    /// Whose receipts are expected, if its card says whose: the agent's that it names, or for an inbox of its own its transport keys'. Of the owner of
+    /// a mailbox that names no agent nobody can say whether a receipt is its relay's.
+    ///
+    /// # Errors
+    /// `NoInbox`.
+    pub fn agent(&self) -> Result<Option<KeySetId>, BookError> {
+        let (card, inbox) = (self.card(), self.inbox()?);
+        let is_mailbox = inbox.url.ends_with(&card.transport.id().to_string());
+        Ok((inbox.agent.is_some() || !is_mailbox).then(|| agent_of(card, inbox).id()))
     }
 
     /// The key set.

@@ -18,18 +18,19 @@ use semper_exchange::gx::Examination;
 use semper_support::archive::{
     Commit, CommitError, Consumed, NewEvidence, NewOutgoing, OutgoingId, PutState, ReadError,
 };
-use semper_support::channel::{Frame, InboxAddress};
+use semper_support::channel::Frame;
 use semper_support::engine::{Effect, Ending, EvidenceKind, Input};
 use semper_support::runner::{Turn, Work, store};
+use semper_support::submission::{LETTER_BYTES_MAX, Submission};
 use semper_transfer::credential::Errand;
 use semper_transfer::payment::journal::Entry as PaymentEntry;
 use semper_transfer::payment::operation::{Answer, Operation};
 
-use super::entry::{ASK_SPACE, Ask, Entry};
+use super::entry::{ASK_SPACE, Ask, Entry, Handing};
 use super::many::Record;
 use super::outbox::{Destination, is_to_peer};
 use super::payments::{ABANDONED_SPACE, Waiting};
-use super::{Node, NodeError, PaymentError, errands, examine, now};
+use super::{Contact, Node, NodeError, PaymentError, errands, examine, now};
 
 /// Something that happened to a deal, and what is to be stored with it.
 #[derive(Debug)]
@@ -52,6 +53,15 @@ pub struct Beginning {
     pub evidence: Vec<(EvidenceKind, Vec<u8>)>,
     /// The card of a stranger, to be stored with it.
     pub card: Option<Record>,
+    /// Whether our user wants to prove what was handed in.
+    pub handing: Handing,
+}
+
+impl Beginning {
+    /// A deal with a contact, of which our user can prove nothing yet.
+    pub fn new(deal: Deal, title: String, peer: String, handing: Handing) -> Self {
+        Self { deal, title, peer, evidence: Vec::new(), card: None, handing }
+    }
 }
 
 impl From<Input> for Event {
@@ -65,6 +75,9 @@ const UNPROVEN_SPACE: &str = "unproven";
 /// Most of them for one key set.
 const UNPROVEN_MAX: u32 = 100;
 
+/// Largest frame whose submission can be proven: what else is in a letter is small.
+const PROVABLE_BYTES_MAX: usize = LETTER_BYTES_MAX - 1024;
+
 /// The frame kind of messages between the parties of a deal.
 pub const FRAME_DEAL: &str = "deal";
 /// The frame kind of requests to an arbiter.
@@ -77,7 +90,7 @@ impl Node {
     /// [`NodeError`]; nothing was stored or sent.
     pub async fn begin(&self, deal: Deal, title: String, peer: String) -> Result<DealId, NodeError> {
         let id = deal.id();
-        self.begin_all(vec![Beginning { deal, title, peer, evidence: Vec::new(), card: None }]).await?;
+        self.begin_all(vec![Beginning::new(deal, title, peer, Handing::Unproven)]).await?;
         Ok(id)
     }
 
@@ -95,7 +108,7 @@ impl Node {
     pub async fn begin_all(&self, deals: Vec<Beginning>) -> Result<(), NodeError> {
         let env = Env { now: now(), verify: &*self.verify };
         let (mut all, mut afterwards) = (Commit::default(), Vec::new());
-        for Beginning { deal, title, peer, evidence, card } in deals {
+        for Beginning { deal, title, peer, evidence, card, handing } in deals {
             let key = Entry::key(&deal.id());
             let keep = |(kind, bytes): (EvidenceKind, _)| {
                 let (key, kind) = (key.clone(), kind.name().to_owned());
@@ -110,7 +123,8 @@ impl Node {
                     Work::Commit { state, effects } => {
                         let (title, peer) = (title.clone(), peer.clone());
                         let (opened, others) = (env.now, Vec::new());
-                        let entry = Entry { deal: state, opened, messages: 0, title, peer, others, trouble: None };
+                        let entry =
+                            Entry { deal: state, opened, messages: 0, title, peer, others, trouble: None, handing };
                         let commit = self.commit(entry, 0, effects, std::mem::take(&mut with), env.now).await?;
                         join(&mut all, commit);
                     }
@@ -205,7 +219,19 @@ impl Node {
         let accepts = Accepts { arbiters, purses: self.payments.offered().await?, patience: self.settings.patience };
         let deal = Deal::opened(id, plan, self.keys.key_set(), peer.key_set().clone(), accepts);
         let (title, peer) = (plan.name.to_owned(), peer.name);
-        Ok((Entry { deal, opened: now(), messages: 0, title, peer, others: Vec::new(), trouble: None }, Vec::new()))
+        Ok((
+            Entry {
+                deal,
+                opened: now(),
+                messages: 0,
+                title,
+                peer,
+                others: Vec::new(),
+                trouble: None,
+                handing: Handing::Unproven,
+            },
+            Vec::new(),
+        ))
     }
 
     /// A deal by which somebody, known or not, takes up an offer; or somebody known asks for a trade of money.
@@ -230,7 +256,16 @@ impl Node {
         let (me, asker) = (self.keys.key_set(), peer.key_set().clone());
         let deal = Deal::asked(id, me, asker, arbiters, self.settings.patience, answer);
         let (title, peer) = (plan.name.to_owned(), peer.name);
-        let entry = Entry { deal, opened: now(), messages: 0, title, peer, others: Vec::new(), trouble: None };
+        let entry = Entry {
+            deal,
+            opened: now(),
+            messages: 0,
+            title,
+            peer,
+            others: Vec::new(),
+            trouble: None,
+            handing: Handing::Unproven,
+        };
         Ok((entry, card.into_iter().collect()))
     }
 
@@ -306,17 +341,22 @@ impl Node {
                 }
                 Effect::Send(body) => {
                     for (place, other) in (0_u64..).zip(entry.deal.sides().others().map(KeySet::id)) {
-                        let inbox = self.party(&id, other, &commit.records).await?.inbox()?.clone();
+                        let contact = self.party(&id, other, &commit.records).await?;
+                        let frame = framed(&id, version, FRAME_DEAL, body.clone());
+                        let (bytes, proof) = self.sealed(entry.handing, &contact, &frame)?;
+                        let kind = EvidenceKind::Submission.name();
+                        let kept = |bytes| NewEvidence { key: key.clone(), kind: kind.to_owned(), bytes, time: now };
+                        commit.evidence.extend(proof.map(kept));
                         let place = [version, index as u64, place];
-                        let to = Destination::Peer(other);
-                        commit.outbox.push(self.outgoing(&id, place, FRAME_DEAL, to, &inbox, body.clone(), now)?);
+                        let to = Destination::Peer(other).address(&contact.inbox()?.url);
+                        commit.outbox.push(outgoing(&id, place, to, bytes, now));
                     }
                 }
                 Effect::AskArbiter(body) => {
-                    let inbox = self.book.by_key_set(arbiter_of(&entry.deal)?).await?.inbox()?.clone();
-                    let to = Destination::Arbiter;
-                    let place = [version, index as u64, 0];
-                    commit.outbox.push(self.outgoing(&id, place, FRAME_ARBITER, to, &inbox, body, now)?);
+                    let arbiter = self.book.by_key_set(arbiter_of(&entry.deal)?).await?;
+                    let bytes = self.post.seal(arbiter.inbox()?, &framed(&id, version, FRAME_ARBITER, body))?;
+                    let to = Destination::Arbiter.address(&arbiter.inbox()?.url);
+                    commit.outbox.push(outgoing(&id, [version, index as u64, 0], to, bytes, now));
                 }
                 Effect::Sign { draft, consent } => {
                     let ask = Ask { draft, consent };
@@ -366,24 +406,17 @@ impl Node {
         Ok(to_peer.map(|waiting| waiting.message.id).filter(|id| !gone.contains(id)).collect())
     }
 
-    /// A message as it waits in the outbox. `place` is the version of the deal that sends it, its number among the effects of that step, and
-    /// that of its receiver.
-    #[expect(clippy::too_many_arguments, reason = "one call per field of the message")]
-    fn outgoing(
-        &self,
-        deal: &DealId,
-        place: [u64; 3],
-        kind: &str,
-        to: Destination,
-        inbox: &InboxAddress,
-        body: Vec<u8>,
-        due: Time,
-    ) -> Result<NewOutgoing, NodeError> {
-        let frame = Frame { kind: kind.to_owned(), deal: *deal, slot: Slot::default(), seq: place[0], body };
-        let bytes = self.post.seal(inbox, &frame)?;
-        let place = place.map(u64::to_be_bytes).concat();
-        let id = Digest::of_parts(domain::INPUT, &[deal.as_bytes(), &place]);
-        Ok(NewOutgoing { id, key: Entry::key(deal), destination: to.address(&inbox.url), bytes, due })
+    /// Seals a message for another party. Where its submission is to be proven, what gives these bytes again comes with it, to be stored in the
+    /// same commit; not of a message that is too large to be kept twice.
+    fn sealed(&self, handing: Handing, to: &Contact, frame: &Frame) -> Result<(Vec<u8>, Option<Vec<u8>>), NodeError> {
+        let inbox = to.inbox()?;
+        if handing == Handing::Unproven || frame.to_bytes().len() > PROVABLE_BYTES_MAX {
+            return Ok((self.post.seal(inbox, frame)?, None));
+        }
+        let (bytes, opening) = self.post.seal_openly(inbox, frame)?;
+        // The best inbox is the first.
+        let submission = Submission { card: to.card_bytes().to_vec(), inbox: 0, opening };
+        Ok((bytes, Some(submission.to_bytes())))
     }
 
     /// A deal as it stands.
@@ -464,6 +497,19 @@ fn join(all: &mut Commit, more: Commit) {
     all.evidence.extend(evidence);
     all.facts.extend(facts);
     all.records.extend(records);
+}
+
+/// A message as it goes under the seal. `seq` is the version of the deal that sends it.
+fn framed(deal: &DealId, seq: u64, kind: &str, body: Vec<u8>) -> Frame {
+    Frame { kind: kind.to_owned(), deal: *deal, slot: Slot::default(), seq, body }
+}
+
+/// A message as it waits in the outbox. `place` is the version of the deal that sends it, its number among the effects of that step, and
+/// that of its receiver.
+fn outgoing(deal: &DealId, place: [u64; 3], destination: Vec<u8>, bytes: Vec<u8>, due: Time) -> NewOutgoing {
+    let place = place.map(u64::to_be_bytes).concat();
+    let id = Digest::of_parts(domain::INPUT, &[deal.as_bytes(), &place]);
+    NewOutgoing { id, key: Entry::key(deal), destination, bytes, due }
 }
 
 /// Whether a statement names `signer`; that its signatures are good was checked by the machine that wants it kept.

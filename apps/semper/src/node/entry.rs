@@ -20,7 +20,7 @@ const PREFIX: &[u8] = b"deal/";
 /// A deal as it is stored.
 ///
 /// ```text
-/// entry = { 0: 1, 1: deal, 2: opened, 3: messages taken, 4: title, 5: peer's name, ? 6: trouble, 7: [* name] }
+/// entry = { 0: 1, 1: deal, 2: opened, 3: messages taken, 4: title, 5: peer's name, ? 6: trouble, 7: [* name], ? 8: true }      ; 8: handing is provable
 /// ```
 #[derive(Clone, Debug)]
 pub struct Entry {
@@ -38,6 +38,18 @@ pub struct Entry {
     pub others: Vec<String>,
     /// The last thing that went wrong, in plain words.
     pub trouble: Option<String>,
+    /// Whether what we send is kept so that its submission can be proven.
+    pub handing: Handing,
+}
+
+/// Whether it can be proven later that a message was handed in for its recipient.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Handing {
+    /// No: what gives the sealed bytes again is forgotten when they are made.
+    #[default]
+    Unproven,
+    /// Yes: it is kept as evidence, and with it the message.
+    Provable,
 }
 
 /// Most messages that a deal takes, for each other party. A run of C2 has four, one of CN at most nine of each; the rest is room for
@@ -127,6 +139,7 @@ impl Encode for Entry {
             .put(5, words(&self.peer))
             .put_some(6, self.trouble.as_deref().map(words))
             .put(7, self.others.iter().map(|name| words(name)).collect::<Vec<_>>())
+            .put_some(8, (self.handing == Handing::Provable).then_some(true))
             .build()
     }
 }
@@ -145,6 +158,13 @@ impl Decode for Entry {
             peer: fields.text(5, "peer", WORDS_MAX)?,
             trouble: fields.optional_item(6, "trouble")?,
             others: fields.list(7, "others", SIGNERS_MAX)?,
+            handing: match fields.optional(8) {
+                None => Handing::Unproven,
+                Some(Value::Bool(true)) => Handing::Provable,
+                Some(_) => {
+                    return Err(DecodeError::field("handing", Problem::OutOfRange("what is not so is left out")));
+                }
+            },
         };
         fields.close()?;
         Ok(entry)
@@ -246,8 +266,10 @@ mod tests {
                 peer: said.clone(),
                 others: vec![said.clone(); SIGNERS_MAX],
                 trouble: Some(said.clone()),
+                handing: Handing::Provable,
             };
             let read = Entry::from_bytes(&entry.to_bytes()).unwrap();
+            assert_eq!(read.handing, Handing::Provable);
             assert!((1000..=WORDS_MAX).contains(&read.title.len()), "{}", read.title.len());
         }
     }

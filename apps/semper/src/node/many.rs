@@ -19,7 +19,7 @@ use semper_support::archive::ReadError;
 use semper_transfer::tx;
 use semper_trust::card::ContactCard;
 
-use super::{BookError, Contact, Entry, Node, NodeError, now};
+use super::{BookError, Contact, Entry, Handing, Node, NodeError, now};
 
 /// Record space of the cards of strangers.
 const INTRODUCED: &str = "introduced";
@@ -32,9 +32,15 @@ impl Node {
     ///
     /// # Errors
     /// [`NodeError`]; nothing was stored or sent.
-    pub async fn begin_among(&self, deal: Deal, title: String, others: Vec<String>) -> Result<DealId, NodeError> {
+    pub async fn begin_among(
+        &self,
+        deal: Deal,
+        title: String,
+        others: Vec<String>,
+        handing: Handing,
+    ) -> Result<DealId, NodeError> {
         let peer = others.join(", ");
-        self.begin_entry(Entry { deal, opened: now(), messages: 0, title, peer, others, trouble: None }).await
+        self.begin_entry(Entry { deal, opened: now(), messages: 0, title, peer, others, trouble: None, handing }).await
     }
 
     /// A deal that somebody opens among many, and the cards of those whom this party does not know.
@@ -85,7 +91,19 @@ impl Node {
         let accepts = Accepts { arbiters, purses: Vec::new(), patience: self.settings.patience };
         let deal = Deal::opened_among(id, me, others, role, accepts)?;
         let (title, peer) = (SIGN_MANY.name.to_owned(), names.join(", "));
-        Ok((Entry { deal, opened: now(), messages: 0, title, peer, others: names, trouble: None }, records))
+        Ok((
+            Entry {
+                deal,
+                opened: now(),
+                messages: 0,
+                title,
+                peer,
+                others: names,
+                trouble: None,
+                handing: Handing::Unproven,
+            },
+            records,
+        ))
     }
 
     /// Somebody whom a deal brings: a contact, or a stranger by its own card, which is then to be stored with the deal.

@@ -43,9 +43,9 @@ use tokio::task::JoinSet;
 use crate::stamp::StampError;
 
 pub use book::{Book, BookError, Contact};
-pub use deals::{Beginning, FRAME_ARBITER, title};
+pub use deals::{Beginning, FRAME_ARBITER, FRAME_DEAL, title};
 use entry::Entries;
-pub use entry::{Ask, Entry};
+pub use entry::{Ask, Entry, Handing};
 pub use issuer::Issuers;
 pub use payments::{OperationView, PaymentError, PaymentParts, Payments, Systems};
 pub use stamps::Stamping;

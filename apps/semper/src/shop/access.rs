@@ -16,7 +16,7 @@ use super::{ShopError, arbiters, article, choose_arbiter, decoded, read, state};
 use crate::control::{BuyOrder, OfferOrder, OfferView, RightOrder};
 use crate::credentials::{self, Held};
 use crate::node::shop::{Stated, referee};
-use crate::node::{Beginning, Node, NodeError, now};
+use crate::node::{Beginning, Handing, Node, NodeError, now};
 
 /// Writes an offer whose price is the show of a right, and asks for the user's signature on it.
 ///
@@ -73,7 +73,7 @@ pub(super) async fn take_up(node: &Node, order: BuyOrder) -> Result<Beginning, S
     };
     let (me, by, patience) = (node.keys().key_set(), accepted.key_set().clone(), Seconds(order.patience));
     let deal = Deal::access(deal, me, owner, by, patience, offer, taken);
-    Ok(Beginning { deal, title, peer: contact.name, evidence: Vec::new(), card })
+    Ok(Beginning { deal, title, peer: contact.name, evidence: Vec::new(), card, handing: Handing::Unproven })
 }
 
 /// The credential that gives the right of an offer: the one whose serial number begins so, or the one that ends first.

@@ -19,7 +19,7 @@ use semper_support::engine::EvidenceKind;
 use super::{ShopError, arbiters, article, choose_arbiter, decoded, read, state};
 use crate::control::{OfferOrder, OfferView, SwapOrder, WantedOrder};
 use crate::node::shop::{Stated, referee};
-use crate::node::{Beginning, Node, NodeError, now};
+use crate::node::{Beginning, Handing, Node, NodeError, now};
 
 /// Writes an offer whose price is a file, and asks for the user's signature on it.
 ///
@@ -87,5 +87,5 @@ pub async fn swap(node: &Node, order: SwapOrder) -> Result<Beginning, ShopError>
     let own = Own { seed: seed.as_bytes().to_vec(), ..Own::default() };
     let (by, patience) = (accepted.key_set().clone(), Seconds(order.patience));
     let deal = Deal::swap(deal, me, owner, by, patience, offer, asked, own);
-    Ok(Beginning { deal, title, peer: contact.name, evidence, card })
+    Ok(Beginning { deal, title, peer: contact.name, evidence, card, handing: Handing::Unproven })
 }

@@ -24,6 +24,7 @@ mod sale;
 mod sale_crash;
 mod signers;
 mod stamp;
+mod submission;
 mod swap;
 mod tls;
 mod trade;

@@ -122,6 +122,10 @@ verbs! {
     Refunded = "refunded";
     /// Signed something that existed before a time, by a time-stamp.
     Stamped = "stamped";
+    /// Handed its promise, or what it sent under its signature, in for the other party.
+    Submitted = "submitted";
+    /// Handed its final in for the other party.
+    SubmittedFinal = "submitted-final";
 }
 
 /// An amount of money between two bounds of one currency, both included. At least one bound is there.

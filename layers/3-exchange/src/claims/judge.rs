@@ -482,6 +482,9 @@ impl Evidence {
             | (E::Misbehaved(who), What::Misbehaved(by) | What::MisbehavedAttested(by))
             | (E::Taken(who), What::Took(by, Side::Payee)) => role(who) == Some(by),
             (E::LetOff(who), What::LetOff(by)) => role(who) == Some(by),
+            (E::PromiseHandedIn, What::SubmittedPromise(by)) | (E::FinalHandedIn, What::SubmittedFinal(by)) => {
+                role(Who::Actor) == Some(by)
+            }
             (E::AskedBack, What::AskedMoney(by, Side::Payer)) | (E::TakenBack, What::Took(by, Side::Payer)) => {
                 role(Who::Actor) == Some(by)
             }
@@ -498,7 +501,8 @@ impl Evidence {
             | (E::Refusal, What::Refused(_))
             | (E::Request, What::Requested(_))
             | (E::Receipt, What::Receipted(_))
-            | (E::SystemProof, What::Shown(_)) => true,
+            | (E::SystemProof, What::Shown(_))
+            | (E::ContainerHandedIn, What::SubmittedContainer(_)) => true,
             _ => false,
         }
     }

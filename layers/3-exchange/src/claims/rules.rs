@@ -127,6 +127,9 @@ pub(super) enum Evidence {
     LetOff(Who),
     Preimage,
     Transferred,
+    PromiseHandedIn,
+    FinalHandedIn,
+    ContainerHandedIn,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,7 +151,7 @@ const fn stamped(evidence: Evidence) -> Needs {
 }
 
 /// The words that rules are made of.
-const PIECES: [(&str, Needs); 57] = {
+const PIECES: [(&str, Needs); 60] = {
     use Condition as C;
     use Evidence as E;
     use Who::{Actor, Peer};
@@ -210,6 +213,9 @@ const PIECES: [(&str, Needs); 57] = {
         ("time-stamp of the verdict \"aborted\"", stamped(E::Aborted)),
         ("time-stamp of the verdict \"resolved\"", stamped(E::Resolved)),
         ("proof that the payee's request in the contract was paid", shown(E::Transferred)),
+        ("submission of the promise by the actor", shown(E::PromiseHandedIn)),
+        ("submission of the final by the actor", shown(E::FinalHandedIn)),
+        ("submission of the container", shown(E::ContainerHandedIn)),
     ]
 };
 

@@ -243,7 +243,7 @@ fn statements(report: &Report, me: KeySetId) -> Vec<(Did, Option<bool>)> {
 /// Whether what was done speaks for whoever did it, or against it. `None`: for both.
 fn speaks_for_actor(verb: Verb) -> Option<bool> {
     match verb {
-        Verb::Paid | Verb::Delivered => Some(true),
+        Verb::Paid | Verb::Delivered | Verb::Submitted | Verb::SubmittedFinal => Some(true),
         Verb::Offered
         | Verb::Promised
         | Verb::Agreed

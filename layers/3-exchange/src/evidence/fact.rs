@@ -95,6 +95,12 @@ pub enum What {
     LetOff(Role),
     /// A party completed the contract, on both promises.
     Completed(Role),
+    /// A party's promise was handed in for its peer.
+    SubmittedPromise(Role),
+    /// A party's final was handed in for its peer.
+    SubmittedFinal(Role),
+    /// A container was handed in, for the party with this key set.
+    SubmittedContainer(KeySetId),
     /// A party asked the arbiter to abort.
     AskedAbort(Role),
     /// A party asked the arbiter to complete the contract.
@@ -174,9 +180,11 @@ impl What {
 
     /// Whose word this is, where nothing but the evidence itself says whose it should be.
     pub fn signer(&self) -> Option<KeySetId> {
-        use What::{Accepted, Receipted, Refused, Requested, Sent, Shown};
+        use What::{Accepted, Receipted, Refused, Requested, Sent, Shown, SubmittedContainer};
         match self {
             Sent(by) | Accepted(by) | Refused(by) | Requested(by) | Receipted(by) | Shown(by) => Some(*by),
+            // The recipient's own card says whose receipt counts.
+            SubmittedContainer(recipient) => Some(*recipient),
             _ => None,
         }
     }
@@ -250,6 +258,7 @@ impl Facts<'_> {
             promised[place] = made.first().map(|(id, _)| *id);
             if let Some(id) = promised[place] {
                 self.add(What::Promised(side), None, [*id.digest()]);
+                self.handed_in(pool, What::SubmittedPromise(side), id, parties[1 - place]);
             }
         }
         if let [Some(first), Some(second)] = promised {
@@ -257,10 +266,18 @@ impl Facts<'_> {
                 let expected = Final { cid, role: roles[place], promises: [first, second], slot: self.part };
                 for (id, _) in pool.said(parties[place], |completion: &Final| *completion == expected) {
                     self.add(What::Completed(side), None, [*id.digest(), *first.digest(), *second.digest()]);
+                    self.handed_in(pool, What::SubmittedFinal(side), id, parties[1 - place]);
                 }
             }
         }
         promised
+    }
+
+    /// A statement was handed in for the peer.
+    fn handed_in(&mut self, pool: &Pool, what: What, statement: StatementId, peer: KeySetId) {
+        for (dated, evidence) in pool.handed_in(statement, peer) {
+            self.add(what, Some(dated), evidence);
+        }
     }
 
     fn requests(&mut self, pool: &mut Pool) {

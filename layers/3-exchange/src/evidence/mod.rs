@@ -10,9 +10,12 @@ mod fact;
 mod folder;
 mod many;
 mod report;
+mod submission;
 mod verify;
 
 pub use fact::{Dated, Fact, Source, Subject, What};
 pub use folder::{Folder, ITEMS_MAX, Item};
-pub use report::{Contract, Enclosed, Finding, PassedOn, Payment, Receipt, Report, Shown, Stamped, Standing, Transfer};
+pub use report::{
+    Contract, Enclosed, Finding, PassedOn, Payment, Receipt, Report, Shown, Stamped, Standing, Submission, Transfer,
+};
 pub use verify::{Checks, examine, verify};

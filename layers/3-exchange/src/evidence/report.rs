@@ -12,6 +12,7 @@ use semper_core::party::{KeySet, Role, Suite};
 use semper_core::time::Time;
 use semper_support::engine::EvidenceKind;
 use semper_support::stamp::CertificateId;
+use semper_support::submission::Handed;
 use semper_transfer::payment::statement::PaymentRequest;
 
 use super::fact::{Fact, Subject};
@@ -31,7 +32,9 @@ pub struct Report {
     pub payments: Vec<Payment>,
     /// The statements whose signatures were dated, by whoever has vouched for that: in order, one for each token.
     pub stamps: Vec<Stamped>,
-    /// How the statements are signed.
+    /// What was handed in for its recipient, or was to be: one for each message of which this can be proven.
+    pub submissions: Vec<Submission>,
+    /// How the statements are signed, and receipts and cards that show that something was handed in.
     pub suites: BTreeMap<StatementId, Suite>,
     /// The key sets that appear, for whoever knows or certifies whose they are.
     pub key_sets: Vec<KeySet>,
@@ -235,6 +238,21 @@ pub struct Stamped {
     pub token: Digest,
 }
 
+/// A message that was sealed for somebody, and who has taken it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Submission {
+    /// The signed statements in it.
+    pub statements: Vec<(StatementId, Kind)>,
+    /// The container in it.
+    pub container: Option<ContainerId>,
+    /// For whom.
+    pub recipient: KeySetId,
+    /// The receipt by the agent that the recipient's card names; `None` if the folder has none.
+    pub handed: Option<Handed>,
+    /// Names the proof as evidence.
+    pub proof: Digest,
+}
+
 /// A signed acknowledgement.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Receipt {
@@ -287,6 +305,13 @@ pub enum Finding {
     },
     /// A time-stamp that does not hold, or that dates nothing in this folder.
     TimeStamp {
+        /// Its place in the folder, from 0.
+        item: usize,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A proof of submission that proves nothing, whatever receipts there are.
+    Submission {
         /// Its place in the folder, from 0.
         item: usize,
         /// What is wrong.
@@ -447,6 +472,9 @@ impl fmt::Display for Finding {
             Finding::PaymentProof { item, reason } => write!(f, "item {item} proves no payment: {reason}"),
             Finding::TimeStamp { item, reason } => {
                 write!(f, "item {item} is a time-stamp that proves nothing: {reason}")
+            }
+            Finding::Submission { item, reason } => {
+                write!(f, "item {item} does not show that anything was handed in: {reason}")
             }
             Finding::MissingFile { cid, file } => {
                 write!(f, "the file with hash {file}, which contract {cid} names, is not in the folder")

@@ -17,6 +17,7 @@ use semper_core::template::Template;
 use semper_support::crypto::Encapsulate;
 use semper_support::engine::EvidenceKind;
 use semper_support::stamp::{ReadStamps, Stamp};
+use semper_support::submission::ReadSubmissions;
 use semper_transfer::credential::{Credential, Reservation, Spend, use_tag};
 use semper_transfer::payment::Module;
 use semper_transfer::payment::claim::{Claim, Finding as Judged, Proof};
@@ -41,9 +42,11 @@ const STAMPS_MAX: usize = 256;
 
 /// Concludes what a folder proves. The same folder gives the same report, on every machine and at every time.
 ///
-/// `systems` are the payment systems whose proofs can be judged; the proof of another one is a finding. Time-stamps are left out of account.
+/// `systems` are the payment systems whose proofs can be judged; the proof of another one is a finding. Time-stamps and submissions are left out of
+/// account.
 pub fn verify(verifier: &dyn Verify, systems: &[&dyn Module], folder: &Folder) -> Report {
-    examine(&Checks { verify: verifier, kem: None, systems, stamps: None }, folder.deal, &folder.items)
+    let checks = Checks { verify: verifier, kem: None, systems, stamps: None, submissions: None };
+    examine(&checks, folder.deal, &folder.items)
 }
 
 /// With what folders are checked.
@@ -57,6 +60,8 @@ pub struct Checks<'a> {
     pub systems: &'a [&'a dyn Module],
     /// Reads time-stamps. `None`: they are left out of account.
     pub stamps: Option<&'a dyn ReadStamps>,
+    /// Reads proofs of submission. `None`: they are left out of account.
+    pub submissions: Option<&'a dyn ReadSubmissions>,
 }
 
 /// Concludes what items of one deal prove, whoever has kept them. [`verify`] is this for one folder.
@@ -68,6 +73,9 @@ pub fn examine<'a>(checks: &Checks<'_>, deal: DealId, items: impl IntoIterator<I
     }
     pool.check_signatures(verifier);
     let stamps = checks.stamps.map(|reader| pool.read_stamps(reader)).unwrap_or_default();
+    if let Some(reader) = checks.submissions {
+        pool.read_submissions(verifier, reader, deal);
+    }
     let cores: Vec<_> = pool.cores.values().cloned().collect();
     for core in &cores {
         let facts = fact::of_contract(checks, &mut pool, core);
@@ -90,10 +98,13 @@ pub fn examine<'a>(checks: &Checks<'_>, deal: DealId, items: impl IntoIterator<I
     let stray_preimages = pool.kept_preimages.iter().filter(|(_, hash)| !hashes.contains(hash));
     let unfit = unfit.chain(stray_preimages.map(|(item, _)| Finding::StrayPreimage { item: *item }));
     let findings = pool.findings.into_iter().chain(unfit).chain(strays).chain(stray_files).collect();
-    let suites = pool.statements.iter().map(|(id, signed)| (*id, signed.suite())).collect();
+    let handed = pool.submitted.iter().filter_map(|submission| submission.handed.as_ref());
+    let handed = handed.flat_map(|handed| [handed.receipt, handed.card].into_iter().zip(handed.suites));
+    let suites = pool.statements.iter().map(|(id, signed)| (*id, signed.suite())).chain(handed).collect();
+    let submissions = pool.submitted;
     let key_sets = pool.key_sets.into_values().collect();
     let facts = pool.facts.into_iter().collect();
-    Report { deal, contracts, transfers, payments, stamps, suites, key_sets, findings, facts }
+    Report { deal, contracts, transfers, payments, stamps, submissions, suites, key_sets, findings, facts }
 }
 
 /// What a folder holds, sorted; statements only if their signatures are good.
@@ -123,6 +134,10 @@ pub(super) struct Pool {
     kept_preimages: Vec<(usize, [u8; 32])>,
     tokens: Vec<(usize, Vec<u8>)>,
     certificates: Vec<Vec<u8>>,
+    pub(super) submissions: Vec<(usize, Vec<u8>)>,
+    /// Receipts of inboxes and relays, signed; whose they have to be, a submission says.
+    pub(super) inbox_receipts: Vec<Vec<u8>>,
+    pub(super) submitted: Vec<report::Submission>,
     /// What a time-stamp of each well-signed statement would be about. A statement that its signer has signed twice stands here twice.
     imprints: BTreeMap<Imprint, StatementId>,
     facts: BTreeSet<Fact>,
@@ -198,9 +213,10 @@ impl Pool {
             }
             EvidenceKind::LogReceipt => self.receipts.push((index, LogReceipt::from_bytes(bytes)?)),
             EvidenceKind::Payment => self.proofs.push((index, Proof::from_bytes(bytes)?)),
-            // Checked by whoever knows the authorities and inboxes: not part of what the parties said.
+            // Checked by whoever knows the authorities: not part of what the parties said.
             EvidenceKind::Certificate => self.certificates.push(bytes.clone()),
-            EvidenceKind::Receipt => {}
+            EvidenceKind::Receipt => self.inbox_receipts.push(bytes.clone()),
+            EvidenceKind::Submission => self.submissions.push((index, bytes.clone())),
             EvidenceKind::TimeStamp => self.tokens.push((index, bytes.clone())),
             EvidenceKind::DepositKey => {
                 let key = DepositKey::from_bytes(bytes)?;
@@ -276,7 +292,7 @@ impl Pool {
         }
     }
 
-    fn signature_problem(&self, verifier: &dyn Verify, signed: &Signed) -> Option<String> {
+    pub(super) fn signature_problem(&self, verifier: &dyn Verify, signed: &Signed) -> Option<String> {
         let Some(key_set) = self.key_sets.get(&signed.signer()) else {
             return Some(format!(
                 "the key set {} that signed this {} is not in the folder",
@@ -633,6 +649,7 @@ fn transfer(pool: &mut Pool, container: &Container) -> Transfer {
         }
     }
     let leaves = container.leaves().into_iter();
+    pool.facts.extend(pool.container_handed_in(id));
     let files = leaves.filter_map(|(_, leaf)| match leaf {
         Leaf::Information(file) => Some((file.name().to_owned(), file.hash(), file.bytes().len())),
         Leaf::Statement(_) | Leaf::Credential(_) | Leaf::Money(_) => None,

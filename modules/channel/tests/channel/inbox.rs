@@ -173,7 +173,7 @@ impl Seal for Clear {
         Ok([context, plaintext].concat())
     }
 
-    fn seed_len(&self, _: KemSuite) -> usize {
+    fn seal_seed_len(&self, _: KemSuite) -> usize {
         0
     }
 
