@@ -8,6 +8,7 @@ mod many;
 mod parties;
 mod right;
 mod stamps;
+mod submission;
 mod till;
 mod transfer;
 mod vectors;
@@ -47,7 +48,8 @@ use Outcome::{Proven, Refuted, Undecided};
 const GARBAGE: Things = [Thing::BadInformation, Thing::Money];
 
 fn checks(cast: &Cast) -> Checks<'_> {
-    Checks { verify: &cast.oracle, kem: Some(&cast.oracle), systems: &SYSTEMS, stamps: Some(&stamps::Clerk) }
+    let (kem, stamps, submissions) = (Some(&cast.oracle as _), Some(&stamps::Clerk as _), Some(&submission::Desk as _));
+    Checks { verify: &cast.oracle, kem, systems: &SYSTEMS, stamps, submissions }
 }
 
 fn late() -> Policy {
@@ -855,6 +857,7 @@ impl Heap {
         items.extend(aborted_too(&made, true).items);
         items.extend(foreign(&made));
         items.extend(stamps::all_dated(&made.folder(O)).items);
+        items.extend(submission::all_handed_in(&made.cast, &made.folder(O)).items);
         let mut claims = all_claims(&report(&made.cast, &made.folders));
         let when = Period::new(None, Some(Time::from_unix(stamps::DATE)), Source::Stamp);
         let single = claims.iter().filter(|claim| matches!(claim, Claim::Did(_)));
@@ -890,6 +893,11 @@ fn every_line_of_the_rules_is_at_work_somewhere() {
     cases.extend(locks::folders());
     cases.push(transfer::late(true));
     cases.extend(right::folders());
+    let signed = exchange(SIGNING, None);
+    for folder in [signed.folder(O), letter(&signed.cast, Disposition::Accepted)] {
+        let folder = submission::all_handed_in(&signed.cast, &folder);
+        cases.push((Cast::default(), folder));
+    }
     let mut at_work = BTreeSet::new();
     for (cast, folder) in &cases {
         let claims = all_claims(&report(cast, std::slice::from_ref(folder)));

@@ -14,7 +14,7 @@ use super::{GARBAGE, decision};
 use crate::parties::exchange;
 
 /// Claims, each with what it says.
-const CLAIMS: [(&str, &str); 8] = [
+const CLAIMS: [(&str, &str); 10] = [
     ("agreed(originator)", "the originator of some contract is bound by it"),
     ("paid(payer, >= 20.00 EUR, before 2026-11-21T12:00:00Z)", "somebody paid 20 euros or more, at noon or before"),
     ("refunded(payer, >= 1.00 EUR <= 2.00 EUR)", "between two amounts, both included"),
@@ -31,11 +31,16 @@ const CLAIMS: [(&str, &str); 8] = [
         "stamped(responder, before 2026-11-21T12:00:00Z by stamp)",
         "a time-stamp says that its signature is older than noon",
     ),
+    (
+        "submitted(originator, before 2026-11-21T12:00:00Z)",
+        "the originator's promise was handed in for the responder at noon or before",
+    ),
+    ("submitted-final(responder)", "the responder's final was handed in for the originator"),
     ("and(agreed(originator), or(not(faulted(sender)), refunded(payer)))", "several claims joined"),
 ];
 
 /// Texts that are no claims, each with the reason.
-const REFUSED: [(&str, &str); 10] = [
+const REFUSED: [(&str, &str); 11] = [
     ("stole(payer)", "no such verb"),
     ("paid(payer, >= 20)", "an amount has a currency"),
     ("paid(payer, <= 1.00 EUR >= 2.00 EUR)", "the lower bound comes first"),
@@ -43,6 +48,7 @@ const REFUSED: [(&str, &str); 10] = [
     ("and(agreed(originator))", "one claim is not joined"),
     ("not(not(not(not(not(paid(payer))))))", "nested too deep"),
     ("agreed(originator, after 2026-11-21T12:00:00Z by stamp)", "a time-stamp says before and never after"),
+    ("submitted(sender, >= 1.00 EUR)", "what was handed in is no amount"),
     ("paid(payer, before 2026-02-29T00:00:00Z)", "no such day"),
     (
         "received(receiver, contract 0000000000000000000000000000000000000000000000000000000000000001 recipient 0)",

@@ -245,6 +245,7 @@ fn an_order_that_cannot_be_kept_is_refused() {
     let args = ["send", &large, "--to", "carol", "--no-ask", "--no-wait", "--submission"];
     world.run("alice", &args).failed_with(&["too much to prove their submission"]);
     assert_eq!(world.json("alice", &["deals", "list", "--json"]), Value::Array(Vec::new()));
+    world.run("carol", &["contact", "add", &world.card("alice")]).good();
     let _carol = world.up("carol");
     let args = ["send", "-m", "x", "--to", "carol", "--signed", "--submission", "--no-ask", "--no-wait"];
     let deal = deal_in(&world.run("alice", &args).good());
