@@ -169,7 +169,8 @@ pub async fn send(node: &Node, order: SendOrder) -> Result<Beginning, OrderError
     let files = files_of(&order.files)?;
     let title = title(&files);
     let ack = if order.acknowledged { AckWanted::Signed } else { AckWanted::Transport };
-    let attributes = Attributes { confidential: true, origin: order.signed, ack, ..Attributes::default() };
+    let (origin, submission) = (order.signed, order.submission);
+    let attributes = Attributes { confidential: true, origin, ack, submission, ..Attributes::default() };
     let parts = files.into_iter().map(|file| Part::leaf(Attributes::default(), Leaf::Information(file))).collect();
     let container = Container::new(node.random()?, Part::branch(attributes, parts)).map_err(OrderError::TooLarge)?;
     let size = container.to_bytes().len();

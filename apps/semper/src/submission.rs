@@ -9,7 +9,7 @@ use semper_core::party::KeySet;
 use semper_core::signature;
 use semper_crypto::{Sealer, Verifier};
 use semper_support::channel::{InboxAddress, Receipt};
-use semper_support::submission::{Handed, ReadSubmissions, Submission, Submitted};
+use semper_support::submission::{Handed, ReadSubmissions, SubmissionProof, Submitted};
 use semper_trust::card::ContactCard;
 
 use crate::node::FRAME_DEAL;
@@ -20,7 +20,8 @@ pub struct SubmissionReader;
 
 impl ReadSubmissions for SubmissionReader {
     fn read(&self, submission: &[u8], receipts: &[Vec<u8>]) -> Result<Submitted, String> {
-        let Submission { card, inbox, opening } = Submission::from_bytes(submission).map_err(|e| e.to_string())?;
+        let SubmissionProof { card, inbox, opening } =
+            SubmissionProof::from_bytes(submission).map_err(|e| e.to_string())?;
         let card = ContactCard::verify(&card, &Verifier).map_err(|error| error.to_string())?;
         let address = card.statement().inboxes.get(usize::from(inbox));
         let address = address.ok_or("the contact card has no such inbox")?;

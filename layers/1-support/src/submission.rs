@@ -28,7 +28,7 @@ const CARD_BYTES_MAX: usize = 96 * 1024;
 /// submission = { 0: 1, 1: signed contact card, 2: number of the inbox on it, 3: opening }
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Submission {
+pub struct SubmissionProof {
     /// The recipient's contact card as it was when the message was sealed.
     pub card: Vec<u8>,
     /// Which inbox on the card, from 0.
@@ -37,13 +37,13 @@ pub struct Submission {
     pub opening: Opening,
 }
 
-impl Encode for Submission {
+impl Encode for SubmissionProof {
     fn to_value(&self) -> Value {
         record().put(0, 1_u64).put_bytes(1, &self.card).put(2, u64::from(self.inbox)).put_item(3, &self.opening).build()
     }
 }
 
-impl Decode for Submission {
+impl Decode for SubmissionProof {
     const BYTES_MAX: usize = SUBMISSION_BYTES_MAX;
 
     fn from_value(value: Value) -> Result<Self, DecodeError> {

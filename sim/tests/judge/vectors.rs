@@ -111,10 +111,11 @@ fn the_specification_holds_the_rules_word_for_word() {
 
 // What is written fits the CDDL, and what has a field more does not.
 #[test]
-fn claims_and_decisions_fit_the_cddl() {
+fn claims_decisions_and_proofs_of_submission_fit_the_cddl() {
     let rules = std::fs::read_to_string(path("semper.cddl")).unwrap();
-    for target in ["claim", "decision"] {
-        let fits = |bytes: &[u8]| cddl::validate_cbor_from_slice(&format!("root = {target}\n{rules}"), bytes, None);
+    for target in ["claim", "decision", "submission_proof"] {
+        let root = target.replace('_', "-");
+        let fits = |bytes: &[u8]| cddl::validate_cbor_from_slice(&format!("root = {root}\n{rules}"), bytes, None);
         let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
         let files = std::fs::read_dir(corpus).unwrap().map(|entry| std::fs::read(entry.unwrap().path()).unwrap());
         let good: Vec<_> = files.filter(|bytes| fuzz::run(target, bytes)).collect();

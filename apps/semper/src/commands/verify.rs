@@ -16,7 +16,7 @@ use semper_core::text::escape;
 use semper_core::time::Time;
 use semper_crypto::{Sealer, Verifier};
 use semper_exchange::evidence::{
-    Checks, Contract, Folder, Item, PassedOn, Payment, Receipt, Report, Shown, Stamped, Standing, Submission, Transfer,
+    Checks, Contract, Folder, HandedIn, Item, PassedOn, Payment, Receipt, Report, Shown, Stamped, Standing, Transfer,
     examine,
 };
 use semper_exchange::gx::responder;
@@ -232,8 +232,8 @@ fn print(report: &Report, names: &Names, believed: &Believed) {
 }
 
 /// What was handed in for whom, and who has it.
-fn print_submission(submission: &Submission, names: &Names) {
-    let Submission { statements, container, recipient, handed, .. } = submission;
+fn print_submission(submission: &HandedIn, names: &Names) {
+    let HandedIn { statements, container, recipient, handed, .. } = submission;
     println!("\nSubmission for {}", names.show(*recipient));
     if let Some(container) = container {
         println!("  of          container {container}");
@@ -358,7 +358,7 @@ fn contract_json(contract: &Contract) -> Value {
     })
 }
 
-fn submission_json(submission: &Submission) -> Value {
+fn submission_json(submission: &HandedIn) -> Value {
     json!({
         "statements": submission.statements.iter()
             .map(|(id, kind)| json!({ "id": id.to_string(), "kind": kind.to_string() })).collect::<Vec<_>>(),

@@ -21,7 +21,7 @@ use semper_support::archive::{
 use semper_support::channel::Frame;
 use semper_support::engine::{Effect, Ending, EvidenceKind, Input};
 use semper_support::runner::{Turn, Work, store};
-use semper_support::submission::{LETTER_BYTES_MAX, Submission};
+use semper_support::submission::{LETTER_BYTES_MAX, SubmissionProof};
 use semper_transfer::credential::Errand;
 use semper_transfer::payment::journal::Entry as PaymentEntry;
 use semper_transfer::payment::operation::{Answer, Operation};
@@ -415,7 +415,7 @@ impl Node {
         }
         let (bytes, opening) = self.post.seal_openly(inbox, frame)?;
         // The best inbox is the first.
-        let submission = Submission { card: to.card_bytes().to_vec(), inbox: 0, opening };
+        let submission = SubmissionProof { card: to.card_bytes().to_vec(), inbox: 0, opening };
         Ok((bytes, Some(submission.to_bytes())))
     }
 

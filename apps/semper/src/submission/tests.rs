@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use data_encoding::HEXLOWER;
 use semper_channel::{ClientOptions, HttpPost, ReplySecret};
 use semper_core::cbor::Encode as _;
 use semper_core::domain;
@@ -13,6 +14,7 @@ use semper_crypto::{OpenKey, SecretKeys, SystemRandom};
 use semper_support::channel::{Frame, Post as _};
 use semper_support::crypto::{KemSuite, Open as _, Signer as _};
 use semper_trust::card::SealingKey;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::node::FRAME_ARBITER;
@@ -25,7 +27,7 @@ struct Scene {
     bob: SecretKeys,
     relay: SecretKeys,
     card: ContactCard,
-    submission: Submission,
+    submission: SubmissionProof,
     sealed: Vec<u8>,
 }
 
@@ -58,7 +60,7 @@ impl Scene {
         let card = ContactCard {
             name: "Bob".to_owned(),
             key_set: bob.key_set().clone(),
-            sealing_key: SealingKey { suite: KemSuite::XWing, public_key: public_key.clone() },
+            sealing_key: SealingKey { suite: KemSuite::X25519, public_key: vec![5; 32] },
             inboxes: vec![InboxAddress { url: URL.to_owned(), suite: KemSuite::XWing, public_key, agent }],
             transport: transport.key_set().clone(),
             certificates: Vec::new(),
@@ -70,7 +72,7 @@ impl Scene {
         let (seal, verify, random) = (Arc::new(Sealer), Arc::new(Verifier), Arc::new(SystemRandom));
         let post = HttpPost::new(seal, verify, random, replies, &ClientOptions::default()).unwrap();
         let (sealed, opening) = post.seal_openly(&card.inboxes[0], &frame).unwrap();
-        let submission = Submission { card: signed(&bob, &card).bytes().to_vec(), inbox: 0, opening };
+        let submission = SubmissionProof { card: signed(&bob, &card).bytes().to_vec(), inbox: 0, opening };
         Self { bob, relay, card, submission, sealed }
     }
 
@@ -84,20 +86,20 @@ impl Scene {
     }
 
     /// The proof with another card, which Bob signs as well.
-    fn with_card(&self, change: impl FnOnce(&mut ContactCard)) -> Submission {
+    fn with_card(&self, change: impl FnOnce(&mut ContactCard)) -> SubmissionProof {
         let mut card = self.card.clone();
         change(&mut card);
-        Submission { card: signed(&self.bob, &card).bytes().to_vec(), ..self.submission.clone() }
+        SubmissionProof { card: signed(&self.bob, &card).bytes().to_vec(), ..self.submission.clone() }
     }
 }
 
-fn read(submission: &Submission, receipts: &[Vec<u8>]) -> Result<Submitted, String> {
+fn read(submission: &SubmissionProof, receipts: &[Vec<u8>]) -> Result<Submitted, String> {
     SubmissionReader.read(&submission.to_bytes(), receipts)
 }
 
 /// It holds nothing, or shows no receipt.
 #[track_caller]
-fn shows_nothing(submission: &Submission, receipts: &[Vec<u8>], what: &str) {
+fn shows_nothing(submission: &SubmissionProof, receipts: &[Vec<u8>], what: &str) {
     let read = read(submission, receipts);
     assert!(!matches!(read, Ok(Submitted { handed: Some(_), .. })), "{what}: {read:?}");
 }
@@ -150,7 +152,7 @@ fn a_receipt_counts_only_for_these_bytes_at_this_inbox_by_this_agent() {
 fn a_changed_proof_shows_nothing() {
     let (scene, another) = (Scene::new(), Scene::new());
     let receipts = [scene.good()];
-    let with = |change: &dyn Fn(&mut Submission)| {
+    let with = |change: &dyn Fn(&mut SubmissionProof)| {
         let mut submission = scene.submission.clone();
         change(&mut submission);
         submission
@@ -184,5 +186,71 @@ fn what_the_recipient_could_not_read_is_no_submission() {
     }
     for junk in [Vec::new(), vec![0; 100]] {
         assert!(SubmissionReader.read(&junk, &[]).is_err());
+    }
+}
+
+/// The vectors, from a scene whose keys nobody keeps.
+fn vectors() -> Value {
+    let (scene, another) = (Scene::new(), Scene::new());
+    let hex = |bytes: &[u8]| HEXLOWER.encode(bytes);
+    let case = |meaning: &str, submission: &SubmissionProof, receipts: &[Vec<u8>]| {
+        let receipts: Vec<_> = receipts.iter().map(|receipt| hex(receipt)).collect();
+        json!({ "meaning": meaning, "hex": hex(&submission.to_bytes()), "receipts": receipts })
+    };
+    let found = read(&scene.submission, &[scene.good()]).unwrap();
+    let mut good = case("a message to Bob, whose relay has it", &scene.submission, &[scene.good()]);
+    good["recipient"] = found.recipient.to_string().into();
+    good["agent"] = found.handed.as_ref().unwrap().agent.to_string().into();
+    good["time"] = WHEN.into();
+    good["deal"] = found.deal.to_string().into();
+    good["message"] = hex(&found.message).into();
+    good["envelope"] = hex(&scene.sealed).into();
+    let (mut seed, mut letter) = (scene.submission.clone(), scene.submission.clone());
+    seed.opening.seed[0] ^= 1;
+    letter.opening.letter.clone_from(&another.submission.opening.letter);
+    let of_another = SubmissionProof { card: another.submission.card.clone(), ..scene.submission.clone() };
+    let bare = scene.with_card(|card| card.inboxes[0].agent = None);
+    let no_inbox = SubmissionProof { inbox: 1, ..scene.submission.clone() };
+    let refused = [
+        case("another message's receipt", &scene.submission, &[another.good()]),
+        case("another seed", &seed, &[scene.good()]),
+        case("another letter", &letter, &[scene.good()]),
+        case("another recipient's card", &of_another, &[scene.good()]),
+        case("a card that names no agent", &bare, &[scene.good()]),
+        case("an inbox that is not on the card", &no_inbox, &[scene.good()]),
+    ];
+    json!({ "about": "Proofs of submission: spec/submission.md. Bytes in hexadecimal.", "proofs": [good], "show_nothing": refused })
+}
+
+// A second implementation reads what this one has written, and refuses what it refuses.
+#[test]
+fn vectors_are_those_of_the_specification() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../spec/vectors/submission.json");
+    if std::env::var_os("UPDATE_VECTORS").is_some() {
+        std::fs::write(file, format!("{:#}\n", vectors())).unwrap();
+    }
+    let stored: Value = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
+    let bytes = |value: &Value| HEXLOWER.decode(value.as_str().unwrap().as_bytes()).unwrap();
+    let read = |case: &Value| {
+        let receipts: Vec<_> = case["receipts"].as_array().unwrap().iter().map(bytes).collect();
+        SubmissionReader.read(&bytes(&case["hex"]), &receipts)
+    };
+    for case in stored["proofs"].as_array().unwrap() {
+        let found = read(case).unwrap();
+        let handed = found.handed.unwrap();
+        assert_eq!(found.recipient.to_string(), case["recipient"]);
+        assert_eq!((handed.agent.to_string(), handed.time.unix()), (case["agent"].as_str().unwrap().to_owned(), WHEN));
+        assert_eq!(
+            (found.deal.to_string().as_str(), found.message),
+            (case["deal"].as_str().unwrap(), bytes(&case["message"]))
+        );
+        let receipts: Vec<_> = case["receipts"].as_array().unwrap().iter().map(bytes).collect();
+        let receipt = Receipt::from_bytes(Signed::from_bytes(&receipts[0]).unwrap().payload()).unwrap();
+        assert_eq!(receipt.sealed, Digest::of(domain::SEALED, &bytes(&case["envelope"])));
+    }
+    let nothing = stored["show_nothing"].as_array().unwrap();
+    assert_eq!(nothing.len(), 6);
+    for case in nothing {
+        assert!(!matches!(read(case), Ok(Submitted { handed: Some(_), .. })), "{}", case["meaning"]);
     }
 }

@@ -16,6 +16,6 @@ mod verify;
 pub use fact::{Dated, Fact, Source, Subject, What};
 pub use folder::{Folder, ITEMS_MAX, Item};
 pub use report::{
-    Contract, Enclosed, Finding, PassedOn, Payment, Receipt, Report, Shown, Stamped, Standing, Submission, Transfer,
+    Contract, Enclosed, Finding, HandedIn, PassedOn, Payment, Receipt, Report, Shown, Stamped, Standing, Transfer,
 };
 pub use verify::{Checks, examine, verify};

@@ -33,7 +33,7 @@ pub struct Report {
     /// The statements whose signatures were dated, by whoever has vouched for that: in order, one for each token.
     pub stamps: Vec<Stamped>,
     /// What was handed in for its recipient, or was to be: one for each message of which this can be proven.
-    pub submissions: Vec<Submission>,
+    pub submissions: Vec<HandedIn>,
     /// How the statements are signed, and receipts and cards that show that something was handed in.
     pub suites: BTreeMap<StatementId, Suite>,
     /// The key sets that appear, for whoever knows or certifies whose they are.
@@ -240,7 +240,7 @@ pub struct Stamped {
 
 /// A message that was sealed for somebody, and who has taken it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Submission {
+pub struct HandedIn {
     /// The signed statements in it.
     pub statements: Vec<(StatementId, Kind)>,
     /// The container in it.

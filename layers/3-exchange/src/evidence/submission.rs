@@ -11,7 +11,7 @@ use semper_support::submission::{Handed, ReadSubmissions, Submitted};
 use semper_transfer::tx;
 
 use super::fact::{Dated, Fact, Source, Subject, What};
-use super::report::{Finding, Submission};
+use super::report::{Finding, HandedIn};
 use super::verify::Pool;
 use crate::{cn, gx, lx};
 
@@ -41,7 +41,7 @@ impl Pool {
         deal: DealId,
         submitted: Submitted,
         proof: Digest,
-    ) -> Result<Submission, String> {
+    ) -> Result<HandedIn, String> {
         let Submitted { recipient, deal: of, message, handed } = submitted;
         if of != deal {
             return Err(format!("the message belongs to the deal {of}"));
@@ -53,13 +53,13 @@ impl Pool {
             return Err(reason);
         }
         let statements = statements.iter().map(|signed| (signed.id(), signed.kind())).collect();
-        Ok(Submission { statements, container, recipient, handed, proof })
+        Ok(HandedIn { statements, container, recipient, handed, proof })
     }
 
     /// Every time that a statement was handed in for somebody, with what shows it.
     pub(super) fn handed_in(&self, statement: StatementId, recipient: KeySetId) -> Vec<(Dated, Vec<Digest>)> {
-        let with_it = |s: &&Submission| s.recipient == recipient && s.statements.iter().any(|(id, _)| *id == statement);
-        let shown = |s: &Submission| {
+        let with_it = |s: &&HandedIn| s.recipient == recipient && s.statements.iter().any(|(id, _)| *id == statement);
+        let shown = |s: &HandedIn| {
             let (dated, mut evidence) = shown_by(s, s.handed.as_ref()?);
             evidence.push(*statement.digest());
             Some((dated, evidence))
@@ -81,7 +81,7 @@ impl Pool {
     }
 }
 
-fn shown_by(submission: &Submission, handed: &Handed) -> (Dated, Vec<Digest>) {
+fn shown_by(submission: &HandedIn, handed: &Handed) -> (Dated, Vec<Digest>) {
     let dated = Dated { time: handed.time, source: Source::Claimed };
     (dated, vec![submission.proof, *handed.receipt.digest(), *handed.card.digest()])
 }

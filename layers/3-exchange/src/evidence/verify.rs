@@ -137,7 +137,7 @@ pub(super) struct Pool {
     pub(super) submissions: Vec<(usize, Vec<u8>)>,
     /// Receipts of inboxes and relays, signed; whose they have to be, a submission says.
     pub(super) inbox_receipts: Vec<Vec<u8>>,
-    pub(super) submitted: Vec<report::Submission>,
+    pub(super) submitted: Vec<report::HandedIn>,
     /// What a time-stamp of each well-signed statement would be about. A statement that its signer has signed twice stands here twice.
     imprints: BTreeMap<Imprint, StatementId>,
     facts: BTreeSet<Fact>,

@@ -81,6 +81,23 @@ fn a_name_is_certified_only_if_the_certificate_says_the_same() {
     assert!(matches!(refused, Err(NotCertified::Path(PathError::WrongKeySet { .. }))), "{refused:?}");
 }
 
+// A card that loses its agent on the way would let nobody prove that anything was handed in; one that gains another would let anybody.
+#[test]
+fn a_card_names_the_agent_of_an_inbox() {
+    let (alice, relay) = (Party::new(1), Party::new(9));
+    let mut card = alice.card("Alice");
+    card.inboxes[0].agent = Some(relay.key_set.clone());
+    let read = ContactCard::verify(alice.sign(&card).bytes(), &Ed25519Only).unwrap();
+    assert_eq!(read.statement(), &card);
+    // Another agent under the same signature.
+    let at = alice.sign(&card).bytes().to_vec();
+    let key = relay.key_set.keys().next().unwrap().1.to_vec();
+    let place = at.windows(key.len()).position(|part| part == key).unwrap();
+    let mut changed = at;
+    changed[place] ^= 1;
+    assert!(ContactCard::verify(&changed, &Ed25519Only).is_err());
+}
+
 #[test]
 fn cards_that_break_a_rule_are_refused_even_if_signed() {
     let alice = Party::new(1);
