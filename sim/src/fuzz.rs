@@ -23,6 +23,10 @@ use semper_exchange::goods::{Deposit, Descriptor, Index, Pom};
 use semper_exchange::gx::{self, Examination, Examined, Gx, LockDeposit, Price, Right};
 use semper_exchange::lx::{self, Lx};
 use semper_support::channel::Frame;
+use semper_support::submission::SubmissionProof;
+use semper_transfer::credential::{
+    Bundle, Credential, CredentialTransfer, Reservation, ReservationRequest, Spend, Submission,
+};
 use semper_transfer::payment::journal::Entry;
 use semper_transfer::payment::operation::Operation;
 use semper_transfer::payment::pay::{self, Pay};
@@ -45,7 +49,7 @@ pub struct Target {
 const CBOR_MAX: usize = 1 << 20;
 
 /// Every target.
-pub const TARGETS: [Target; 37] = [
+pub const TARGETS: [Target; 45] = [
     Target { name: "time_stamp", run: time_stamp },
     Target { name: "cbor", run: generic },
     Target { name: "signed", run: signed },
@@ -83,6 +87,14 @@ pub const TARGETS: [Target; 37] = [
     Target { name: "claim", run: again::<Claim> },
     Target { name: "claim_text", run: claim_text },
     Target { name: "decision", run: again::<Decision> },
+    Target { name: "credential", run: again::<Credential> },
+    Target { name: "credential_transfer", run: again::<CredentialTransfer> },
+    Target { name: "reservation_request", run: again::<ReservationRequest> },
+    Target { name: "reservation", run: again::<Reservation> },
+    Target { name: "spend", run: again::<Spend> },
+    Target { name: "credential_bundle", run: again::<Bundle> },
+    Target { name: "submission", run: again::<Submission> },
+    Target { name: "submission_proof", run: again::<SubmissionProof> },
 ];
 
 /// Runs the target with a name.

@@ -1,4 +1,4 @@
-//! The vectors of `spec/vectors/exchange.json` and `signers.json` that are messages of the layers above the core: read and written the same, refused when damaged.
+//! The vectors of `spec/vectors/exchange.json`, `signers.json` and `credentials.json` that are messages of the layers above the core: read and written the same, refused when damaged.
 //!
 //! What could go wrong: a message changes its form while the specification keeps the old one. The vectors are made without the
 //! encoders of these layers, by `semper-core`'s test `vectors`, which also checks them against `spec/semper.cddl`.
@@ -7,6 +7,8 @@
 
 use semper_core::cbor::{self, Decode, Encode, Value};
 use semper_core::contract::Core;
+use semper_core::hash::Digest;
+use semper_core::ids::Cid;
 use semper_exchange::arbiter::many;
 use semper_exchange::arbiter::request::{Abort, Complaint, Inquiry, Request, Resolve, Revocation, Settlement};
 use semper_exchange::arbiter::verdict::{ArbiterAnswer, ClosedUnused, Closing, Verdict};
@@ -15,7 +17,9 @@ use semper_exchange::evidence::Folder;
 use semper_exchange::goods::{Good, Opens, preimage_hash};
 use semper_exchange::gx;
 use semper_exchange::lx;
-use semper_transfer::credential::{Credential, CredentialTransfer};
+use semper_transfer::credential::{
+    Bundle, Credential, CredentialTransfer, Reservation, ReservationRequest, Spend, Submission, use_tag,
+};
 use semper_transfer::tx;
 
 /// Whether the bytes are read as a `T` and written again as they stand.
@@ -52,13 +56,20 @@ fn read(type_name: &str, bytes: &[u8]) -> Option<bool> {
         "ask" => same::<many::Ask>(bytes),
         "cn-request" => same::<many::Request>(bytes),
         "cn-answer" => same::<many::Answer>(bytes),
+        "credential" => same::<Credential>(bytes),
+        "credential-transfer" => same::<CredentialTransfer>(bytes),
+        "reservation-request" => same::<ReservationRequest>(bytes),
+        "reservation" => same::<Reservation>(bytes),
+        "spend" => same::<Spend>(bytes),
+        "credential-bundle" => same::<Bundle>(bytes),
+        "submission" => same::<Submission>(bytes),
         _ => None,
     }
 }
 
 #[test]
 fn messages_are_those_of_the_specification() {
-    assert_eq!(["exchange", "signers"].map(checked), [37, 7]);
+    assert_eq!(["exchange", "signers", "credentials"].map(checked), [37, 7, 11]);
 }
 
 /// Checks the messages of a file of vectors, and counts them.
@@ -76,6 +87,20 @@ fn checked(file: &str) -> usize {
         seen += 1;
     }
     seen
+}
+
+// Who finds a use by another tag than its issuer finds none.
+#[test]
+fn the_tag_of_the_vectors_names_their_contract() {
+    let path = format!("{}/../spec/vectors/credentials.json", env!("CARGO_MANIFEST_DIR"));
+    let vectors: Vec<serde_json::Value> = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let vector = vectors.iter().find(|vector| vector["name"] == "reservation-counted").unwrap();
+    let bytes = |field: &str| data_encoding::HEXLOWER.decode(vector[field].as_str().unwrap().as_bytes()).unwrap();
+    let cid = Cid::from_digest(Digest::from_array(bytes("cid").try_into().unwrap()));
+    let salt = bytes("salt").try_into().unwrap();
+    let kept = Reservation::from_bytes(&bytes("hex")).unwrap();
+    assert_eq!((kept.tag, kept.number), (use_tag(cid, &salt), Some(2)));
+    assert_eq!(kept.tag.to_string(), vector["tag"].as_str().unwrap());
 }
 
 // The contract under a hash of the core's vectors is one that can be run, and its preimage opens what both give.

@@ -209,10 +209,10 @@ pub enum PostError {
 /// What gives a sealed message again, byte for byte, with the address that it was sealed for.
 ///
 /// ```text
-/// opening = { 0: nonce (16 bytes), 1: seed, 2: letter }
+/// seal-opening = { 0: nonce (16 bytes), 1: seed, 2: letter }
 /// ```
 #[derive(Clone, PartialEq, Eq)]
-pub struct Opening {
+pub struct SealOpening {
     /// The nonce of the envelope.
     pub nonce: [u8; 16],
     /// The randomness of the seal; as long as its suite wants it.
@@ -224,19 +224,19 @@ pub struct Opening {
 /// Longest seed of a seal, in bytes.
 const SEED_BYTES_MAX: usize = 64;
 
-impl std::fmt::Debug for Opening {
+impl std::fmt::Debug for SealOpening {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Opening({} bytes)", self.letter.len())
+        write!(f, "SealOpening({} bytes)", self.letter.len())
     }
 }
 
-impl Encode for Opening {
+impl Encode for SealOpening {
     fn to_value(&self) -> Value {
         record().put_bytes(0, self.nonce).put_bytes(1, &*self.seed).put_bytes(2, &self.letter).build()
     }
 }
 
-impl Decode for Opening {
+impl Decode for SealOpening {
     const BYTES_MAX: usize = MESSAGE_BYTES_MAX;
 
     fn from_value(value: Value) -> Result<Self, DecodeError> {
@@ -263,7 +263,7 @@ pub trait Post: Send + Sync {
     ///
     /// # Errors
     /// `Unusable`.
-    fn seal_openly(&self, to: &InboxAddress, frame: &Frame) -> Result<(Vec<u8>, Opening), PostError>;
+    fn seal_openly(&self, to: &InboxAddress, frame: &Frame) -> Result<(Vec<u8>, SealOpening), PostError>;
 
     /// Posts sealed bytes once. Posting the same bytes again is harmless.
     ///

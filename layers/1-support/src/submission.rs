@@ -13,7 +13,7 @@ use semper_core::ids::{DealId, KeySetId, StatementId};
 use semper_core::party::Suite;
 use semper_core::time::Time;
 
-use crate::channel::Opening;
+use crate::channel::SealOpening;
 
 /// Largest letter whose submission can be proven, in bytes: a proof holds it whole.
 pub const LETTER_BYTES_MAX: usize = 1024 * 1024;
@@ -25,7 +25,7 @@ const CARD_BYTES_MAX: usize = 96 * 1024;
 /// What a sender keeps of a message whose submission it wants to prove. With the receipt for it, it is the proof.
 ///
 /// ```text
-/// submission = { 0: 1, 1: signed contact card, 2: number of the inbox on it, 3: opening }
+/// submission = { 0: 1, 1: signed contact card, 2: number of the inbox on it, 3: seal-opening }
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SubmissionProof {
@@ -34,7 +34,7 @@ pub struct SubmissionProof {
     /// Which inbox on the card, from 0.
     pub inbox: u8,
     /// What gives the sealed message again.
-    pub opening: Opening,
+    pub opening: SealOpening,
 }
 
 impl Encode for SubmissionProof {
@@ -52,7 +52,7 @@ impl Decode for SubmissionProof {
         let card = fields.bytes(1, "card", CARD_BYTES_MAX)?;
         let inbox = u8::try_from(fields.uint(2, "inbox")?)
             .map_err(|_| DecodeError::field("inbox", Problem::OutOfRange("there are at most 256 inboxes")))?;
-        let opening: Opening = fields.item(3, "opening")?;
+        let opening: SealOpening = fields.item(3, "opening")?;
         fields.close()?;
         if opening.letter.len() > LETTER_BYTES_MAX {
             return Err(DecodeError::field("letter", Problem::Oversized { limit: LETTER_BYTES_MAX }));

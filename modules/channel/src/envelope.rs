@@ -13,7 +13,7 @@ use semper_core::cose::{Signed, Statement};
 use semper_core::domain;
 use semper_core::hash::Digest;
 use semper_core::party::KeySet;
-use semper_support::channel::{Frame, InboxAddress, MESSAGE_BYTES_MAX, Opening, Receipt};
+use semper_support::channel::{Frame, InboxAddress, MESSAGE_BYTES_MAX, Receipt, SealOpening};
 use semper_support::crypto::{CryptoError, Open, Seal, Signer};
 use zeroize::Zeroizing;
 
@@ -60,8 +60,8 @@ impl Envelope {
     }
 
     /// Seals a letter with the randomness of an opening.
-    pub(crate) fn seal_from(seal: &dyn Seal, to: &InboxAddress, opening: &Opening) -> Result<Self, CryptoError> {
-        let Opening { nonce, seed, letter } = opening;
+    pub(crate) fn seal_from(seal: &dyn Seal, to: &InboxAddress, opening: &SealOpening) -> Result<Self, CryptoError> {
+        let SealOpening { nonce, seed, letter } = opening;
         let sealed = seal.seal_from(to.suite, &to.public_key, &context(nonce), letter, seed)?;
         Ok(Self { nonce: *nonce, sealed })
     }
@@ -96,7 +96,7 @@ impl SealedAgain {
     ///
     /// # Errors
     /// In words: the letter is none, key or seed do not have the form of the suite, or the message would be too large to be sent.
-    pub fn of(seal: &dyn Seal, to: &InboxAddress, opening: &Opening) -> Result<Self, String> {
+    pub fn of(seal: &dyn Seal, to: &InboxAddress, opening: &SealOpening) -> Result<Self, String> {
         let letter = Letter::from_bytes(&opening.letter).map_err(|error| format!("it holds no message: {error}"))?;
         let envelope =
             Envelope::seal_from(seal, to, opening).map_err(|error| format!("it cannot be sealed: {error}"))?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use semper_core::cbor::{Decode, Encode};
 use semper_core::signature::{self, Verify};
-use semper_support::channel::{Frame, InboxAddress, MESSAGE_BYTES_MAX, Opening, Post, PostError, Posted, Receipt};
+use semper_support::channel::{Frame, InboxAddress, MESSAGE_BYTES_MAX, Post, PostError, Posted, Receipt, SealOpening};
 use semper_support::crypto::{CryptoError, Randomness, Seal};
 use zeroize::Zeroizing;
 
@@ -73,11 +73,11 @@ impl Post for HttpPost {
         encoded(Envelope::seal(&*self.seal, to, nonce, &letter))
     }
 
-    fn seal_openly(&self, to: &InboxAddress, frame: &Frame) -> Result<(Vec<u8>, Opening), PostError> {
+    fn seal_openly(&self, to: &InboxAddress, frame: &Frame) -> Result<(Vec<u8>, SealOpening), PostError> {
         let (nonce, letter) = self.letter(frame)?;
         let mut seed = Zeroizing::new(vec![0; self.seal.seal_seed_len(to.suite)]);
         self.random.fill(&mut seed).map_err(|error| unusable(error.to_string()))?;
-        let opening = Opening { nonce, seed, letter: letter.to_bytes() };
+        let opening = SealOpening { nonce, seed, letter: letter.to_bytes() };
         Ok((encoded(Envelope::seal_from(&*self.seal, to, &opening))?, opening))
     }
 

@@ -2,6 +2,7 @@
 
 mod containers;
 mod core;
+mod credentials;
 mod documents;
 mod encoding;
 mod exchange;
@@ -34,7 +35,7 @@ use serde_json::{Value as Json, json};
 use sha2::{Digest as _, Sha256};
 
 /// Every file with its vectors.
-pub(crate) fn all() -> [(&'static str, Json); 9] {
+pub(crate) fn all() -> [(&'static str, Json); 10] {
     let visible = (0..=u32::from(char::MAX)).filter(|c| char::from_u32(*c).is_some_and(semper_core::text::is_visible));
     let mut ranges: Vec<(u32, u32)> = Vec::new();
     for c in visible {
@@ -51,6 +52,7 @@ pub(crate) fn all() -> [(&'static str, Json); 9] {
         ("signed", Json::Array(signed::signed())),
         ("exchange", Json::Array(exchange::exchange())),
         ("signers", Json::Array(signers::signers())),
+        ("credentials", Json::Array(credentials::credentials())),
         ("visible", json!(ranges)),
         ("registry", registry()),
     ]

@@ -6,7 +6,7 @@ use semper_core::cose::Signed;
 use semper_core::domain;
 use semper_core::hash::Digest;
 use semper_crypto::{OpenKey, Sealer};
-use semper_support::channel::{InboxAddress, Opening, Post as _, Receipt};
+use semper_support::channel::{InboxAddress, Post as _, Receipt, SealOpening};
 use semper_support::crypto::{KemSuite, Open as _};
 
 use crate::support::{Bed, Node, frame, limits, post, within};
@@ -27,10 +27,10 @@ async fn what_was_taken_can_be_sealed_again_and_nothing_else_gives_its_receipt()
         let again = SealedAgain::of(&Sealer, &bed.address, &opening).unwrap();
         assert_eq!(again, SealedAgain { digest: receipt.sealed, frame: frame(3, b"a promise") }, "{suite:?}");
         assert_eq!(again.digest, Digest::of(domain::SEALED, &sealed));
-        assert_eq!(Opening::from_bytes(&semper_core::cbor::Encode::to_bytes(&opening)).unwrap(), opening);
+        assert_eq!(SealOpening::from_bytes(&semper_core::cbor::Encode::to_bytes(&opening)).unwrap(), opening);
 
         // For somebody else, with another randomness or nonce, or over another message, these are other bytes.
-        let differs = |to: &InboxAddress, opening: &Opening| {
+        let differs = |to: &InboxAddress, opening: &SealOpening| {
             let other = SealedAgain::of(&Sealer, to, opening);
             assert!(other.is_err() || other.is_ok_and(|other| other.digest != receipt.sealed), "{suite:?}");
         };
@@ -66,5 +66,5 @@ fn each_seal_has_a_randomness_of_its_own() {
     let [(first, opened), (second, again)] = [1, 2].map(|_| post().seal_openly(&to, &frame(1, b"x")).unwrap());
     assert!(first != second && opened.seed != again.seed && opened.nonce != again.nonce);
     assert_eq!(opened.seed.len(), 64);
-    assert_eq!(format!("{opened:?}"), format!("Opening({} bytes)", opened.letter.len()), "no secret is logged");
+    assert_eq!(format!("{opened:?}"), format!("SealOpening({} bytes)", opened.letter.len()), "no secret is logged");
 }
