@@ -7,6 +7,7 @@ mod locks;
 mod many;
 mod parties;
 mod right;
+mod shown;
 mod stamps;
 mod submission;
 mod till;
@@ -893,6 +894,7 @@ fn every_line_of_the_rules_is_at_work_somewhere() {
     cases.extend(locks::folders());
     cases.push(transfer::late(true));
     cases.extend(right::folders());
+    cases.extend(shown::folders());
     let signed = exchange(SIGNING, None);
     for folder in [signed.folder(O), letter(&signed.cast, Disposition::Accepted)] {
         let folder = submission::all_handed_in(&signed.cast, &folder);

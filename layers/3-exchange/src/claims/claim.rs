@@ -126,6 +126,8 @@ verbs! {
     Submitted = "submitted";
     /// Handed its final in for the other party.
     SubmittedFinal = "submitted-final";
+    /// Showed its right for what the contract gives, so that the use is gone.
+    UsedRight = "used-right";
 }
 
 /// An amount of money between two bounds of one currency, both included. At least one bound is there.

@@ -90,6 +90,8 @@ pub enum Misconduct {
     CompletedAfterAbort(Cid, Role),
     /// A contract was aborted that both had completed: by the arbiter, or by the originator, who alone can have asked for it.
     AbortedAfterCompletion(Cid),
+    /// The issuer of the right that is shown gave one use to two contracts, or took two for one.
+    UseGivenTwice(Cid),
 }
 
 /// Why a decision cannot be checked.
@@ -160,6 +162,7 @@ impl Misconduct {
             Finding::ArbiterEquivocated { cid } => Some(Misconduct::TwoVerdicts(*cid)),
             Finding::CompletedAfterAbort { cid, role } => Some(Misconduct::CompletedAfterAbort(*cid, *role)),
             Finding::AbortedAfterCompletion { cid } => Some(Misconduct::AbortedAfterCompletion(*cid)),
+            Finding::UseGivenTwice { cid } => Some(Misconduct::UseGivenTwice(*cid)),
             _ => None,
         }
     }
@@ -169,6 +172,7 @@ impl Misconduct {
             Misconduct::TwoVerdicts(cid) => Finding::ArbiterEquivocated { cid },
             Misconduct::CompletedAfterAbort(cid, role) => Finding::CompletedAfterAbort { cid, role },
             Misconduct::AbortedAfterCompletion(cid) => Finding::AbortedAfterCompletion { cid },
+            Misconduct::UseGivenTwice(cid) => Finding::UseGivenTwice { cid },
         }
     }
 }
@@ -266,6 +270,7 @@ impl Encode for Misconduct {
             Misconduct::TwoVerdicts(cid) => ("two-verdicts", cid, None),
             Misconduct::CompletedAfterAbort(cid, role) => ("completed-after-abort", cid, Some(role.to_value())),
             Misconduct::AbortedAfterCompletion(cid) => ("aborted-after-completion", cid, None),
+            Misconduct::UseGivenTwice(cid) => ("use-given-twice", cid, None),
         };
         record().put(0, name).put_item(1, cid).put_some(2, role).build()
     }
@@ -279,6 +284,7 @@ impl Decode for Misconduct {
             "two-verdicts" => Misconduct::TwoVerdicts(cid),
             "completed-after-abort" => Misconduct::CompletedAfterAbort(cid, fields.item(2, "role")?),
             "aborted-after-completion" => Misconduct::AbortedAfterCompletion(cid),
+            "use-given-twice" => Misconduct::UseGivenTwice(cid),
             _ => return Err(DecodeError::field("kind", Problem::Unknown { what: "misconduct", found: name })),
         };
         fields.close()?;

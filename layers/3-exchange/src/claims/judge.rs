@@ -366,6 +366,7 @@ impl Object<'_> {
             C::GivesSignature => signature(Who::Actor),
             C::PeerGivesSignature => signature(Who::Peer),
             C::IsOfRight => matches!(self, Object::Contract { legs: Some([Leg::Right(_), _]), .. }),
+            C::ShowsRight => matches!(gives(Who::Actor), Some(Leg::Show(_))),
         }
     }
 
@@ -482,9 +483,10 @@ impl Evidence {
             | (E::Misbehaved(who), What::Misbehaved(by) | What::MisbehavedAttested(by))
             | (E::Taken(who), What::Took(by, Side::Payee)) => role(who) == Some(by),
             (E::LetOff(who), What::LetOff(by)) => role(who) == Some(by),
-            (E::PromiseHandedIn, What::SubmittedPromise(by)) | (E::FinalHandedIn, What::SubmittedFinal(by)) => {
-                role(Who::Actor) == Some(by)
-            }
+            (E::PromiseHandedIn, What::SubmittedPromise(by))
+            | (E::FinalHandedIn, What::SubmittedFinal(by))
+            | (E::RightKept, What::RightKept(by))
+            | (E::RightTaken, What::RightTaken(by)) => role(Who::Actor) == Some(by),
             (E::AskedBack, What::AskedMoney(by, Side::Payer)) | (E::TakenBack, What::Took(by, Side::Payer)) => {
                 role(Who::Actor) == Some(by)
             }

@@ -94,6 +94,7 @@ pub(super) enum Condition {
     GivesSignature,
     PeerGivesSignature,
     IsOfRight,
+    ShowsRight,
     IsSender,
     IsReceiver,
     IsPayer,
@@ -130,6 +131,8 @@ pub(super) enum Evidence {
     PromiseHandedIn,
     FinalHandedIn,
     ContainerHandedIn,
+    RightKept,
+    RightTaken,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,7 +154,7 @@ const fn stamped(evidence: Evidence) -> Needs {
 }
 
 /// The words that rules are made of.
-const PIECES: [(&str, Needs); 60] = {
+const PIECES: [(&str, Needs); 63] = {
     use Condition as C;
     use Evidence as E;
     use Who::{Actor, Peer};
@@ -216,6 +219,9 @@ const PIECES: [(&str, Needs); 60] = {
         ("submission of the promise by the actor", shown(E::PromiseHandedIn)),
         ("submission of the final by the actor", shown(E::FinalHandedIn)),
         ("submission of the container", shown(E::ContainerHandedIn)),
+        ("the actor shows a right", condition(C::ShowsRight)),
+        ("use that the issuer keeps for the contract", shown(E::RightKept)),
+        ("the issuer's word that the use was taken", shown(E::RightTaken)),
     ]
 };
 

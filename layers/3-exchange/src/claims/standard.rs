@@ -251,7 +251,8 @@ fn speaks_for_actor(verb: Verb) -> Option<bool> {
         | Verb::Received
         | Verb::Refused
         | Verb::Faulted
-        | Verb::Refunded => Some(false),
+        | Verb::Refunded
+        | Verb::UsedRight => Some(false),
         Verb::Aborted | Verb::Resolved | Verb::Stamped => None,
     }
 }

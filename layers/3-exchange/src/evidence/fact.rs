@@ -15,6 +15,7 @@ use semper_transfer::payment::statement::Side;
 
 use super::many;
 use super::report::Finding;
+use super::right::Said;
 use super::verify::{Checks, Pool};
 use crate::arbiter::request::{Abort, Complaint, Resolve, Settlement};
 use crate::arbiter::verdict::{ClosedUnused, Closing, ClosingOutcome, Outcome, Verdict};
@@ -101,6 +102,10 @@ pub enum What {
     SubmittedFinal(Role),
     /// A container was handed in, for the party with this key set.
     SubmittedContainer(KeySetId),
+    /// The issuer of the right that a party shows keeps a use for this contract, or says that it may be used freely and is good for it.
+    RightKept(Role),
+    /// The issuer of that right says that it took the use for this contract.
+    RightTaken(Role),
     /// A party asked the arbiter to abort.
     AskedAbort(Role),
     /// A party asked the arbiter to complete the contract.
@@ -212,6 +217,7 @@ fn of_part(checks: &Checks<'_>, pool: &mut Pool, core: &Core, part: Slot) -> Vec
     facts.information(checks, pool);
     facts.money(checks, pool);
     facts.preimage(pool);
+    facts.right(checks, pool);
     facts.found
 }
 
@@ -393,6 +399,18 @@ impl Facts<'_> {
     fn may_be_revoked(&self, time: Time) -> bool {
         let sold = matches!(Leg::of(self.core), Ok([Leg::Right(_), _]));
         sold && time > gx::revoke_from(&self.core.terms.deadlines)
+    }
+
+    /// What the issuer of the right says that the responder shows.
+    fn right(&mut self, checks: &Checks<'_>, pool: &mut Pool) {
+        let Some(said) = Said::of(pool, self.core, self.cid) else { return };
+        for evidence in said.kept(checks.verify, pool, self.core) {
+            self.add(What::RightKept(Role::RESPONDER), None, evidence);
+        }
+        for (id, spend) in said.taken() {
+            let dated = Dated { time: spend.time, source: Source::Claimed };
+            self.add(What::RightTaken(Role::RESPONDER), Some(dated), [*id.digest()]);
+        }
     }
 
     /// Whether a contract over money by plain transfer was completed for its payer, on a proof of payment that holds. What the folder does not hold is

@@ -10,6 +10,7 @@ mod fact;
 mod folder;
 mod many;
 mod report;
+mod right;
 mod submission;
 mod verify;
 

@@ -372,6 +372,11 @@ pub enum Finding {
         /// The contract.
         cid: Cid,
     },
+    /// Misconduct of the issuer of the right that is shown: it gave one use to two contracts, or took two for one.
+    UseGivenTwice {
+        /// The contract.
+        cid: Cid,
+    },
     /// Misconduct of a party: it asked for an abort and completed the contract all the same.
     CompletedAfterAbort {
         /// The contract.
@@ -390,6 +395,7 @@ impl Finding {
             Finding::ArbiterEquivocated { .. }
                 | Finding::AbortedAfterCompletion { .. }
                 | Finding::CompletedAfterAbort { .. }
+                | Finding::UseGivenTwice { .. }
                 | Finding::WrongVerdict { .. }
                 | Finding::SignedAfterAsking { .. }
                 | Finding::AskedTwice { .. }
@@ -512,6 +518,12 @@ impl fmt::Display for Finding {
                 write!(
                     f,
                     "misconduct of the arbiter or the originator: contract {cid} was aborted and both have completed it"
+                )
+            }
+            Finding::UseGivenTwice { cid } => {
+                write!(
+                    f,
+                    "misconduct of the issuer of the right under contract {cid}: what it signed of its uses excludes itself"
                 )
             }
             Finding::CompletedAfterAbort { cid, role } => {

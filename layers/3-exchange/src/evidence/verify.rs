@@ -18,13 +18,14 @@ use semper_support::crypto::Encapsulate;
 use semper_support::engine::EvidenceKind;
 use semper_support::stamp::{ReadStamps, Stamp};
 use semper_support::submission::ReadSubmissions;
-use semper_transfer::credential::{Credential, Reservation, Spend, use_tag};
+use semper_transfer::credential::{Credential, Reservation, Spend};
 use semper_transfer::payment::Module;
 use semper_transfer::payment::claim::{Claim, Finding as Judged, Proof};
 use semper_transfer::payment::statement::{PaymentOrder, PaymentReceipt, PaymentRequest, Side};
 
 use super::fact::{self, Fact, Subject, What};
 use super::report::{self, Finding, Payment, Receipt, Report, Stamped, Standing, Transfer};
+use super::right::Said;
 use super::{Folder, Item, many};
 use crate::arbiter::log::LogReceipt;
 use crate::arbiter::many::Ask;
@@ -34,7 +35,7 @@ use crate::cn::{self, Round};
 use crate::goods::{
     ArticleKey, Deposit, DepositKey, Descriptor, Disclosure, KeyAttestation, Pom, Sealed, plain_roots, preimage_hash,
 };
-use crate::gx::{self, Leg, responder as responder_of};
+use crate::gx::{self, responder as responder_of};
 use crate::lx;
 
 /// Most time-stamps that are read of one case: each costs the check of several signatures.
@@ -361,8 +362,13 @@ fn contract(verifier: &dyn Verify, pool: &mut Pool, core: &Core) -> Vec<report::
     let files: Vec<_> = files.into_iter().map(|file| (file, pool.files.get(&file).copied())).collect();
     let missing = files.iter().filter(|(_, size)| size.is_none());
     pool.findings.extend(missing.map(|(file, _)| Finding::MissingFile { cid, file: *file }));
-    let (contents, right) = (contents(pool, core), right(pool, core, cid));
+    let contents = contents(pool, core);
     let passed = passed(pool, core);
+    let right = Said::of(pool, core, cid);
+    if right.as_ref().is_some_and(|right| right.excludes_itself()) {
+        pool.findings.push(Finding::UseGivenTwice { cid });
+    }
+    let right = right.as_ref().map(Said::shown);
     let of_part = |(part, standing)| {
         let (core, text, contents) = (core.clone(), text.clone(), contents.clone());
         let (right, passed) = (right.clone(), passed.clone());
@@ -370,27 +376,6 @@ fn contract(verifier: &dyn Verify, pool: &mut Pool, core: &Core) -> Vec<report::
         report::Contract { cid, part, core, text, standing, logged, files: files.clone(), contents, right, passed }
     };
     standings.into_iter().filter(|(_, standing)| !any || shown(standing)).map(of_part).collect()
-}
-
-/// The right that is shown under a contract, and what its issuer says of it.
-fn right(pool: &mut Pool, core: &Core, cid: Cid) -> Option<report::Shown> {
-    let Ok([_, Leg::Show(show)]) = Leg::of(core) else { return None };
-    let (issuer, tag) = (show.issuer, use_tag(cid, &show.salt));
-    let credentials = pool.said(issuer, |credential: &Credential| {
-        credential.serial == show.serial && Some(credential.holder) == core.party(Role::RESPONDER)
-    });
-    let credential = credentials.iter().any(|(id, _)| *id == show.credential);
-    let kept = pool.said(issuer, |kept: &Reservation| {
-        (kept.serial, kept.tag, Some(kept.arbiter)) == (show.serial, tag, core.arbiter())
-    });
-    let kept = kept.into_iter().map(|(_, kept)| kept).max_by_key(|kept| kept.until);
-    let number = kept.and_then(|kept| kept.number);
-    let spent = pool.said(issuer, |spend: &Spend| {
-        (spend.serial, spend.tag) == (show.serial, tag) && number.is_none_or(|number| spend.number == number)
-    });
-    let spent = spent.first().map(|(_, spend)| spend.time);
-    let (right, kept) = (show.right.clone(), kept.map(|kept| kept.until));
-    Some(report::Shown { right, issuer, credential, kept, number, spent })
 }
 
 /// The right that is passed on under a contract, and to whom its issuer says that it was.
