@@ -365,7 +365,7 @@ fn contract(verifier: &dyn Verify, pool: &mut Pool, core: &Core) -> Vec<report::
     let contents = contents(pool, core);
     let passed = passed(pool, core);
     let right = Said::of(pool, core, cid);
-    if right.as_ref().is_some_and(|right| right.excludes_itself()) {
+    if right.as_ref().is_some_and(Said::excludes_itself) {
         pool.findings.push(Finding::UseGivenTwice { cid });
     }
     let right = right.as_ref().map(Said::shown);
