@@ -144,6 +144,11 @@ fn a_right_is_used_as_often_as_it_was_granted() {
     let out = access.world.export("bob", &deal);
     let told = access.world.verify(&out).good();
     assert!(told.contains("its issuer took that use on"), "{told}");
+    let judged =
+        |claim: &str| access.world.run("nobody", &["judge", &out.display().to_string(), "--claim", claim]).code;
+    assert_eq!(judged("used-right(responder, before 2099-01-01T00:00:00Z)"), Some(0), "with the issuer's date");
+    assert_eq!(judged("used-right(responder, before 2020-01-01T00:00:00Z)"), Some(1));
+    assert_eq!(judged("used-right(originator)"), Some(1));
     // The use is gone: the same credential shows nothing any more, and nobody is bound.
     let second = access.order(&link, "second.txt", &[]);
     access.approve();
