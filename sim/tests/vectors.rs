@@ -56,8 +56,6 @@ fn read(type_name: &str, bytes: &[u8]) -> Option<bool> {
         "ask" => same::<many::Ask>(bytes),
         "cn-request" => same::<many::Request>(bytes),
         "cn-answer" => same::<many::Answer>(bytes),
-        "credential" => same::<Credential>(bytes),
-        "credential-transfer" => same::<CredentialTransfer>(bytes),
         "reservation-request" => same::<ReservationRequest>(bytes),
         "reservation" => same::<Reservation>(bytes),
         "spend" => same::<Spend>(bytes),

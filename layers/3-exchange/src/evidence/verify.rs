@@ -35,7 +35,7 @@ use crate::cn::{self, Round};
 use crate::goods::{
     ArticleKey, Deposit, DepositKey, Descriptor, Disclosure, KeyAttestation, Pom, Sealed, plain_roots, preimage_hash,
 };
-use crate::gx::{self, responder as responder_of};
+use crate::gx::{self, Leg, responder as responder_of};
 use crate::lx;
 
 /// Most time-stamps that are read of one case: each costs the check of several signatures.
