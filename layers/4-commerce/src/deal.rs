@@ -231,11 +231,15 @@ impl Machine for Deal {
             Input::Timer(OFFER) => Input::GiveUp,
             other => other,
         };
+        let mut told = None;
         let (index, input) = match input {
             Input::Message(bytes) => {
                 let message = Message::from_bytes(&bytes).map_err(DealError::Malformed)?;
+                told = self.declined(&message);
                 if self.ending.is_some() && message.step > running as u64 {
-                    return Ok(self.gone(&message));
+                    // The peer has gone on where this party has ended. Its message need not come again, and proves nothing: what it is about
+                    // was never taken in here.
+                    return Ok(Step::to(self).with_all(told));
                 }
                 let too_early = DealError::TooEarly { found: message.step, now: running };
                 let index = usize::try_from(message.step).ok().filter(|i| *i <= running).ok_or(too_early)?;
@@ -248,6 +252,7 @@ impl Machine for Deal {
         };
         let mut effects = Vec::new();
         self.drive(env, index, input, &mut effects)?;
+        effects.extend(told);
         Ok(Step { state: self, effects })
     }
 }
@@ -624,17 +629,14 @@ impl Deal {
         self.engines.last().expect("a deal has at least the engine of its first step")
     }
 
-    /// The peer has gone on where this party has ended. Its message need not come again, and proves nothing: what it is about was never taken
-    /// in here. Whoever waits for a signature is told that none will follow, as a courtesy.
-    fn gone(self, message: &Message) -> Step<Self> {
-        let action =
-            usize::try_from(message.step).ok().and_then(|index| self.plan.steps.get(index)).map(|step| step.action);
-        let waits = matches!(action, Some(Action::Sign | Action::Exchange));
-        // The two engines that take such a step decline in the same bytes. A decline is not answered, or it would go on for ever.
-        let is_decline = matches!(gx::Message::from_bytes(&message.body), Ok(gx::Message::Decline(_)));
+    /// What a peer is told, as a courtesy, that has promised and waits for a promise which never comes: this party has ended the deal without one.
+    fn declined(&self, message: &Message) -> Option<Effect> {
+        let step = usize::try_from(message.step).ok().and_then(|index| self.plan.steps.get(index))?;
+        // The two engines that take such a step promise and decline in the same bytes.
+        let waits = matches!(step.action, Action::Sign | Action::Exchange)
+            && matches!(gx::Message::from_bytes(&message.body), Ok(gx::Message::Promise(_)));
         let decline = Message { step: message.step, body: gx::Message::decline("").to_bytes(), opening: None };
-        let told = (waits && !is_decline).then(|| Effect::Send(decline.to_bytes()));
-        Step::to(self).with_all(told)
+        (waits && self.ending == Some(Ending::Lapsed)).then(|| Effect::Send(decline.to_bytes()))
     }
 
     /// Gives an input to the engine of a step, and goes on to the next step if that ends this one.

@@ -148,6 +148,19 @@ fn whoever_has_ended_a_deal_says_so_to_a_peer_that_goes_on() {
     assert_eq!((alice.position(), alice.waits_for()), (("sign", "await-abort-signature"), WaitsFor::Us));
 }
 
+// The promise comes when the offer has lapsed for want of it: whoever sent it would wait for the other one as long as it has patience.
+#[test]
+fn a_promise_for_an_offer_that_has_lapsed_is_declined() {
+    let (alice, effects) = handle(originator(), Input::Begin).unwrap();
+    let (alice, promised) = handle(alice, Input::Signed(sign(asked(&effects), 1))).unwrap();
+    let (bob, _) = handle(responder(vec![keys(3)]), sent(&effects)[0].clone()).unwrap();
+    let (bob, silent) = handle(bob, Input::Timer(OFFER)).unwrap();
+    assert_eq!((bob.ending(), sent(&silent).len()), (Some(Ending::Lapsed), 0));
+    let (_, declined) = handle(bob, sent(&promised)[0].clone()).unwrap();
+    let (alice, _) = handle(alice, sent(&declined)[0].clone()).unwrap();
+    assert_eq!(alice.position(), ("sign", "await-abort-signature"));
+}
+
 // The two engines that take the step "exchange" decline in the same bytes: a party that never began the step need not know which one it would be.
 #[test]
 fn a_decline_is_the_same_in_both_engines() {
