@@ -59,6 +59,7 @@ state-nothing-paid = Beendet: Es ist kein Geld bewegt worden, und niemand ist ge
 state-lapsed = Beendet, bevor etwas unterschrieben war: Niemand ist gebunden.
 state-unacknowledged = Gesendet, aber nicht bestätigt. Es ist vielleicht angekommen.
 state-refunded = Beendet: Ihr Geld ist zurück.
+state-recalled = Sie wurden nicht bezahlt: Das Recht gehört wieder Ihnen.
 state-defective = Die Ware ist nicht, was versprochen war. Der Beweis liegt bei den Beweisen.
 state-faulted = Der Schlichter hat festgestellt, dass Ihre Ware nicht ist, was versprochen war.
 state-unsettled = Ihnen steht Geld zu, und der Herausgeber gibt es nicht heraus. Was das beweist, ist aufbewahrt.
@@ -134,6 +135,10 @@ event-ask = {$mine ->
 event-complaint = {$mine ->
     [yes] Sie haben sich beim Schlichter beschwert.
    *[no] {$who} hat sich beim Schlichter beschwert.
+}
+event-revocation = {$mine ->
+    [yes] Sie haben den Schlichter gebeten, das Recht zurückzurufen.
+   *[no] {$who} hat den Schlichter gebeten, das Recht zurückzurufen.
 }
 event-settlement = {$mine ->
     [yes] Sie haben den Schlichter um das verwahrte Geld gebeten.

@@ -59,6 +59,7 @@ state-nothing-paid = Ended: no money moved, and nobody is bound.
 state-lapsed = Ended before anything was signed: nobody is bound.
 state-unacknowledged = Sent, but not acknowledged. It may have arrived.
 state-refunded = Ended: your money is back.
+state-recalled = You were not paid: the right is yours again.
 state-defective = The goods are not what was promised. The proof is among the evidence.
 state-faulted = The arbiter found that your goods are not what was promised.
 state-unsettled = Money is due to you, and its issuer does not give it. What proves it is kept.
@@ -134,6 +135,10 @@ event-ask = {$mine ->
 event-complaint = {$mine ->
     [yes] You complained to the arbiter.
    *[no] {$who} complained to the arbiter.
+}
+event-revocation = {$mine ->
+    [yes] You asked the arbiter to call the right back.
+   *[no] {$who} asked the arbiter to call the right back.
 }
 event-settlement = {$mine ->
     [yes] You asked the arbiter for the locked money.

@@ -179,6 +179,7 @@ pub(super) fn sentence(deal: &DealView) -> String {
         Standing::Lapsed => "ended before anything was signed: nobody is bound".to_owned(),
         Standing::Unacknowledged => "sent, but not acknowledged; it may have arrived".to_owned(),
         Standing::Refunded => "ended: your money is back".to_owned(),
+        Standing::Recalled => "ended: you were not paid, and the right is yours again".to_owned(),
         Standing::Defective => {
             "the goods are not what was promised; the proof is in the deal folder (`semper deals export`)".to_owned()
         }

@@ -59,7 +59,7 @@ pub struct DealView {
     pub waits_for: String,
     /// When the money comes that the arbiter has found to be due to us, in seconds since 1970.
     pub until: Option<u64>,
-    /// How it ended: `success`, `aborted`, `lapsed`, `unconfirmed`, `refunded`, `defective`, `faulted`, `unsettled`.
+    /// How it ended: `success`, `aborted`, `lapsed`, `unconfirmed`, `refunded`, `recalled`, `defective`, `faulted`, `unsettled`.
     pub ending: Option<String>,
     /// When it was opened here, in seconds since 1970.
     pub opened: u64,

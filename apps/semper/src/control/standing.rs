@@ -37,6 +37,8 @@ pub enum Standing<'a> {
     Unacknowledged,
     /// Our money is back.
     Refunded,
+    /// Nobody has paid for our right, and it is ours again.
+    Recalled,
     /// The goods are not what was promised.
     Defective,
     /// Our goods are not what we promised, says the arbiter.
@@ -100,6 +102,7 @@ impl<'a> Standing<'a> {
             "lapsed" if receipt => Standing::NothingPaid,
             "lapsed" => Standing::Lapsed,
             "refunded" => Standing::Refunded,
+            "recalled" => Standing::Recalled,
             "defective" => Standing::Defective,
             "faulted" => Standing::Faulted,
             "unsettled" => Standing::Unsettled,

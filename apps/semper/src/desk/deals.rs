@@ -211,6 +211,7 @@ fn standing(language: Language, deal: &DealView) -> String {
         Standing::Lapsed => text("state-lapsed"),
         Standing::Unacknowledged => text("state-unacknowledged"),
         Standing::Refunded => text("state-refunded"),
+        Standing::Recalled => text("state-recalled"),
         Standing::Defective => text("state-defective"),
         Standing::Faulted => text("state-faulted"),
         Standing::Unsettled => text("state-unsettled"),
