@@ -2,8 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -22,6 +22,7 @@ use semper_transfer::payment::Module;
 use semper_transfer::payment::contract::checks::CHECKS;
 use semper_transfer::payment::contract::{Broken, Factory, FaultPlan, Market, Party, all};
 use semper_transfer::payment::module::{Funding, IssuerReply, IssuerRequest};
+use zeroize::Zeroizing;
 
 use super::world::{Clock, ISSUER, Issuer, OurMint, START};
 
@@ -36,6 +37,10 @@ struct Stall {
     keys: [SecretKeys; 4],
     archives: [Arc<dyn Archive>; 4],
 }
+
+/// The seeds of the parties' purses. Words become a seed slowly, as they should, and a module is made for every step.
+static SEEDS: LazyLock<[Zeroizing<[u8; 64]>; 4]> =
+    LazyLock::new(|| [1, 2, 3, 4].map(|party| seed_of_words(&words(&[party; 32])).unwrap()));
 
 #[async_trait]
 impl Factory for Fair {
@@ -64,7 +69,7 @@ impl Factory for Fair {
 #[async_trait]
 impl Market for Stall {
     fn module(&self, party: Party) -> Box<dyn Module> {
-        Box::new(EcashModule::new(seed_of_words(&words(&[party as u8 + 1; 32])).unwrap()))
+        Box::new(EcashModule::new(SEEDS[party as usize].clone()))
     }
 
     fn archive(&self, party: Party) -> Arc<dyn Archive> {
