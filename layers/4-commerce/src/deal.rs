@@ -632,11 +632,14 @@ impl Deal {
     /// What a peer is told, as a courtesy, that has promised and waits for a promise which never comes: this party has ended the deal without one.
     fn declined(&self, message: &Message) -> Option<Effect> {
         let step = usize::try_from(message.step).ok().and_then(|index| self.plan.steps.get(index))?;
+        let takes_promises = matches!(step.action, Action::Sign | Action::Exchange);
+        if self.ending != Some(Ending::Lapsed) || !takes_promises {
+            return None;
+        }
         // The two engines that take such a step promise and decline in the same bytes.
-        let waits = matches!(step.action, Action::Sign | Action::Exchange)
-            && matches!(gx::Message::from_bytes(&message.body), Ok(gx::Message::Promise(_)));
         let decline = Message { step: message.step, body: gx::Message::decline("").to_bytes(), opening: None };
-        (waits && self.ending == Some(Ending::Lapsed)).then(|| Effect::Send(decline.to_bytes()))
+        let promised = matches!(gx::Message::from_bytes(&message.body), Ok(gx::Message::Promise(_)));
+        promised.then(|| Effect::Send(decline.to_bytes()))
     }
 
     /// Gives an input to the engine of a step, and goes on to the next step if that ends this one.
