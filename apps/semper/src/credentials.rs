@@ -239,7 +239,7 @@ async fn view(node: &Node, held: &Held) -> Result<CredentialView, CredentialErro
         transferable: *transferable,
         from: from.unix(),
         until: until.unix(),
-        callable_until: condition.map(|condition| condition.until.unix()),
+        callable_until: condition.map(|condition| condition.until).filter(|until| *until >= now()).map(Time::unix),
         state: held.state(now()).to_owned(),
     })
 }

@@ -48,7 +48,7 @@ pub mod sale;
 pub mod secrets;
 mod shop;
 pub mod stamp;
-pub mod submission;
+mod submission;
 mod trade;
 mod vault;
 mod wallet;

@@ -24,7 +24,7 @@ use semper_support::engine::{Ending, EvidenceKind};
 use semper_support::submission::LETTER_BYTES_MAX;
 
 use crate::control::{ContactView, DealView, FileOrder, FileView, MailOrder, SendOrder, SignOrder};
-use crate::node::{Beginning, BookError, Contact, Entry, Handing, Node, now, shop};
+use crate::node::{Beginning, BookError, Contact, Entry, Handing, Node, NodeError, now, shop};
 
 /// Why an order is not usable. Nothing was stored or sent.
 #[derive(Debug, thiserror::Error)]
@@ -292,6 +292,17 @@ pub fn view(entry: &Entry) -> DealView {
         files: Vec::new(),
         saved_as: None,
     }
+}
+
+/// Where the goods are that were bought in a deal; nothing before it has succeeded.
+///
+/// # Errors
+/// Storage failed.
+pub async fn saved_as(node: &Node, entry: &Entry) -> Result<Option<String>, NodeError> {
+    if entry.deal.ending() != Some(Ending::Success) {
+        return Ok(None);
+    }
+    Ok(node.saved_as(entry.deal.id()).await?.map(|path| path.display().to_string()))
 }
 
 /// A contact, for the screen.

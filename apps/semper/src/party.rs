@@ -220,6 +220,13 @@ struct Made {
     desk: Option<(TcpListener, Router)>,
 }
 
+impl Made {
+    /// A third party.
+    fn service(public: Router, control: Router) -> Self {
+        Self { public, control, party: None, desk: None }
+    }
+}
+
 /// The keys of a party, each with those who use it.
 struct PartyKeys {
     vault: Arc<Vault>,
@@ -289,13 +296,13 @@ impl Starting {
                     clock: clock(),
                 }));
                 let inbox = self.inbox(arbiter.clone(), Arc::new(opener), Arc::new(transport));
-                Ok(Made { public: inbox.merge(arbiter.routes()), control: Router::new(), party: None, desk: None })
+                Ok(Made::service(inbox.merge(arbiter.routes()), Router::new()))
             }
             Role::Ca => {
                 let (verify, random) = (Arc::new(Verifier), Arc::new(SystemRandom));
                 let base = self.config.base_url();
                 let service = CaService::open(archive, verify, random, certificate, &self.config.name, &base).await?;
-                Ok(Made { public: service.routes(), control: service.operator_routes(), party: None, desk: None })
+                Ok(Made::service(service.routes(), service.operator_routes()))
             }
             Role::Mint => {
                 let issuers = self.issuers()?;
@@ -303,12 +310,12 @@ impl Starting {
                     roles::mint::open(&self.config, archive, &seed, signer, certificates_on(card)?, issuers).await?;
                 let (mint, stop) = (opened.mint, stopped(self.stopped.clone()));
                 self.tasks.spawn(async move { mint.run(stop).await });
-                Ok(Made { public: opened.public, control: opened.control, party: None, desk: None })
+                Ok(Made::service(opened.public, opened.control))
             }
             Role::Bank => {
                 let opened = roles::bank::open(&self.config, archive, signer, opener).await?;
                 self.tasks.spawn(roles::bank::run(opened.bank, stopped(self.stopped.clone())));
-                Ok(Made { public: opened.public, control: opened.control, party: None, desk: None })
+                Ok(Made::service(opened.public, opened.control))
             }
             Role::Tsa => {
                 let settings = self.config.tsa.clone().unwrap_or_default();
@@ -321,7 +328,7 @@ impl Starting {
                     clock: clock(),
                 };
                 let service = TsaService::open(parts, &settings).await?;
-                Ok(Made { public: service.routes(&settings)?, control: Router::new(), party: None, desk: None })
+                Ok(Made::service(service.routes(&settings)?, Router::new()))
             }
             Role::Issuer => {
                 let issuer = Issuer::new(IssuerParts {
@@ -334,14 +341,14 @@ impl Starting {
                 });
                 let rates = self.config.issuer.clone().unwrap_or_default().rates;
                 let public = issuer.routes(&throttle(&rates, &issuer::USUAL)?);
-                Ok(Made { public, control: issuer.operator_routes(), party: None, desk: None })
+                Ok(Made::service(public, issuer.operator_routes()))
             }
             Role::Relay => {
                 let (url, quota) = (format!("{}/mail", self.config.base_url()), Quota::default());
                 let relay = Relay::open(archive, Arc::new(transport), Arc::new(Verifier), url, clock(), quota).await?;
                 self.tasks.spawn(sweep(relay.clone(), self.stopped.clone()));
                 let public = Router::new().nest("/mail", relay.router(Limits::default()));
-                Ok(Made { public, control: Router::new(), party: None, desk: None })
+                Ok(Made::service(public, Router::new()))
             }
         }
     }

@@ -213,18 +213,11 @@ async fn deals(State(on): State<Controlled>, Query(After { after }): Query<After
 
 async fn deal(State(on): State<Controlled>, Path(id): Path<String>) -> Reply<DealView> {
     let id = deal_id(&id)?;
-    let mut view = orders::view(&on.node.entry(id).await?);
+    let entry = on.node.entry(id).await?;
+    let mut view = orders::view(&entry);
     view.files = orders::files(&on.node.folder(id).await?);
-    view.saved_as = saved(&on, id, &view).await?;
+    view.saved_as = orders::saved_as(&on.node, &entry).await?;
     Ok(Json(view))
-}
-
-/// Where the goods of a deal are that has succeeded.
-async fn saved(on: &Controlled, id: DealId, view: &DealView) -> Result<Option<String>, NodeError> {
-    match view.ending.as_deref() {
-        Some("success") => Ok(on.node.saved_as(id).await?.map(|path| path.display().to_string())),
-        _ => Ok(None),
-    }
 }
 
 /// How long a request waits for a change before it answers with what is.
@@ -240,7 +233,7 @@ async fn wait(State(on): State<Controlled>, Path(id): Path<String>) -> Reply<Dea
         let asked = on.vault.waiting().await?.iter().any(|approval| approval.deal == id);
         if entry.deal.ending().is_some() || asked || tokio::time::timeout_at(until, changes.changed()).await.is_err() {
             let mut view = orders::view(&entry);
-            view.saved_as = saved(&on, id, &view).await?;
+            view.saved_as = orders::saved_as(&on.node, &entry).await?;
             return Ok(Json(view));
         }
     }
