@@ -15,6 +15,7 @@ no-such-operation = Diese Zahlung gibt es nicht.
 no-such-contact = Diesen Kontakt gibt es nicht.
 no-such-offer = Dieses Angebot gibt es nicht.
 back-to-deals = Zurück zu den Geschäften
+opening = Ihr Schreibtisch öffnet sich
 closed-title = Dieser Schreibtisch ist zu
 closed-why = Ein Link öffnet ihn einmal, in einem Browser. Einen neuen bekommen Sie auf Ihrem Rechner mit diesem Befehl:
 name-mixes-scripts = mischt Buchstaben mehrerer Schriften
@@ -30,6 +31,10 @@ deals-found = {$count ->
     [one] Ein Geschäft
    *[other] {$count} Geschäfte
 }
+deals-cut = Es gibt mehr Geschäfte, als sich auf einmal durchsehen lassen; hier fehlen vielleicht welche. Ein Geschäft mit bekannter Kennung steht unter /deals/ und der Kennung.
+page-of = Seite {$page} von {$pages}
+page-before = Vorige Seite
+page-after = Nächste Seite
 no-deals-yet = Noch keine Geschäfte. Sie beginnen auf der Kommandozeile, oder mit einer Bestellung für etwas, das Sie anbieten:
 search-label = Titel, Partei oder Kennung
 search = Suchen

@@ -15,6 +15,7 @@ no-such-operation = There is no such payment.
 no-such-contact = There is no such contact.
 no-such-offer = There is no such offer.
 back-to-deals = Back to the deals
+opening = Your desk opens
 closed-title = This desk is closed
 closed-why = A link opens it once, in one browser. Get a new one on your computer with this command:
 name-mixes-scripts = mixes letters of several scripts
@@ -30,6 +31,10 @@ deals-found = {$count ->
     [one] One deal
    *[other] {$count} deals
 }
+deals-cut = There are more deals than can be looked through at once, so some may be missing here. A deal with a known identifier is at /deals/ and the identifier.
+page-of = Page {$page} of {$pages}
+page-before = Previous page
+page-after = Next page
 no-deals-yet = No deals yet. They begin on the command line, or with an order for something that you offer:
 search-label = Title, party or identifier
 search = Search

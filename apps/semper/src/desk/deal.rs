@@ -86,13 +86,9 @@ impl Desk {
         let entry = self.node.entry(id).await?;
         let folder = self.node.folder(id).await?;
         let (deal, files) = (orders::view(&entry), orders::files(&folder));
-        let saved_as = match deal.ending.as_deref() {
-            Some("success") => self.node.saved_as(id).await?.map(|path| path.display().to_string()),
-            _ => None,
-        };
+        let saved_as = orders::saved_as(&self.node, &entry).await?;
         let events = self.events(language, &entry, &folder).await;
-        let examined = self.bench.positions(folder.clone(), self.node.keys().key_set().id());
-        let (report, Positions { ours, theirs }) = examined.map_err(|error| Failure::refused("error-folder", error))?;
+        let (report, Positions { ours, theirs }) = self.examined(folder.clone()).await?;
         let content = html! {
             section #standing data-live="" aria-live="polite" { (standing(language, &deal)) }
             section #timeline data-live="" {
@@ -127,6 +123,14 @@ impl Desk {
             section #details data-live="" { (details(language, &deal)) }
         };
         self.page(reader, "/", &escape(&deal.title, 0), &content).await
+    }
+
+    /// What a folder shows. Its signatures are checked beside everything else that the node does.
+    async fn examined(&self, folder: Folder) -> Result<(Report, Positions), Failure> {
+        let (bench, me) = (self.bench.clone(), self.node.keys().key_set().id());
+        let examined = tokio::task::spawn_blocking(move || bench.positions(folder, me)).await;
+        let examined = examined.map_err(|error| Failure::refused("error-folder", error))?;
+        examined.map_err(|error| Failure::refused("error-folder", error))
     }
 
     async fn ask_give_up(&self, reader: &Reader, id: &str) -> Result<Response, Failure> {
@@ -166,13 +170,13 @@ impl Desk {
     /// What a key set is called in this deal.
     async fn called(&self, language: Language, entry: &Entry, party: KeySetId) -> String {
         if let Some(name) = entry.called(party) {
-            return name.to_owned();
+            return escape(name, 0);
         }
         if entry.deal.sides().peer.id() == party {
-            return entry.peer.clone();
+            return escape(&entry.peer, 0);
         }
         match self.node.book().by_key_set(party).await {
-            Ok(contact) => contact.name,
+            Ok(contact) => escape(&contact.name, 0),
             Err(_) => language.text_with("somebody", &[("key", party.to_string()[..12].to_owned().into())]),
         }
     }

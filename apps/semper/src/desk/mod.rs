@@ -51,7 +51,7 @@ const LANGUAGE: &str = "semper-language";
 /// What the desk shows.
 pub struct Desk {
     node: Arc<Node>,
-    bench: Bench,
+    bench: Arc<Bench>,
     doors: Arc<Doors>,
     /// Where offers are fetched: the address that others know.
     base: String,
@@ -60,7 +60,7 @@ pub struct Desk {
 impl Desk {
     /// The desk of a node. `base` is the address under which others reach it.
     pub fn new(node: Arc<Node>, doors: Arc<Doors>, base: String) -> Arc<Self> {
-        Arc::new(Self { node, bench: Bench::default(), doors, base })
+        Arc::new(Self { node, bench: Arc::default(), doors, base })
     }
 
     /// Its pages.
@@ -209,16 +209,7 @@ impl Failure {
             }
             p { a href="/" { (language.text("back-to-deals")) } }
         };
-        let frame = Frame {
-            language,
-            title: &title,
-            owner: "",
-            places: &[],
-            here: "",
-            path: own_path(&reader.path),
-            live: false,
-        };
-        document(self.status, &frame.around(&content))
+        document(self.status, &entry::alone(language, &title).around(&content))
     }
 }
 

@@ -8,6 +8,7 @@ use maud::{Markup, PreEscaped, html};
 use qrcode::QrCode;
 use qrcode::render::svg::Color;
 use semper_core::ids::StatementId;
+use semper_core::text::escape;
 use semper_pages::{Language, names};
 use serde::Deserialize;
 
@@ -77,9 +78,9 @@ fn card(language: Language, offer: &OfferView, link: &str) -> Markup {
         }
         form.actions method="post" action={ "/offers/" (offer.id) } {
             @if offer.stands {
-                button name="stands" value="false" { (language.text("withdraw-offer")) " " span.unseen { (offer.name) } }
+                button name="stands" value="false" { (language.text("withdraw-offer")) " " span.unseen { (escape(&offer.name, 0)) } }
             } @else if !ended {
-                button name="stands" value="true" { (language.text("renew-offer")) " " span.unseen { (offer.name) } }
+                button name="stands" value="true" { (language.text("renew-offer")) " " span.unseen { (escape(&offer.name, 0)) } }
             }
         }
     }

@@ -1,6 +1,7 @@
 //! The desk in a real browser. What could go wrong: it shows another state than the node's, lets in whoever finds its port, loses what
 //! changes while it is open, can be used with a mouse and good eyes only.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
 use thirtyfour::Key;
@@ -110,6 +111,28 @@ fn an_open_page_follows_what_happens() {
     browser.wait_for("#connection", "connection to your node is lost");
     browser.look("connection-lost");
     drop(world);
+}
+
+// What a person does: the command hands the browser a page of the data directory, and the desk is there. A page in a file is another site to the
+// browser, which keeps cookies from what such a page leads to.
+#[test]
+fn the_command_opens_the_desk_in_the_browser() {
+    let (market, ..) = busy();
+    let (world, browser) = (&market.world, Browser::new("en"));
+    let (bin, opened) = (world.path("bin"), world.path("opened"));
+    std::fs::create_dir(&bin).unwrap();
+    let starter = bin.join("xdg-open");
+    std::fs::write(&starter, format!("#!/bin/sh\nprintf %s \"$1\" > {}\n", opened.display())).unwrap();
+    std::fs::set_permissions(&starter, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let ran = world.command("alice", &["desk"]).env("PATH", path).output().unwrap();
+    assert!(ran.status.success(), "{ran:?}");
+    let page = until(|| std::fs::read_to_string(&opened).ok().filter(|page| !page.is_empty())).unwrap();
+    let mode = std::fs::metadata(&page).unwrap().permissions().mode();
+    assert_eq!(mode & 0o077, 0, "others can read the link");
+    browser.open(&format!("file://{page}"));
+    browser.wait_for("h1", "Deals");
+    assert!(!browser.url().contains("/enter/"), "the link stays where others may see it: {}", browser.url());
 }
 
 fn question(world: &World) -> String {
