@@ -28,6 +28,7 @@ use crate::offer::{Offer, Order};
 use crate::order::{self, Asked, OrderError, Ordering, Wanted};
 use crate::plan::{Action, BUY, MAIL, PAY, Plan, SEND, SIGN, SIGN_MANY, SWAP};
 use crate::proposal::{Agreement, Proposal, ProposalError};
+use crate::right::RightOffer;
 use crate::swap::{FileOffer, Swap};
 use crate::trade::Trade;
 
@@ -355,6 +356,24 @@ impl Deal {
         let own = Own { shows: order.payer.clone(), ..Own::default() };
         let wanted = Wanted::Access { offer: Box::new(offer), order: Box::new(order) };
         let sides = Between::two(me, owner, Role::ORIGINATOR);
+        Self { arbiters: vec![arbiter], own, ..Self::ordering(id, &BUY, sides, wanted, patience) }
+    }
+
+    /// The originator's side of a deal that buys the right which `seller` offers, with money of `purse`. Begins with [`Input::Begin`].
+    #[expect(clippy::too_many_arguments, reason = "a purchase has so many parts")]
+    pub fn buy_right(
+        id: DealId,
+        me: KeySet,
+        seller: KeySet,
+        arbiter: KeySet,
+        patience: Seconds,
+        offer: RightOffer,
+        order: Order,
+        purse: PurseId,
+    ) -> Self {
+        let own = Own { purse: Some((id, purse)), ..Own::default() };
+        let wanted = Wanted::Right { offer: Box::new(offer), order: Box::new(order) };
+        let sides = Between::two(me, seller, Role::ORIGINATOR);
         Self { arbiters: vec![arbiter], own, ..Self::ordering(id, &BUY, sides, wanted, patience) }
     }
 

@@ -69,7 +69,7 @@ impl Right {
             () if Some(credential.holder) != core.party(Role::ORIGINATOR) => Err(NotGood::Holder),
             () if credential.right != self.right => Err(NotGood::Right),
             () if !credential.transferable => Err(NotGood::Fixed),
-            () if !covers(credential.uses, self.uses) => Err(NotGood::Number),
+            () if !credential.uses.covers(self.uses) => Err(NotGood::Number),
             () => Ok(bundle),
         }
     }
@@ -94,7 +94,7 @@ impl Right {
             ("holders", Some(now.holder) == core.party(Role::RESPONDER)),
             ("rights", now.right == before.right),
             ("audiences", now.audience == before.audience),
-            ("numbers of uses", covers(now.uses, self.uses)),
+            ("numbers of uses", now.uses.covers(self.uses)),
             ("dates", (now.from, now.until) == (before.from, before.until)),
             ("conditions", now.condition == self.condition(core) && now.condition.is_some()),
             ("issuers", now.issuer == before.issuer && now.transferable),
@@ -121,15 +121,6 @@ impl Right {
 pub(super) fn evidence(bundle: &Bundle) -> [Effect; 2] {
     let keys = Effect::Keep { kind: EvidenceKind::KeySet, bytes: bundle.issuer.to_bytes() };
     [keys, Effect::keep(&bundle.credential)]
-}
-
-/// Whether it can be used as often as it is to be.
-fn covers(has: Uses, least: Uses) -> bool {
-    match (has, least) {
-        (Uses::Unlimited, Uses::Unlimited) => true,
-        (Uses::Counted(has), Uses::Counted(least)) => has >= least,
-        _ => false,
-    }
 }
 
 impl Encode for Right {
