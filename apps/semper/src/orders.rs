@@ -7,6 +7,7 @@ use semper_commerce::contract_file::{self, Draft, DraftError};
 use semper_commerce::deal::{Deal, DealError, WaitsFor};
 use semper_commerce::letter::{Letter, LetterError};
 use semper_commerce::proposal::{Proposal, ProposalError};
+use semper_commerce::right;
 use semper_commerce::terms::Named;
 use semper_core::cbor::{Decode, DecodeError, Encode as _};
 use semper_core::container::{AckWanted, Attributes, Container, Information, Leaf, Node as Part, information_hash};
@@ -270,6 +271,7 @@ pub fn view(entry: &Entry) -> DealView {
         WaitsFor::Peer => "peer",
         WaitsFor::Arbiter => "arbiter",
         WaitsFor::Payment => "payment",
+        WaitsFor::Issuer => "issuer",
         WaitsFor::Nothing => "nothing",
     };
     let missing = deal.missing().into_iter().filter_map(|party| entry.called(party)).map(str::to_owned).collect();
@@ -291,6 +293,7 @@ pub fn view(entry: &Entry) -> DealView {
         trouble: entry.trouble.clone(),
         files: Vec::new(),
         saved_as: None,
+        right: deal.agreement().and_then(|agreement| Some(right::sold(&agreement.core).ok()?.0.right)),
     }
 }
 

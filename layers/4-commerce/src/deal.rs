@@ -13,7 +13,7 @@ use semper_core::machine::{Blame, Env, Fault, Machine, Step};
 use semper_core::party::{KeySet, Role};
 use semper_core::time::{Seconds, Time};
 use semper_exchange::cn::{self, Cn, CnError, SIGNERS_MAX};
-use semper_exchange::gx::{self, DEADLINE, Gx, GxError, Own, Run, RunError, State};
+use semper_exchange::gx::{self, DEADLINE, Gx, GxError, Leg, Own, Run, RunError, State};
 use semper_exchange::lx::{self, Lx};
 use semper_support::approval::Exhibit;
 use semper_support::channel::MESSAGE_BYTES_MAX;
@@ -151,6 +151,8 @@ pub enum WaitsFor {
     Arbiter,
     /// A means of payment: its issuer, or its user's approval.
     Payment,
+    /// The issuer of a right that is passed on, or called back.
+    Issuer,
     /// Nothing: it has ended.
     Nothing,
 }
@@ -553,6 +555,8 @@ impl Deal {
                     WaitsFor::Peer
                 }
                 State::AwaitVerdict { .. } | State::AwaitWindow { .. } | State::Ended { .. } => WaitsFor::Arbiter,
+                State::Recalling { .. } => WaitsFor::Issuer,
+                State::Releasing { .. } if matches!(gx.run().gives(), Leg::Right(_)) => WaitsFor::Issuer,
                 State::Taking { .. } | State::Releasing { .. } if !gx.moves_money() => WaitsFor::Us,
                 State::Examining { .. } => WaitsFor::Us,
                 State::Checking { .. }
@@ -562,8 +566,7 @@ impl Deal {
                 | State::Proving { .. }
                 | State::Arranging { .. }
                 | State::Collecting { .. }
-                | State::Reclaiming { .. }
-                | State::Recalling { .. } => WaitsFor::Payment,
+                | State::Reclaiming { .. } => WaitsFor::Payment,
             },
             Engine::Pay(pay) if pay.waits_for_peer() => WaitsFor::Peer,
             Engine::Pay(_) => WaitsFor::Payment,

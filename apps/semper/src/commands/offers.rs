@@ -106,7 +106,8 @@ fn line(offer: &OfferView) -> String {
         (true, true) => format!("ended on {until}"),
         (true, false) => format!("until {until}"),
     };
-    format!("{}  {:>14}  {}, {} bytes, {state}", &offer.id[..12], offer.price, escape(&offer.name, 0), offer.size)
+    let size = offer.size.map_or_else(|| "a right".to_owned(), |size| format!("{size} bytes"));
+    format!("{}  {:>14}  {}, {size}, {state}", &offer.id[..12], offer.price, escape(&offer.name, 0))
 }
 
 /// A link as a QR code of characters, for a terminal with a dark background.

@@ -21,7 +21,8 @@ use tokio::sync::Notify;
 use super::{
     AllOpened, AnswerOrder, ApprovalView, Begun, BuyOrder, ContactOrder, ContactView, CredentialView, DealView,
     DeskView, MailOrder, OfferOrder, OfferView, Opened, OperationView, PassOrder, PassedView, PayOrder, Problem,
-    PurseOrder, PurseView, SendOrder, SignOrder, StampOrder, StampView, StandsOrder, SwapOrder, TaskOrder, TradeOrder,
+    PurseOrder, PurseView, RightOfferOrder, SendOrder, SignOrder, StampOrder, StampView, StandsOrder, SwapOrder,
+    TaskOrder, TradeOrder,
 };
 use crate::credentials::{self, CredentialError};
 use crate::desk::Doors;
@@ -90,6 +91,7 @@ pub fn party_routes(controlled: Controlled) -> Router {
         .route("/operations/{id}/give-up", post(abandon))
         .route("/credentials", get(list_credentials).post(add_credential))
         .route("/credentials/{serial}/transfer", post(pass_on))
+        .route("/credentials/{serial}/offer", post(sell_right))
         .layer(DefaultBodyLimit::max(2 * MESSAGE_BYTES_MAX))
         .with_state(controlled)
 }
@@ -409,6 +411,14 @@ async fn pass_on(
     Json(order): Json<PassOrder>,
 ) -> Reply<PassedView> {
     Ok(Json(credentials::transfer(&on.node, &serial, &order.to).await?))
+}
+
+async fn sell_right(
+    State(on): State<Controlled>,
+    Path(serial): Path<String>,
+    Json(order): Json<RightOfferOrder>,
+) -> Reply<OfferView> {
+    Ok(Json(shop::sell_right(&on.node, &serial, order).await?))
 }
 
 /// Operations that are listed at once.

@@ -211,17 +211,21 @@ fn standing(language: Language, deal: &DealView) -> String {
         Standing::BeenPaid => text("state-been-paid"),
         Standing::Exchanged => text("state-exchanged"),
         Standing::Swapped => text("state-swapped"),
+        Standing::Bought => text("state-bought"),
+        Standing::Sold => text("state-sold"),
         Standing::Remark(words) | Standing::Ended(words) => {
             language.text_with("state-ended", &[("words", words.into())])
         }
         Standing::Done => text("state-done"),
         Standing::Aborted => text("state-aborted"),
         Standing::PaidWithoutReceipt => text("state-paid-without-receipt"),
+        Standing::PaidUnconfirmed => text("state-paid-unconfirmed"),
         Standing::NothingPaid => text("state-nothing-paid"),
         Standing::Lapsed => text("state-lapsed"),
         Standing::Unacknowledged => text("state-unacknowledged"),
         Standing::Refunded => text("state-refunded"),
         Standing::Recalled => text("state-recalled"),
+        Standing::Unrecalled => text("state-unrecalled"),
         Standing::Defective => text("state-defective"),
         Standing::Faulted => text("state-faulted"),
         Standing::Unsettled => text("state-unsettled"),
@@ -234,10 +238,15 @@ fn standing(language: Language, deal: &DealView) -> String {
             let args = [("peer", peer.into()), ("date", language.date(date).into())];
             language.text_with("state-peer-or-refund", &args)
         }
+        Standing::PeerOrRecall(date) => {
+            let args = [("peer", peer.into()), ("date", language.date(date).into())];
+            language.text_with("state-peer-or-recall", &args)
+        }
         Standing::Peer => language.text_with("state-peer", &[("peer", peer.into())]),
         Standing::Refunding(Some(date)) => dated("state-refunding-after", date),
         Standing::Refunding(None) => text("state-refunding"),
         Standing::Paying => text("state-paying"),
+        Standing::Issuer => text("state-issuer"),
         Standing::Decided(date) => dated("state-decided", date),
         Standing::Arbiter => text("state-arbiter"),
     }

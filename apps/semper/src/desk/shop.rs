@@ -62,7 +62,13 @@ fn card(language: Language, offer: &OfferView, link: &str) -> Markup {
     let short = &offer.id[..12];
     html! {
         h2 { (names::show(language, &offer.name)) }
-        p { strong { (language.money(&offer.price)) } " " span.soft { (language.size(offer.size)) } }
+        p {
+            strong { (language.money(&offer.price)) }
+            " "
+            span.soft {
+                @match offer.size { Some(size) => (language.size(size)), None => (language.text("offer-of-right")) }
+            }
+        }
         p {
             @if offer.approval.is_some() { span.turn { (language.text("offer-asks")) } }
             @else if !offer.stands { (language.text("offer-withdrawn")) }

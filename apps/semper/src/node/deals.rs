@@ -301,6 +301,7 @@ impl Node {
         let id = entry.deal.id();
         let key = Entry::key(&id);
         let mut commit = with;
+        commit.records.extend(self.held_after(&entry.deal, &effects).await?);
         // A deal that a peer opened is named after what it turns out to be about.
         if let Some(agreement) = entry.deal.agreement().filter(|_| entry.title == entry.deal.plan().name) {
             entry.title = agreement.subject();

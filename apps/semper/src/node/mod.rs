@@ -19,6 +19,7 @@ mod issuer;
 mod many;
 mod outbox;
 mod payments;
+mod right;
 pub mod shop;
 mod stamps;
 mod swap;

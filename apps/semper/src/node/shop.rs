@@ -1,7 +1,7 @@
 //! The shop: what this party offers to anybody, and the answers to orders.
 //!
 //! ```text
-//! record "article"   cipher root  → { 0: descriptor, 1: key }
+//! record "article"   cipher root  → { 0: descriptor, 1: key }          not for a right: what is sold is the credential
 //! record "offer"     offer        → { 0: signed offer, 1: whether it stands }
 //! record "save-as"   deal         → where the goods go that are bought in it
 //! ```
@@ -22,6 +22,7 @@ use semper_commerce::deal::Answer;
 use semper_commerce::offer::{Offer, Order};
 use semper_commerce::order::Asked;
 use semper_commerce::purchase::Sale;
+use semper_commerce::right::RightOffer;
 use semper_commerce::swap::FileOffer;
 use semper_commerce::terms::Arbiter;
 use semper_core::amount::Amount;
@@ -77,6 +78,8 @@ pub enum Stated {
     Swap(FileOffer),
     /// Something is given for the show of a right.
     Access(AccessOffer),
+    /// A right is passed on for money.
+    Right(RightOffer),
 }
 
 impl Stated {
@@ -84,29 +87,32 @@ impl Stated {
         let sale = Offer::from_bytes(signed.payload()).map(Stated::Sale);
         let swap = || FileOffer::from_bytes(signed.payload()).map(Stated::Swap);
         let access = || AccessOffer::from_bytes(signed.payload()).map(Stated::Access);
-        sale.or_else(|error| swap().or_else(|_| access()).map_err(|_| error))
+        let right = || RightOffer::from_bytes(signed.payload()).map(Stated::Right);
+        sale.or_else(|error| swap().or_else(|_| access()).or_else(|_| right()).map_err(|_| error))
     }
 
-    fn cipher_root(&self) -> Digest {
+    /// The root of the ciphertext of its goods; a right has none.
+    fn cipher_root(&self) -> Option<Digest> {
         match self {
-            Stated::Sale(offer) => offer.cipher_root,
-            Stated::Swap(offer) => offer.cipher_root,
-            Stated::Access(offer) => offer.cipher_root,
+            Stated::Sale(offer) => Some(offer.cipher_root),
+            Stated::Swap(offer) => Some(offer.cipher_root),
+            Stated::Access(offer) => Some(offer.cipher_root),
+            Stated::Right(_) => None,
         }
     }
 }
 
 impl Node {
-    /// Keeps an article and an offer of it.
+    /// Keeps an offer, and the article that is offered, if it is not a right.
     ///
     /// # Errors
     /// Storage failed; nothing was kept.
-    pub async fn put_offer(&self, article: &Article, offer: &OwnOffer) -> Result<(), NodeError> {
-        let root = offer.offer.cipher_root().as_bytes().to_vec();
-        let records = vec![
-            (ARTICLES.to_owned(), root, Some(article.to_bytes())),
-            (OFFERS.to_owned(), offer.signed.id().as_bytes().to_vec(), Some(offer.to_bytes())),
-        ];
+    pub async fn put_offer(&self, article: Option<&Article>, offer: &OwnOffer) -> Result<(), NodeError> {
+        let article = offer.offer.cipher_root().zip(article);
+        let article =
+            article.map(|(root, article)| (ARTICLES.to_owned(), root.as_bytes().to_vec(), Some(article.to_bytes())));
+        let offer = (OFFERS.to_owned(), offer.signed.id().as_bytes().to_vec(), Some(offer.to_bytes()));
+        let records = [offer].into_iter().chain(article).collect();
         self.archive.commit(Commit { records, ..Commit::default() }).await.map_err(NodeError::Commit)
     }
 
@@ -115,8 +121,11 @@ impl Node {
     /// # Errors
     /// Storage failed.
     pub async fn offers(&self) -> Result<Vec<OwnOffer>, NodeError> {
-        let records = self.archive.records(OFFERS, None, OFFERS_MAX).await?;
-        records.iter().map(|(_, bytes)| OwnOffer::from_bytes(bytes).map_err(|e| damaged("offer", &e))).collect()
+        let mut offers = Vec::new();
+        for (_, bytes) in self.archive.records(OFFERS, None, OFFERS_MAX).await? {
+            offers.push(self.read_offer(&bytes).await?);
+        }
+        Ok(offers)
     }
 
     /// An offer of this party.
@@ -124,8 +133,19 @@ impl Node {
     /// # Errors
     /// Storage failed.
     pub async fn offer(&self, id: StatementId) -> Result<Option<OwnOffer>, NodeError> {
-        let record = self.archive.record(OFFERS, id.as_bytes()).await?;
-        record.map(|bytes| OwnOffer::from_bytes(&bytes).map_err(|e| damaged("offer", &e))).transpose()
+        match self.archive.record(OFFERS, id.as_bytes()).await? {
+            Some(bytes) => self.read_offer(&bytes).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// A stored offer. One of a right that is ours no more stands no more.
+    async fn read_offer(&self, bytes: &[u8]) -> Result<OwnOffer, NodeError> {
+        let own = OwnOffer::from_bytes(bytes).map_err(|error| damaged("offer", &error))?;
+        let Stated::Right(offer) = &own.offer else { return Ok(own) };
+        let serial = offer.credential().map_err(|error| damaged("offer", &error))?.serial;
+        let stands = own.stands && self.has(serial).await?;
+        Ok(OwnOffer { stands, ..own })
     }
 
     /// Takes orders for an offer no more, or again. Deals that have begun go on.
@@ -169,6 +189,7 @@ impl Node {
         let offer = match own.map(|own| own.offer) {
             Some(Stated::Sale(offer)) => offer,
             Some(Stated::Access(offer)) => return self.give_access(buyer, &offer, order).await,
+            Some(Stated::Right(offer)) => return self.sell_right(deal, buyer, &offer, order).await,
             _ => return Err(refused("there is no such offer")),
         };
         let article = self.article(&offer.cipher_root).await?.ok_or_else(|| refused("the goods are sold no more"))?;

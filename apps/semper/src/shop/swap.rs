@@ -37,7 +37,7 @@ pub(super) async fn offer(node: &Node, order: &OfferOrder, wanted: &WantedOrder)
         valid_for: Seconds(order.valid_for),
         until: Time::from_unix(order.until),
     };
-    state(node, article, Stated::Swap(offer)).await
+    state(node, Some(article), Stated::Swap(offer)).await
 }
 
 /// A deal that gives a file for one that is offered.
