@@ -23,7 +23,6 @@ use semper_core::text::escape;
 use semper_core::time::{Seconds, Time};
 use semper_exchange::gx::{Leg, Price, Right, TransferDeposit, earliest_recall, pay_until};
 use semper_exchange::planner::{check_right_dates, plan_of};
-use semper_transfer::credential::statement::USES_MAX;
 use semper_transfer::credential::{Bundle, Credential, NotGood, Uses};
 use semper_transfer::payment::means::Means;
 use semper_transfer::payment::negotiation::MEANS_MAX;
@@ -420,14 +419,10 @@ impl Statement for RightOffer {
 impl Encode for RightOffer {
     fn to_value(&self) -> Value {
         let some = |text: &String| (!text.is_empty()).then(|| Value::text(text));
-        let uses = match self.uses {
-            Uses::Unlimited => None,
-            Uses::Counted(uses) => Some(u64::from(uses)),
-        };
         record()
             .put(0, 4_u64)
             .put_item(1, &self.bundle)
-            .put_some(2, uses)
+            .put_some(2, self.uses.counted())
             .put_item(3, &self.price)
             .put_list(4, &self.means)
             .put_list(5, &self.arbiters)
@@ -449,16 +444,9 @@ impl Decode for RightOffer {
         let mut fields = Fields::open(value)?;
         fields.version(0, 4)?;
         let bundle = fields.item(1, "credential")?;
-        let uses = match fields.optional_item::<u64>(2, "uses")? {
-            None => Uses::Unlimited,
-            Some(uses) => {
-                let number = u32::try_from(uses).ok().filter(|uses| (1..=USES_MAX).contains(uses));
-                Uses::Counted(number.ok_or_else(|| wrong("uses", "a number of uses is from 1 to 1000"))?)
-            }
-        };
         let offer = Self {
             bundle,
-            uses,
+            uses: Uses::read(&mut fields, 2)?,
             price: fields.item(3, "price")?,
             means: fields.list(4, "means", MEANS_MAX)?,
             arbiters: fields.list(5, "arbiters", ARBITERS_MAX)?,

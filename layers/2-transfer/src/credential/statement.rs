@@ -345,17 +345,6 @@ impl fmt::Debug for Serial {
     }
 }
 
-impl Uses {
-    /// Whether it can be used at least as often, in the same manner: what may be used freely is no number of uses.
-    pub const fn covers(self, least: Self) -> bool {
-        match (self, least) {
-            (Uses::Unlimited, Uses::Unlimited) => true,
-            (Uses::Counted(has), Uses::Counted(least)) => has >= least,
-            _ => false,
-        }
-    }
-}
-
 impl fmt::Display for Uses {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -445,6 +434,15 @@ impl Decode for Credential {
 }
 
 impl Uses {
+    /// Whether it can be used at least as often, in the same manner: what may be used freely is no number of uses.
+    pub const fn covers(self, least: Self) -> bool {
+        match (self, least) {
+            (Uses::Unlimited, Uses::Unlimited) => true,
+            (Uses::Counted(has), Uses::Counted(least)) => has >= least,
+            _ => false,
+        }
+    }
+
     /// How many; `None`: as often as its holder likes. So it is written: a number, or nothing.
     pub fn counted(self) -> Option<u64> {
         match self {

@@ -6,6 +6,7 @@ use semper_core::amount::Currency;
 use semper_core::ids::StatementId;
 use semper_core::party::{Algorithm, KeySet, Suite};
 use semper_transfer::credential::Serial;
+use semper_transfer::credential::statement::USES_MAX;
 use semper_transfer::payment::means::{Fees, Limits, LockKind, PayerAnonymity, ReceiptKind, Reversal, System};
 
 use super::*;
