@@ -16,7 +16,8 @@ use semper_transfer::credential::FILE_MAX;
 use semper_trust::card::ContactCard;
 
 use super::serve::operator;
-use super::{Common, approve, sell, session};
+use super::session::{self, Session};
+use super::{Common, approve, sell};
 use crate::control::client::Client;
 use crate::control::{CredentialView, RightOfferOrder};
 use crate::home::{Role, write_new_private};
@@ -148,14 +149,14 @@ pub(super) struct Issue {
 
 impl Credential {
     pub(super) async fn run(self, common: &Common) -> Result<()> {
-        if let Credential::Sell(sell) = self {
-            return sell.run(common).await;
-        }
-        let session = session::connect(common.home()?, common.passphrase_file.as_deref(), false).await?;
+        let home = common.home()?;
+        let base_url = home.config()?.base_url();
+        // Whoever sells serves the offer.
+        let listen = matches!(self, Credential::Sell(_));
+        let session = session::connect(home, common.passphrase_file.as_deref(), listen).await?;
         let client = session.client();
         match self {
-            // It serves the offer, so it listens.
-            Credential::Sell(_) => {}
+            Credential::Sell(sell) => sell.run(&session, &base_url).await?,
             Credential::Add { file } => {
                 let view = client.add_credential(&read(&file, FILE_MAX)?).await?;
                 println!("Kept. Nobody has checked the issuer's key but you, if you have it in your contact book:");
@@ -185,11 +186,8 @@ impl Credential {
 }
 
 impl Sell {
-    async fn run(self, common: &Common) -> Result<()> {
-        let home = common.home()?;
-        let base_url = home.config()?.base_url();
+    async fn run(self, session: &Session, base_url: &str) -> Result<()> {
         Amount::parse(&self.price).with_context(|| format!("{:?} is no price", self.price))?;
-        let session = session::connect(home, common.passphrase_file.as_deref(), true).await?;
         let view = find(session.client(), &self.serial).await?;
         let (no_ask, json) = (self.no_ask, self.json);
         let order = RightOfferOrder {
@@ -204,8 +202,7 @@ impl Sell {
         };
         let offered =
             sell::signed(session.client(), no_ask, async |client| Ok(client.sell_right(&view.serial, &order).await?));
-        sell::show(&offered.await?, &base_url, &session, json).await?;
-        session.end().await
+        sell::show(&offered.await?, base_url, session, json).await
     }
 }
 

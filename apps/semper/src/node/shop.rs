@@ -157,7 +157,7 @@ impl Node {
         let offer = OwnOffer { stands, ..offer };
         let records = vec![(OFFERS.to_owned(), id.as_bytes().to_vec(), Some(offer.to_bytes()))];
         self.archive.commit(Commit { records, ..Commit::default() }).await.map_err(NodeError::Commit)?;
-        Ok(offer)
+        self.read_offer(&offer.to_bytes()).await
     }
 
     pub(super) async fn article(&self, cipher_root: &Digest) -> Result<Option<Article>, NodeError> {
