@@ -159,7 +159,8 @@ impl Sale {
         }
         self.has("alice", "18.00 EUR");
         self.has("bob", "12.00 EUR");
-        assert_eq!(self.holds("bob", "passed-on")["right"], RIGHT);
+        let held = self.world.json("bob", &["credential", "list", "--json"]);
+        assert!(held.as_array().unwrap().iter().all(|held| held["state"] == "passed-on"), "{held:#}");
         let bought = self.holds("alice", "valid");
         assert_eq!(bought["right"], RIGHT);
         self.stands(&bought["serial"], |says| says["state"] == "valid" && says["callable_until"].is_null());
