@@ -24,7 +24,6 @@ use semper_core::text::escape;
 use semper_core::time::{Seconds, Time};
 use semper_crypto::Verifier;
 use semper_exchange::goods::{ArticleKey, Descriptor};
-use semper_support::approval::{Answer, ApprovalError, Exhibit, SignRequest};
 use semper_transfer::credential::NotGood;
 use semper_transfer::payment::means::{LockKind, Means};
 use semper_transfer::payment::negotiation::{Demand, negotiate};
@@ -33,7 +32,8 @@ use semper_trust::card::{CardError, ContactCard};
 
 use crate::control::{BuyOrder, OfferOrder, OfferView};
 use crate::credentials::CredentialError;
-use crate::node::shop::{Article, OfferPage, OwnOffer, Stated, arbiter, lockable};
+use crate::node::offers::{Article, AskedOffer, Offering, OwnOffer, Stated};
+use crate::node::shop::{OfferPage, arbiter, lockable};
 use crate::node::{Beginning, BookError, Contact, Handing, Node, NodeError, now};
 
 pub use right::offer as sell_right;
@@ -139,9 +139,6 @@ pub enum ShopError {
     /// The contact book.
     #[error(transparent)]
     Book(#[from] BookError),
-    /// The holder of the keys.
-    #[error(transparent)]
-    Approval(#[from] ApprovalError),
     /// The node.
     #[error(transparent)]
     Node(#[from] NodeError),
@@ -222,7 +219,7 @@ async fn arbiters(
     if arbiters.is_empty() { Err(ShopError::NoArbiter) } else { Ok(arbiters) }
 }
 
-/// Asks for the user's signature on an offer, and keeps it when it is signed.
+/// Asks for the user's signature on an offer, which stands as soon as it is signed.
 async fn state(node: &Node, article: Option<Article>, offer: Stated) -> Result<OfferView, ShopError> {
     let me = node.keys().key_set();
     let draft = match &offer {
@@ -232,18 +229,21 @@ async fn state(node: &Node, article: Option<Article>, offer: Stated) -> Result<O
         Stated::Right(offer) => offer.draft(me.suite(), me.id()),
     };
     let id = draft.id();
-    let deal = DealId::from_array(*id.as_bytes().first_chunk().ok_or(ShopError::Malformed("offer"))?);
-    let request = SignRequest { deal, draft, exhibit: Exhibit::Statement };
-    let signed = match node.keys().request(request).await? {
-        Answer::Signed(signed) => signed,
-        Answer::Declined => return Err(ShopError::Declined),
-        Answer::Waiting => {
-            return Ok(OfferView { approval: Some(id.to_string()), ..OfferView::of(&offer, id, true) });
-        }
-    };
-    let own = OwnOffer { offer, signed, stands: true };
-    node.put_offer(article.as_ref(), &own).await?;
-    Ok(OfferView::own(&own))
+    match node.offer_when_signed(article, draft).await? {
+        Offering::Offered(own) => Ok(OfferView::own(&own)),
+        Offering::Waiting => Ok(OfferView::waiting(&offer, id)),
+        Offering::Declined => Err(ShopError::Declined),
+        Offering::Ended => Err(ShopError::Ended),
+    }
+}
+
+/// What this party offers, with what waits for its signature.
+///
+/// # Errors
+/// Storage failed.
+pub async fn offers(node: &Node) -> Result<Vec<OfferView>, NodeError> {
+    let (asked, own) = (node.offers_asked().await?, node.offers().await?);
+    Ok(asked.iter().map(OfferView::asked).chain(own.iter().map(OfferView::own)).collect())
 }
 
 /// Reads an offer that was fetched, and checks that its seller has signed it.
@@ -351,6 +351,15 @@ impl OfferView {
     /// An offer of this party, for the screen.
     pub fn own(own: &OwnOffer) -> Self {
         Self::of(&own.offer, own.signed.id(), own.stands)
+    }
+
+    /// An offer that waits for this party's signature, for the screen.
+    pub fn asked(asked: &AskedOffer) -> Self {
+        Self::waiting(&asked.offer, asked.id())
+    }
+
+    fn waiting(offer: &Stated, id: StatementId) -> Self {
+        Self { approval: Some(id.to_string()), ..Self::of(offer, id, false) }
     }
 
     fn of(offer: &Stated, id: StatementId, stands: bool) -> Self {

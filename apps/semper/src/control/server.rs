@@ -365,7 +365,7 @@ async fn sell(State(on): State<Controlled>, Json(order): Json<OfferOrder>) -> Re
 }
 
 async fn offers(State(on): State<Controlled>) -> Reply<Vec<OfferView>> {
-    Ok(Json(on.node.offers().await?.iter().map(OfferView::own).collect()))
+    Ok(Json(shop::offers(&on.node).await?))
 }
 
 async fn set_offer(

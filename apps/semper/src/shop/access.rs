@@ -15,7 +15,8 @@ use semper_transfer::credential::{Uses, check_credential};
 use super::{ShopError, arbiters, article, choose_arbiter, decoded, read, state};
 use crate::control::{BuyOrder, OfferOrder, OfferView, RightOrder};
 use crate::credentials::{self, Held};
-use crate::node::shop::{Stated, referee};
+use crate::node::offers::Stated;
+use crate::node::shop::referee;
 use crate::node::{Beginning, Handing, Node, NodeError, now};
 
 /// Writes an offer whose price is the show of a right, and asks for the user's signature on it.

@@ -18,7 +18,8 @@ use semper_support::engine::EvidenceKind;
 
 use super::{ShopError, arbiters, article, choose_arbiter, decoded, read, state};
 use crate::control::{OfferOrder, OfferView, SwapOrder, WantedOrder};
-use crate::node::shop::{Stated, referee};
+use crate::node::offers::Stated;
+use crate::node::shop::referee;
 use crate::node::{Beginning, Handing, Node, NodeError, now};
 
 /// Writes an offer whose price is a file, and asks for the user's signature on it.
