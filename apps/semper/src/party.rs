@@ -104,8 +104,7 @@ impl Running {
         let archive = store.archive();
         let (stop, stopped) = watch::channel(false);
         let asked = Arc::new(Notify::new());
-        let goods = home.goods();
-        let mut starting = Starting { config, archive, goods, stopped, tasks: JoinSet::new() };
+        let mut starting = Starting { home: home.clone(), config, archive, stopped, tasks: JoinSet::new() };
         let made = starting.role(secrets, policy, &home.card()?, listen).await?;
         let mut servers = Vec::new();
         if listen {
@@ -236,10 +235,9 @@ struct PartyKeys {
 }
 
 struct Starting {
+    home: Home,
     config: Config,
     archive: Arc<dyn Archive>,
-    /// Where goods are kept that are sold and bought.
-    goods: PathBuf,
     stopped: watch::Receiver<bool>,
     tasks: JoinSet<()>,
 }
@@ -362,7 +360,7 @@ impl Starting {
         let settings =
             Settings { patience: Seconds(self.config.patience), retry_max: Duration::from_secs(self.config.retry_max) };
         let payments = self.payments(systems, vault.clone(), card)?;
-        let goods = Arc::new(GoodsStore::new(self.goods.clone()));
+        let goods = Arc::new(GoodsStore::new(self.home.goods()));
         let parts = Parts {
             certificates: certificates_on(card)?,
             name: self.config.name.clone(),
@@ -402,7 +400,7 @@ impl Starting {
     fn desk(&self, node: &Arc<Node>) -> Result<((TcpListener, Router), Arc<Doors>)> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let doors = Arc::new(Doors::new(listener.local_addr()?.port())?);
-        let desk = Desk::new(node.clone(), doors.clone(), self.config.base_url());
+        let desk = Desk::new(node.clone(), doors.clone(), self.home.clone(), self.config.base_url());
         Ok(((listener, desk.routes()), doors))
     }
 

@@ -99,6 +99,7 @@ they-can-prove-hint = Aus dem, was Sie selbst haben. Die andere Partei hat viell
 files = Dateien
 goods = Ware
 saved-as = Sie liegt in der Datei
+goods-save = Speichern
 evidence = Beweise
 evidence-sound = Alles zählt: Unterschriften, Prüfsummen und Daten passen.
 evidence-faults = Einige Stücke zählen nicht oder beweisen ein Fehlverhalten:
@@ -335,7 +336,8 @@ own-card-show = Anzeigen
 
 # Offers.
 offers = Angebote
-no-offers = Es wird nichts angeboten. Bieten Sie etwas auf der Kommandozeile an:
+own-offers = Was Sie anbieten
+no-offers = Sie bieten noch nichts an.
 offer-of-right = ein Recht
 offer-stands = Angeboten bis
 offer-asks = Wartet auf Ihre Antwort; vorher ist es nicht angeboten.
@@ -346,3 +348,54 @@ renew-offer = Wieder Bestellungen annehmen
 qr-code = QR-Code
 qr-code-of-link = Der Link dieses Angebots als QR-Code
 qr-code-too-long = Der Link ist zu lang für einen QR-Code.
+back-to-offers = Zurück zu den Angeboten
+
+# Kaufen.
+buy-title = Etwas kaufen
+buy-link = Link des Verkäufers
+buy-look = Ansehen
+buy-from = Von
+buy-unknown-seller = Diesen Schlüssel kennen Sie noch nicht. Namen sind frei gewählt: Vergleichen Sie den Schlüssel, wenn es darauf ankommt, wer verkauft.
+description = Beschreibung
+price = Preis
+paid-by = Bezahlt mit
+complaints-for = Zeit für Beschwerden
+days = {$count ->
+    [one] Ein Tag
+   *[other] {$count} Tage
+}
+right-to-show = Sie zeigen das Recht
+right-issued-by = Ausgestellt von
+terms = Bedingungen
+law = Recht
+buy-arbiter = Wer entscheidet, wenn etwas schiefgeht
+buy-no-common-arbiter = Der Verkäufer nimmt nur diese Schlichter an, und Sie keinen davon. Nehmen Sie einen als Schlichter in Ihre Kontakte auf, wenn Sie ihm vertrauen.
+buy-without-arbiter = Es gibt keinen Schlichter: Niemand gibt Ihnen das Geld zurück, wenn die Ware nicht die versprochene ist.
+buy-trust = Ich vertraue diesem Verkäufer
+buy-nothing-yet = Die Ware wird verschlüsselt geholt und der Vertrag angefordert. Bezahlt wird nichts, bevor Ihr Schlüsselhalter Ihnen den Vertrag gezeigt hat und Sie zugestimmt haben.
+buy-for = Bestellen für {$price}
+buy-for-right = Bestellen und das Recht zeigen
+buy-no = Nicht kaufen
+buy-fetching = Wird geholt: {$done} von {$total}
+buy-failed = Es wurde nicht bestellt. Kein Geld wurde bewegt. Was gekommen ist, bleibt; Sie können es noch einmal versuchen.
+buy-ordered = Die Bestellung ist unterwegs.
+buy-to-deal = Zum Geschäft
+look-again = Noch einmal ansehen
+not-in-basket = Dieses Angebot ist hier nicht offen. Fügen Sie den Link noch einmal ein.
+error-link = Unter diesem Link gibt es kein Angebot.
+error-buy = Es wurde nicht bestellt. Kein Geld wurde bewegt.
+
+# Verkaufen.
+sell-title = Eine Datei anbieten
+sell-what-happens = Die Datei wird auf diesem Rechner verschlüsselt. Wer den Link hat, kann bestellen; der Schlüssel geht an Käufer, deren Geld gesperrt liegt, und an niemanden sonst.
+sell-no-arbiter-known = Sie haben keinen Schlichter unter Ihren Kontakten. Ohne ihn können Sie nur an die verkaufen, die Ihnen vertrauen.
+sell-name = Titel (der Name der Datei, wenn Sie nichts angeben)
+sell-text = Beschreibung
+sell-more = Weitere Bedingungen
+sell-days = Tage, die das Angebot gilt
+sell-no-arbiter = Ohne Schlichter
+sell-no-arbiter-hint = Sie nehmen E-Geld, indem Sie zeigen, was die Datei öffnet. Niemand entscheidet über Beschwerden, und Ihr Knoten muss erreichbar sein, wenn jemand bezahlt.
+sell-file = Die Datei
+sell-yes = Verschlüsseln und anbieten
+sell-no = Nicht anbieten
+error-sell = Es wurde nichts angeboten.

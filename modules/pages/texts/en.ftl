@@ -99,6 +99,7 @@ they-can-prove-hint = From what you hold yourself. The other party may hold more
 files = Files
 goods = Goods
 saved-as = They are in the file
+goods-save = Save them
 evidence = Evidence
 evidence-sound = Everything counts: signatures, hashes and dates fit.
 evidence-faults = Some pieces do not count, or prove misconduct:
@@ -335,7 +336,8 @@ own-card-show = Show it
 
 # Offers.
 offers = Offers
-no-offers = Nothing is offered. Offer something on the command line:
+own-offers = What you offer
+no-offers = You offer nothing yet.
 offer-of-right = a right
 offer-stands = Offered until
 offer-asks = Waits for your answer; it is not offered before.
@@ -346,3 +348,54 @@ renew-offer = Take orders again
 qr-code = QR code
 qr-code-of-link = The link of this offer as a QR code
 qr-code-too-long = The link is too long for a QR code.
+back-to-offers = Back to the offers
+
+# Buying.
+buy-title = Buy something
+buy-link = The seller's link
+buy-look = Look at it
+buy-from = From
+buy-unknown-seller = You do not know this key yet. A name can be chosen freely: compare the key if it matters who sells.
+description = Description
+price = Price
+paid-by = Paid by
+complaints-for = Time for complaints
+days = {$count ->
+    [one] One day
+   *[other] {$count} days
+}
+right-to-show = You show the right
+right-issued-by = Issued by
+terms = Terms
+law = Law
+buy-arbiter = Who decides if something goes wrong
+buy-no-common-arbiter = The seller accepts these arbiters only, and you accept none of them. Add one to your contacts as an arbiter if you trust it.
+buy-without-arbiter = There is no arbiter: nobody gives your money back if the goods are not what was promised.
+buy-trust = I trust this seller
+buy-nothing-yet = The goods are fetched, encrypted, and the contract is asked for. Nothing is paid before your key holder has shown you the contract and you have agreed.
+buy-for = Order for {$price}
+buy-for-right = Order and show the right
+buy-no = Do not buy
+buy-fetching = Fetching: {$done} of {$total}
+buy-failed = It was not ordered. No money moved. What has come stays, and you can try again.
+buy-ordered = The order is on its way.
+buy-to-deal = To the deal
+look-again = Look again
+not-in-basket = This offer is not open here. Paste its link again.
+error-link = There is no offer to be had at this link.
+error-buy = It was not ordered. No money moved.
+
+# Selling.
+sell-title = Offer a file
+sell-what-happens = The file is encrypted on this computer. Whoever has the link can order it; the key goes to buyers whose money lies locked, and to nobody else.
+sell-no-arbiter-known = You have no arbiter among your contacts. Without one you can sell to those only who trust you.
+sell-name = Title (the file's name if you leave it empty)
+sell-text = Description
+sell-more = More terms
+sell-days = Days that the offer stands
+sell-no-arbiter = Without an arbiter
+sell-no-arbiter-hint = You take e-cash by showing what opens the file. Nobody decides about complaints, and your node must be on line when somebody pays.
+sell-file = The file
+sell-yes = Encrypt and offer
+sell-no = Do not offer
+error-sell = Nothing was offered.

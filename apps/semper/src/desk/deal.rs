@@ -1,10 +1,14 @@
 //! One deal: where it stands, what has happened, what can be proven by whom, its files, what can be done.
 
+use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
+use futures_util::stream;
 use maud::{Markup, html};
 use semper_core::cbor::Encode as _;
 use semper_core::cose::{Kind, Signed};
@@ -14,12 +18,17 @@ use semper_exchange::claims::{Position, Positions};
 use semper_exchange::evidence::{Folder, Item, Report};
 use semper_pages::{Language, names};
 use semper_support::engine::{EvidenceKind, Input};
+use tokio::fs::File;
+use tokio::io::AsyncReadExt as _;
 
 use super::deals::{state, trouble};
 use super::{Desk, Failure, Page, Reader, shown};
 use crate::control::DealView;
 use crate::node::Entry;
 use crate::orders;
+
+/// Bytes of a file that are read at once.
+const PART: usize = 64 * 1024;
 
 pub(super) async fn show(State(desk): State<Arc<Desk>>, reader: Reader, Path(id): Path<String>) -> Page {
     shown(&reader, desk.show_deal(&reader, &id).await)
@@ -49,8 +58,30 @@ pub(super) async fn file(
     shown(&reader, read.await)
 }
 
+/// What was bought, as it lies on this machine.
+pub(super) async fn goods(State(desk): State<Arc<Desk>>, reader: Reader, Path(id): Path<String>) -> Page {
+    let read = async {
+        let missing = || Failure::missing("no-such-file", String::new());
+        let entry = desk.node.entry(deal_id(&id)?).await?;
+        let path = orders::saved_as(&desk.node, &entry).await?.map(PathBuf::from).ok_or_else(missing)?;
+        let file = File::open(&path).await.map_err(|error| Failure { detail: error.to_string(), ..missing() })?;
+        let size = file.metadata().await.map(|data| data.len()).map_err(|_| missing())?;
+        let parts = stream::try_unfold(file, async |mut file| {
+            let mut part = vec![0; PART];
+            let read = file.read(&mut part).await?;
+            part.truncate(read);
+            Ok::<_, io::Error>((read > 0).then_some((part, file)))
+        });
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let mut response = download(&name, Body::from_stream(parts));
+        response.headers_mut().insert(header::CONTENT_LENGTH, size.into());
+        Ok(response)
+    };
+    shown(&reader, read.await)
+}
+
 /// A file that is saved and never shown in the browser: what others wrote must not run here.
-fn download(name: &str, bytes: Vec<u8>) -> Response {
+fn download(name: &str, bytes: impl Into<Body>) -> Response {
     // RFC 6266 §4.1 with RFC 8187: names of all scripts.
     let named = format!("attachment; filename*=UTF-8''{}", percent(name));
     let disposition = HeaderValue::from_str(&named).unwrap_or(HeaderValue::from_static("attachment"));
@@ -58,7 +89,7 @@ fn download(name: &str, bytes: Vec<u8>) -> Response {
         (header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream")),
         (header::CONTENT_DISPOSITION, disposition),
     ];
-    (StatusCode::OK, headers, bytes).into_response()
+    (StatusCode::OK, headers, bytes.into()).into_response()
 }
 
 /// Percent-encoding of everything but the unreserved characters of RFC 3986.
@@ -106,6 +137,7 @@ impl Desk {
                 @if let Some(path) = &saved_as {
                     h2 { (language.text("goods")) }
                     p { (language.text("saved-as")) " " bdi.code { (escape(path, 0)) } }
+                    p { a.button href={ "/deals/" (deal.id) "/goods" } { (language.text("goods-save")) } }
                 }
                 @if !files.is_empty() {
                     h2 { (language.text("files")) }

@@ -162,7 +162,7 @@ fn card(language: Language, purse: &PurseView) -> Markup {
 }
 
 /// The system's name in words.
-fn system(language: Language, name: &str) -> String {
+pub(super) fn system(language: Language, name: &str) -> String {
     match name {
         "ecash" => language.text("system-ecash"),
         "account" => language.text("system-account"),

@@ -273,3 +273,64 @@ fn money_contacts_and_offers_have_their_pages() {
     browser.click("#offers form button");
     browser.wait_for("#offers", "Offered until");
 }
+
+// A person who never sees a command line but for the answers to the holder of the keys: a file is offered, looked at, ordered, paid and saved.
+#[test]
+fn a_file_is_sold_and_bought_in_the_browser() {
+    let mut market = Market::asking("30.00 EUR");
+    let (bob, alice) = (Browser::new("en"), Browser::new("en"));
+    let world = &market.world;
+    bob.open(&link(world, "bob"));
+    bob.follow("Offers");
+    bob.wait_for("#offers", "You offer nothing yet");
+    bob.look("offers-none");
+    bob.follow("Offer a file");
+    bob.wait_for("h1", "Offer a file");
+    bob.look("sell");
+    bob.fill("#price", "12.00 EUR");
+    bob.fill("#text", "All of 2025\nin one table");
+    bob.fill("#file", &world.file("measurements.csv", "a,b\n1,2\n"));
+    bob.click("main form button");
+    bob.wait_for("#offers", "Waits for your answer; it is not offered before.");
+    bob.look("offers-ask");
+    assert_eq!(bob.count("#offers .code"), 0, "a link to what is not offered");
+    // The node is killed before its user answers: the offer is not forgotten.
+    drop(market.running.pop());
+    market.running.push(world.up("bob"));
+    world.type_in("bob", &["approve"], "sign\n").good();
+    bob.open(&link(world, "bob"));
+    bob.follow("Offers");
+    bob.wait_for("#offers", "Offered until");
+    let offered = bob.text("#offers .code");
+
+    // No price, no usable amount: nothing is offered, and it says so.
+    bob.follow("Offer a file");
+    bob.fill("#price", "a lot");
+    bob.fill("#file", &world.file("other.csv", "c\n"));
+    bob.click("main form button");
+    bob.wait_for("[role=alert]", "Nothing was offered.");
+    bob.look("sell-refused");
+
+    alice.open(&link(world, "alice"));
+    alice.follow("Offers");
+    alice.fill("#link", &format!("{}x", &offered[..offered.len() - 1]));
+    alice.click("form[action='/buy'] button");
+    alice.wait_for("[role=alert]", "There is no offer to be had at this link.");
+    alice.open(&format!("{}offers", origin(&alice)));
+    alice.fill("#link", &offered);
+    alice.click("form[action='/buy'] button");
+    alice.wait_for("h1", "measurements.csv");
+    alice.wait_for("#offer", "All of 2025");
+    alice.wait_for("#offer", "You do not know this key yet");
+    alice.look("buy");
+    alice.click("#purchase form button");
+    alice.wait_for("#purchase", "The order is on its way.");
+    alice.look("buy-ordered");
+    alice.follow("To the deal");
+    alice.wait_for("#standing", "Waits for your answer");
+    world.type_in("alice", &["approve"], "sign\n").good();
+    alice.wait_for("#standing", "Done");
+    let deal = alice.url().rsplit('/').next().unwrap().to_owned();
+    assert_eq!(fetch(&alice, &format!("/deals/{deal}/goods")), b"a,b\n1,2\n");
+    alice.look("deal-bought");
+}
