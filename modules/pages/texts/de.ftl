@@ -365,6 +365,13 @@ days = {$count ->
    *[other] {$count} Tage
 }
 right-to-show = Sie zeigen das Recht
+right = Das Recht
+right-uses = Benutzbar
+uses-freely = so oft Sie wollen
+uses-counted = {$count ->
+    [one] mindestens einmal
+   *[other] mindestens {$count}-mal
+}
 right-issued-by = Ausgestellt von
 terms = Bedingungen
 law = Recht

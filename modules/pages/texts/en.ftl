@@ -365,6 +365,13 @@ days = {$count ->
    *[other] {$count} days
 }
 right-to-show = You show the right
+right = The right
+right-uses = Can be used
+uses-freely = as often as you like
+uses-counted = {$count ->
+    [one] once at least
+   *[other] at least {$count} times
+}
 right-issued-by = Issued by
 terms = Terms
 law = Law

@@ -9,17 +9,21 @@ use std::time::{Duration, Instant};
 use axum::extract::{Form, Path, Query, State};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use maud::{Markup, html};
-use semper_commerce::offer::ArbiterOffer;
-use semper_core::ids::{DealId, StatementId};
+use semper_commerce::access::AccessOffer;
+use semper_commerce::offer::{ArbiterOffer, Offer};
+use semper_commerce::right::RightOffer;
+use semper_core::amount::Amount;
+use semper_core::ids::{DealId, KeySetId, StatementId};
 use semper_core::text::escape;
-use semper_core::time::Seconds;
+use semper_core::time::{Seconds, Time};
 use semper_exchange::goods::Descriptor;
 use semper_pages::{Language, names};
 use serde::Deserialize;
 
 use super::{Desk, Failure, Page, Reader, shown, wallet};
 use crate::control::BuyOrder;
-use crate::sale::{Found, FoundAccess, Offering as _};
+use crate::home::Home;
+use crate::sale::{self, Found, FoundAccess, FoundRight};
 use crate::{now, shop};
 
 /// Most offers that are looked at at once; the oldest that nobody has ordered goes first.
@@ -46,6 +50,8 @@ enum Wanted {
     Goods(Found),
     /// Goods for the show of a right.
     Access(FoundAccess),
+    /// A right for money.
+    Right(FoundRight),
 }
 
 /// How far a purchase is, before it is a deal.
@@ -89,13 +95,48 @@ impl Wanted {
         match self {
             Self::Goods(found) => found.offer.id(),
             Self::Access(found) => found.offer.id(),
+            Self::Right(found) => found.offer.id(),
         }
     }
 
-    fn goods(&self) -> &Descriptor {
+    /// Who offers it: its name for itself, and its key.
+    fn owner(&self) -> (&str, KeySetId) {
         match self {
-            Self::Goods(found) => found.offer.statement().goods(),
-            Self::Access(found) => found.offer.statement().goods(),
+            Self::Goods(found) => (&found.offer.statement().seller, found.seller.id()),
+            Self::Access(found) => (&found.offer.statement().owner, found.seller.id()),
+            Self::Right(found) => (&found.offer.statement().seller, found.seller.id()),
+        }
+    }
+
+    /// What is fetched before it is ordered; a right is not.
+    fn goods(&self) -> Option<&Descriptor> {
+        match self {
+            Self::Goods(found) => Some(&found.offer.statement().goods),
+            Self::Access(found) => Some(&found.offer.statement().goods),
+            Self::Right(_) => None,
+        }
+    }
+
+    fn name(&self) -> String {
+        match self {
+            Self::Right(found) => found.offer.statement().credential().map(|held| held.right).unwrap_or_default(),
+            _ => self.goods().map(|goods| goods.name().to_owned()).unwrap_or_default(),
+        }
+    }
+
+    fn price(&self) -> Option<Amount> {
+        match self {
+            Self::Goods(found) => Some(found.offer.statement().price),
+            Self::Access(_) => None,
+            Self::Right(found) => Some(found.offer.statement().price),
+        }
+    }
+
+    fn until(&self) -> Time {
+        match self {
+            Self::Goods(found) => found.offer.statement().until,
+            Self::Access(found) => found.offer.statement().until,
+            Self::Right(found) => found.offer.statement().until,
         }
     }
 
@@ -103,6 +144,16 @@ impl Wanted {
         match self {
             Self::Goods(found) => &found.offer.statement().arbiters,
             Self::Access(found) => &found.offer.statement().arbiters,
+            Self::Right(found) => &found.offer.statement().arbiters,
+        }
+    }
+
+    /// Terms and law, in words.
+    fn terms(&self) -> (&str, &str) {
+        match self {
+            Self::Goods(found) => (&found.offer.statement().terms, &found.offer.statement().law),
+            Self::Access(_) => ("", ""),
+            Self::Right(found) => (&found.offer.statement().terms, &found.offer.statement().law),
         }
     }
 
@@ -110,6 +161,7 @@ impl Wanted {
         match self {
             Self::Goods(found) => found.fetch(progress).await,
             Self::Access(found) => found.fetch(progress).await,
+            Self::Right(_) => Ok(()),
         }
     }
 
@@ -118,6 +170,7 @@ impl Wanted {
         let order = match self {
             Self::Goods(found) => found.order(beside)?,
             Self::Access(found) => found.order(beside, &choice.credential)?,
+            Self::Right(found) => found.order(),
         };
         let no_arbiter = choice.trust.is_some();
         Ok(BuyOrder { arbiter: choice.arbiter, no_arbiter, locale: locale.to_owned(), ..order })
@@ -143,18 +196,25 @@ pub(super) struct Choice {
 
 pub(super) async fn look(State(desk): State<Arc<Desk>>, reader: Reader, Query(Pasted { link }): Query<Pasted>) -> Page {
     let found = async {
-        let link = link.trim();
-        let found = match FoundAccess::at(&desk.home, link).await {
-            Ok(found) => Wanted::Access(found),
-            Err(_) => {
-                let found = Found::at(&desk.home, link).await;
-                Wanted::Goods(found.map_err(|error| Failure::refused("error-link", format!("{error:#}")))?)
-            }
-        };
+        let found = wanted(&desk.home, link.trim()).await;
+        let found = found.map_err(|error| Failure::refused("error-link", format!("{error:#}")))?;
         let basket = Basket { found, since: Instant::now(), done: AtomicU64::new(0), stage: Mutex::new(Stage::Seen) };
         Ok(Redirect::to(&format!("/buy/{}", desk.baskets.put(basket))).into_response())
     };
     shown(&reader, found.await)
+}
+
+async fn wanted(home: &Home, link: &str) -> anyhow::Result<Wanted> {
+    let page = sale::Page::at(home, link).await?;
+    Ok(if page.is::<Offer>() {
+        Wanted::Goods(page.read()?)
+    } else if page.is::<RightOffer>() {
+        Wanted::Right(page.read()?)
+    } else if page.is::<AccessOffer>() {
+        Wanted::Access(page.read()?)
+    } else {
+        anyhow::bail!("a file is wanted for it: take it up on the command line, with `semper swap`")
+    })
 }
 
 pub(super) async fn show(State(desk): State<Arc<Desk>>, reader: Reader, Path(id): Path<String>) -> Page {
@@ -220,10 +280,7 @@ impl Desk {
             Stage::Seen | Stage::Failed(_) => Some(self.choices(language, &basket.found).await?),
             Stage::Fetching | Stage::Ordered(_) => None,
         };
-        let known = match &basket.found {
-            Wanted::Goods(found) => self.node.book().by_key_set(found.seller.id()).await.is_ok(),
-            Wanted::Access(found) => self.node.book().by_key_set(found.seller.id()).await.is_ok(),
-        };
+        let known = self.node.book().by_key_set(basket.found.owner().1).await.is_ok();
         let content = html! {
             section #offer { (offer(language, &basket.found, known)) }
             section #purchase data-live="" aria-live="polite" {
@@ -240,7 +297,7 @@ impl Desk {
             }
             p { a href="/offers" { (language.text("back-to-offers")) } }
         };
-        self.page(reader, "/offers", &escape(basket.found.goods().name(), 0), &content).await
+        self.page(reader, "/offers", &escape(&basket.found.name(), 0), &content).await
     }
 
     /// What the buyer has to choose before anything is ordered.
@@ -250,9 +307,9 @@ impl Desk {
             let contact = self.node.book().by_key_set(named.key_set).await.ok().filter(|contact| contact.arbiter);
             arbiters.extend(contact.map(|contact| contact.name));
         }
-        let (price, price_word) = match found {
-            Wanted::Goods(found) => (language.money(&found.offer.statement().price.to_string()), "buy-for"),
-            Wanted::Access(_) => (String::new(), "buy-for-right"),
+        let order = match found.price() {
+            Some(price) => language.text_with("buy-for", &[("price", language.money(&price.to_string()).into())]),
+            None => language.text("buy-for-right"),
         };
         let none_needed = found.arbiters().is_empty();
         Ok(html! {
@@ -282,7 +339,7 @@ impl Desk {
                     p.soft { (language.text("buy-nothing-yet")) }
                     p.actions {
                         a.button href="/offers" { (language.text("buy-no")) }
-                        button { (language.text_with(price_word, &[("price", price.into())])) }
+                        button { (order) }
                     }
                 }
             }
@@ -291,17 +348,7 @@ impl Desk {
 }
 
 fn offer(language: Language, found: &Wanted, known: bool) -> Markup {
-    let goods = found.goods();
-    let (owner, key, until, terms, law) = match found {
-        Wanted::Goods(found) => {
-            let offer = found.offer.statement();
-            (&offer.seller, found.seller.id(), offer.until, offer.terms.as_str(), offer.law.as_str())
-        }
-        Wanted::Access(found) => {
-            let offer = found.offer.statement();
-            (&offer.owner, found.seller.id(), offer.until, "", "")
-        }
-    };
+    let ((owner, key), until, (terms, law)) = (found.owner(), found.until(), found.terms());
     html! {
         @if until < now() { p.error { (language.text("offer-ended")) " " (language.time(until.unix())) } }
         dl.facts {
@@ -310,14 +357,18 @@ fn offer(language: Language, found: &Wanted, known: bool) -> Markup {
                 (names::show(language, owner)) " " span.code { (key) }
                 @if !known { p.warning-box { (language.text("buy-unknown-seller")) } }
             }
-            dt { (language.text("goods")) }
-            dd { (names::show(language, goods.name())) " " span.soft { (escape(goods.media_type(), 0)) ", " (language.size(goods.size().bytes())) } }
-            @if !goods.text().is_empty() { dt { (language.text("description")) } dd { (lines(goods.text())) } }
+            @if let Some(goods) = found.goods() {
+                dt { (language.text("goods")) }
+                dd { (names::show(language, goods.name())) " " span.soft { (escape(goods.media_type(), 0)) ", " (language.size(goods.size().bytes())) } }
+                @if !goods.text().is_empty() { dt { (language.text("description")) } dd { (lines(goods.text())) } }
+            }
+            @if let Some(price) = found.price() {
+                dt { (language.text("price")) }
+                dd { strong { (language.money(&price.to_string())) } }
+            }
             @match found {
                 Wanted::Goods(found) => {
                     @let offer = found.offer.statement();
-                    dt { (language.text("price")) }
-                    dd { strong { (language.money(&offer.price.to_string())) } }
                     dt { (language.text("paid-by")) }
                     dd { ul { @for means in &offer.means { li { (wallet::system(language, &means.system.to_string())) " · " bdi { (escape(&means.issuer, 0)) } } } } }
                     @if offer.pace.complaints > Seconds(0) {
@@ -332,6 +383,20 @@ fn offer(language: Language, found: &Wanted, known: bool) -> Markup {
                     dt { (language.text("right-issued-by")) }
                     dd { (names::show(language, &offer.issuer_name)) " " span.code { (offer.issuer) } }
                 }
+                Wanted::Right(found) => {
+                    @let offer = found.offer.statement();
+                    dt { (language.text("right")) }
+                    dd { (names::show(language, &found_right(offer))) }
+                    dt { (language.text("right-issued-by")) }
+                    dd { (names::show(language, &offer.issuer_name)) " " span.code { (offer.bundle.issuer.id()) } }
+                    dt { (language.text("right-uses")) }
+                    dd {
+                        @match offer.uses.counted() {
+                            Some(count) => (language.text_with("uses-counted", &[("count", count.into())])),
+                            None => (language.text("uses-freely")),
+                        }
+                    }
+                }
             }
             dt { (language.text("offer-stands")) }
             dd { (language.time(until.unix())) }
@@ -341,13 +406,18 @@ fn offer(language: Language, found: &Wanted, known: bool) -> Markup {
     }
 }
 
+fn found_right(offer: &RightOffer) -> String {
+    offer.credential().map(|held| held.right).unwrap_or_default()
+}
+
 /// What others wrote, line by line.
 fn lines(text: &str) -> Markup {
     html! { @for line in text.lines() { bdi { (escape(line, 0)) } br; } }
 }
 
 fn fetching(language: Language, basket: &Basket) -> Markup {
-    let (done, total) = (basket.done.load(Ordering::Relaxed), basket.found.goods().size().bytes());
+    let (done, total) =
+        (basket.done.load(Ordering::Relaxed), basket.found.goods().map_or(0, |goods| goods.size().bytes()));
     let part = [("done", language.size(done).into()), ("total", language.size(total).into())];
     html! {
         p #fetching { (language.text_with("buy-fetching", &part)) }

@@ -59,7 +59,7 @@ pub struct AskedOffer {
 /// What has become of something that was to be offered.
 pub enum Offering {
     /// It is offered.
-    Offered(OwnOffer),
+    Offered(Box<OwnOffer>),
     /// The user has not answered yet.
     Waiting,
     /// The user has said no.
@@ -126,7 +126,7 @@ impl Node {
     pub async fn offer_when_signed(&self, article: Option<Article>, draft: Draft) -> Result<Offering, NodeError> {
         let id = draft.id();
         if let Some(own) = self.offer(id).await? {
-            return Ok(Offering::Offered(own));
+            return Ok(Offering::Offered(Box::new(own)));
         }
         let offer = Stated::read(&draft.payload).map_err(|error| damaged("offer", &error))?;
         let asked = AskedOffer { offer, article, question: Ask { draft, consent: Consent::Ask } };
@@ -183,7 +183,7 @@ impl Node {
                     .map(|(root, article)| (ARTICLES.to_owned(), root.as_bytes().to_vec(), Some(article.to_bytes())));
                 let offer = (OFFERS.to_owned(), id.as_bytes().to_vec(), Some(own.to_bytes()));
                 self.forget_asked(id, [offer].into_iter().chain(article).collect()).await?;
-                Ok(Offering::Offered(own))
+                Ok(Offering::Offered(Box::new(own)))
             }
         }
     }

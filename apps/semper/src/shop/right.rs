@@ -16,7 +16,8 @@ use semper_transfer::payment::negotiation::Demand;
 use super::{ShopError, arbiters, choose_arbiter, choose_means, decoded, read, state};
 use crate::control::{BuyOrder, OfferView, RightOfferOrder};
 use crate::credentials::{self, CredentialError};
-use crate::node::shop::{Stated, referee};
+use crate::node::offers::Stated;
+use crate::node::shop::referee;
 use crate::node::{Beginning, BookError, Handing, Node, NodeError, now};
 
 /// Writes an offer of a credential, and asks for the user's signature on it. Its issuer is asked first what is left of it. Asked again with the same order,
