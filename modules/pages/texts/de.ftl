@@ -60,8 +60,8 @@ state-bought = Gekauft: Das Recht gehört Ihnen, und niemand ruft es mehr zurüc
 state-sold = Verkauft: Sie haben das Geld.
 state-ended = Beendet: {$words}
 state-done = Erledigt.
-state-aborted = Vom Schlichter abgebrochen: Niemand ist gebunden.
-state-paid-without-receipt = Sie haben bezahlt, aber der Schlichter wurde zu spät für die Quittung erreicht. Der Zahlungsbeweis ist aufbewahrt.
+state-aborted = Vom Schiedsrichter abgebrochen: Niemand ist gebunden.
+state-paid-without-receipt = Sie haben bezahlt, aber der Schiedsrichter wurde zu spät für die Quittung erreicht. Der Zahlungsbeweis ist aufbewahrt.
 state-paid-unconfirmed = Sie haben bezahlt, und niemand hat es rechtzeitig bestätigt. Das Recht kann zurückgerufen werden. Der Zahlungsbeweis ist aufbewahrt.
 state-nothing-paid = Beendet: Es ist kein Geld bewegt worden, und niemand ist gebunden.
 state-lapsed = Beendet, bevor etwas unterschrieben war: Niemand ist gebunden.
@@ -70,7 +70,7 @@ state-refunded = Beendet: Ihr Geld ist zurück.
 state-recalled = Sie wurden nicht bezahlt: Das Recht gehört wieder Ihnen.
 state-unrecalled = Sie wurden nicht bezahlt, und das Recht konnte nicht rechtzeitig zurückgerufen werden. Was das beweist, ist aufbewahrt.
 state-defective = Die Ware ist nicht, was versprochen war. Der Beweis liegt bei den Beweisen.
-state-faulted = Der Schlichter hat festgestellt, dass Ihre Ware nicht ist, was versprochen war.
+state-faulted = Der Schiedsrichter hat festgestellt, dass Ihre Ware nicht ist, was versprochen war.
 state-unsettled = Ihnen steht Geld zu, und der Herausgeber gibt es nicht heraus. Was das beweist, ist aufbewahrt.
 state-asks = Wartet auf Ihre Antwort.
 state-missing = Wartet auf {$names}.
@@ -81,15 +81,15 @@ state-refunding = Nicht zustande gekommen. Ihr Geld kommt zurück.
 state-refunding-after = Nicht zustande gekommen. Ihr Geld kommt nach {$date} zurück.
 state-paying = Das Geld ist unterwegs.
 state-issuer = Wartet auf den Aussteller des Rechts.
-state-decided = Der Schlichter hat für Sie entschieden. Ihr Geld kommt, wenn die Frist für Beschwerden vorbei ist, am {$date}.
-state-arbiter = Wartet auf den Schlichter.
+state-decided = Der Schiedsrichter hat für Sie entschieden. Ihr Geld kommt, wenn die Frist für Beschwerden vorbei ist, am {$date}.
+state-arbiter = Wartet auf den Schiedsrichter.
 
 # One deal.
 asks-where = Ihr Schlüsselhalter bittet Sie um eine Antwort. Auf der Kommandozeile:
 export = Geschäftsmappe speichern
 give-up = Jetzt beenden
 give-up-title = Dieses Geschäft jetzt beenden?
-give-up-means = Ihr Knoten tut, was Sie allein tun können: Er nimmt zurück, was sich zurücknehmen lässt, oder fragt den Schlichter. Stellt der Schlichter fest, dass die andere Partei ihr Versprechen gehalten hat, kommt das Geschäft trotzdem zustande. Das lässt sich nicht rückgängig machen.
+give-up-means = Ihr Knoten tut, was Sie allein tun können: Er nimmt zurück, was sich zurücknehmen lässt, oder fragt den Schiedsrichter. Stellt der Schiedsrichter fest, dass die andere Partei ihr Versprechen gehalten hat, kommt das Geschäft trotzdem zustande. Das lässt sich nicht rückgängig machen.
 give-up-yes = Geschäft beenden
 give-up-no = Weiterlaufen lassen
 timeline = Was geschehen ist
@@ -129,36 +129,36 @@ event-final = {$mine ->
    *[no] {$who} hat den Vertrag vollendet.
 }
 event-abort = {$mine ->
-    [yes] Sie haben den Schlichter um Abbruch gebeten.
-   *[no] {$who} hat den Schlichter um Abbruch gebeten.
+    [yes] Sie haben den Schiedsrichter um Abbruch gebeten.
+   *[no] {$who} hat den Schiedsrichter um Abbruch gebeten.
 }
 event-resolve = {$mine ->
-    [yes] Sie haben den Schlichter gebeten, den Vertrag zu vollenden.
-   *[no] {$who} hat den Schlichter gebeten, den Vertrag zu vollenden.
+    [yes] Sie haben den Schiedsrichter gebeten, den Vertrag zu vollenden.
+   *[no] {$who} hat den Schiedsrichter gebeten, den Vertrag zu vollenden.
 }
 event-round = {$mine ->
     [yes] Sie haben eine Runde des Vertrags unterschrieben.
    *[no] {$who} hat eine Runde des Vertrags unterschrieben.
 }
 event-ask = {$mine ->
-    [yes] Sie haben den Schlichter nach den fehlenden Unterschriften gefragt.
-   *[no] {$who} hat den Schlichter nach den fehlenden Unterschriften gefragt.
+    [yes] Sie haben den Schiedsrichter nach den fehlenden Unterschriften gefragt.
+   *[no] {$who} hat den Schiedsrichter nach den fehlenden Unterschriften gefragt.
 }
 event-complaint = {$mine ->
-    [yes] Sie haben sich beim Schlichter beschwert.
-   *[no] {$who} hat sich beim Schlichter beschwert.
+    [yes] Sie haben sich beim Schiedsrichter beschwert.
+   *[no] {$who} hat sich beim Schiedsrichter beschwert.
 }
 event-revocation = {$mine ->
-    [yes] Sie haben den Schlichter gebeten, das Recht zurückzurufen.
-   *[no] {$who} hat den Schlichter gebeten, das Recht zurückzurufen.
+    [yes] Sie haben den Schiedsrichter gebeten, das Recht zurückzurufen.
+   *[no] {$who} hat den Schiedsrichter gebeten, das Recht zurückzurufen.
 }
 event-settlement = {$mine ->
-    [yes] Sie haben den Schlichter um das verwahrte Geld gebeten.
-   *[no] {$who} hat den Schlichter um das verwahrte Geld gebeten.
+    [yes] Sie haben den Schiedsrichter um das verwahrte Geld gebeten.
+   *[no] {$who} hat den Schiedsrichter um das verwahrte Geld gebeten.
 }
 event-inquiry = {$mine ->
-    [yes] Sie haben den Schlichter gefragt, was aus dem Vertrag geworden ist.
-   *[no] {$who} hat den Schlichter gefragt, was aus dem Vertrag geworden ist.
+    [yes] Sie haben den Schiedsrichter gefragt, was aus dem Vertrag geworden ist.
+   *[no] {$who} hat den Schiedsrichter gefragt, was aus dem Vertrag geworden ist.
 }
 event-status = {$mine ->
     [yes] Sie haben gesagt, dass niemand eine Entscheidung verlangt hat.
@@ -315,9 +315,9 @@ card-label = Kontaktkarte
 card-hint = Der ganze Text der Kartendatei.
 name-label = Wie Sie den Kontakt nennen
 name-hint = Wie er sich selbst nennt, wenn Sie es leer lassen.
-arbiter-label = Als Schlichter anerkennen
-arbiter-hint = Ein Schlichter entscheidet, wenn bei einem Geschäft etwas schiefging. Erkennen Sie nur an, wem Sie das anvertrauen.
-is-arbiter = Als Schlichter anerkannt.
+arbiter-label = Als Schiedsrichter anerkennen
+arbiter-hint = Ein Schiedsrichter entscheidet, wenn bei einem Geschäft etwas schiefging. Erkennen Sie nur an, wem Sie das anvertrauen.
+is-arbiter = Als Schiedsrichter anerkannt.
 is-time-stamper = Datiert Unterschriften.
 certificates = {$count ->
     [0] Kein Zertifikat über einen Namen
@@ -327,7 +327,7 @@ certificates = {$count ->
 name-looks-alike = Ein anderer Kontakt hat einen Namen, der gleich aussieht. Vergleichen Sie die Fingerabdrücke.
 remove = Entfernen
 remove-title = Diesen Kontakt entfernen?
-remove-means = Begonnene Geschäfte laufen weiter. War es ein Schlichter, wird unter ihm nichts Neues unterschrieben.
+remove-means = Begonnene Geschäfte laufen weiter. War es ein Schiedsrichter, wird unter ihm nichts Neues unterschrieben.
 remove-yes = Kontakt entfernen
 remove-no = Kontakt behalten
 own-card = Ihre eigene Karte
@@ -376,8 +376,8 @@ right-issued-by = Ausgestellt von
 terms = Bedingungen
 law = Recht
 buy-arbiter = Wer entscheidet, wenn etwas schiefgeht
-buy-no-common-arbiter = Der Verkäufer nimmt nur diese Schlichter an, und Sie keinen davon. Nehmen Sie einen als Schlichter in Ihre Kontakte auf, wenn Sie ihm vertrauen.
-buy-without-arbiter = Es gibt keinen Schlichter: Niemand gibt Ihnen das Geld zurück, wenn die Ware nicht die versprochene ist.
+buy-no-common-arbiter = Der Verkäufer nimmt nur diese Schiedsrichter an, und Sie keinen davon. Nehmen Sie einen als Schiedsrichter in Ihre Kontakte auf, wenn Sie ihm vertrauen.
+buy-without-arbiter = Es gibt keinen Schiedsrichter: Niemand gibt Ihnen das Geld zurück, wenn die Ware nicht die versprochene ist.
 buy-trust = Ich vertraue diesem Verkäufer
 buy-nothing-yet = Die Ware wird verschlüsselt geholt und der Vertrag angefordert. Bezahlt wird nichts, bevor Ihr Schlüsselhalter Ihnen den Vertrag gezeigt hat und Sie zugestimmt haben.
 buy-for = Bestellen für {$price}
@@ -395,12 +395,12 @@ error-buy = Es wurde nicht bestellt. Kein Geld wurde bewegt.
 # Verkaufen.
 sell-title = Eine Datei anbieten
 sell-what-happens = Die Datei wird auf diesem Rechner verschlüsselt. Wer den Link hat, kann bestellen; der Schlüssel geht an Käufer, deren Geld gesperrt liegt, und an niemanden sonst.
-sell-no-arbiter-known = Sie haben keinen Schlichter unter Ihren Kontakten. Ohne ihn können Sie nur an die verkaufen, die Ihnen vertrauen.
+sell-no-arbiter-known = Sie haben keinen Schiedsrichter unter Ihren Kontakten. Ohne ihn können Sie nur an die verkaufen, die Ihnen vertrauen.
 sell-name = Titel (der Name der Datei, wenn Sie nichts angeben)
 sell-text = Beschreibung
 sell-more = Weitere Bedingungen
 sell-days = Tage, die das Angebot gilt
-sell-no-arbiter = Ohne Schlichter
+sell-no-arbiter = Ohne Schiedsrichter
 sell-no-arbiter-hint = Sie nehmen E-Geld, indem Sie zeigen, was die Datei öffnet. Niemand entscheidet über Beschwerden, und Ihr Knoten muss erreichbar sein, wenn jemand bezahlt.
 sell-file = Die Datei
 sell-yes = Verschlüsseln und anbieten
