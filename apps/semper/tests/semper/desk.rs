@@ -97,7 +97,7 @@ fn an_open_page_follows_what_happens() {
     browser.run("window.sameDocument = true");
     // What the reader writes is left alone.
     browser.fill("#q", "half a word");
-    world.type_in("alice", &["approve", &question(world)], "sign\n").good();
+    world.type_in("alice", &["approve", &question(world, "alice")], "sign\n").good();
     browser.wait_gone("nav .badge");
     browser.wait_gone("#deals .turn");
     assert_eq!(browser.run("return document.getElementById('q').value"), "half a word");
@@ -135,9 +135,10 @@ fn the_command_opens_the_desk_in_the_browser() {
     assert!(!browser.url().contains("/enter/"), "the link stays where others may see it: {}", browser.url());
 }
 
-fn question(world: &World) -> String {
-    let waiting = world.json("alice", &["approvals", "--json"]);
-    waiting[0]["id"].as_str().unwrap().to_owned()
+/// What a party is asked; waits for it.
+fn question(world: &World, party: &str) -> String {
+    let asked = until(|| world.json(party, &["approvals", "--json"])[0]["id"].as_str().map(str::to_owned));
+    asked.unwrap_or_else(|| panic!("{party} is not asked"))
 }
 
 fn origin(browser: &Browser) -> String {
@@ -297,7 +298,7 @@ fn a_file_is_sold_and_bought_in_the_browser() {
     // The node is killed before its user answers: the offer is not forgotten.
     drop(market.running.pop());
     market.running.push(world.up("bob"));
-    world.type_in("bob", &["approve"], "sign\n").good();
+    world.type_in("bob", &["approve", &question(world, "bob")], "sign\n").good();
     bob.open(&link(world, "bob"));
     bob.follow("Offers");
     bob.wait_for("#offers", "Offered until");
@@ -328,7 +329,7 @@ fn a_file_is_sold_and_bought_in_the_browser() {
     alice.look("buy-ordered");
     alice.follow("To the deal");
     alice.wait_for("#standing", "Waits for your answer");
-    world.type_in("alice", &["approve"], "sign\n").good();
+    world.type_in("alice", &["approve", &question(world, "alice")], "sign\n").good();
     alice.wait_for("#standing", "Done");
     let deal = alice.url().rsplit('/').next().unwrap().to_owned();
     assert_eq!(fetch(&alice, &format!("/deals/{deal}/goods")), b"a,b\n1,2\n");
