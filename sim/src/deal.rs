@@ -17,7 +17,7 @@ use semper_exchange::goods::{
     KeyAttestation, KeyEvidence, Leaves, Opens, Pom, Seed, first_bad_chunk, preimage_hash,
 };
 use semper_exchange::gx::{
-    Decides, Examination, Examined, Found, Leg, LockDeposit, Own, Price, Right, Run, RunError, TransferDeposit,
+    Decides, Examination, Examined, Found, Leg, LockDeposit, Own, Price, Right, Run, RunError, Show, TransferDeposit,
     earliest_recall, earliest_refund, pay_until, responder,
 };
 use semper_support::crypto::{Decapsulate, KemSuite, Signer};
@@ -63,6 +63,8 @@ pub enum Thing {
     Transfer,
     /// A right that is passed on.
     Right,
+    /// Its signature, by which it shows a right that can be used once.
+    Show,
 }
 
 /// What originator and responder give.
@@ -78,6 +80,8 @@ pub const RECEIPT: Things = [Thing::Money, Thing::Signature];
 pub const TRANSFER: Things = [Thing::Transfer, Thing::Signature];
 /// A right for money by plain transfer.
 pub const SALE: Things = [Thing::Right, Thing::Transfer];
+/// Information for the show of a right.
+pub const ACCESS: Things = [Thing::Information, Thing::Show];
 /// A letter for a receipt.
 pub const MAIL: Things = [Thing::Information, Thing::Signature];
 /// Information for information.
@@ -99,7 +103,7 @@ pub struct Deal {
     payment: Option<Proof>,
     /// What the payee of a plain transfer has asked for in the same deal besides, for as much.
     pub other_request: Option<Signed>,
-    /// The credential of a right that is passed on.
+    /// The credential of a right that is passed on or shown.
     pub credential: Option<Credential>,
 }
 
@@ -187,8 +191,12 @@ impl Deal {
         if covered {
             core.terms.deadlines.refund_after = Some(refund.map_or(earliest_refund(&core.terms.deadlines), moment));
         }
-        let credential = (things[0] == Thing::Right).then(|| credential(cast));
-        if credential.is_some() {
+        let credential = match things {
+            [Thing::Right, _] => Some(credential(cast, Role::ORIGINATOR, 2)),
+            [_, Thing::Show] => Some(credential(cast, Role::RESPONDER, 1)),
+            _ => None,
+        };
+        if things[0] == Thing::Right {
             core.terms.deadlines.refund_after = Some(earliest_recall(&core.terms.deadlines));
         }
         let articles = roles.map(|role| article(things[place(role)], role));
@@ -196,11 +204,18 @@ impl Deal {
             roles.map(|role| item(things[place(role)], role, articles[place(role)].as_ref(), lock)).to_vec();
         if let Some(credential) = &credential {
             let issued = issuer::say(cast, credential);
-            let (issuer, salt) = (issuer::hand(cast).key_set().clone(), [6; 32]);
+            let (keys, salt) = (issuer::hand(cast).key_set().clone(), [6; 32]);
             let Credential { serial, uses, right, .. } = credential.clone();
-            let right = Right { serial, issuer: issuer.id(), right, credential: issued.id(), uses, salt };
-            (core.terms.items[0].kind, core.terms.items[0].descriptor) = (ItemKind::Right, right.to_bytes());
-            owns[0].shows = Bundle { issuer, credential: issued, reservation: None }.to_bytes();
+            let (issuer, credential) = (keys.id(), issued.id());
+            let owner = if things[0] == Thing::Right {
+                let right = Right { serial, issuer, right, credential, uses, salt };
+                (core.terms.items[0].kind, core.terms.items[0].descriptor) = (ItemKind::Right, right.to_bytes());
+                Role::ORIGINATOR
+            } else {
+                core.terms.items[1].descriptor = Show { serial, issuer, right, credential, salt }.to_bytes();
+                Role::RESPONDER
+            };
+            owns[place(owner)].shows = Bundle { issuer: keys, credential: issued, reservation: None }.to_bytes();
         }
         let tid = core.tid();
         let (mut payment, mut other_request) = (None, None);
@@ -273,7 +288,7 @@ impl Deal {
 
     /// The place of whoever pays by plain transfer.
     pub fn payer(&self) -> usize {
-        usize::from(self.credential.is_some())
+        usize::from(self.core.terms.items.first().is_some_and(|item| item.kind == ItemKind::Right))
     }
 
     /// What a party says to give its information away; with a wrong seed if it cheats.
@@ -405,19 +420,19 @@ fn article(thing: Thing, owner: Role) -> Option<(ArticleKey, Index, Vec<u8>)> {
             let leaves = Leaves { plain: leaf(&promised).plain, cipher: leaf(&given).cipher };
             Some((key, Index::new(vec![leaves]).expect("one chunk is enough"), chunk))
         }
-        Thing::Signature | Thing::Money | Thing::Transfer | Thing::Right => None,
+        Thing::Signature | Thing::Money | Thing::Transfer | Thing::Right | Thing::Show => None,
     }
 }
 
-/// A right that is sold.
-fn credential(cast: &Cast) -> Credential {
+/// A right that is sold or shown.
+fn credential(cast: &Cast, holder: Role, uses: u32) -> Credential {
     Credential {
         serial: issuer::serial(0),
         issuer: "https://issuer.example".to_owned(),
-        holder: cast.hand(Role::ORIGINATOR).key_set().id(),
+        holder: cast.hand(holder).key_set().id(),
         right: "one visit".to_owned(),
         audience: Vec::new(),
-        uses: Uses::Counted(2),
+        uses: Uses::Counted(uses),
         transferable: true,
         from: moment(0).before(TICK),
         until: moment(u8::MAX),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use semper_core::contract::Quittance;
+use semper_core::contract::{Final, Quittance};
 use semper_core::cose::{Draft, Kind, Signed, Statement};
 use semper_core::party::Suite;
 use semper_core::signature::verify;
@@ -10,7 +10,7 @@ use semper_core::time::Time;
 use semper_exchange::arbiter::verdict::{Outcome, Verdict};
 use semper_support::crypto::Signer;
 use semper_transfer::credential::register::{Entry, Word};
-use semper_transfer::credential::{Credential, CredentialTransfer, Serial, Submission, use_tag};
+use semper_transfer::credential::{Credential, CredentialTransfer, ReservationRequest, Serial, Submission, use_tag};
 
 use crate::scenario::Cast;
 use crate::symbolic::Hand;
@@ -48,6 +48,16 @@ impl Issued {
         self.entries.iter().filter(|entry| entry.successor().is_none()).map(Entry::credential)
     }
 
+    /// How many uses are left of the first credential, if they are counted.
+    pub fn left(&self) -> Option<u32> {
+        self.entries.first().and_then(Entry::left)
+    }
+
+    /// How many uses of it are kept.
+    pub fn kept(&self, now: Time) -> usize {
+        self.entries.first().map_or(0, |entry| entry.kept(now))
+    }
+
     /// Every credential that was ever made.
     pub fn made(&self) -> impl Iterator<Item = &Credential> {
         self.entries.iter().map(Entry::credential)
@@ -75,6 +85,22 @@ impl Issued {
                 self.entries[place] = retired;
                 return Ok(Some(self.make(cast, name, next)));
             }
+            (Kind::ReservationRequest, None) => {
+                let asked =
+                    *verify::<ReservationRequest>(&cast.oracle, signer, statement).map_err(|e| bad(&e))?.statement();
+                let name = statement.id().as_bytes().to_vec();
+                if let Some(said) = self.said.get(&name) {
+                    return Ok(Some(said.clone()));
+                }
+                let place = self.place(asked.serial)?;
+                let (next, kept) = self.entries[place].reserve(signer.id(), &asked, now).map_err(|e| bad(&e))?;
+                self.entries[place] = next;
+                return Ok(Some(self.remember(name, say(cast, &kept))));
+            }
+            (Kind::Final, Some((serial, salt))) => {
+                let cid = verify::<Final>(&cast.oracle, signer, statement).map_err(|e| bad(&e))?.statement().cid;
+                (*serial, use_tag(cid, salt), Word::Shown(signer.id()))
+            }
             (Kind::Quittance, Some((serial, salt))) => {
                 let cid = verify::<Quittance>(&cast.oracle, signer, statement).map_err(|e| bad(&e))?.statement().cid;
                 (*serial, use_tag(cid, salt), Word::Paid(signer.id()))
@@ -93,13 +119,23 @@ impl Issued {
             _ => return Err("nothing that an issuer is asked".to_owned()),
         };
         let place = self.place(of)?;
-        let said = [of.as_bytes().as_slice(), name.as_bytes()].concat();
-        if let (Word::Revoked(_), Some(said)) = (word, self.said.get(&said)) {
+        // What was taken, and what was called back, is said under names of their own; whoever frees something hears nothing that is kept.
+        let under: Option<&[u8]> = match word {
+            Word::Shown(_) | Word::Resolved(_) => Some(b""),
+            Word::Revoked(_) => Some(b"back"),
+            Word::Aborted(_) | Word::Paid(_) => None,
+        };
+        let under = under.map(|under| [of.as_bytes().as_slice(), name.as_bytes(), under].concat());
+        if let Some(said) = under.as_ref().and_then(|under| self.said.get(under)) {
             return Ok(Some(said.clone()));
         }
         let settled = self.entries[place].settle(name, word, fresh, now).map_err(|e| bad(&e))?;
         self.entries[place] = settled.entry;
-        Ok(settled.back.map(|back| self.make(cast, said, back)))
+        let under = under.unwrap_or_default();
+        if let Some(spend) = settled.spend {
+            return Ok(Some(self.remember(under, say(cast, &spend))));
+        }
+        Ok(settled.back.map(|back| self.make(cast, under, back)))
     }
 
     fn place(&self, serial: Serial) -> Result<usize, String> {
@@ -110,14 +146,18 @@ impl Issued {
     fn make(&mut self, cast: &Cast, name: Vec<u8>, entry: Entry) -> Signed {
         let signed = say(cast, entry.credential());
         self.entries.push(entry);
-        self.said.insert(name, signed.clone());
-        signed
+        self.remember(name, signed)
+    }
+
+    fn remember(&mut self, name: Vec<u8>, said: Signed) -> Signed {
+        self.said.insert(name, said.clone());
+        said
     }
 }
 
 /// What the issuer says, signed.
-pub fn say(cast: &Cast, credential: &Credential) -> Signed {
+pub fn say(cast: &Cast, statement: &impl Statement) -> Signed {
     let hand = hand(cast);
-    let draft: Draft = credential.draft(hand.key_set().suite(), hand.key_set().id());
+    let draft: Draft = statement.draft(hand.key_set().suite(), hand.key_set().id());
     hand.sign(draft).expect("the issuer signs its own drafts")
 }

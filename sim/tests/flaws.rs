@@ -4,7 +4,7 @@
 #![cfg(feature = "flaws")]
 
 use semper_core::party::Role;
-use semper_sim::deal::{CHANGE, NOT_AFTER, PURCHASE, SALE, SIGNING, TRANSFER, Thing, Things};
+use semper_sim::deal::{ACCESS, CHANGE, NOT_AFTER, PURCHASE, SALE, SIGNING, TRANSFER, Thing, Things};
 use semper_sim::model::search::violations;
 use semper_sim::model::{Setup, World, cn, letters, lx};
 use semper_support::flaws::{self, Flaw};
@@ -90,6 +90,7 @@ fn lair(flaw: Flaw) -> (Setup, &'static [&'static str]) {
         Flaw::EarlyRevocation | Flaw::CalledBackAnyway | Flaw::UnfiledProof => {
             (Setup { things: SALE, ..hostile(Role::ORIGINATOR) }, &["S2"])
         }
+        Flaw::ForeignKeeper | Flaw::KeptAgain => (Setup { things: ACCESS, ..hostile(Role::RESPONDER) }, &["S2"]),
         Flaw::ForgottenPart => unreachable!("{flaw:?} needs a letter to several"),
         Flaw::EqualDates | Flaw::LateOpening | Flaw::UnaskedPreimage => unreachable!("{flaw:?} needs one hash"),
     }

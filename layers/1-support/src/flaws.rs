@@ -59,11 +59,15 @@ pub enum Flaw {
     CalledBackAnyway = 26,
     /// R3: whoever has paid for a right and hears nothing does not show the arbiter the proof of it.
     UnfiledProof = 27,
+    /// A1: whoever gives something for the show of a right goes on whoever frees the use.
+    ForeignKeeper = 28,
+    /// A2: an issuer keeps one use for one contract under another arbiter, too.
+    KeptAgain = 29,
 }
 
 impl Flaw {
     /// Every seeded mistake.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 29] = [
         Self::ResolveAfterAbort,
         Self::ContinueAfterAbort,
         Self::AbortAfterFinal,
@@ -91,6 +95,8 @@ impl Flaw {
         Self::EarlyRevocation,
         Self::CalledBackAnyway,
         Self::UnfiledProof,
+        Self::ForeignKeeper,
+        Self::KeptAgain,
     ];
 }
 

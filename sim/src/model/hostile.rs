@@ -14,7 +14,7 @@ use semper_exchange::goods::{Claim, Pom};
 use semper_exchange::gx::{Completed, Message, Promised};
 use semper_transfer::payment::statement::Side;
 
-use super::{revoke, timed};
+use super::{revoke, show, timed};
 use crate::deal::{Deal, SALE, SIGNING, Thing, Things};
 use crate::mint;
 use crate::scenario::Cast;
@@ -64,6 +64,7 @@ fn payout(things: Things, role: Role) -> Vec<u8> {
 fn tokens(cast: &Cast, deal: &Deal, things: Things, owner: Role) -> Vec<Vec<u8>> {
     match gives(things, owner) {
         Thing::Right => revoke::tokens(cast, deal),
+        Thing::Show => show::tokens(cast, deal),
         Thing::Money => {
             let locks = (0..).take(LOCKS).map(|number| mint::token(owner.number(), number));
             locks.chain([b"none".to_vec()]).collect()
@@ -75,7 +76,7 @@ fn tokens(cast: &Cast, deal: &Deal, things: Things, owner: Role) -> Vec<Vec<u8>>
 /// What it can give, or pretend to give.
 fn releases(cast: &Cast, deal: &Deal, things: Things, role: Role) -> Vec<Vec<u8>> {
     match gives(things, role) {
-        Thing::Signature => vec![Vec::new()],
+        Thing::Signature | Thing::Show => vec![Vec::new()],
         Thing::Information | Thing::BadInformation => {
             let signed = [true, false].map(|right| deal.disclosure(cast, role, right));
             let signed = signed.into_iter().flatten().map(|signed| signed.bytes().to_vec());

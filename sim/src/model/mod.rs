@@ -18,6 +18,7 @@ mod money;
 mod properties;
 mod revoke;
 pub mod search;
+mod show;
 mod table;
 mod timed;
 
@@ -37,12 +38,12 @@ use semper_exchange::arbiter::Cell as Decided;
 use semper_exchange::arbiter::request::Request;
 use semper_exchange::arbiter::service::{Next, VERDICT_SPACE, cell_key, decide};
 use semper_exchange::arbiter::verdict::{ArbiterAnswer, Closing, Outcome, Verdict};
-use semper_exchange::gx::{self, Gx, Message, Question};
+use semper_exchange::gx::{self, Gx, Message, Question, Show};
 use semper_support::archive::Fact;
 use semper_support::crypto::Signer;
 use semper_support::engine::{Consent, Effect, EvidenceKind, Input};
 use semper_support::runner::{Turn, Work, is_outward};
-use semper_transfer::credential::Submission;
+use semper_transfer::credential::{ReservationRequest, Submission};
 use stateright::{Model, Property};
 use table::{Memo, Table};
 
@@ -139,6 +140,8 @@ pub struct World {
     answers: Memo<(u32, u32, Time), (u32, revoke::Said)>,
     released: Memo<u32, Option<Signed>>,
     unheard: Vec<u32>,
+    /// What is asked of the issuer of a right that is shown, if one is.
+    wanted: Option<(Show, ReservationRequest)>,
 }
 
 /// One state of the world. Numbers refer to the tables of [`World`].
@@ -533,6 +536,7 @@ impl World {
         let cast = Cast::default();
         let deal = Deal::new(&cast, setup.things, setup.refund);
         let core = deal.core.clone();
+        let wanted = show::show(&deal).and_then(|show| Some((show.clone(), show.request(&core)?)));
         let (inputs, requests, submitted) = (Table::default(), Table::default(), Table::default());
         let unheard = setup.malicious.map(|role| Self::submissions(&cast, &deal, role));
         let unheard = unheard.into_iter().flatten().map(|asked| submitted.number(asked)).collect();
@@ -570,6 +574,7 @@ impl World {
             answers: Memo::default(),
             released: Memo::default(),
             unheard,
+            wanted,
         }
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use semper_core::cbor::{Decode, Encode};
-use semper_core::cose::Kind;
+use semper_core::cose::{Kind, Signed};
 use semper_core::ids::StatementId;
 use semper_core::machine::Fault;
 use semper_core::party::Role;
@@ -13,11 +13,12 @@ use semper_exchange::arbiter::verdict::ArbiterAnswer;
 use semper_exchange::gx::{self, Examination, Leg};
 use semper_support::crypto::Signer;
 use semper_support::engine::{Consent, Effect, Input};
+use semper_support::runner::Work;
 use semper_transfer::payment::operation::{Answer, Failure, Operation, Task};
 use semper_transfer::payment::statement::Side;
 
 use super::hostile;
-use super::{Action, EARLY, NEVER, NONE, Place, Session, State, TIMERS, World};
+use super::{Action, EARLY, NEVER, NONE, Place, Session, State, TIMERS, World, show};
 use crate::deal::{SIGNING, TICK, moment, tick};
 use crate::mint::{self, Lot};
 use crate::scenario::NOT_AFTER;
@@ -179,7 +180,22 @@ impl World {
         let unheard = |input| self.steps.get((run.machine, input, moment), || self.plan((run.machine, input, moment)));
         run.turn != NONE
             || self.pending(run.unacknowledged).at_once
-            || run.results.iter().any(|input| unheard(input).is_some())
+            || run
+                .results
+                .iter()
+                .any(|input| unheard(input).is_some_and(|planned| !self.is_repeated(run, planned.turn)))
+    }
+
+    /// Whether work leaves a run as it is, and keeps nothing that is not kept already: what was said is said again.
+    fn is_repeated(&self, run: &Session, turn: u32) -> bool {
+        let kept = |effect: &Effect| match effect {
+            Effect::Keep { kind, bytes } => run.evidence.has(self.kept.number((*kind, bytes.clone()))),
+            _ => false,
+        };
+        (*self.turns.thing(turn)).clone().all(|work| match work {
+            Work::Commit { state, effects } => state == run.machine && effects.iter().all(kept),
+            Work::Perform(_) => false,
+        })
     }
 
     /// The first run that is busy.
@@ -321,7 +337,8 @@ impl World {
             let pays = Leg::of(&self.core).is_ok_and(|legs| legs[place].lock().is_some());
             let shows = !request.proof.is_empty() && request.proof == self.deal.payment();
             let token = request.promises.get(place).map(|mine| mine.token.clone()).filter(|_| resolves && pays);
-            Arc::new(Asking { id: request.question.id(), by: place, token, shows })
+            let kept = request.promises.iter().filter_map(|promised| show::reservation(&promised.token)).collect();
+            Arc::new(Asking { id: request.question.id(), by: place, token, shows, kept })
         })
     }
 
@@ -402,6 +419,8 @@ pub(super) struct Asking {
     token: Option<Vec<u8>>,
     /// Whether the proof of a plain transfer comes with it.
     pub(super) shows: bool,
+    /// What the issuer of a right keeps, as the tokens in it say.
+    pub(super) kept: Vec<Signed>,
 }
 
 fn places(state: &State) -> Vec<Place> {

@@ -67,13 +67,17 @@ const DEALS: [(&str, Check); 12] = [
 ];
 
 /// What must be reached where more than signatures is exchanged.
-const ENDINGS: [(&str, Check); 13] = [
+const ENDINGS: [(&str, Check); 15] = [
     ("the payee has the money and is silent", |world, state| {
         let has = state.locks[0][0] == Lot::With(1) && resolved(world, state);
         has && all_succeed(world, state) && !state.network.iter().any(|m| world.mark(m) == Mark::Final(ROLES[1]))
     }),
     ("the seller has the money and is silent", |world, state| {
         state.locks[1][0] == Lot::With(0) && resolved(world, state) && all_succeed(world, state)
+    }),
+    ("a use is taken", |world, state| world.is_spent(state)),
+    ("a use that was kept is free", |world, state| {
+        some_end(world, state, Ending::Aborted) && world.is_free_again(state)
     }),
     ("ended: recalled", |world, state| some_end(world, state, Ending::Recalled)),
     ("both succeed without the arbiter", |world, state| all_succeed(world, state) && state.arbiter.cell.is_none()),
@@ -156,23 +160,29 @@ fn gave(world: &World, state: &State, role: Role) -> bool {
             state.locks[usize::from(role.number())].contains(&Lot::With(role.peer().number()))
         }
         Thing::Right => world.holds_right(state, role.peer()),
+        Thing::Show => final_is_out() || resolved(world, state) || world.is_spent(state),
         _ => final_is_out() || resolved(world, state),
     }
 }
 
 /// Whether a party has what it was to get.
 fn has(world: &World, state: &State, role: Role, session: &Session) -> bool {
-    let signed_by_peer = |kept| {
+    let peers_final = |kept| {
         let (_, bytes) = &*world.kept.thing(kept);
         let signed = Signed::from_bytes(bytes).ok().filter(|signed| signed.kind() == Kind::Final);
-        signed.is_some_and(|signed| world.core.role_of(signed.signer()) == Some(role.peer()))
+        signed.filter(|signed| world.core.role_of(signed.signer()) == Some(role.peer()))
     };
+    let signed_by_peer = |kept| peers_final(kept).is_some();
     let found_good = |result: u32| match &*world.inputs.thing(result) {
         Input::Examined(bytes) => Examined::from_bytes(bytes).is_ok_and(|examined| examined.found == Found::Good),
         _ => false,
     };
     match thing(world, role.peer()) {
         Thing::Signature => resolved(world, state) || session.evidence.iter().any(signed_by_peer),
+        Thing::Show => {
+            let shown = resolved(world, state) || session.evidence.iter().any(signed_by_peer);
+            shown && world.show_counts(state, session.evidence.iter().filter_map(peers_final))
+        }
         Thing::Information | Thing::BadInformation => session.results.iter().any(found_good),
         Thing::Money | Thing::Transfer | Thing::Right => gave(world, state, role.peer()),
     }
@@ -233,6 +243,9 @@ fn nothing_is_given_blindly(world: &World, state: &State) -> bool {
         }
         if thing(world, role.peer()) == Thing::Right {
             return state.locks[usize::from(role.number())][0] == Lot::Absent || world.was_passed_on(state);
+        }
+        if thing(world, role.peer()) == Thing::Show {
+            return !releasing || world.keeps_use(state);
         }
         if thing(world, role.peer()) == Thing::Transfer {
             let signed = state.network.iter().any(|message| world.mark(message) == Mark::Final(role));

@@ -15,7 +15,7 @@ use semper_support::crypto::Signer;
 use semper_support::engine::Input;
 use semper_transfer::credential::{Bundle, Condition, Credential, CredentialTransfer, Errand, Reply, Submission};
 
-use super::{Action, ROLES, State, World};
+use super::{Action, ROLES, State, World, show};
 use crate::deal::Deal;
 use crate::issuer::{self, Issued};
 use crate::scenario::Cast;
@@ -81,7 +81,7 @@ fn unheard(cast: &Cast, deal: &Deal, role: Role) -> Vec<Submission> {
 impl World {
     /// What a malicious party asks the issuer on its own.
     pub(super) fn submissions(cast: &Cast, deal: &Deal, role: Role) -> Vec<Vec<u8>> {
-        unheard(cast, deal, role).iter().map(Encode::to_bytes).collect()
+        unheard(cast, deal, role).iter().chain(&show::unheard(cast, deal, role)).map(Encode::to_bytes).collect()
     }
 
     /// The issuer does what a run has asked for.
@@ -105,18 +105,29 @@ impl World {
         })
     }
 
-    /// Whether a malicious party can have what it would say: a credential only if the issuer has made it.
+    /// Whether a malicious party can have what it would say: a credential or a use that is kept only if the issuer has said so.
     pub(super) fn can_say(&self, state: &State, message: u32) -> bool {
         let credential = self.released.get(message, || {
             let Input::Message(bytes) = &*self.inputs.thing(message) else { return None };
-            let Ok(Message::Final(last)) = Message::from_bytes(bytes) else { return None };
-            Signed::from_bytes(&last.release).ok().filter(|signed| signed.kind() == Kind::Credential)
+            match Message::from_bytes(bytes).ok()? {
+                Message::Final(last) => {
+                    Signed::from_bytes(&last.release).ok().filter(|signed| signed.kind() == Kind::Credential)
+                }
+                Message::Promise(promised) => show::reservation(&promised.token),
+                _ => None,
+            }
         });
         credential.is_none_or(|credential| self.issued.thing(state.issued).said().any(|said| *said == credential))
     }
 
     /// What a malicious party can ask the issuer: on its own, and with what the arbiter has said to anybody.
     pub(super) fn submission_actions(&self, state: &State, actions: &mut Vec<Action>) {
+        if self.wanted.is_some() {
+            let heard = state.answers.iter().filter_map(|answer| self.stored(answer)).map(|answer| answer.statement);
+            let verdicts = heard.filter(|said| said.kind() == Kind::Verdict).filter_map(|said| self.told_of(said));
+            let submissions = self.unheard.iter().copied().chain(self.seen_shows(state)).chain(verdicts);
+            actions.extend(submissions.map(|submission| Action::Submit { submission }));
+        }
         let Some(right) = right(&self.deal) else { return };
         let heard = state.answers.iter().filter_map(|answer| self.stored(answer)).map(|answer| answer.statement);
         let verdicts = heard.filter(|said| said.kind() == Kind::Verdict).map(|statement| {
@@ -133,6 +144,11 @@ impl World {
         let (issued, _) = self.issue(last, submission);
         let state = State { issued, ..last.clone() };
         (state != *last).then_some(state)
+    }
+
+    /// Whether the issuer takes a use, or has taken it, when it is told so.
+    pub(super) fn is_taken(&self, state: &State, told: u32) -> bool {
+        matches!(self.issue(state, told), (_, Ok(Some(_))))
     }
 
     /// Whether the right is the party's, by what its issuer has stored.

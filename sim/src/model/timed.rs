@@ -70,7 +70,8 @@ impl World {
     pub(super) fn can_ask(&self, state: &State, request: u32) -> bool {
         let payer = self.deal.payer();
         let taken = Lot::With(ROLES[1 - payer].number());
-        self.deal.pay_until().is_none() || !self.asking(request).shows || state.locks[payer][0] == taken
+        let pays = self.deal.pay_until().is_none() || !self.asking(request).shows || state.locks[payer][0] == taken;
+        pays && self.can_show(state, request)
     }
 }
 
