@@ -183,6 +183,7 @@ impl Page {
             locale: "en".to_owned(),
             patience: PATIENCE,
             credential: String::new(),
+            issuer: String::new(),
         }
     }
 }

@@ -122,6 +122,17 @@ pub enum ShopError {
          the right is worth what its issuer's word is worth"
     )]
     NoIssuer(KeySetId),
+    /// The seller calls the issuer of the right something else than the contact book does: it could be passed off as another one.
+    #[error(
+        "the seller calls the issuer of this right {theirs:?}, and your contact book calls it {ours:?}: if it is that one's right that you want, buy with \
+         `semper buy LINK --issuer {ours:?}`"
+    )]
+    OtherIssuer {
+        /// What the seller calls it.
+        theirs: String,
+        /// What we call it.
+        ours: String,
+    },
     /// The credential that is offered is not what its seller says.
     #[error("the right that is offered: {0}")]
     NotGood(#[from] NotGood),

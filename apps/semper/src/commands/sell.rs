@@ -110,6 +110,9 @@ pub(super) struct Buy {
     /// The credential that you show where a right is the price: the beginning of its serial number [default: the one that ends first]
     #[arg(long, value_name = "SERIAL", default_value = "", hide_default_value = true)]
     credential: String,
+    /// The issuer of a right that you buy, as your contact book calls it, if the seller calls it otherwise
+    #[arg(long, value_name = "CONTACT", default_value = "", hide_default_value = true)]
+    issuer: String,
     #[command(flatten)]
     taking: Taking,
 }
@@ -265,8 +268,8 @@ impl Buy {
         if save_as.is_some() {
             bail!("a right is no file: it is kept with your credentials; leave --save-as out");
         }
-        let no_arbiter = self.no_arbiter;
-        let order = BuyOrder { arbiter, no_arbiter, locale: language, patience, ..found.order() };
+        let (no_arbiter, issuer) = (self.no_arbiter, self.issuer);
+        let order = BuyOrder { arbiter, no_arbiter, issuer, locale: language, patience, ..found.order() };
         let session = manner.connect(common).await?;
         let deal = session.client().buy(&order).await?.deal;
         manner.follow(session, &[deal]).await

@@ -446,6 +446,9 @@ pub struct BuyOrder {
     /// The beginning of the serial number of the credential that is shown, where a right is the price; the one that ends first if empty.
     #[serde(default)]
     pub credential: String,
+    /// The issuer of a right that is bought, as the contact book calls it, if the seller calls it otherwise.
+    #[serde(default)]
+    pub issuer: String,
 }
 
 /// A file that is wanted.

@@ -73,7 +73,11 @@ pub(super) async fn take_up(node: &Node, order: BuyOrder) -> Result<Beginning, S
     if order.no_arbiter {
         return Err(ShopError::WithArbiter);
     }
-    issuer(node, offer.bundle.issuer.id()).await?;
+    let ours = issuer(node, offer.bundle.issuer.id()).await?;
+    let theirs = if order.issuer.is_empty() { &offer.issuer_name } else { &order.issuer };
+    if *theirs != ours {
+        return Err(ShopError::OtherIssuer { theirs: escape(theirs, 0), ours });
+    }
     let credential = right::judged(&Verifier, &offer, seller.id(), now())?.statement().clone();
     credentials::has_room(node).await?;
     let left = credentials::left(node, &credential).await?;

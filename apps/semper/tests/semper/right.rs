@@ -394,4 +394,12 @@ fn a_right_is_judged_before_it_is_ordered() {
     world.run("alice", &["buy", &link, "--save-as", "x", "--no-ask"]).failed_with(&["a right is no file"]);
     world.run("alice", &["contact", "remove", "issuer"]).good();
     world.run("alice", &["buy", &link, "--no-ask"]).failed_with(&["is not in your contact book", "no money moved"]);
+    // A right of one issuer is not passed off as that of another one.
+    world.run("alice", &["contact", "add", &world.card("issuer"), "--name", "tramway"]).good();
+    world.run("alice", &["buy", &link, "--no-ask"]).failed_with(&["calls the issuer", "--issuer \"tramway\""]);
+    world.run("alice", &["buy", &link, "--issuer", "issuer", "--no-ask"]).failed_with(&["--issuer \"tramway\""]);
+    let deal = deal_in(&world.run("alice", &["buy", &link, "--issuer", "tramway", "--no-ask", "--no-wait"]).good());
+    sale.signs("alice");
+    assert_eq!(world.ending("alice", &deal), "success");
+    assert_eq!(sale.holds("alice", "valid")["issuer"], "tramway");
 }
