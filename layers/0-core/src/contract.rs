@@ -81,11 +81,13 @@ pub enum Profile {
     Cn,
     /// Exchange of an item for money under a hash lock, without an arbiter (`design/exchange.md` §3.5, §5.4, §5.6).
     Lx,
+    /// Exchange of money for money through the hands of the arbiter (`design/exchange.md` §3.4.4).
+    Ix,
 }
 
 impl Profile {
     /// Every profile.
-    pub const ALL: [Profile; 4] = [Profile::C2, Profile::Gx, Profile::Cn, Profile::Lx];
+    pub const ALL: [Profile; 5] = [Profile::C2, Profile::Gx, Profile::Cn, Profile::Lx, Profile::Ix];
 
     /// The name on the wire.
     pub const fn name(self) -> &'static str {
@@ -94,6 +96,7 @@ impl Profile {
             Profile::Gx => "gx/1",
             Profile::Cn => "cn/1",
             Profile::Lx => "lx/1",
+            Profile::Ix => "ix/1",
         }
     }
 }

@@ -72,6 +72,8 @@ kinds! {
     Revocation = "revocation";
     /// A question to the arbiter what became of a contract.
     Inquiry = "inquiry";
+    /// A party's word that it hands its money to the arbiter, which passes it on or gives it back.
+    Deposit = "deposit";
     /// The arbiter's word on a contract whose time is over and whose cell is empty.
     Status = "status";
     /// The arbiter's decision.

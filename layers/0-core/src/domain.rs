@@ -79,6 +79,8 @@ registry! {
     MISBEHAVIOUR = "semper/misbehaviour/1";
     /// Hash of where locked money is to go.
     PAYOUT = "semper/payout/1";
+    /// Hash of a token that an arbiter is handed.
+    TOKEN = "semper/token/1";
     /// Identifier of a payment operation: over deal, slot and verb.
     OPERATION = "semper/operation/1";
     /// Tag of a lock: over the contract and a salt, so that the issuer cannot link the two.

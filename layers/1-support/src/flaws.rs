@@ -63,11 +63,19 @@ pub enum Flaw {
     ForeignKeeper = 28,
     /// A2: an issuer keeps one use for one contract under another arbiter, too.
     KeptAgain = 29,
+    /// I1: the arbiter pays on when one deposit has come.
+    OneDeposit = 30,
+    /// I2: the arbiter pays back what it has decided to pay on.
+    PaidBackAnyway = 31,
+    /// I3: the arbiter counts a deposit that has come too late.
+    LateDeposit = 32,
+    /// I4: whoever hears that the arbiter has aborted asks for nothing that the arbiter has taken.
+    ForgottenDeposit = 33,
 }
 
 impl Flaw {
     /// Every seeded mistake.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 33] = [
         Self::ResolveAfterAbort,
         Self::ContinueAfterAbort,
         Self::AbortAfterFinal,
@@ -97,6 +105,10 @@ impl Flaw {
         Self::UnfiledProof,
         Self::ForeignKeeper,
         Self::KeptAgain,
+        Self::OneDeposit,
+        Self::PaidBackAnyway,
+        Self::LateDeposit,
+        Self::ForgottenDeposit,
     ];
 }
 

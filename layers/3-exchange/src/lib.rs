@@ -10,7 +10,7 @@
 //! ```
 //!
 //! Engines are pure [`Machine`](semper_core::machine::Machine)s: [`gx`] exchanges two items between two parties, or signs a contract; [`cn`] signs one among
-//! three parties or more. [`arbiter`] decides where they disagree, once per contract and for ever. [`evidence`] is what a stranger concludes from what a party kept. [`goods`] is
+//! three parties or more; [`lx`] does without an arbiter, and in [`ix`] everything goes through its hands. [`arbiter`] decides where they disagree, once per contract and for ever. [`evidence`] is what a stranger concludes from what a party kept. [`goods`] is
 //! information as an item of a contract: what the buyer gets is what was described, or the seller is provably at fault. [`claims`] is what people say about a deal, and whether
 //! the evidence proves it.
 
@@ -20,6 +20,7 @@ pub mod cn;
 pub mod evidence;
 pub mod goods;
 pub mod gx;
+pub mod ix;
 pub mod lx;
 pub mod planner;
 #[cfg(test)]

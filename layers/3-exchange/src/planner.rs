@@ -16,7 +16,7 @@
 use std::fmt;
 
 use semper_core::cbor::Decode as _;
-use semper_core::contract::{Core, Deadlines, Item, ItemKind};
+use semper_core::contract::{Core, Deadlines, Item, ItemKind, Profile};
 use semper_core::time::{Seconds, Time};
 use semper_transfer::payment::means::{LockKind, Means, PayerAnonymity, Reversal};
 
@@ -97,7 +97,7 @@ pub enum Engine {
     Revocable,
     /// Hash locks on both sides, and no arbiter.
     Swap,
-    /// Both items through a third party.
+    /// Both items through the hands of the arbiter (IX). Either party may abort until it has both.
     InLine,
     /// A transfer each, with evidence.
     Transfers,
@@ -153,17 +153,18 @@ pub fn plan(first: Properties, second: Properties, demand: Demand) -> Result<Pla
 }
 
 /// Plans the exchange of a contract's items, pair by pair: both or neither, whenever messages arrive; without an arbiter, if they arrive in
-/// time at the issuers; with money by plain transfer, which the contract must name so, if they arrive in time at its issuer and at the arbiter. With
-/// several recipients every pair is the same.
+/// time at the issuers; with money by plain transfer, which the contract must name so, if they arrive in time at its issuer and at the arbiter. That
+/// everything goes through the hands of the arbiter both parties agree to by a contract of that profile. With several recipients every pair is the same.
 ///
 /// # Errors
 /// [`Impossible`]: the contract must not be proposed or signed.
 pub fn plan_of(core: &Core) -> Result<Plan, Impossible> {
     let without = core.terms.arbiter.is_none();
     let by_transfer = |item: &Item| item.kind == ItemKind::Money && lock_of(item) == Some(None);
-    let in_time = without || core.terms.items.iter().any(by_transfer);
+    let in_time = without || core.terms.profile != Profile::Ix && core.terms.items.iter().any(by_transfer);
     let network = if in_time { Network::Timed } else { Network::Asynchronous };
-    let demand = Demand { fairness: Fairness::Strong, network, in_line: false, unknown: [false, false] };
+    let in_line = core.terms.profile == Profile::Ix;
+    let demand = Demand { fairness: Fairness::Strong, network, in_line, unknown: [false, false] };
     let [first, second, ..] = core.terms.items.as_slice() else { return Err(Impossible::OnlyWeak) };
     let properties = |item| {
         let properties = Properties::of_item(item).ok_or(Impossible::OnlyWeak)?;

@@ -160,6 +160,10 @@ event-inquiry = {$mine ->
     [yes] Sie haben den Schiedsrichter gefragt, was aus dem Vertrag geworden ist.
    *[no] {$who} hat den Schiedsrichter gefragt, was aus dem Vertrag geworden ist.
 }
+event-deposit = {$mine ->
+    [yes] Sie haben Ihr Geld dem Schiedsrichter gegeben.
+   *[no] {$who} hat dem Schiedsrichter Geld gegeben.
+}
 event-status = {$mine ->
     [yes] Sie haben gesagt, dass niemand eine Entscheidung verlangt hat.
    *[no] {$who} hat gesagt, dass niemand eine Entscheidung verlangt hat.

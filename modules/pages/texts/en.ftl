@@ -160,6 +160,10 @@ event-inquiry = {$mine ->
     [yes] You asked the arbiter what has become of the contract.
    *[no] {$who} asked the arbiter what has become of the contract.
 }
+event-deposit = {$mine ->
+    [yes] You handed your money to the arbiter.
+   *[no] {$who} handed money to the arbiter.
+}
 event-status = {$mine ->
     [yes] You said that nobody had asked for a decision.
    *[no] {$who} said that nobody had asked for a decision.

@@ -4,13 +4,14 @@
 //! [`rule`] is the whole decision: pure, public, and named by its hash in every contract, so that a verdict that does not follow
 //! from its basis is provably wrong. The arbiter is asked only when something went wrong; on the happy path it hears nothing.
 //!
-//! A contract that many parties sign has a record instead: [`many`].
+//! A contract that many parties sign has a record instead: [`many`]. One whose money goes through the arbiter's hands has a record beside its cell: [`hands`].
 //!
 //! Who may ask, and with what: [`request`]. What is answered: [`verdict`]. How a service processes one request (verify, read the
 //! cell, rule, sign, store, only then answer) is in [`service`]; how everybody can watch it is in [`log`].
 //!
 //! Source: `spec/arbiter.md` (design/exchange.md §6).
 
+pub mod hands;
 pub mod log;
 pub mod many;
 pub mod request;
@@ -28,7 +29,7 @@ use semper_transfer::payment::statement::Side;
 use verdict::{ClosingOutcome, Outcome};
 
 /// The rules, word for word as they are hashed. Contracts name the hash, so that rules cannot change under a running contract.
-pub const RULES: &str = "semper arbiter rules 5\n\
+pub const RULES: &str = "semper arbiter rules 6\n\
     cell: one per contract and slot; empty, aborted, resolved, revoked or fault; written once\n\
     closing: one per resolved cell of a contract with complaints; empty, completed or fault; written once\n\
     abort: by the originator, with its promise; empty -> aborted\n\
@@ -51,7 +52,12 @@ pub const RULES: &str = "semper arbiter rules 5\n\
     ask: by a party in round 1, or in a later round with all signatures of the round before\n\
     asked before: the same verdict; resolved before: that verdict\n\
     round 2 or later, and everybody who was refused has asked in an earlier round than the one of the signatures: resolved\n\
-    otherwise: aborted\n";
+    otherwise: aborted\n\
+    contract through the arbiter's hands: no resolve, complaint, settlement or revocation; \
+    the arbiter asks both parties for their deposits, and asks nobody whose contract's time is over\n\
+    deposit: by a party, with both promises; its token is taken unless the contract is decided; \
+    the second one that is taken, until not-after -> resolved, and both are paid on\n\
+    abort or any question after not-after, by a party, with both promises; empty -> aborted, and what was taken, or is taken later, is paid back\n";
 
 /// The hash of [`RULES`].
 pub fn rules_hash() -> Digest {

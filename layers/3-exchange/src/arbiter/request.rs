@@ -4,7 +4,7 @@
 //! is looked up elsewhere, so that anybody can check a verdict against its basis.
 
 use semper_core::cbor::{Decode, DecodeError, Encode, Fields, Value, record};
-use semper_core::contract::{Core, Promise, promise_pair};
+use semper_core::contract::{Core, Profile, Promise, promise_pair};
 use semper_core::cose::{Kind, Signed, Statement};
 use semper_core::domain;
 use semper_core::hash::Digest;
@@ -411,6 +411,9 @@ pub enum RequestError {
     /// The contract names rules that this arbiter does not follow.
     #[error("the contract names other rules")]
     OtherRules,
+    /// The question is about a contract of another profile: what goes through the arbiter's hands is asked about in other words.
+    #[error("such a question is not asked about a contract of this profile")]
+    OtherProfile,
     /// The items of the contract cannot be exchanged.
     #[error("{0}")]
     Items(ItemsError),
@@ -478,6 +481,10 @@ impl Court<'_> {
     pub fn check(&self, request: &Request) -> Result<Case, RequestError> {
         let core = &request.core;
         self.admits(core)?;
+        // Nobody completes it from its promises: that the arbiter has both deposits does.
+        if core.terms.profile == Profile::Ix {
+            return Err(RequestError::OtherProfile);
+        }
         let [originator, responder] = &request.key_sets;
         if originator.shares_a_key_with(responder) {
             return Err(RequestError::SelfDeal);

@@ -128,6 +128,8 @@ verbs! {
     SubmittedFinal = "submitted-final";
     /// Showed its right for what the contract gives, so that the use is gone.
     UsedRight = "used-right";
+    /// Handed its money to the arbiter, through whose hands it goes.
+    Deposited = "deposited";
 }
 
 /// An amount of money between two bounds of one currency, both included. At least one bound is there.
@@ -235,7 +237,7 @@ impl Period {
 impl Verb {
     /// Whether claims with this verb may say how much.
     pub const fn is_about_money(self) -> bool {
-        matches!(self, Verb::Paid | Verb::ReceivedMoney | Verb::Refunded)
+        matches!(self, Verb::Paid | Verb::ReceivedMoney | Verb::Refunded | Verb::Deposited)
     }
 }
 

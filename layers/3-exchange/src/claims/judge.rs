@@ -366,6 +366,7 @@ impl Object<'_> {
             C::GivesSignature => signature(Who::Actor),
             C::PeerGivesSignature => signature(Who::Peer),
             C::IsOfRight => matches!(self, Object::Contract { legs: Some([Leg::Right(_), _]), .. }),
+            C::ThroughHands => matches!(self, Object::Contract { legs: Some([Leg::Handed(_), _]), .. }),
             C::ShowsRight => matches!(gives(Who::Actor), Some(Leg::Show(_))),
         }
     }
@@ -486,7 +487,11 @@ impl Evidence {
             (E::PromiseHandedIn, What::SubmittedPromise(by))
             | (E::FinalHandedIn, What::SubmittedFinal(by))
             | (E::RightKept, What::RightKept(by))
-            | (E::RightTaken, What::RightTaken(by)) => role(Who::Actor) == Some(by),
+            | (E::RightTaken, What::RightTaken(by))
+            | (E::Deposited, What::Deposited(by))
+            | (E::DepositShown, What::DepositShown(by))
+            | (E::PaidOn, What::PaidOn(by))
+            | (E::PaidBack, What::PaidBack(by)) => role(Who::Actor) == Some(by),
             (E::AskedBack, What::AskedMoney(by, Side::Payer)) | (E::TakenBack, What::Took(by, Side::Payer)) => {
                 role(Who::Actor) == Some(by)
             }

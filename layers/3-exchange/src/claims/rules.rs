@@ -94,6 +94,7 @@ pub(super) enum Condition {
     GivesSignature,
     PeerGivesSignature,
     IsOfRight,
+    ThroughHands,
     ShowsRight,
     IsSender,
     IsReceiver,
@@ -133,6 +134,10 @@ pub(super) enum Evidence {
     ContainerHandedIn,
     RightKept,
     RightTaken,
+    Deposited,
+    DepositShown,
+    PaidOn,
+    PaidBack,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,7 +159,7 @@ const fn stamped(evidence: Evidence) -> Needs {
 }
 
 /// The words that rules are made of.
-const PIECES: [(&str, Needs); 63] = {
+const PIECES: [(&str, Needs); 68] = {
     use Condition as C;
     use Evidence as E;
     use Who::{Actor, Peer};
@@ -173,6 +178,7 @@ const PIECES: [(&str, Needs); 63] = {
         ("the actor gives its signature", condition(C::GivesSignature)),
         ("the peer gives its signature", condition(C::PeerGivesSignature)),
         ("a right is passed on for the money", condition(C::IsOfRight)),
+        ("money goes through the arbiter's hands", condition(C::ThroughHands)),
         ("the actor is the sender", condition(C::IsSender)),
         ("the actor is the receiver", condition(C::IsReceiver)),
         ("the actor is the payer of a payment", condition(C::IsPayer)),
@@ -222,6 +228,10 @@ const PIECES: [(&str, Needs); 63] = {
         ("the actor shows a right", condition(C::ShowsRight)),
         ("use that the issuer keeps for the contract", shown(E::RightKept)),
         ("the issuer's word that the use was taken", shown(E::RightTaken)),
+        ("receipt of the arbiter for the actor's deposit", shown(E::Deposited)),
+        ("proof that the arbiter's request to the actor was paid", shown(E::DepositShown)),
+        ("proof that the actor's request for it was paid", shown(E::PaidOn)),
+        ("proof that the actor's request for its money back was paid", shown(E::PaidBack)),
     ]
 };
 

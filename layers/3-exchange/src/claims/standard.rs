@@ -1,5 +1,6 @@
 //! The questions that everybody has about a deal, and what each party can prove now.
 
+use semper_core::amount::Amount;
 use semper_core::contract::Profile;
 use semper_core::ids::KeySetId;
 use semper_core::party::Role;
@@ -68,7 +69,7 @@ pub fn called(contract: &Contract, role: Role) -> String {
 }
 
 fn called_of_two(contract: &Contract, role: Role) -> &'static str {
-    use Leg::{Information, Money, Right, Show, Signature, Transfer};
+    use Leg::{Handed, Information, Money, Right, Show, Signature, Transfer};
     let [first, second] = match Leg::in_part(&contract.core, contract.part) {
         Ok([Information(_), Money(_)]) => ["seller", "buyer"],
         Ok([Money(_), Information(_)]) => ["buyer", "seller"],
@@ -79,9 +80,9 @@ fn called_of_two(contract: &Contract, role: Role) -> &'static str {
         Ok([Show(_), _]) => ["holder", "seller"],
         Ok([Money(_) | Transfer(_), Signature]) => ["payer", "payee"],
         Ok([Signature, Money(_) | Transfer(_)]) => ["payee", "payer"],
-        Ok([Signature, Signature] | [Information(_), Information(_)] | [Money(_), Money(_)])
+        Ok([Signature, Signature] | [Information(_), Information(_)] | [Money(_), Money(_)] | [Handed(_), Handed(_)])
         // No such exchange is made.
-        | Ok([Transfer(_), _] | [_, Transfer(_) | Right(_)])
+        | Ok([Transfer(_) | Handed(_), _] | [_, Transfer(_) | Right(_) | Handed(_)])
         | Err(_) => ["originator", "responder"],
     };
     if role == Role::ORIGINATOR { first } else { second }
@@ -108,7 +109,7 @@ pub fn called_in(report: &Report, did: &Did) -> [String; 2] {
 pub fn questions(report: &Report) -> Vec<Question> {
     let contracts = report.contracts.iter().flat_map(|contract| match contract.core.terms.profile {
         Profile::Cn => vec![about_many(contract)],
-        Profile::C2 | Profile::Gx | Profile::Lx => about_contract(report, contract),
+        Profile::C2 | Profile::Gx | Profile::Lx | Profile::Ix => about_contract(report, contract),
     });
     let payments = report.payments.iter().map(|payment| {
         let paid = Did::new(Actor::Payer, Verb::Paid).about(Subject::Payment(payment.id));
@@ -151,9 +152,12 @@ fn about_contract(report: &Report, contract: &Contract) -> Vec<Question> {
     for (leg, owner) in legs.iter().zip([Role::ORIGINATOR, Role::RESPONDER]) {
         let peer = owner.peer();
         match (leg, price(&contract.core, owner)) {
-            (Leg::Money(_) | Leg::Transfer(_), Some(amount)) => {
+            (Leg::Money(_) | Leg::Transfer(_) | Leg::Handed(_), Some(amount)) => {
                 let words = format!("did the {} pay {amount}?", name(owner));
                 questions.push(yes(words, said(owner, Verb::Paid).at_least(amount), owner));
+                if leg.handed().is_some() {
+                    questions.extend(about_hands(report, contract, owner, amount));
+                }
                 if leg.lock().is_some() && goes_back(report, object, owner) {
                     let words = format!("is the {}'s money back?", name(owner));
                     questions.push(yes(words, said(owner, Verb::Refunded).at_least(amount), peer));
@@ -172,6 +176,29 @@ fn about_contract(report: &Report, contract: &Contract) -> Vec<Question> {
         }
     }
     questions
+}
+
+/// Where a party's money goes through the arbiter's hands: what it has given the arbiter, and what the arbiter has made of it. That it has paid is for
+/// the arbiter to prove.
+fn about_hands(report: &Report, contract: &Contract, owner: Role, amount: Amount) -> Vec<Question> {
+    let object = contract.subject();
+    let (payer, payee) = (called_of_two(contract, owner), called_of_two(contract, owner.peer()));
+    let of = |words, role, verb, speaks_for: &str| {
+        let claim = Claim::Did(Did::new(Actor::Party(role), verb).about(object).at_least(amount));
+        Question { words, claim, speaks_for: Some(speaks_for.to_owned()) }
+    };
+    let decided = |what| report.facts.iter().any(|fact| (fact.about, fact.what) == (object, what));
+    let handed = of(format!("did the {payer} hand {amount} to the arbiter?"), owner, Verb::Deposited, payer);
+    let arbiter = Actor::Arbiter.name();
+    let paid_on = decided(What::Resolved).then(|| {
+        let words = format!("has the arbiter paid the {payee} {amount}?");
+        of(words, owner.peer(), Verb::ReceivedMoney, &arbiter)
+    });
+    let paid_back = decided(What::Aborted).then(|| {
+        let words = format!("has the arbiter paid the {payer} {amount} back?");
+        of(words, owner, Verb::Refunded, &arbiter)
+    });
+    [handed].into_iter().chain(paid_on).chain(paid_back).collect()
 }
 
 /// Whether money that a party has locked was to come back to it.
@@ -243,7 +270,7 @@ fn statements(report: &Report, me: KeySetId) -> Vec<(Did, Option<bool>)> {
 /// Whether what was done speaks for whoever did it, or against it. `None`: for both.
 fn speaks_for_actor(verb: Verb) -> Option<bool> {
     match verb {
-        Verb::Paid | Verb::Delivered | Verb::Submitted | Verb::SubmittedFinal => Some(true),
+        Verb::Paid | Verb::Delivered | Verb::Submitted | Verb::SubmittedFinal | Verb::Deposited => Some(true),
         Verb::Offered
         | Verb::Promised
         | Verb::Agreed

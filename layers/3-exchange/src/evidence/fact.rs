@@ -4,6 +4,7 @@
 
 use semper_core::cbor::{Decode, Encode};
 use semper_core::contract::{Core, Final, Profile, Promise, Quittance};
+use semper_core::cose::Signed;
 use semper_core::domain;
 use semper_core::hash::Digest;
 use semper_core::ids::{Cid, ContainerId, KeySetId, Slot, StatementId};
@@ -11,16 +12,17 @@ use semper_core::party::Role;
 use semper_core::signature::Verify;
 use semper_core::time::Time;
 use semper_transfer::payment::claim::Proof;
-use semper_transfer::payment::statement::Side;
+use semper_transfer::payment::statement::{PaymentReceipt, PaymentRequest, Side};
 
 use super::many;
 use super::report::Finding;
 use super::right::Said;
 use super::verify::{Checks, Pool};
+use crate::arbiter::hands::{Deposit, deposit_request};
 use crate::arbiter::request::{Abort, Complaint, Resolve, Settlement};
 use crate::arbiter::verdict::{ClosedUnused, Closing, ClosingOutcome, Outcome, Verdict};
 use crate::goods::{Disclosure, Good, Judge, KeyAttestation, NotOpened, Pom};
-use crate::gx::{self, Leg, Transfer};
+use crate::gx::{self, Leg, Transfer, is_paid};
 
 /// Something that a case proves to have happened.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -142,6 +144,14 @@ pub enum What {
     MisbehavedAttested(Role),
     /// The payee of a plain transfer was paid all of it, for its request in the contract.
     Transferred,
+    /// The arbiter said that it has a party's deposit, which goes through its hands.
+    Deposited(Role),
+    /// The payment system's own proof that the arbiter was paid a party's deposit, for its request.
+    DepositShown(Role),
+    /// The payment system's own proof that a party was paid what its peer had given, as it asks in the contract. Who paid it shows nowhere.
+    PaidOn(Role),
+    /// The payment system's own proof that a party was paid its own money back, as it asks in the contract.
+    PaidBack(Role),
     /// The preimage that opens everything that a contract without an arbiter exchanges is known: its originator has let go of it.
     Preimage,
     /// A party put a container under its name.
@@ -178,9 +188,11 @@ impl Subject {
 impl What {
     /// Whether this rests on the arbiter's word.
     pub fn is_by_arbiter(&self) -> bool {
-        use What::{Aborted, Attested, Closed, Faulted, LetOff, MisbehavedAttested, Resolved, Revoked, Unused};
+        use What::{
+            Aborted, Attested, Closed, Deposited, Faulted, LetOff, MisbehavedAttested, Resolved, Revoked, Unused,
+        };
         let ruled = matches!(self, Aborted | Revoked | LetOff(_) | Resolved | Faulted(_) | Closed | Unused);
-        ruled || matches!(self, Attested(_) | MisbehavedAttested(_))
+        ruled || matches!(self, Attested(_) | MisbehavedAttested(_) | Deposited(_))
     }
 
     /// Whose word this is, where nothing but the evidence itself says whose it should be.
@@ -213,6 +225,7 @@ fn of_part(checks: &Checks<'_>, pool: &mut Pool, core: &Core, part: Slot) -> Vec
     let mut facts = Facts { about, cid: core.cid(), part, core, roles, parties, found: Vec::new() };
     let promises = facts.promises(pool);
     facts.requests(pool);
+    facts.hands(checks, pool);
     facts.rulings(checks, pool, promises);
     facts.information(checks, pool);
     facts.money(checks, pool);
@@ -314,6 +327,11 @@ impl Facts<'_> {
         let dated = |pool: &Pool, core: &Core, id, time| Some(pool.dated(checks.verify, core, id, time));
         for (id, verdict) in pool.said(arbiter, |verdict: &Verdict| (verdict.cid, verdict.slot) == (cid, slot)) {
             let dated = dated(pool, self.core, id, verdict.time);
+            if self.contradicts_hands(&verdict) {
+                pool.findings.push(Finding::WrongVerdict { cid, role: None });
+                pool.wrong.insert(id);
+                continue;
+            }
             match verdict.outcome {
                 Outcome::Aborted => self.add(What::Aborted, dated, [*id.digest()]),
                 Outcome::Revoked if self.may_be_revoked(verdict.time) => self.add(What::Revoked, dated, [*id.digest()]),
@@ -385,6 +403,71 @@ impl Facts<'_> {
                 let what = if pom.is_attested() { What::MisbehavedAttested(owner) } else { What::Misbehaved(owner) };
                 self.add(what, None, [Digest::of(domain::MISBEHAVIOUR, &pom.to_bytes())]);
             }
+        }
+    }
+
+    /// What went through the hands of the arbiter: what it asked for, what came, and what was paid for it.
+    fn hands(&mut self, checks: &Checks<'_>, pool: &mut Pool) {
+        let (cid, core, arbiter) = (self.cid, self.core, self.core.arbiter());
+        let Ok([Leg::Handed(first), Leg::Handed(second)]) = Leg::of(core) else { return };
+        let mut asked = false;
+        for (owner, handed) in SIDES.into_iter().zip([&first, &second]) {
+            for said in self.parties {
+                pool.said(said, |deposit: &Deposit| deposit.cid == cid);
+            }
+            let fits =
+                |request: &PaymentRequest| *request == deposit_request(core, owner, handed, request.details.clone());
+            for (id, request) in pool.said(arbiter, fits) {
+                asked = true;
+                let of_it = |receipt: &PaymentReceipt| {
+                    (receipt.request, receipt.deal, receipt.amount) == (id, request.deal, request.amount)
+                };
+                for (receipt, said) in pool.said(arbiter, of_it) {
+                    let dated = Dated { time: said.time, source: Source::Claimed };
+                    self.add(What::Deposited(owner), Some(dated), [*id.digest(), *receipt.digest()]);
+                }
+                if let (Some(arbiter), Some(request)) = (arbiter, pool.statements.get(&id).cloned()) {
+                    self.paid(checks, pool, What::DepositShown(owner), &request, arbiter);
+                }
+            }
+            let parties = self.parties;
+            let [ours, theirs] = [owner, owner.peer()].map(|role| parties[usize::from(role.number())]);
+            self.paid(checks, pool, What::PaidOn(owner.peer()), &handed.onward, theirs);
+            self.paid(checks, pool, What::PaidBack(owner), &handed.back, ours);
+        }
+        // Whoever has asked for deposits takes part, and cannot say that nobody had asked in time.
+        let unused = pool.said(arbiter, |status: &ClosedUnused| status.cid == cid);
+        if asked && !unused.is_empty() {
+            pool.findings.push(Finding::ArbiterEquivocated { cid });
+        }
+    }
+
+    /// What a payment system shows for a request.
+    fn paid(&mut self, checks: &Checks<'_>, pool: &Pool, what: What, request: &Signed, payee: KeySetId) {
+        let Some(payee) = pool.key_sets.get(&payee) else { return };
+        let holds = |proof: &&Proof| is_paid(checks.verify, checks.systems, payee, request, proof).is_ok();
+        for proof in pool.proofs().filter(holds) {
+            self.add(what, None, [Digest::of(domain::PROOF, &proof.to_bytes())]);
+        }
+    }
+
+    /// Whether the arbiter aborts what goes through its hands although it had said before, in time, that it has both deposits; or completes it too late.
+    fn contradicts_hands(&self, verdict: &Verdict) -> bool {
+        if self.core.terms.profile != Profile::Ix {
+            return false;
+        }
+        let not_after = self.core.terms.deadlines.not_after;
+        let said = |owner| {
+            let times = self.found.iter().filter(|fact| fact.what == What::Deposited(owner));
+            times.filter_map(|fact| fact.dated.map(|dated| dated.time)).min()
+        };
+        match verdict.outcome {
+            Outcome::Resolved => verdict.time > not_after,
+            // In the same second it may have aborted first.
+            Outcome::Aborted => {
+                SIDES.into_iter().all(|owner| said(owner).is_some_and(|time| time < verdict.time && time <= not_after))
+            }
+            Outcome::Fault(_) | Outcome::Revoked => true,
         }
     }
 

@@ -27,6 +27,7 @@ use super::fact::{self, Fact, Subject, What};
 use super::report::{self, Finding, Payment, Receipt, Report, Stamped, Standing, Transfer};
 use super::right::Said;
 use super::{Folder, Item, many};
+use crate::arbiter::hands;
 use crate::arbiter::log::LogReceipt;
 use crate::arbiter::many::Ask;
 use crate::arbiter::request::{Abort, Complaint, Inquiry, Resolve, Revocation, Settlement};
@@ -312,6 +313,7 @@ impl Pool {
             Kind::Complaint => verify_statement::<Complaint>(verifier, key_set, signed).map(drop),
             Kind::Settlement => verify_statement::<Settlement>(verifier, key_set, signed).map(drop),
             Kind::Revocation => verify_statement::<Revocation>(verifier, key_set, signed).map(drop),
+            Kind::Deposit => verify_statement::<hands::Deposit>(verifier, key_set, signed).map(drop),
             Kind::Inquiry => verify_statement::<Inquiry>(verifier, key_set, signed).map(drop),
             Kind::Closing => verify_statement::<Closing>(verifier, key_set, signed).map(drop),
             Kind::Disclosure => verify_statement::<Disclosure>(verifier, key_set, signed).map(drop),
@@ -442,6 +444,8 @@ fn standing(pool: &mut Pool, core: &Core, cid: Cid, part: Slot) -> Standing {
         pool.said(party, |complaint: &Complaint| (complaint.cid, complaint.slot) == (cid, part));
         pool.said(party, |settlement: &Settlement| (settlement.cid, settlement.slot) == (cid, part));
         pool.said(party, |inquiry: &Inquiry| (inquiry.cid, inquiry.slot) == (cid, part));
+        // What goes through the arbiter's hands either party may abort.
+        pool.said(party, |abort: &Abort| core.terms.profile == Profile::Ix && abort.cid == cid);
     }
     if core.terms.profile == Profile::Lx {
         let opened = second.and(fact::hash_of(core)).and_then(|hash| pool.preimage_of(hash)).is_some();
@@ -500,7 +504,9 @@ fn standing(pool: &mut Pool, core: &Core, cid: Cid, part: Slot) -> Standing {
     if let Some((_, verdict)) = resolved {
         return Standing::Resolved { time: verdict.time };
     }
-    match verdicts.iter().find(|(_, verdict)| verdict.outcome == Outcome::Aborted) {
+    let aborted =
+        |(id, verdict): &&(StatementId, Verdict)| verdict.outcome == Outcome::Aborted && !pool.wrong.contains(id);
+    match verdicts.iter().find(aborted) {
         Some((_, verdict)) => Standing::Aborted { time: verdict.time },
         None => Standing::Open { promised: [first.is_some(), second.is_some()] },
     }

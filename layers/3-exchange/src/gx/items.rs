@@ -5,8 +5,10 @@
 //! lock-deposit = { 0: 1, 1: payer's details, 2: payee's details, 3: arbiter's key, 4: salt (32 bytes) }     ; its deposit
 //!              / { 0: 1, 1: payer's details, 2: payee's details, 4: salt (32 bytes), 5: hash (32 bytes) }   ; without an arbiter
 //! transfer-deposit = { 0: 1, 1: signed payment request, 2: salt (32 bytes) }    ; in its place for money by plain transfer
+//! hands-deposit    = { 0: 1, 1: signed payment request (recipient's), 2: signed payment request (owner's), 3: salt (32 bytes) }
+//!                                                                               ; through the hands of the arbiter
 //! ```
-//! Source: `spec/gx.md` §§1 and 5, `spec/lx.md` §2.
+//! Source: `spec/gx.md` §§1 and 5, `spec/lx.md` §2, `spec/ix.md` §1.
 
 use std::collections::BTreeSet;
 
@@ -32,6 +34,8 @@ use crate::goods::{Deposit, Opens};
 
 /// How long an arbiter may take to answer, beyond the travel of messages.
 const WORK: Seconds = Seconds(3600);
+/// How long whoever gets money from the hands of the arbiter can take it, from the end of the contract's time: thirty days. Banks hold money that long.
+const PAID_OUT: Seconds = Seconds(30 * 24 * 3600);
 
 /// What one party gives.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -48,6 +52,21 @@ pub enum Leg {
     Transfer(Box<Transfer>),
     /// A right that is passed on at its issuer, and called back if it is not paid.
     Right(Box<Right>),
+    /// Money through the hands of the arbiter.
+    Handed(Box<Handed>),
+}
+
+/// Money that goes through the hands of the arbiter: its owner pays the arbiter, which pays it on or back.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Handed {
+    /// The recipient's signed [`PaymentRequest`]: so the arbiter pays it on. That the signatures are good is checked by whoever signs or rules.
+    pub onward: Signed,
+    /// The owner's: so it pays it back.
+    pub back: Signed,
+    /// What both ask for, but for where to pay it to.
+    pub asked: PaymentRequest,
+    /// Makes the hashes under which the issuer books the payments.
+    pub salt: [u8; 32],
 }
 
 /// Money that is paid by plain transfer.
@@ -80,6 +99,17 @@ pub struct TransferDeposit {
     /// The payee's signed [`PaymentRequest`].
     pub request: Signed,
     /// 32 random bytes: see [`Transfer::salt`].
+    pub salt: [u8; 32],
+}
+
+/// What is needed to pay an item on, or back, that goes through the hands of the arbiter.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct HandsDeposit {
+    /// See [`Handed::onward`].
+    pub onward: Signed,
+    /// See [`Handed::back`].
+    pub back: Signed,
+    /// 32 random bytes: see [`Handed::salt`].
     pub salt: [u8; 32],
 }
 
@@ -156,6 +186,9 @@ pub enum ItemsError {
         "money by plain transfer is given first and for a signature, or second and for a right: nobody but its payer can give it"
     )]
     TransferOrder,
+    /// Through the hands of the arbiter goes something else than money for money, each without a lock; or there is a date for a lock.
+    #[error("only money for money goes through the hands of the arbiter, without locks and their dates")]
+    Hands,
     /// A right is passed on for something else than money by plain transfer.
     #[error("a right is passed on first, and for money by plain transfer")]
     RightOrder,
@@ -206,6 +239,9 @@ impl Leg {
         if core.terms.profile == Profile::Lx {
             return under_one_hash(core, legs);
         }
+        if core.terms.profile == Profile::Ix {
+            return through_hands(core, legs);
+        }
         let by_transfer = |leg: &Leg| leg.transfer().is_some();
         if legs.iter().any(by_transfer) {
             return by_plain_transfer(core, legs);
@@ -245,7 +281,15 @@ impl Leg {
 
     /// Whether this is money.
     pub fn is_money(&self) -> bool {
-        matches!(self, Leg::Money(_) | Leg::Transfer(_))
+        matches!(self, Leg::Money(_) | Leg::Transfer(_) | Leg::Handed(_))
+    }
+
+    /// What goes through the hands of the arbiter, if this does.
+    pub fn handed(&self) -> Option<&Handed> {
+        match self {
+            Leg::Handed(handed) => Some(handed),
+            _ => None,
+        }
     }
 
     /// What is paid by plain transfer, if this is.
@@ -286,18 +330,33 @@ impl Transfer {
         payee: &KeySet,
         proof: &Proof,
     ) -> Result<String, String> {
-        verify::<PaymentRequest>(verifier, payee, &self.request).map_err(|e| format!("the payee's request: {e}"))?;
-        if proof.request.id() != self.request.id() {
-            return Err("it is a proof of another payment".to_owned());
-        }
-        let system = systems.iter().find(|system| system.system() == self.asked.system);
-        let system = system.ok_or_else(|| format!("the payment system {} is not known here", self.asked.system))?;
-        let (deal, amount) = (self.asked.deal, self.asked.amount);
-        match system.judge(verifier, &Claim { deal, payee: payee.id(), amount, before: None }, proof) {
-            Finding::Proven { by } => Ok(by),
-            Finding::Refuted { by } => Err(by),
-            Finding::Undecided { missing } => Err(missing),
-        }
+        is_paid(verifier, systems, payee, &self.request, proof)
+    }
+}
+
+/// Whether a proof of payment proves that the payee, with this key set, was paid all that its request asks for, for this request and no other: by what, in
+/// words.
+///
+/// # Errors
+/// What is missing.
+pub(crate) fn is_paid(
+    verifier: &dyn Verify,
+    systems: &[&dyn Module],
+    payee: &KeySet,
+    request: &Signed,
+    proof: &Proof,
+) -> Result<String, String> {
+    let asked = verify::<PaymentRequest>(verifier, payee, request).map_err(|e| format!("the payee's request: {e}"))?;
+    if proof.request.id() != request.id() {
+        return Err("it is a proof of another payment".to_owned());
+    }
+    let PaymentRequest { deal, amount, system, .. } = asked.statement();
+    let judge = systems.iter().find(|known| known.system() == *system);
+    let judge = judge.ok_or_else(|| format!("the payment system {system} is not known here"))?;
+    match judge.judge(verifier, &Claim { deal: *deal, payee: payee.id(), amount: *amount, before: None }, proof) {
+        Finding::Proven { by } => Ok(by),
+        Finding::Refuted { by } => Err(by),
+        Finding::Undecided { missing } => Err(missing),
     }
 }
 
@@ -335,6 +394,10 @@ fn money(core: &Core, item: &Item) -> Result<Leg, ItemsError> {
     let price = Price::from_bytes(&item.descriptor).map_err(malformed("descriptor"))?;
     // A contract that has been read has a deposit for each item that needs one.
     let deposit = core.deposits.get(&item.slot).map(Vec::as_slice).unwrap_or_default();
+    if core.terms.profile == Profile::Ix {
+        let deposit = HandsDeposit::from_bytes(deposit).map_err(malformed("deposit"))?;
+        return handed(core, item, &price, deposit).map(|handed| Leg::Handed(Box::new(handed)));
+    }
     let Some(kind) = price.lock else {
         let deposit = TransferDeposit::from_bytes(deposit).map_err(malformed("deposit"))?;
         return transfer(core, item, &price, deposit).map(|transfer| Leg::Transfer(Box::new(transfer)));
@@ -360,6 +423,47 @@ fn transfer(core: &Core, item: &Item, price: &Price, deposit: TransferDeposit) -
         Some((what, _)) => Err(ItemsError::Request(what)),
         None => Ok(Transfer { request, asked, salt }),
     }
+}
+
+/// Money that its recipient and its owner have asked for in the contract itself: this price, for as long as the arbiter may take to pay it.
+fn handed(core: &Core, item: &Item, price: &Price, deposit: HandsDeposit) -> Result<Handed, ItemsError> {
+    let HandsDeposit { onward, back, salt } = deposit;
+    let malformed = |error| ItemsError::Malformed { slot: item.slot.0, part: "deposit", error };
+    let read = |request: &Signed| PaymentRequest::from_bytes(request.payload()).map_err(malformed);
+    let [asked, asked_back] = [read(&onward)?, read(&back)?];
+    let kinds = [&onward, &back].iter().all(|request| request.kind() == PaymentRequest::KIND);
+    let payees = [(&onward, item.recipient), (&back, item.owner)];
+    let fits = [
+        ("kinds", kinds),
+        ("payees", payees.iter().all(|(request, payee)| Some(request.signer()) == core.party(*payee))),
+        ("amounts", asked.amount == price.amount),
+        ("means", (&asked.system, &asked.issuer) == (&price.system, &price.issuer)),
+        ("dates", asked.expires == paid_out_until(&core.terms.deadlines)),
+        ("two requests", PaymentRequest { details: asked.details.clone(), ..asked_back } == asked),
+    ];
+    match fits.iter().find(|(_, fits)| !fits) {
+        Some((what, _)) => Err(ItemsError::Request(what)),
+        None => Ok(Handed { onward, back, asked, salt }),
+    }
+}
+
+/// Nothing is locked, so nothing goes back on a date; and money is nothing to complain about. Both are asked for in one deal.
+fn through_hands(core: &Core, legs: [Leg; 2]) -> Result<[Leg; 2], ItemsError> {
+    let deadlines = &core.terms.deadlines;
+    let deals = legs.each_ref().map(|leg| leg.handed().map(|handed| handed.asked.deal));
+    let unlocked =
+        core.terms.items.iter().all(|item| Price::from_bytes(&item.descriptor).is_ok_and(|price| price.lock.is_none()));
+    let one_deal = deals[0].is_some() && deals[0] == deals[1];
+    if unlocked && one_deal && deadlines.refund_after.is_none() && deadlines.complaints.is_none() {
+        Ok(legs)
+    } else {
+        Err(ItemsError::Hands)
+    }
+}
+
+/// Until when the arbiter's payments of what went through its hands can be taken: their payees may be away for long, and an issuer may be.
+pub fn paid_out_until(deadlines: &Deadlines) -> Time {
+    deadlines.not_after.after(PAID_OUT)
 }
 
 /// For a signature the payer gives first: nothing is locked, so nothing goes back on a date. A right comes before the money, and is called back until a
@@ -451,7 +555,7 @@ fn under_one_hash(core: &Core, legs: [Leg; 2]) -> Result<[Leg; 2], ItemsError> {
     let [first, Leg::Money(second)] = &legs else { return Err(ItemsError::OneHash) };
     let one = match first {
         Leg::Signature => true,
-        Leg::Show(_) | Leg::Right(_) => false,
+        Leg::Show(_) | Leg::Right(_) | Leg::Handed(_) => false,
         Leg::Money(lock) => lock.hash == second.hash,
         Leg::Transfer(_) => false,
         Leg::Information(slot) => {
@@ -548,6 +652,28 @@ impl Decode for TransferDeposit {
         let mut fields = Fields::open(value)?;
         fields.version(0, 1)?;
         let deposit = Self { request: fields.item(1, "request")?, salt: fields.exact(2, "salt")? };
+        fields.close()?;
+        Ok(deposit)
+    }
+}
+
+impl Encode for HandsDeposit {
+    fn to_value(&self) -> Value {
+        record().put(0, 1_u64).put_item(1, &self.onward).put_item(2, &self.back).put_bytes(3, self.salt).build()
+    }
+}
+
+impl Decode for HandsDeposit {
+    const BYTES_MAX: usize = DEPOSIT_MAX;
+
+    fn from_value(value: Value) -> Result<Self, DecodeError> {
+        let mut fields = Fields::open(value)?;
+        fields.version(0, 1)?;
+        let deposit = Self {
+            onward: fields.item(1, "request")?,
+            back: fields.item(2, "request")?,
+            salt: fields.exact(3, "salt")?,
+        };
         fields.close()?;
         Ok(deposit)
     }

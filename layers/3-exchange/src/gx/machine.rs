@@ -596,6 +596,8 @@ fn ruled(
             Leg::Signature | Leg::Show(_) | Leg::Transfer(_) | Leg::Right(_) => {
                 Some(end(run, Ending::Success, Vec::new()))
             }
+            // Another machine runs such a contract, and the arbiter has heard no such question about it.
+            Leg::Handed(_) => None,
             // It was too late to complain; the proof is kept.
             Leg::Information(_) if matches!(question, Question::Complain { .. }) => {
                 Some(end(run, Ending::Defective, Vec::new()))
@@ -866,7 +868,8 @@ fn patient(env: &Env<'_>, run: &Run, deadline: Time) -> [Effect; 2] {
 /// Prepares our item. `wanted` is where the peer wants its money.
 fn release(run: Run, promises: [Promised; 2], payout: Vec<u8>, wanted: &[u8]) -> Step<Gx> {
     match run.gives() {
-        Leg::Signature | Leg::Show(_) => complete(run, promises, Vec::new(), payout),
+        // What goes through the arbiter's hands another machine gives.
+        Leg::Signature | Leg::Show(_) | Leg::Handed(_) => complete(run, promises, Vec::new(), payout),
         Leg::Information(_) => {
             let sign = run.disclosure().map(|draft| Effect::Sign { draft, consent: Consent::Implied });
             to(run, State::Releasing { promises, payout }).with_all(sign)
@@ -898,8 +901,8 @@ fn complete(run: Run, promises: [Promised; 2], release: Vec<u8>, payout: Vec<u8>
 /// The peer's final is here: its item is looked at.
 fn take(run: Run, promises: [Promised; 2], theirs: Completed) -> Step<Gx> {
     let look = match run.gets() {
-        // A right was looked at when it came.
-        Leg::Signature | Leg::Show(_) | Leg::Right(_) => return taken(run, promises, &theirs),
+        // A right was looked at when it came. What goes through the arbiter's hands another machine takes.
+        Leg::Signature | Leg::Show(_) | Leg::Right(_) | Leg::Handed(_) => return taken(run, promises, &theirs),
         Leg::Information(slot) => {
             let (core, release) = (run.core().clone(), theirs.release.clone());
             Some(Effect::Examine(Examination { core, slot: *slot, release }.to_bytes()))

@@ -44,11 +44,12 @@ mod tests;
 #[cfg(test)]
 mod transfer_tests;
 
-pub(crate) use items::complaints_until;
 pub use items::{
-    Decides, ItemsError, Leg, LockDeposit, Price, Transfer, TransferDeposit, earliest_recall, earliest_refund,
-    last_payment, originators_refund, parts, pay_until, responder, responders_refund, revoke_from, revoke_until,
+    Decides, Handed, HandsDeposit, ItemsError, Leg, LockDeposit, Price, Transfer, TransferDeposit, earliest_recall,
+    earliest_refund, last_payment, originators_refund, paid_out_until, parts, pay_until, responder, responders_refund,
+    revoke_from, revoke_until,
 };
+pub(crate) use items::{complaints_until, is_paid};
 pub use machine::{DEADLINE, PATIENCE, REFUND, RUN_SPACE, WINDOW};
 pub use message::{Completed, Examination, Examined, Found, Message, PROOF_MAX, Promised};
 pub(crate) use message::{REASON_MAX, cut};

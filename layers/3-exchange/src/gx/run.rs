@@ -220,6 +220,8 @@ impl Run {
         let comes = match &task {
             Task::VerifyLock { .. } => true,
             Task::Payout { to, .. } | Task::Redeem { to, .. } => *to == Side::Payee,
+            // The arbiter's payment of the peer's money; its payment back is of our own.
+            Task::Receive { request, .. } => self.gets().handed().is_some_and(|handed| handed.onward == *request),
             _ => false,
         };
         let purse = self.own.comes_to.filter(|_| comes).unwrap_or(purse);
@@ -313,6 +315,23 @@ impl Run {
         }
     }
 
+    /// What both ask the arbiter for, where money goes through its hands: signed by whoever is to be paid, and for this deal.
+    pub(crate) fn asked_of_arbiter(&self, env: &Env<'_>) -> Result<Vec<Effect>, GxError> {
+        let mut kept = Vec::new();
+        for (leg, owner) in self.legs.iter().zip([Role::ORIGINATOR, Role::RESPONDER]) {
+            let Some(handed) = leg.handed() else { return Err(GxError::PeerMismatch("payment request")) };
+            if self.own.purse.is_none_or(|(deal, _)| deal != handed.asked.deal) {
+                return Err(GxError::PeerMismatch("payment request"));
+            }
+            for (request, payee) in [(&handed.onward, owner.peer()), (&handed.back, owner)] {
+                verify::<PaymentRequest>(env.verify, self.key_set(payee), request)
+                    .map_err(|error| GxError::PeerSignature { what: "payment request", error })?;
+                kept.push(Effect::keep(request));
+            }
+        }
+        Ok(kept)
+    }
+
     /// The last instant at which this party promises, and the originator begins to give.
     pub(crate) fn last_step(&self) -> Time {
         let deadlines = &self.core.terms.deadlines;
@@ -333,7 +352,7 @@ impl Run {
 
     /// When by every honest clock the arbiter takes no first request any more: from then on it says what became of the contract.
     /// Of a right that was passed on: when by every honest clock the arbiter has it called back.
-    pub(super) fn closed_at(&self) -> Time {
+    pub(crate) fn closed_at(&self) -> Time {
         let deadlines = &self.core.terms.deadlines;
         let from = if self.right().is_some() { revoke_from(deadlines) } else { deadlines.not_after };
         from.after(Seconds(deadlines.sigma.0.saturating_add(1)))

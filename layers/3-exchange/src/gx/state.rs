@@ -387,10 +387,10 @@ impl Decode for Gx {
         fields.version(0, 1)?;
         let name = fields.text(1, "state", 32)?;
         let run: Run = fields.item(2, "run")?;
-        if run.core().terms.profile == Profile::Lx {
+        if matches!(run.core().terms.profile, Profile::Lx | Profile::Ix) {
             return Err(DecodeError::field(
                 "run",
-                Problem::OutOfRange("a contract without an arbiter is run by another machine"),
+                Problem::OutOfRange("a contract without an arbiter, or through its hands, is run by another machine"),
             ));
         }
         let state = Reader(&mut fields).state(&name)?;

@@ -359,8 +359,8 @@ fn accept(run: Run, promises: [Promised; 2], preimage: [u8; 32]) -> Step<Lx> {
     let kept = Effect::Keep { kind: EvidenceKind::Preimage, bytes: preimage.to_vec() };
     let first = [kept].into_iter().chain([PATIENCE, DEADLINE, REFUND].map(Effect::CancelTimer));
     let take = match run.gets() {
-        // No contract without an arbiter has money by plain transfer.
-        Leg::Signature | Leg::Show(_) | Leg::Transfer(_) | Leg::Right(_) => {
+        // No contract without an arbiter has money by plain transfer, or through an arbiter's hands.
+        Leg::Signature | Leg::Show(_) | Leg::Transfer(_) | Leg::Right(_) | Leg::Handed(_) => {
             return end(run, Ending::Success, Vec::new()).after(first);
         }
         Leg::Information(slot) => {

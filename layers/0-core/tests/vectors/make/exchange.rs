@@ -184,6 +184,41 @@ pub(super) fn exchange() -> Vec<Json> {
             &start().put_item(1, &raw(2, Kind::PaymentRequest, &[0xa0])).put_bytes(2, [0x2e; 32]).build().encode(),
         ),
         good(
+            "hands-deposit",
+            "hands-deposit",
+            "the deposit of money through the arbiter's hands, with requests that nobody can read",
+            &start()
+                .put_item(1, &raw(2, Kind::PaymentRequest, &[0xa0]))
+                .put_item(2, &raw(1, Kind::PaymentRequest, &[0xa0]))
+                .put_bytes(3, [0x2e; 32])
+                .build()
+                .encode(),
+        ),
+        good(
+            "money-deposit",
+            "money-deposit",
+            "the payload of a deposit: the token a1 a2",
+            &start()
+                .put_item(1, &cid)
+                .put_item(2, &Role::RESPONDER)
+                .put_item(3, &Digest::of(semper_core::domain::TOKEN, &[0xa1, 0xa2]))
+                .build()
+                .encode(),
+        ),
+        good(
+            "hands-answer",
+            "hands-answer",
+            "the arbiter's answer to the resolve request in the place of an inquiry, with a request and a receipt that nobody can read",
+            &start()
+                .put_list(1, &[raw(3, Kind::PaymentRequest, &[0xa0]), raw(3, Kind::PaymentRequest, &[0xa1, 0, 0])])
+                .put_list(2, &[raw(3, Kind::PaymentReceipt, &[0xa0])])
+                .put_item(3, &raw(3, Kind::Verdict, &verdict))
+                .put_bytes(5, [0xa1, 0xa2])
+                .put_item(6, &question.id())
+                .build()
+                .encode(),
+        ),
+        good(
             "lock-deposit-arbiter",
             "lock-deposit",
             "its deposit, with the arbiter's key",
