@@ -17,8 +17,8 @@ use semper_exchange::goods::{
     KeyAttestation, KeyEvidence, Leaves, Opens, Pom, Seed, first_bad_chunk, preimage_hash,
 };
 use semper_exchange::gx::{
-    Decides, Examination, Examined, Found, Leg, LockDeposit, Own, Price, Right, Run, RunError, Show, TransferDeposit,
-    earliest_recall, earliest_refund, pay_until, responder,
+    Decides, Examination, Examined, Found, HandsDeposit, Leg, LockDeposit, Own, Price, Right, Run, RunError, Show,
+    TransferDeposit, earliest_recall, earliest_refund, paid_out_until, pay_until, responder,
 };
 use semper_support::crypto::{Decapsulate, KemSuite, Signer};
 use semper_support::flaws::{self, Flaw};
@@ -37,6 +37,8 @@ use crate::symbolic::DepositHand;
 pub const TICK: Seconds = Seconds(3600);
 /// The tick of `not after`.
 pub const NOT_AFTER: u8 = 3;
+/// The tick of `not after` where money goes through the hands of the arbiter: nobody promises later than at the first.
+pub const HANDS_NOT_AFTER: u8 = 2;
 /// The tick of `not after` where money is paid by plain transfer.
 pub const TIMED_NOT_AFTER: u8 = 7;
 /// How many ticks there are for complaints.
@@ -151,6 +153,34 @@ impl Deal {
     /// Never: these contracts are well-formed.
     pub fn under_hash(cast: &Cast, things: Things) -> Self {
         Self::made(cast, things, Some(NOT_AFTER + 1), LockKind::Hash)
+    }
+
+    /// Money for money through the hands of the arbiter.
+    ///
+    /// # Panics
+    /// Never: this contract is well-formed.
+    pub fn through_hands(cast: &Cast) -> Self {
+        let mut deal = Self::new(cast, SIGNING, None);
+        let terms = &mut deal.core.terms;
+        terms.profile = Profile::Ix;
+        let not_after = moment(HANDS_NOT_AFTER);
+        terms.deadlines = Deadlines { not_after, complaints: None, refund_after: None, delta: TICK, sigma: TICK };
+        let roles = [Role::ORIGINATOR, Role::RESPONDER];
+        terms.items = roles.map(|role| item(Thing::Transfer, role, None, LockKind::Arbiter)).to_vec();
+        let expires = paid_out_until(&terms.deadlines);
+        for owner in roles {
+            let asked = |payee: Role| {
+                let details = vec![b'd', payee.number(), owner.number()];
+                cast.say(payee, &PaymentRequest { details, expires, ..wanted(payee, "") }, 0)
+            };
+            let deposit = HandsDeposit { onward: asked(owner.peer()), back: asked(owner), salt: [5; 32] };
+            deal.core.deposits.insert(slot(owner), deposit.to_bytes());
+            let purse = |number| PurseId::from_array([number; 16]);
+            let own = &mut deal.owns[place(owner)];
+            own.purse = Some((DealId::from_array([9; 16]), purse(owner.number())));
+            own.comes_to = Some(purse(10 + owner.number()));
+        }
+        deal
     }
 
     fn made(cast: &Cast, things: Things, refund: Option<u8>, lock: LockKind) -> Self {
@@ -443,16 +473,21 @@ fn credential(cast: &Cast, holder: Role, uses: u32) -> Credential {
 /// What the payee asks for money by plain transfer with; what it asks for too late, if that is the mistake that is looked for.
 fn request(cast: &Cast, payer: Role, deadlines: &Deadlines, purpose: &str) -> Signed {
     let late = flaws::active(Flaw::LatePayment);
-    let request = PaymentRequest {
+    let expires = if late { deadlines.not_after } else { pay_until(deadlines) };
+    cast.say(payer.peer(), &PaymentRequest { expires, ..wanted(payer.peer(), purpose) }, 0)
+}
+
+/// What a party asks to be paid.
+fn wanted(payee: Role, purpose: &str) -> PaymentRequest {
+    PaymentRequest {
         deal: DealId::from_array([9; 16]),
         amount: Amount::parse("1.00 EUR").expect("an amount"),
         purpose: purpose.to_owned(),
         system: System::parse(mint::SYSTEM).expect("a name"),
         issuer: "https://mint.example".to_owned(),
-        details: mint::details(payer.peer().number()),
-        expires: if late { deadlines.not_after } else { pay_until(deadlines) },
-    };
-    cast.say(payer.peer(), &request, 0)
+        details: mint::details(payee.number()),
+        expires: moment(0),
+    }
 }
 
 fn item(thing: Thing, owner: Role, article: Option<&(ArticleKey, Index, Vec<u8>)>, lock: LockKind) -> Item {

@@ -13,6 +13,7 @@ use semper_core::document::Document;
 use semper_core::party::KeySet;
 use semper_core::template::Template;
 use semper_core::time::Time;
+use semper_exchange::arbiter::hands::{self, Hands};
 use semper_exchange::arbiter::many;
 use semper_exchange::arbiter::request::Request;
 use semper_exchange::arbiter::verdict::ArbiterAnswer;
@@ -20,7 +21,8 @@ use semper_exchange::claims::{CLAIMS_MAX, Case, Claim, Decision, Policy, judge, 
 use semper_exchange::cn::{self, Cn};
 use semper_exchange::evidence::{self, Checks, Folder};
 use semper_exchange::goods::{Deposit, Descriptor, Index, Pom};
-use semper_exchange::gx::{self, Examination, Examined, Gx, LockDeposit, Price, Right};
+use semper_exchange::gx::{self, Examination, Examined, Gx, HandsDeposit, LockDeposit, Price, Right};
+use semper_exchange::ix::Ix;
 use semper_exchange::lx::{self, Lx};
 use semper_support::channel::Frame;
 use semper_support::submission::SubmissionProof;
@@ -49,7 +51,7 @@ pub struct Target {
 const CBOR_MAX: usize = 1 << 20;
 
 /// Every target.
-pub const TARGETS: [Target; 45] = [
+pub const TARGETS: [Target; 49] = [
     Target { name: "time_stamp", run: time_stamp },
     Target { name: "cbor", run: generic },
     Target { name: "signed", run: signed },
@@ -61,6 +63,10 @@ pub const TARGETS: [Target; 45] = [
     Target { name: "gx_state", run: again::<Gx> },
     Target { name: "lx_message", run: again::<lx::Message> },
     Target { name: "lx_state", run: again::<Lx> },
+    Target { name: "ix_state", run: again::<Ix> },
+    Target { name: "hands", run: again::<Hands> },
+    Target { name: "hands_answer", run: again::<hands::Answer> },
+    Target { name: "hands_deposit", run: again::<HandsDeposit> },
     Target { name: "price", run: again::<Price> },
     Target { name: "right", run: again::<Right> },
     Target { name: "lock_deposit", run: again::<LockDeposit> },

@@ -6,7 +6,7 @@
 use semper_core::party::Role;
 use semper_sim::deal::{ACCESS, CHANGE, NOT_AFTER, PURCHASE, SALE, SIGNING, TRANSFER, Thing, Things};
 use semper_sim::model::search::violations;
-use semper_sim::model::{Setup, World, cn, letters, lx};
+use semper_sim::model::{Setup, World, cn, ix, letters, lx};
 use semper_support::flaws::{self, Flaw};
 
 const PLAIN: Setup = Setup::honest(SIGNING, &[]);
@@ -15,13 +15,14 @@ const PLAIN: Setup = Setup::honest(SIGNING, &[]);
 const BOUND: usize = 60_000;
 const BAD_GOODS: Things = [Thing::BadInformation, Thing::Money];
 
-/// A world of two parties, of many, of a letter to several, or of two parties without an arbiter.
+/// A world of two parties, of many, of a letter to several, of two parties without an arbiter, or of an arbiter through whose hands everything goes.
 #[derive(Clone, Copy)]
 enum Lair {
     Two(Setup),
     Many(cn::Setup),
     Letters(letters::Setup),
     Locks(lx::Setup),
+    Hands(ix::Setup),
 }
 
 /// Worlds of many signers: the chain of refusals needs a malicious party for each round but one.
@@ -36,6 +37,9 @@ fn lairs(flaw: Flaw) -> Vec<(Lair, &'static [&'static str])> {
         let setup = lx::Setup { things, malicious, reaches: &[] };
         (Lair::Locks(setup), ["S2"].as_slice())
     };
+    let hands = |malicious, properties: &'static [&'static str]| {
+        (Lair::Hands(ix::Setup { malicious, reaches: &[] }), properties)
+    };
     match flaw {
         Flaw::TooFewRounds => {
             vec![many(3, &[0], ["S2", "S13"].as_slice()), many(3, &[1, 2], &["S13"]), many(4, &[0], &["S2", "S13"])]
@@ -46,6 +50,10 @@ fn lairs(flaw: Flaw) -> Vec<(Lair, &'static [&'static str])> {
         Flaw::ForgottenPart => {
             vec![(Lair::Letters(letters::Setup { honest_sender: true, reaches: &[] }), ["S2"].as_slice())]
         }
+        Flaw::OneDeposit => vec![hands(None, &["S5"]), hands(Some(Role::RESPONDER), &["S2", "S5"])],
+        Flaw::PaidBackAnyway => vec![hands(None, &["S1", "S5"])],
+        Flaw::LateDeposit => vec![hands(None, &["S12"])],
+        Flaw::ForgottenDeposit => vec![hands(None, &["S2"])],
         Flaw::EqualDates => vec![locks(CHANGE, Some(Role::ORIGINATOR))],
         Flaw::LateOpening => vec![locks(PURCHASE, Some(Role::RESPONDER))],
         Flaw::UnaskedPreimage => vec![locks(CHANGE, None), locks(PURCHASE, Some(Role::ORIGINATOR))],
@@ -93,6 +101,9 @@ fn lair(flaw: Flaw) -> (Setup, &'static [&'static str]) {
         Flaw::ForeignKeeper | Flaw::KeptAgain => (Setup { things: ACCESS, ..hostile(Role::RESPONDER) }, &["S2"]),
         Flaw::ForgottenPart => unreachable!("{flaw:?} needs a letter to several"),
         Flaw::EqualDates | Flaw::LateOpening | Flaw::UnaskedPreimage => unreachable!("{flaw:?} needs one hash"),
+        Flaw::OneDeposit | Flaw::PaidBackAnyway | Flaw::LateDeposit | Flaw::ForgottenDeposit => {
+            unreachable!("{flaw:?} needs an arbiter's hands")
+        }
     }
 }
 
@@ -109,6 +120,7 @@ fn every_seeded_mistake_is_found() {
                 Lair::Many(setup) => violations(cn::World::new(setup), None, enough),
                 Lair::Letters(setup) => violations(letters::World::new(setup), None, enough),
                 Lair::Locks(setup) => violations(lx::World::new(setup), None, enough),
+                Lair::Hands(setup) => violations(ix::World::new(setup), Some(5 * BOUND), enough),
             };
             let clean = flaws::with(None, || look(&[]));
             assert!(clean.is_empty(), "without a mistake: {clean:?}");

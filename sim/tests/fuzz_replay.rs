@@ -18,12 +18,14 @@ use semper_core::hash::Digest;
 use semper_core::ids::{DealId, Slot};
 use semper_core::party::{Role, Suite};
 use semper_core::time::{Seconds, Time};
-use semper_exchange::arbiter::verdict::ArbiterAnswer;
+use semper_exchange::arbiter::hands::{self, Hands, Holding, token_hash};
+use semper_exchange::arbiter::verdict::{self, ArbiterAnswer};
 use semper_exchange::claims::{self, Case, Policy, judge};
 use semper_exchange::cn::{self, Cn, Round};
 use semper_exchange::evidence::{Checks, Folder, Item, Subject};
 use semper_exchange::goods::{self, BadChunk, BadShape, ChunkIndex, Claim, KeyEvidence, Pom};
 use semper_exchange::gx::{Completed, Examination, Examined, Found, Gx, Message, Promised, Question, State};
+use semper_exchange::ix::{self, Ix, Stake};
 use semper_exchange::lx::{self, Lx};
 use semper_sim::deal::{CHANGE, Deal, PREIMAGE, PURCHASE, SALE, Thing};
 use semper_sim::fuzz::{TARGETS, Target};
@@ -188,6 +190,7 @@ fn exchange_encodings(suite: Suite) -> Vec<Vec<u8>> {
     if suite == Suite::Ed25519 {
         all.extend(locks_encodings(&cast));
         all.extend(right_encodings(&cast));
+        all.extend(hands_encodings(&cast));
     }
     all.extend(claim_encodings(&cast));
     let body = all[0].clone();
@@ -212,6 +215,45 @@ fn right_encodings(cast: &Cast) -> Vec<Vec<u8>> {
         Gx::at(buyer, State::AwaitQuittance { promises }).to_bytes(),
         deal.core.to_bytes(),
     ]
+}
+
+/// States of both sides of an exchange through the hands of the arbiter, and of the arbiter.
+fn hands_encodings(cast: &Cast) -> Vec<Vec<u8>> {
+    let deal = Deal::through_hands(cast);
+    let promises = cast.promised(&deal.core);
+    let (asked, request) = (promises[0].promise.id(), Some(promises[0].promise.clone()));
+    let stake = Stake { promises: promises.clone(), request, taken: true, tries: 3 };
+    let states = [
+        ix::State::Ready,
+        ix::State::AwaitPromiseSignature { theirs: None },
+        ix::State::AwaitPeerPromise { ours: promises[0].clone() },
+        ix::State::Asking { question: ix::Question::Abort, stake: stake.clone() },
+        ix::State::AwaitAnswer { question: ix::Question::Deposit, asked, stake: stake.clone() },
+        ix::State::Paying { stake: Stake { request: None, taken: false, ..stake.clone() } },
+        ix::State::Receiving { stake: stake.clone(), ending: Ending::Aborted },
+        ix::State::Reclaiming { stake: stake.clone() },
+        ix::State::Resting { stake },
+        ix::State::Ended { ending: Ending::Success },
+    ];
+    let run = deal.run(cast, Role::ORIGINATOR).unwrap();
+    let mut all: Vec<_> = states.into_iter().map(|state| Ix::at(run.clone(), state).to_bytes()).collect();
+    let (now, token) = (Time::from_unix(1), token_hash(b"t"));
+    let open = Hands::new([vec![1], vec![2]], now);
+    let holdings = [Holding::Taking(token, 0), Holding::Taken(now)];
+    let outcome = Some(verdict::Outcome::Aborted);
+    let refused = [Holding::Refused(token, 7), Holding::Nothing];
+    all.extend([
+        Hands { holdings, attempts: [0, 2], ..open.clone() }.to_bytes(),
+        Hands { holdings: refused, outcome, ..open.clone() }.to_bytes(),
+        Hands { outcome: Some(verdict::Outcome::Resolved), ..open }.to_bytes(),
+    ]);
+    all.extend(deal.core.deposits.values().cloned());
+    let said = cast.promise(&deal.core, Role::ORIGINATOR, 0);
+    let (requests, receipts) = (vec![said.clone(), said.clone()], vec![said.clone()]);
+    let answer = hands::Answer { requests, receipts, statement: None, log: None, token: vec![1], question: asked };
+    all.push(hands::Answer { statement: Some(said), ..answer.clone() }.to_bytes());
+    all.push(answer.to_bytes());
+    all
 }
 
 /// States and messages of both sides of exchanges under one hash.

@@ -9,9 +9,9 @@ use semper_core::cbor::{self, Decode, Encode, Value};
 use semper_core::contract::Core;
 use semper_core::hash::Digest;
 use semper_core::ids::Cid;
-use semper_exchange::arbiter::many;
 use semper_exchange::arbiter::request::{Abort, Complaint, Inquiry, Request, Resolve, Revocation, Settlement};
 use semper_exchange::arbiter::verdict::{ArbiterAnswer, ClosedUnused, Closing, Verdict};
+use semper_exchange::arbiter::{hands, many};
 use semper_exchange::cn;
 use semper_exchange::evidence::Folder;
 use semper_exchange::goods::{Good, Opens, preimage_hash};
@@ -35,6 +35,9 @@ fn read(type_name: &str, bytes: &[u8]) -> Option<bool> {
         "price" => same::<gx::Price>(bytes),
         "lock-deposit" => same::<gx::LockDeposit>(bytes),
         "transfer-deposit" => same::<gx::TransferDeposit>(bytes),
+        "hands-deposit" => same::<gx::HandsDeposit>(bytes),
+        "money-deposit" => same::<hands::Deposit>(bytes),
+        "hands-answer" => same::<hands::Answer>(bytes),
         "inquiry" => same::<Inquiry>(bytes),
         "revocation" => same::<Revocation>(bytes),
         "right" => same::<gx::Right>(bytes),
@@ -67,7 +70,7 @@ fn read(type_name: &str, bytes: &[u8]) -> Option<bool> {
 
 #[test]
 fn messages_are_those_of_the_specification() {
-    assert_eq!(["exchange", "signers", "credentials"].map(checked), [37, 7, 11]);
+    assert_eq!(["exchange", "signers", "credentials"].map(checked), [40, 7, 11]);
 }
 
 /// Checks the messages of a file of vectors, and counts them.

@@ -12,6 +12,7 @@
 
 pub mod cn;
 mod hostile;
+pub mod ix;
 pub mod letters;
 pub mod lx;
 mod money;

@@ -2,6 +2,7 @@
 //! proven, evidence that somebody adds or leaves out makes a lie of it, two judges differ.
 #![allow(clippy::unwrap_used)]
 
+mod hands;
 mod letter;
 mod locks;
 mod many;
@@ -894,6 +895,7 @@ fn every_line_of_the_rules_is_at_work_somewhere() {
     cases.extend(locks::folders());
     cases.push(transfer::late(true));
     cases.extend(right::folders());
+    cases.extend(hands::folders());
     cases.extend(shown::folders());
     let signed = exchange(SIGNING, None);
     for folder in [signed.folder(O), letter(&signed.cast, Disposition::Accepted)] {

@@ -14,7 +14,7 @@ use super::{GARBAGE, decision};
 use crate::parties::exchange;
 
 /// Claims, each with what it says.
-const CLAIMS: [(&str, &str); 11] = [
+const CLAIMS: [(&str, &str); 12] = [
     ("agreed(originator)", "the originator of some contract is bound by it"),
     ("paid(payer, >= 20.00 EUR, before 2026-11-21T12:00:00Z)", "somebody paid 20 euros or more, at noon or before"),
     ("refunded(payer, >= 1.00 EUR <= 2.00 EUR)", "between two amounts, both included"),
@@ -36,6 +36,7 @@ const CLAIMS: [(&str, &str); 11] = [
         "the originator's promise was handed in for the responder at noon or before",
     ),
     ("used-right(responder)", "the holder of a right showed it under some contract"),
+    ("deposited(originator, >= 1.00 EUR)", "the originator handed its money to the arbiter"),
     ("submitted-final(responder)", "the responder's final was handed in for the originator"),
     ("and(agreed(originator), or(not(faulted(sender)), refunded(payer)))", "several claims joined"),
 ];

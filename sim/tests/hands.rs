@@ -1,0 +1,29 @@
+//! Every order of events where money for money goes through the hands of the arbiter. What could go wrong: one party's money is with the other and nothing has come for it, the
+//! arbiter pays more than it was paid, or keeps what nobody asks for any more; a deposit counts that came late. A configuration that never reaches its interesting states
+//! fails as well. Not seen here: see `src/model/ix.rs`.
+
+use semper_core::party::Role;
+use semper_sim::model::ix::{Setup, World};
+use semper_sim::model::search;
+
+fn check(malicious: Option<Role>, reaches: &'static [&'static str], most: usize) {
+    let setup = Setup { malicious, reaches };
+    println!("{setup:?}");
+    search::check(World::new(setup), Some(search::bound(most)));
+}
+
+#[test]
+fn two_honest_parties() {
+    let reaches = &["both succeed", "paid back", "taken back", "aborted by its date", "paid in a second attempt"];
+    check(None, reaches, 300_000);
+}
+
+#[test]
+fn a_malicious_originator() {
+    check(Some(Role::ORIGINATOR), &["both succeed", "paid back", "taken back"], 200_000);
+}
+
+#[test]
+fn a_malicious_responder() {
+    check(Some(Role::RESPONDER), &["both succeed", "paid back", "taken back"], 200_000);
+}
