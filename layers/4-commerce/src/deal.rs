@@ -6,7 +6,7 @@
 use semper_core::amount::Amount;
 use semper_core::cbor::{Decode, DecodeError, Encode, Fields, Problem, Value, record};
 use semper_core::container::Container;
-use semper_core::contract::Core;
+use semper_core::contract::{Core, Profile};
 use semper_core::cose::{Draft, Kind, Signed};
 use semper_core::ids::{DealId, KeySetId};
 use semper_core::machine::{Blame, Env, Fault, Machine, Step};
@@ -14,6 +14,7 @@ use semper_core::party::{KeySet, Role};
 use semper_core::time::{Seconds, Time};
 use semper_exchange::cn::{self, Cn, CnError, SIGNERS_MAX};
 use semper_exchange::gx::{self, DEADLINE, Gx, GxError, Leg, Own, Run, RunError, State};
+use semper_exchange::ix::{self, Ix};
 use semper_exchange::lx::{self, Lx};
 use semper_support::approval::Exhibit;
 use semper_support::channel::MESSAGE_BYTES_MAX;
@@ -101,6 +102,7 @@ enum Engine {
     Order(Box<Ordering>),
     Cn(Box<Cn>),
     Lx(Box<Lx>),
+    Ix(Box<Ix>),
 }
 
 /// What this party accepts in a deal that somebody else opens.
@@ -503,6 +505,7 @@ impl Deal {
             Engine::Order(order) => order.state_name(),
             Engine::Cn(cn) => cn.state().name(),
             Engine::Lx(lx) => lx.state().name(),
+            Engine::Ix(ix) => ix.state().name(),
         };
         (step, state)
     }
@@ -511,7 +514,7 @@ impl Deal {
     pub fn payment(&self) -> Option<(Amount, String)> {
         match self.running() {
             Engine::Pay(pay) => pay.about(),
-            Engine::Tx(_) | Engine::Gx(_) | Engine::Order(_) | Engine::Cn(_) | Engine::Lx(_) => None,
+            Engine::Tx(_) | Engine::Gx(_) | Engine::Order(_) | Engine::Cn(_) | Engine::Lx(_) | Engine::Ix(_) => None,
         }
     }
 
@@ -520,7 +523,7 @@ impl Deal {
         match self.running() {
             Engine::Pay(pay) => pay.ending().map(|(_, why)| why),
             Engine::Order(order) => Some(order.why()).filter(|why| !why.is_empty()),
-            Engine::Tx(_) | Engine::Gx(_) | Engine::Cn(_) | Engine::Lx(_) => None,
+            Engine::Tx(_) | Engine::Gx(_) | Engine::Cn(_) | Engine::Lx(_) | Engine::Ix(_) => None,
         }
     }
 
@@ -597,6 +600,17 @@ impl Deal {
                 | lx::State::Taking { .. }
                 | lx::State::Ended { .. } => WaitsFor::Payment,
             },
+            Engine::Ix(ix) => match ix.state() {
+                ix::State::Ready if self.sides.role == Role::RESPONDER => WaitsFor::Peer,
+                ix::State::Ready | ix::State::AwaitPromiseSignature { .. } | ix::State::Asking { .. } => WaitsFor::Us,
+                ix::State::AwaitPeerPromise { .. } => WaitsFor::Peer,
+                ix::State::AwaitAnswer { .. } | ix::State::Resting { .. } | ix::State::Ended { .. } => {
+                    WaitsFor::Arbiter
+                }
+                ix::State::Paying { .. } | ix::State::Receiving { .. } | ix::State::Reclaiming { .. } => {
+                    WaitsFor::Payment
+                }
+            },
         }
     }
 
@@ -606,7 +620,7 @@ impl Deal {
         match self.running() {
             Engine::Gx(gx) => gx.waits_until(),
             Engine::Lx(lx) => lx.waits_until(),
-            Engine::Tx(_) | Engine::Pay(_) | Engine::Order(_) | Engine::Cn(_) => None,
+            Engine::Tx(_) | Engine::Pay(_) | Engine::Order(_) | Engine::Cn(_) | Engine::Ix(_) => None,
         }
     }
 
@@ -643,6 +657,7 @@ impl Deal {
             Engine::Gx(gx) => *gx.state() == State::Ready,
             Engine::Cn(cn) => matches!(cn.state(), cn::State::Ready { .. }),
             Engine::Lx(lx) => *lx.state() == lx::State::Ready,
+            Engine::Ix(ix) => *ix.state() == ix::State::Ready,
             Engine::Tx(_) | Engine::Pay(_) | Engine::Order(_) => false,
         }
     }
@@ -658,7 +673,7 @@ impl Deal {
         if self.ending != Some(Ending::Lapsed) || !takes_promises {
             return None;
         }
-        // The two engines that take such a step promise and decline in the same bytes.
+        // The engines that take such a step promise and decline in the same bytes.
         let decline = Message { step: message.step, body: gx::Message::decline("").to_bytes(), opening: None };
         let promised = matches!(gx::Message::from_bytes(&message.body), Ok(gx::Message::Promise(_)));
         promised.then(|| Effect::Send(decline.to_bytes()))
@@ -723,9 +738,10 @@ impl Deal {
             Action::Sign | Action::Exchange => {
                 let run = self.run(&agreement.core)?;
                 let role = run.role();
-                let engine = match run.arbiter() {
-                    Some(_) => Engine::Gx(Box::new(Gx::new(run))),
-                    None => Engine::Lx(Box::new(Lx::new(run))),
+                let engine = match run.core().terms.profile {
+                    Profile::Lx => Engine::Lx(Box::new(Lx::new(run))),
+                    Profile::Ix => Engine::Ix(Box::new(Ix::new(run))),
+                    Profile::C2 | Profile::Gx | Profile::Cn => Engine::Gx(Box::new(Gx::new(run))),
                 };
                 (engine, role)
             }
@@ -851,6 +867,10 @@ impl Engine {
                 .handle(env, input)
                 .map(|step| (Engine::Lx(Box::new(step.state)), step.effects))
                 .map_err(DealError::Exchange),
+            Engine::Ix(ix) => ix
+                .handle(env, input)
+                .map(|step| (Engine::Ix(Box::new(step.state)), step.effects))
+                .map_err(DealError::Exchange),
         }
     }
 }
@@ -887,7 +907,7 @@ impl Decode for Opening {
 /// ```text
 /// deal = { 0: 1, 1: id, 2: plan, 3: role, 4: our key set, 5: the peer's, 6: [* arbiter's key set], 7: patience, ? 8: agreement,
 ///          9: [+ engine], ? 10: ending, 11: own, 12: [* key set] }
-/// engine = { 0: tx } / { 1: gx } / { 2: pay } / { 3: ordering } / { 4: cn } / { 5: lx }
+/// engine = { 0: tx } / { 1: gx } / { 2: pay } / { 3: ordering } / { 4: cn } / { 5: lx } / { 6: ix }
 /// ```
 impl Encode for Deal {
     fn to_value(&self) -> Value {
@@ -951,6 +971,7 @@ impl Encode for Engine {
             Engine::Order(order) => record().put_item(3, &**order),
             Engine::Cn(cn) => record().put_item(4, &**cn),
             Engine::Lx(lx) => record().put_item(5, &**lx),
+            Engine::Ix(ix) => record().put_item(6, &**ix),
         }
         .build()
     }
@@ -962,14 +983,16 @@ impl Decode for Engine {
         let (tx, gx) = (fields.optional_item(0, "tx")?, fields.optional_item(1, "gx")?);
         let (pay, order) = (fields.optional_item(2, "pay")?, fields.optional_item(3, "order")?);
         let (cn, lx) = (fields.optional_item(4, "cn")?, fields.optional_item(5, "lx")?);
+        let ix = fields.optional_item(6, "ix")?;
         fields.close()?;
-        match (tx, gx, pay, order, cn, lx) {
-            (Some(tx), None, None, None, None, None) => Ok(Engine::Tx(Box::new(tx))),
-            (None, Some(gx), None, None, None, None) => Ok(Engine::Gx(Box::new(gx))),
-            (None, None, Some(pay), None, None, None) => Ok(Engine::Pay(Box::new(pay))),
-            (None, None, None, Some(order), None, None) => Ok(Engine::Order(Box::new(order))),
-            (None, None, None, None, Some(cn), None) => Ok(Engine::Cn(Box::new(cn))),
-            (None, None, None, None, None, Some(lx)) => Ok(Engine::Lx(Box::new(lx))),
+        match (tx, gx, pay, order, cn, lx, ix) {
+            (Some(tx), None, None, None, None, None, None) => Ok(Engine::Tx(Box::new(tx))),
+            (None, Some(gx), None, None, None, None, None) => Ok(Engine::Gx(Box::new(gx))),
+            (None, None, Some(pay), None, None, None, None) => Ok(Engine::Pay(Box::new(pay))),
+            (None, None, None, Some(order), None, None, None) => Ok(Engine::Order(Box::new(order))),
+            (None, None, None, None, Some(cn), None, None) => Ok(Engine::Cn(Box::new(cn))),
+            (None, None, None, None, None, Some(lx), None) => Ok(Engine::Lx(Box::new(lx))),
+            (None, None, None, None, None, None, Some(ix)) => Ok(Engine::Ix(Box::new(ix))),
             _ => Err(DecodeError::field("engine", Problem::Missing)),
         }
     }
