@@ -151,6 +151,9 @@ pub struct ArbiterConfig {
     /// until it knows 32 of them.
     #[serde(default)]
     pub issuers: Vec<String>,
+    /// Whether money may go through its hands, for parties that agree to that: it then owes them what it has taken.
+    #[serde(default)]
+    pub in_line: bool,
 }
 
 /// What a mint needs to know.

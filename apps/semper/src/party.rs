@@ -283,6 +283,7 @@ impl Starting {
                 // Deposits are made for the key on the card, which also opens what is sealed for the inbox.
                 let deposits = DecapsulationKey::import(&opener.export())?;
                 anyhow::ensure!(deposits.public_key() == opener.public_key(), "the inbox key opens no deposits");
+                let settings = self.config.arbiter.clone().unwrap_or_default();
                 let arbiter = Arc::new(Arbiter::new(ArbiterParts {
                     archive,
                     keys: vault,
@@ -290,7 +291,8 @@ impl Starting {
                     kem: Arc::new(Encapsulator),
                     deposits: Arc::new(deposits),
                     payments,
-                    issuers: self.config.arbiter.clone().unwrap_or_default().issuers,
+                    issuers: settings.issuers,
+                    in_line: settings.in_line,
                     clock: clock(),
                 }));
                 let inbox = self.inbox(arbiter.clone(), Arc::new(opener), Arc::new(transport));

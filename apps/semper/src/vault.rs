@@ -34,6 +34,7 @@ use semper_core::signature::{Verified, verify};
 use semper_core::text::escape;
 use semper_core::time::Time;
 use semper_crypto::Verifier;
+use semper_exchange::arbiter::hands::Deposit;
 use semper_exchange::arbiter::many::Ask;
 use semper_exchange::arbiter::request::{Abort, Complaint, Inquiry, Resolve, Revocation, Settlement};
 use semper_exchange::cn::Round;
@@ -49,6 +50,7 @@ use semper_transfer::payment::statement::{PaymentOrder, PaymentReceipt, PaymentR
 use crate::control::{AnswerOrder, ApprovalView};
 use crate::node::{Ask as Question, Systems, now};
 use crate::policy::{Policy, Subject};
+use crate::roles::arbiter::hands::DUE_SPACE;
 
 /// Fact space of the answers: statement → signed statement, or nothing for a refusal.
 const ANSWERS: &str = "vault-answer";
@@ -256,7 +258,7 @@ impl Vault {
     async fn judge(&self, request: &SignRequest) -> Result<Judgement, ApprovalError> {
         let draft = &request.draft;
         if self.purpose == Purpose::Arbiter {
-            return self.judge_arbiter(draft);
+            return self.judge_arbiter(request).await;
         }
         match (draft.kind, &request.exhibit) {
             (Kind::Promise | Kind::Round, Exhibit::Contract { core, document, template }) => {
@@ -307,6 +309,7 @@ impl Vault {
             (Kind::Complaint, Exhibit::Consequence) => self.follows(read::<Complaint>(draft)?.cid, Vec::new()).await,
             (Kind::Settlement, Exhibit::Consequence) => self.follows(read::<Settlement>(draft)?.cid, Vec::new()).await,
             (Kind::Inquiry, Exhibit::Consequence) => self.follows(read::<Inquiry>(draft)?.cid, Vec::new()).await,
+            (Kind::Deposit, Exhibit::Consequence) => self.follows(read::<Deposit>(draft)?.cid, Vec::new()).await,
             (Kind::Resolve, Exhibit::Consequence) => self.follows(read::<Resolve>(draft)?.cid, Vec::new()).await,
             (Kind::Release, Exhibit::Consequence) => self.judge_release(draft).await,
             (Kind::PaymentOrder, Exhibit::Payment { request, salt }) => self.judge_pay(draft, request, salt).await,
@@ -341,8 +344,12 @@ impl Vault {
     }
 
     /// What an arbiter's service has ruled. It gives the money of one lock to one side only.
-    fn judge_arbiter(&self, draft: &Draft) -> Result<Judgement, ApprovalError> {
+    async fn judge_arbiter(&self, request: &SignRequest) -> Result<Judgement, ApprovalError> {
+        let draft = &request.draft;
         match draft.kind {
+            // What it asks for and says to have got goes through its hands.
+            Kind::PaymentRequest | Kind::PaymentReceipt => Ok(Judgement::Sign(Vec::new())),
+            Kind::PaymentOrder => self.judge_due(request).await,
             Kind::Verdict | Kind::Closing | Kind::Status | Kind::LogHead | Kind::KeyAttestation => {
                 Ok(Judgement::Sign(Vec::new()))
             }
@@ -354,6 +361,23 @@ impl Vault {
             Kind::AccountRequest if self.wording(draft) == Wording::Harmless => Ok(Judgement::Sign(Vec::new())),
             _ => Err(ApprovalError::Forbidden("an arbiter's keys sign what it rules and nothing else")),
         }
+    }
+
+    /// An arbiter's order to pay what has gone through its hands: exactly what a verdict of its own has made due.
+    async fn judge_due(&self, request: &SignRequest) -> Result<Judgement, ApprovalError> {
+        let Exhibit::Payment { request: asked, salt } = &request.exhibit else {
+            return Err(ApprovalError::Forbidden("an arbiter pays for what was asked of it and nothing else"));
+        };
+        let mismatch = |e: &dyn fmt::Display| ApprovalError::Mismatch(e.to_string());
+        let asked = Signed::from_bytes(asked).map_err(|e| mismatch(&e))?;
+        let (order, hash): (PaymentOrder, _) = (read(&request.draft)?, order_hash(asked.id(), salt));
+        let wanted = PaymentRequest::from_bytes(asked.payload()).map_err(|e| mismatch(&e))?;
+        let fits = (order.order, order.amount, &order.issuer) == (hash, wanted.amount, &wanted.issuer);
+        let due = self.archive.fact(DUE_SPACE, hash.as_bytes()).await.map_err(unavailable)?;
+        if fits && due.as_deref() == Some(asked.id().as_bytes().as_slice()) {
+            return Ok(Judgement::Sign(Vec::new()));
+        }
+        Err(ApprovalError::Forbidden("no verdict has made this payment due"))
     }
 
     /// A release of locked money: exactly what an approved contract promises, and no abort any more after it.

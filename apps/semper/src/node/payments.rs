@@ -536,6 +536,11 @@ impl Payments {
         Ok(())
     }
 
+    /// Operations were begun by somebody else's commit: they are driven at once.
+    pub fn look(&self) {
+        self.wake.notify_one();
+    }
+
     /// How an operation has ended; `None` if it has not been begun, or has not ended after `patience`.
     ///
     /// # Errors

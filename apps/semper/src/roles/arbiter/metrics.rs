@@ -18,7 +18,7 @@ pub(super) struct Metrics {
 
 impl Metrics {
     /// Counts a request by what it asks and how it was answered: by which statement, and whether money was let go.
-    pub(super) fn count(&self, request: &[u8], answered: Result<(&Signed, bool), &'static str>) {
+    pub(super) fn count(&self, request: &[u8], answered: Result<(Option<&Signed>, bool), &'static str>) {
         let outcome = answered.map_or_else(|error| error, outcome);
         *self.lock().entry((question(request), outcome)).or_default() += 1;
     }
@@ -49,11 +49,13 @@ fn question(request: &[u8]) -> &'static str {
         Ok(Kind::Settlement) => "settlement",
         Ok(Kind::Revocation) => "revocation",
         Ok(Kind::Inquiry) => "inquiry",
+        Ok(Kind::Deposit) => "deposit",
         Ok(_) | Err(_) => "unread",
     }
 }
 
-fn outcome((statement, paid): (&Signed, bool)) -> &'static str {
+fn outcome((statement, paid): (Option<&Signed>, bool)) -> &'static str {
+    let Some(statement) = statement else { return "undecided" };
     match Verdict::from_bytes(statement.payload()).map(|verdict| verdict.outcome) {
         _ if paid => "let-go",
         Ok(Outcome::Aborted) => "aborted",

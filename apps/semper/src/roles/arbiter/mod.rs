@@ -3,7 +3,9 @@
 //! The decision itself is [`semper_exchange::arbiter`]; here it is stored and answered. Cell or closing, request, statement and log leaf
 //! are one commit (`register.rs`); only then does the answer leave. Two requests at once: the second finds the cell taken and gets
 //! what stands. Where money is locked, its issuer is asked before a ruling, and its payout is authorised after one (`money.rs`).
+//! Money that nobody can lock goes through its hands (`hands.rs`), if its operator has agreed to that.
 
+pub(crate) mod hands;
 mod many;
 mod metrics;
 mod money;
@@ -26,6 +28,7 @@ use semper_core::ids::DealId;
 use semper_core::party::{KeySet, Role};
 use semper_core::signature::Verify;
 use semper_exchange::arbiter::due;
+use semper_exchange::arbiter::hands::is_meant as is_of_hands;
 use semper_exchange::arbiter::log::{self, LogReceipt};
 use semper_exchange::arbiter::many::Request as ManyRequest;
 use semper_exchange::arbiter::request::{Asked, Case, Court, Request, RequestError};
@@ -61,10 +64,12 @@ pub struct ArbiterParts {
     pub kem: Arc<dyn Encapsulate>,
     /// Opens deposits of information.
     pub deposits: Arc<dyn Decapsulate>,
-    /// The arbiter's own purses, which hold no money.
+    /// The arbiter's own purses. They hold money only while it goes through the arbiter's hands, and what its owner has put there for issuers' fees.
     pub payments: Arc<Payments>,
-    /// The issuers whose locks are decided over; any if none is named.
+    /// The issuers whose locks are decided over, and whose money goes through its hands; any if none is named.
     pub issuers: Vec<String>,
+    /// Whether money may go through its hands.
+    pub in_line: bool,
     /// The time by which is ruled.
     pub clock: Clock,
 }
@@ -116,26 +121,25 @@ impl Arbiter {
     }
 
     /// Decides a request, or finds what was decided: the same bytes for ever, with what is made for the asker beside them.
-    async fn decide(&self, deal: DealId, bytes: &[u8]) -> Result<ArbiterAnswer, DecideError> {
-        let request = Request::from_bytes(bytes)?;
+    async fn decide(&self, deal: DealId, request: &Request, bytes: &[u8]) -> Result<ArbiterAnswer, DecideError> {
         let me = self.parts.keys.key_set();
         let systems: Vec<_> = self.parts.payments.systems().collect();
-        let case = self.court(&me, &systems).check(&request)?;
+        let case = self.court(&me, &systems).check(request)?;
         let cell = cell_key(&case);
         let mut confirmed = case.unconfirmed().is_none();
         for _ in 0..TRIES {
             let standing = self.register.read(&cell).await?;
             let (mut log, version) = self.register.log().await?;
             let (entry, draft) = match decide(standing.cell(), &case, &me, log.size(), (self.parts.clock)()) {
-                Next::AnswerStored => return self.answer(deal, &case, &request, &standing).await,
+                Next::AnswerStored => return self.answer(deal, &case, request, &standing).await,
                 Next::SignAndAnswer(draft) => {
                     let answer = ArbiterAnswer::of(self.sign(deal, draft).await?);
-                    return self.settled(&case, &request, &standing, answer).await;
+                    return self.settled(&case, request, &standing, answer).await;
                 }
                 Next::Refuse => return Err(DecideError::Early),
                 // The issuer takes its time: whatever else happened meanwhile counts.
                 Next::SignAndStore(_) if !confirmed => {
-                    self.confirm(&case, &request).await?;
+                    self.confirm(&case, request).await?;
                     confirmed = true;
                     continue;
                 }
@@ -253,12 +257,22 @@ impl Inbox for Arbiter {
             return Err(Refusal::Unwanted(format!("an arbiter takes no messages of kind {:?}", frame.kind)));
         }
         let decided = if ManyRequest::is_meant(&frame.body) {
-            self.decide_many(frame.deal, &frame.body).await.map(|answer| (answer.to_bytes(), answer.statement, false))
+            let decided = self.decide_many(frame.deal, &frame.body).await;
+            decided.map(|answer| (answer.to_bytes(), Some(answer.statement), false))
         } else {
-            let decided = self.decide(frame.deal, &frame.body).await;
-            decided.map(|answer| (answer.to_bytes(), answer.statement, !answer.authorisation.is_empty()))
+            match Request::from_bytes(&frame.body) {
+                Err(error) => Err(error.into()),
+                Ok(request) if is_of_hands(&request) => {
+                    let decided = self.decide_hands(frame.deal, &request, &frame.body).await;
+                    decided.map(|answer| (answer.to_bytes(), answer.statement, !answer.token.is_empty()))
+                }
+                Ok(request) => {
+                    let decided = self.decide(frame.deal, &request, &frame.body).await;
+                    decided.map(|answer| (answer.to_bytes(), Some(answer.statement), !answer.authorisation.is_empty()))
+                }
+            }
         };
-        let answered = decided.as_ref().map(|(_, statement, paid)| (statement, *paid));
+        let answered = decided.as_ref().map(|(_, statement, paid)| (statement.as_ref(), *paid));
         self.metrics.count(&frame.body, answered.map_err(DecideError::name));
         match decided {
             Ok((answer, ..)) => Ok(Delivered { reply: Some(answer) }),

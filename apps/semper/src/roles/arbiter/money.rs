@@ -1,4 +1,4 @@
-//! The arbiter's hand on locks: its own purses, which hold no money.
+//! The arbiter's own purses: its hand on locks, for which they hold no money, and what goes through its hands ([`super::hands`]).
 //!
 //! Whatever is asked of an issuer is an operation with an identifier that follows from the case, so that the same request finds the same
 //! operation again, and is answered as soon as that has ended. A purse is opened when an issuer is named for the first time.
@@ -24,7 +24,7 @@ use tokio::time::Instant;
 use crate::node::{PaymentError, Payments};
 
 /// How long a request waits for an issuer.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 /// How often an issuer is asked anew about the same thing after it has failed.
 const ATTEMPTS: u8 = 8;
 /// Most requests that wait for issuers at once.
@@ -117,7 +117,13 @@ impl Money {
 
     /// Does a task with the purse at the issuer of a price, once for what it is about. Each attempt that fails for a reason that may
     /// pass ends one request; the next request makes the next attempt, with what the issuer then says of itself.
-    async fn perform(&self, cid: Cid, price: &Price, about: &[&[u8]], task: Task) -> Result<Outcome, MoneyError> {
+    pub(super) async fn perform(
+        &self,
+        cid: Cid,
+        price: &Price,
+        about: &[&[u8]],
+        task: Task,
+    ) -> Result<Outcome, MoneyError> {
         let _permit = self.waiting.try_acquire().map_err(|_| MoneyError::Awaited)?;
         let until = Instant::now() + PATIENCE;
         let purse = self.purse(price).await?;
@@ -145,7 +151,7 @@ impl Money {
         Err(MoneyError::Refused("the issuer of the locked money has failed to confirm it".to_owned()))
     }
 
-    async fn purse(&self, price: &Price) -> Result<PurseId, MoneyError> {
+    pub(super) async fn purse(&self, price: &Price) -> Result<PurseId, MoneyError> {
         let refused = |error: &dyn std::fmt::Display| MoneyError::Refused(error.to_string());
         ServiceClient::check(&price.issuer).map_err(|e| refused(&e))?;
         if !self.issuers.is_empty() && !self.issuers.iter().any(|known| known == price.issuer.trim_end_matches('/')) {

@@ -7,6 +7,7 @@
 //! fact closing-basis    cell → the request that it rests on
 //! fact log-leaf         index (8 bytes, big-endian) → leaf
 //! state `log`           frontier
+//! state `hands/` cid    what is kept of a contract that goes through the arbiter's hands
 //! state `many/` cid     who was refused in a contract that many sign, and by whose request it was resolved
 //! ```
 
@@ -17,16 +18,20 @@ use semper_core::cose::Signed;
 use semper_core::ids::{Cid, StatementId};
 use semper_core::merkle::Frontier;
 use semper_exchange::arbiter::Cell;
+use semper_exchange::arbiter::hands::{self, Hands};
 use semper_exchange::arbiter::log;
 use semper_exchange::arbiter::many::{self, Record};
 use semper_exchange::arbiter::service::{CLOSING_SPACE, VERDICT_SPACE};
 use semper_exchange::arbiter::verdict::{ArbiterAnswer, Closing, ClosingOutcome, Outcome, Verdict};
 use semper_support::archive::{Archive, Commit, CommitError, Fact, PutState, ReadError};
+use semper_transfer::payment::journal::Entry as Intent;
 
 /// The log's state.
 const LOG: &[u8] = b"log";
 /// The prefix of the states of contracts that many sign.
 const MANY: &[u8] = b"many/";
+/// The prefix of the states of contracts that go through the arbiter's hands.
+const HANDS: &[u8] = b"hands/";
 /// Fact space of the log's leaves.
 const LEAF_SPACE: &str = "log-leaf";
 /// Fact space of the requests that verdicts rest on.
@@ -43,6 +48,16 @@ pub(super) struct Register {
 pub(super) struct Standing {
     verdict: Option<(ArbiterAnswer, Verdict)>,
     closing: Option<(ArbiterAnswer, Closing)>,
+}
+
+/// A verdict on a contract that goes through the arbiter's hands: the log with it, the question that it follows, and what is stored.
+pub(super) struct Decided<'a> {
+    /// The log with the verdict, and the version that it replaces.
+    pub(super) log: (&'a Frontier, u64),
+    /// The question that it follows.
+    pub(super) request: &'a [u8],
+    /// The verdict and its place in the log.
+    pub(super) answer: &'a ArbiterAnswer,
 }
 
 /// What is written.
@@ -106,7 +121,51 @@ impl Register {
             Entry::Verdict => (VERDICT_SPACE, VERDICT_BASIS_SPACE),
             Entry::Closing => (CLOSING_SPACE, CLOSING_BASIS_SPACE),
         };
-        self.commit(spaces, cell, log, request, (&answer.statement, answer.to_bytes()), Vec::new()).await
+        self.commit(spaces, cell, log, request, (&answer.statement, answer.to_bytes()), Commit::default()).await
+    }
+
+    /// What is kept of a contract that goes through the arbiter's hands, and the version of that state.
+    pub(super) async fn hands(&self, cid: Cid) -> Result<Option<(Hands, u64)>, ReadError> {
+        let Some(stored) = self.archive.state(&hands_key(cid)).await? else { return Ok(None) };
+        Ok(Some((Hands::from_bytes(&stored.bytes).map_err(damaged)?, stored.version)))
+    }
+
+    /// The verdict on such a contract, with its place in the log.
+    pub(super) async fn verdict_of_hands(&self, cid: Cid) -> Result<Option<ArbiterAnswer>, ReadError> {
+        self.stored(VERDICT_SPACE, &hands::cell_key(cid)).await
+    }
+
+    /// Stores that the arbiter takes part, unless it does.
+    pub(super) async fn open_hands(&self, cid: Cid, hands: &Hands) -> Result<(), CommitError> {
+        let state = PutState { key: hands_key(cid), replaces: 0, bytes: hands.to_bytes() };
+        match self.archive.commit(Commit { states: vec![state], ..Commit::default() }).await {
+            Ok(()) | Err(CommitError::Stale { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Stores what a ruling changes in one commit: the record with the version that it replaces, the verdict if there is one, the payment operations that begin
+    /// with it, and what makes them due.
+    pub(super) async fn write_hands(
+        &self,
+        cid: Cid,
+        (hands, replaces): (&Hands, u64),
+        decided: Option<Decided<'_>>,
+        intents: &[Intent],
+        due: Vec<Fact>,
+    ) -> Result<Written, CommitError> {
+        let state = PutState { key: hands_key(cid), replaces, bytes: hands.to_bytes() };
+        let mut with = Commit { states: vec![state], ..Commit::default() };
+        for fact in due {
+            // A payment that is begun again is due already.
+            let stands = self.archive.fact(&fact.space, &fact.key).await.map_err(|e| CommitError::Unknown(e.0))?;
+            with.facts.extend(stands.is_none().then_some(fact));
+        }
+        intents.iter().for_each(|intent| intent.begin(&mut with));
+        let Some(Decided { log, request, answer }) = decided else { return self.store(with).await };
+        let spaces = (VERDICT_SPACE, VERDICT_BASIS_SPACE);
+        let stated = (&answer.statement, answer.to_bytes());
+        self.commit(spaces, &hands::cell_key(cid), log, request, stated, with).await
     }
 
     /// What is kept of a contract that many sign, and the version of that state.
@@ -140,7 +199,8 @@ impl Register {
     ) -> Result<Written, CommitError> {
         let record = PutState { key: record_key(cid), replaces, bytes: record.to_bytes() };
         let spaces = (VERDICT_SPACE, VERDICT_BASIS_SPACE);
-        self.commit(spaces, cell, log, request, (&answer.statement, answer.to_bytes()), vec![record]).await
+        let with = Commit { states: vec![record], ..Commit::default() };
+        self.commit(spaces, cell, log, request, (&answer.statement, answer.to_bytes()), with).await
     }
 
     async fn commit(
@@ -150,18 +210,22 @@ impl Register {
         (log, replaces): (&Frontier, u64),
         request: &[u8],
         (statement, answer): (&Signed, Vec<u8>),
-        mut states: Vec<PutState>,
+        mut with: Commit,
     ) -> Result<Written, CommitError> {
         let index = log.size() - 1;
         let leaf = log::leaf(statement);
         let fact = |space: &str, key: &[u8], value: Vec<u8>| Fact { space: space.to_owned(), key: key.to_vec(), value };
-        states.push(PutState { key: LOG.to_vec(), replaces, bytes: log.to_bytes() });
-        let facts = vec![
+        with.states.push(PutState { key: LOG.to_vec(), replaces, bytes: log.to_bytes() });
+        with.facts.extend([
             fact(space, cell, answer),
             fact(basis, cell, request.to_vec()),
             fact(LEAF_SPACE, &index.to_be_bytes(), leaf.as_bytes().to_vec()),
-        ];
-        match self.archive.commit(Commit { states, facts, ..Commit::default() }).await {
+        ]);
+        self.store(with).await
+    }
+
+    async fn store(&self, commit: Commit) -> Result<Written, CommitError> {
+        match self.archive.commit(commit).await {
             Ok(()) => Ok(Written::Stored),
             Err(CommitError::Taken { .. } | CommitError::Stale { .. }) => Ok(Written::Overtaken),
             Err(error) => Err(error),
@@ -191,6 +255,10 @@ impl Standing {
         let closing = closing.and_then(|(closing, _)| Some((closing.statement.clone(), closing.log.clone()?)));
         Some(ArbiterAnswer { closing, ..answer.clone() })
     }
+}
+
+fn hands_key(cid: Cid) -> Vec<u8> {
+    [HANDS, cid.as_bytes()].concat()
 }
 
 fn record_key(cid: Cid) -> Vec<u8> {

@@ -3,9 +3,11 @@
 //! checked in `sim/`.
 #![allow(clippy::unwrap_used)]
 
+mod hands;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -78,9 +80,21 @@ const OVER: Seconds = Seconds(OPEN.0 + WINDOW.0 + 60);
 const LONG: Duration = Duration::from_secs(120);
 
 /// The issuer, asked in this process, as long as it answers.
+#[derive(Clone)]
 struct Line {
     issuer: Router,
     silent: Arc<AtomicBool>,
+    /// It is silent after it has answered a request to this path.
+    cut_after: Arc<Mutex<Option<&'static str>>>,
+}
+
+impl Line {
+    /// A request was answered: the line may be cut after it.
+    fn cut(&self, path: &str) {
+        if self.cut_after.lock().unwrap().take_if(|last| *last == path).is_some() {
+            self.silent.store(true, Ordering::SeqCst);
+        }
+    }
 }
 
 #[async_trait]
@@ -97,6 +111,7 @@ impl Issuers for Line {
             None => axum::http::Request::get(path).body(Body::empty()),
         };
         let response = self.issuer.clone().oneshot(http.unwrap()).await.unwrap();
+        self.cut(path);
         let status = response.status().as_u16();
         Ok(IssuerReply { status, body: to_bytes(response.into_body(), usize::MAX).await.unwrap().to_vec() })
     }
@@ -160,13 +175,80 @@ struct World {
     deposit_key: DepositKey,
     parties: [Party; 2],
     silent: Arc<AtomicBool>,
+    cut_after: Arc<Mutex<Option<&'static str>>>,
     /// What is added to the time by which the arbiter rules.
     later: Arc<AtomicU64>,
+    seat: Seat,
+    bank: Arc<Bank>,
     _running: watch::Sender<bool>,
+    working: watch::Sender<bool>,
+}
+
+/// What an arbiter has when its process begins: what is stored, its keys, and a line to the issuer.
+struct Seat {
+    line: Line,
+    archive: Arc<dyn Archive>,
+    vault: Arc<dyn KeyHolder>,
+    deposits: Arc<DecapsulationKey>,
+    later: Arc<AtomicU64>,
+}
+
+impl Seat {
+    /// An arbiter, and what stops its work.
+    fn taken(&self) -> (Arbiter, watch::Sender<bool>) {
+        let (working, stopped) = watch::channel(false);
+        let payments = payments(9, &self.line, self.archive.clone(), self.vault.clone(), stopped);
+        let added = self.later.clone();
+        let arbiter = Arbiter::new(ArbiterParts {
+            payments,
+            archive: self.archive.clone(),
+            keys: self.vault.clone(),
+            verify: Arc::new(Verifier),
+            kem: Arc::new(Encapsulator),
+            deposits: self.deposits.clone(),
+            issuers: Vec::new(),
+            in_line: true,
+            clock: Arc::new(move || now().after(Seconds(added.load(Ordering::SeqCst)))),
+        });
+        (arbiter, working)
+    }
+}
+
+fn payments(
+    name: u8,
+    line: &Line,
+    archive: Arc<dyn Archive>,
+    keys: Arc<dyn KeyHolder>,
+    stopped: watch::Receiver<bool>,
+) -> Arc<Payments> {
+    let payments = Payments::new(PaymentParts {
+        systems: systems(name),
+        issuers: Arc::new(line.clone()),
+        archive,
+        keys,
+        verify: Arc::new(Verifier),
+        random: Arc::new(SystemRandom),
+        certificates: Vec::new(),
+    });
+    tokio::spawn(payments.clone().run(None, stopped));
+    payments
 }
 
 fn systems(name: u8) -> Systems {
     semper_payment::all(&[name; 32], Arc::new(Sealer), Level::Two).into()
+}
+
+/// Gives a party money; each gift has its number.
+async fn fund(system: &str, bank: &Bank, party: &Party, number: u8) {
+    if system == "ecash" {
+        party.done(Task::Deposit { amount: eur(FUNDS), method: "bolt11".to_owned() }).await;
+        return;
+    }
+    let owner = party.keys.key_set().id();
+    let accounts = bank.accounts(None, 10).await.unwrap();
+    let account = accounts.iter().find(|account| account.owner == owner).unwrap();
+    bank.by_hand([number; 16], Direction::In, account.number, eur(FUNDS), "cash").await.unwrap();
+    party.done(Task::Refresh).await;
 }
 
 async fn mint() -> Router {
@@ -193,71 +275,62 @@ async fn bank() -> Arc<Bank> {
 impl World {
     async fn new(system: &'static str) -> Self {
         let (running, stopped) = watch::channel(false);
-        let silent = Arc::new(AtomicBool::new(false));
+        let (silent, cut_after) = (Arc::new(AtomicBool::new(false)), Arc::default());
         let bank = bank().await;
         let issuer = if system == "ecash" { mint().await } else { bank::http::routes(bank.clone(), &everybody()) };
-        let payments = |name, archive: Arc<dyn Archive>, keys: Arc<dyn KeyHolder>| {
-            let payments = Payments::new(PaymentParts {
-                systems: systems(name),
-                issuers: Arc::new(Line { issuer: issuer.clone(), silent: silent.clone() }),
-                archive,
-                keys,
-                verify: Arc::new(Verifier),
-                random: Arc::new(SystemRandom),
-                certificates: Vec::new(),
-            });
-            tokio::spawn(payments.clone().run(None, stopped.clone()));
-            payments
-        };
+        let line = Line { issuer, silent: silent.clone(), cut_after: Arc::clone(&cut_after) };
         let mut parties = Vec::new();
         for name in [1, 2] {
             let keys = Arc::new(SecretKeys::generate(Suite::Ed25519).unwrap());
-            let payments = payments(name, Arc::new(MemoryArchive::new()), Arc::new(Agrees(keys.clone())));
+            let archive = Arc::new(MemoryArchive::new());
+            let payments = payments(name, &line, archive, Arc::new(Agrees(keys.clone())), stopped.clone());
             let purse = payments.purse_at(system, ISSUER, eur(0).currency()).await.unwrap();
             let party = Party { keys, payments, purse };
             party.done(Task::Refresh).await;
             parties.push(party);
         }
-        if system == "ecash" {
-            parties[1].done(Task::Deposit { amount: eur(FUNDS), method: "bolt11".to_owned() }).await;
-        } else {
-            let owner = parties[1].keys.key_set().id();
-            let accounts = bank.accounts(None, 10).await.unwrap();
-            let account = accounts.iter().find(|account| account.owner == owner).unwrap();
-            bank.by_hand([1; 16], Direction::In, account.number, eur(FUNDS), "cash").await.unwrap();
-            parties[1].done(Task::Refresh).await;
-        }
+        fund(system, &bank, &parties[1], 1).await;
 
         let signer = SecretKeys::generate(Suite::Ed25519).unwrap();
         let arbiter_keys = signer.key_set().clone();
         let archive: Arc<dyn Archive> = Arc::new(MemoryArchive::new());
         let vault = Vault::new(Box::new(signer), archive.clone(), Purpose::Arbiter, None, systems(9));
         let vault: Arc<dyn KeyHolder> = Arc::new(vault);
-        let deposits = DecapsulationKey::generate(KEM).unwrap();
+        let deposits = Arc::new(DecapsulationKey::generate(KEM).unwrap());
         let later = Arc::new(AtomicU64::new(0));
-        let added = later.clone();
+        let deposit_key = DepositKey { suite: deposits.suite(), public_key: deposits.public_key().to_vec() };
+        let seat = Seat { line, archive, vault, deposits, later: later.clone() };
+        let (arbiter, working) = seat.taken();
         let systems = systems(9);
         let module = systems.iter().find(|module| module.system().as_str() == system).unwrap();
         Self {
             system,
             lock_key: module.arbiter_key(&arbiter_keys),
-            deposit_key: DepositKey { suite: deposits.suite(), public_key: deposits.public_key().to_vec() },
-            arbiter: Arbiter::new(ArbiterParts {
-                payments: payments(9, archive.clone(), vault.clone()),
-                archive,
-                keys: vault,
-                verify: Arc::new(Verifier),
-                kem: Arc::new(Encapsulator),
-                deposits: Arc::new(deposits),
-                issuers: Vec::new(),
-                clock: Arc::new(move || now().after(Seconds(added.load(Ordering::SeqCst)))),
-            }),
+            deposit_key,
+            arbiter,
             arbiter_keys,
             parties: parties.try_into().ok().unwrap(),
             silent,
+            cut_after,
             later,
+            seat,
+            bank,
             _running: running,
+            working,
         }
+    }
+
+    /// Both parties have money.
+    async fn rich(system: &'static str) -> Self {
+        let world = Self::new(system).await;
+        fund(system, &world.bank, &world.parties[0], 2).await;
+        world
+    }
+
+    /// The arbiter's process ends and begins anew.
+    fn restart(&mut self) {
+        self.working.send_replace(true);
+        (self.arbiter, self.working) = self.seat.taken();
     }
 
     fn pass(&self, span: Seconds) {
@@ -347,7 +420,7 @@ impl World {
     }
 
     async fn ask(&self, request: &Request) -> Result<ArbiterAnswer, DecideError> {
-        self.arbiter.decide(DEAL, &request.to_bytes()).await
+        self.arbiter.decide(DEAL, request, &request.to_bytes()).await
     }
 
     fn read(&self, request: &Request, answer: &ArbiterAnswer) -> Decision {
