@@ -24,6 +24,8 @@ use semper_support::channel::Inbox;
 use semper_support::crypto::{Decapsulate as _, Open, Randomness as _, Signer};
 use semper_transfer::payment::module::BODY_MAX;
 use semper_trust::card::ContactCard;
+use semper_vault::policy::Policy;
+use semper_vault::rules::{Purpose, Vault};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
@@ -35,7 +37,6 @@ use crate::desk::{Desk, Doors};
 use crate::home::{Announced, Config, Home, Role};
 use crate::node::goods::GoodsStore;
 use crate::node::{Node, Parts, PaymentParts, Payments, Settings, Stamping, Systems, now};
-use crate::policy::Policy;
 use crate::roles;
 use crate::roles::admit::throttle;
 use crate::roles::arbiter::{Arbiter, ArbiterParts};
@@ -44,7 +45,6 @@ use crate::roles::issuer::{self, Issuer, IssuerParts};
 use crate::roles::tsa::{TsaParts, TsaService};
 use crate::secrets::Secrets;
 use crate::stamp;
-use crate::vault::{Purpose, Vault};
 
 /// Shortest passphrase, in bytes.
 pub const PASSPHRASE_MIN: usize = 8;
@@ -86,7 +86,7 @@ pub struct Running {
     tasks: JoinSet<()>,
     servers: Vec<Server>,
     endpoint: Endpoint,
-    party: Option<(Arc<Node>, Arc<Vault>)>,
+    party: Option<(Arc<Node>, Arc<Vault<dyn Archive>>)>,
     announced: Option<Announced>,
 }
 
@@ -215,14 +215,14 @@ impl Store {
 struct Made {
     public: Router,
     control: Router,
-    party: Option<(Arc<Node>, Arc<Vault>)>,
+    party: Option<(Arc<Node>, Arc<Vault<dyn Archive>>)>,
     /// The desk of a party that listens, and the loopback port that is its own.
     desk: Option<(TcpListener, Router)>,
 }
 
 /// The keys of a party, each with those who use it.
 struct PartyKeys {
-    vault: Arc<Vault>,
+    vault: Arc<Vault<dyn Archive>>,
     opener: OpenKey,
     transport: SecretKeys,
     replies: ReplySecret,
@@ -399,7 +399,7 @@ impl Starting {
         Ok(((listener, desk.routes()), doors))
     }
 
-    fn payments(&self, systems: Systems, keys: Arc<Vault>, card: &str) -> Result<Arc<Payments>> {
+    fn payments(&self, systems: Systems, keys: Arc<Vault<dyn Archive>>, card: &str) -> Result<Arc<Payments>> {
         Ok(Payments::new(PaymentParts {
             systems,
             issuers: Arc::new(self.issuers()?),

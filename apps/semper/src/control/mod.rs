@@ -13,6 +13,7 @@ use std::path::Path;
 use data_encoding::BASE64;
 use semper_core::domain;
 use semper_core::hash::Digest;
+use semper_vault::rules::{Approval, UserAnswer};
 use serde::{Deserialize, Serialize};
 
 pub use standing::Standing;
@@ -102,6 +103,18 @@ pub struct ApprovalView {
     pub since: u64,
 }
 
+impl From<Approval> for ApprovalView {
+    fn from(approval: Approval) -> Self {
+        Self {
+            id: approval.draft.id().to_string(),
+            deal: approval.deal.to_string(),
+            title: approval.title,
+            text: approval.text,
+            since: approval.since.unix(),
+        }
+    }
+}
+
 impl ApprovalView {
     /// The answer of a user who has read the text.
     pub fn answered(&self, approve: bool) -> AnswerOrder {
@@ -116,6 +129,16 @@ pub struct AnswerOrder {
     pub approve: bool,
     /// The hash of the text that the user has seen: what is approved is what was shown.
     pub seen: String,
+}
+
+impl AnswerOrder {
+    /// The answer, if the hash of an approval is one.
+    pub(crate) fn answer(&self) -> Option<UserAnswer> {
+        match self.approve {
+            true => Some(UserAnswer::Approve { seen: Digest::from_hex(&self.seen)? }),
+            false => Some(UserAnswer::Decline),
+        }
+    }
 }
 
 /// A contact, for the screen.

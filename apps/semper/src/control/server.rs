@@ -12,9 +12,11 @@ use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use semper_core::cbor::Encode;
 use semper_core::ids::{DealId, StatementId};
+use semper_support::archive::Archive;
 use semper_support::channel::MESSAGE_BYTES_MAX;
 use semper_support::engine::Input;
 use semper_transfer::payment::operation::OperationId;
+use semper_vault::rules::{Vault, VaultError};
 use serde::Deserialize;
 use tokio::sync::Notify;
 
@@ -29,7 +31,6 @@ use crate::node::{Beginning, Node, NodeError};
 use crate::orders;
 use crate::shop::{self, ShopError};
 use crate::trade::{self, TradeError};
-use crate::vault::{Approval, Vault, VaultError};
 use crate::wallet;
 
 /// What the control interface controls.
@@ -38,7 +39,7 @@ pub struct Controlled {
     /// The node.
     pub node: Arc<Node>,
     /// The holder of the keys, for the user's answers.
-    pub vault: Arc<Vault>,
+    pub vault: Arc<Vault<dyn Archive>>,
     /// The doors into the desk, if there is one: this process listens.
     pub doors: Option<Arc<Doors>>,
 }
@@ -291,14 +292,14 @@ async fn stamp(
 
 async fn approvals(State(on): State<Controlled>) -> Reply<Vec<ApprovalView>> {
     let waiting = on.vault.waiting().await?;
-    Ok(Json(waiting.into_iter().map(Approval::view).collect()))
+    Ok(Json(waiting.into_iter().map(ApprovalView::from).collect()))
 }
 
 async fn answer(State(on): State<Controlled>, Path(id): Path<String>, Json(order): Json<AnswerOrder>) -> Reply<()> {
     let bad =
         || Failure::new(StatusCode::BAD_REQUEST, "not an approval", "an approval's name has 64 hexadecimal digits");
     let id = StatementId::parse(&id).ok_or_else(bad)?;
-    on.vault.answer(id, &order).await?;
+    on.vault.answer(id, order.answer().ok_or_else(bad)?).await?;
     on.node.look_at_asks();
     Ok(Json(()))
 }

@@ -1,4 +1,4 @@
-//! The holder of the keys, in the node's process for now.
+//! The rules under which a party's keys sign.
 //!
 //! Whatever is signed with a party's keys is signed here. A statement that binds the user is shown first: the text is rendered
 //! here, from the document, and must be the one that the statement's contract names. What follows from an approved contract is
@@ -38,14 +38,15 @@ use semper_exchange::cn::Round;
 use semper_exchange::goods::Disclosure;
 use semper_exchange::gx::{Leg, Price, Transfer};
 use semper_support::approval::{Answer, ApprovalError, Exhibit, KeyHolder, SignRequest};
-use semper_support::archive::{Archive, Commit, CommitError, Fact, ReadError};
+use semper_support::archive::{CommitError, Fact, ReadError};
 use semper_support::crypto::Signer;
 use semper_transfer::credential::{Bundle, Credential, CredentialTransfer, ReservationRequest};
+use semper_transfer::payment::Module;
 use semper_transfer::payment::module::Wording;
 use semper_transfer::payment::statement::{PaymentOrder, PaymentReceipt, PaymentRequest, Release, Side, order_hash};
 
-use crate::control::{AnswerOrder, ApprovalView};
-use crate::node::{Ask as Question, Systems, now};
+use crate::decisions::{Decision, Decisions, Event, What};
+use crate::now;
 use crate::policy::{Policy, Subject};
 
 /// Fact space of the answers: statement → signed statement, or nothing for a refusal.
@@ -63,12 +64,13 @@ const LOCKED: &str = "vault-locked";
 const SHOWS: &str = "vault-shows";
 /// Fact space of the payment requests that were signed: statement. A receipt is signed for these only.
 const REQUESTED: &str = "vault-requested";
-/// Record space of what waits for the user: statement → [`Approval`].
-const WAITING: &str = "vault-waiting";
 /// Why what excludes an earlier statement is not signed.
 const OTHER_WAY: &str = "the contract went the other way: a final excludes an abort, one side's money the other's";
 /// Most approvals that wait at once.
-const WAITING_MAX: usize = 256;
+pub const WAITING_MAX: usize = 256;
+
+/// Puts statements of payment systems into words.
+pub type Systems = Arc<[Box<dyn Module>]>;
 
 /// The name of a text message in a container; its words are shown.
 const MESSAGE_NAME: &str = "message.txt";
@@ -83,19 +85,18 @@ pub enum Purpose {
 }
 
 /// The keys of one party, and the rules under which they sign.
-pub struct Vault {
+pub struct Vault<D: Decisions + ?Sized> {
     signer: Box<dyn Signer>,
-    archive: Arc<dyn Archive>,
+    decisions: Arc<D>,
     purpose: Purpose,
     policy: Option<Policy>,
-    /// Puts statements of payment systems into words.
     systems: Systems,
 }
 
 /// Something that waits for the user's word.
 ///
 /// ```text
-/// approval = { 0: deal, 1: ask, 2: title, 3: text, 4: since, ? 5: cid, ? 6: release, ? 7: reservation request }
+/// approval = { 0: deal, 1: draft, 2: title, 3: text, 4: since, ? 5: cid, ? 6: release, ? 7: reservation request }
 /// ```
 #[derive(Clone, Debug)]
 pub struct Approval {
@@ -115,6 +116,18 @@ pub struct Approval {
     pub release: Option<Release>,
     /// What the issuer of a right is asked to keep for this contract, if it shows one.
     pub shows: Option<ReservationRequest>,
+}
+
+/// What the user says to a question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UserAnswer {
+    /// Sign it. The user has seen the text with this hash.
+    Approve {
+        /// [`Approval::text_hash`] of what was shown: what is approved is what was shown.
+        seen: Digest,
+    },
+    /// Do not sign it, ever.
+    Decline,
 }
 
 /// Why the user's answer was not taken.
@@ -152,17 +165,17 @@ struct Approves {
     shows: Option<ReservationRequest>,
 }
 
-impl Vault {
-    /// A vault over `signer`'s keys. `policy` answers for the user where it fits.
+impl<D: Decisions + ?Sized> Vault<D> {
+    /// A vault over `signer`'s keys that keeps what it decides in `decisions`. `policy` answers for the user where it fits.
     /// `systems` put statements of payment systems into words.
     pub fn new(
         signer: Box<dyn Signer>,
-        archive: Arc<dyn Archive>,
+        decisions: Arc<D>,
         purpose: Purpose,
         policy: Option<Policy>,
         systems: Systems,
     ) -> Self {
-        Self { signer, archive, purpose, policy, systems }
+        Self { signer, decisions, purpose, policy, systems }
     }
 
     /// What waits for the user, the oldest first.
@@ -170,9 +183,7 @@ impl Vault {
     /// # Errors
     /// Storage failed.
     pub async fn waiting(&self) -> Result<Vec<Approval>, VaultError> {
-        let records = self.archive.records(WAITING, None, WAITING_MAX).await?;
-        let read = |bytes: &[u8]| Approval::from_bytes(bytes).map_err(|e| ReadError(format!("a stored approval: {e}")));
-        let mut waiting = records.iter().map(|(_, bytes)| read(bytes)).collect::<Result<Vec<_>, _>>()?;
+        let mut waiting = self.decisions.all_waiting(WAITING_MAX).await?;
         waiting.sort_by_key(|approval| approval.since);
         Ok(waiting)
     }
@@ -181,29 +192,25 @@ impl Vault {
     ///
     /// # Errors
     /// [`VaultError`]; nothing was signed.
-    pub async fn answer(&self, id: StatementId, order: &AnswerOrder) -> Result<(), VaultError> {
-        let record = self.archive.record(WAITING, id.as_bytes()).await?.ok_or(VaultError::NotWaiting(id))?;
-        let approval = Approval::from_bytes(&record).map_err(|e| ReadError(format!("a stored approval: {e}")))?;
-        if !order.approve {
-            self.store(
-                id,
-                Fact { space: ANSWERS.to_owned(), key: id.as_bytes().to_vec(), value: Vec::new() },
-                Vec::new(),
-            )
-            .await?;
-            return Ok(());
-        }
-        if order.seen != approval.text_hash().to_hex() {
+    pub async fn answer(&self, id: StatementId, answer: UserAnswer) -> Result<(), VaultError> {
+        let approval = self.decisions.waiting(id).await?.ok_or(VaultError::NotWaiting(id))?;
+        let UserAnswer::Approve { seen } = answer else {
+            let declined = Fact { space: ANSWERS.to_owned(), key: id.as_bytes().to_vec(), value: Vec::new() };
+            let event = Event::of(What::Declined, &approval.draft);
+            return Ok(self.store(event, declined, Vec::new()).await?);
+        };
+        if seen != approval.text_hash() {
             return Err(VaultError::NotSeen);
         }
+        let event = Event { seen: Some(seen), ..Event::of(What::Approved, &approval.draft) };
         let with = approval.facts();
-        self.sign(approval.draft, with).await?;
+        self.sign(event, approval.draft, with).await?;
         Ok(())
     }
 
     /// The answer that stands, if there is one.
     async fn answered(&self, id: StatementId) -> Result<Option<Answer>, ApprovalError> {
-        let Some(value) = self.archive.fact(ANSWERS, id.as_bytes()).await.map_err(unavailable)? else {
+        let Some(value) = self.decisions.fact(ANSWERS, id.as_bytes()).await.map_err(unavailable)? else {
             return Ok(None);
         };
         if value.is_empty() {
@@ -215,31 +222,31 @@ impl Vault {
     }
 
     /// Signs and stores; gives what stands if the same statement was answered meanwhile.
-    async fn sign(&self, draft: Draft, with: Vec<Fact>) -> Result<Answer, ApprovalError> {
+    async fn sign(&self, event: Event, draft: Draft, with: Vec<Fact>) -> Result<Answer, ApprovalError> {
         let id = draft.id();
         let signed = self.signer.sign(draft).map_err(|e| ApprovalError::Unavailable(e.to_string()))?;
         let answer = Fact { space: ANSWERS.to_owned(), key: id.as_bytes().to_vec(), value: signed.bytes().to_vec() };
-        self.store(id, answer, with).await?;
+        self.store(event, answer, with).await?;
         self.answered(id).await?.ok_or(ApprovalError::Unavailable("the signature was not stored".to_owned()))
     }
 
-    async fn store(&self, id: StatementId, answer: Fact, with: Vec<Fact>) -> Result<(), ApprovalError> {
+    /// Stores an answer with what follows from it; the question waits no more.
+    async fn store(&self, event: Event, answer: Fact, with: Vec<Fact>) -> Result<(), ApprovalError> {
         let mut facts = vec![answer];
         for fact in with {
             // A fact that stands with the same value is fine: the contract was approved, or went this way, before.
-            match self.archive.fact(&fact.space, &fact.key).await.map_err(unavailable)? {
+            match self.decisions.fact(&fact.space, &fact.key).await.map_err(unavailable)? {
                 Some(stands) if stands == fact.value => {}
                 Some(_) => {
-                    return Err(ApprovalError::Forbidden(OTHER_WAY));
+                    return Err(ApprovalError::Forbidden(OTHER_WAY.into()));
                 }
                 None => facts.push(fact),
             }
         }
-        let records = vec![(WAITING.to_owned(), id.as_bytes().to_vec(), None)];
-        match self.archive.commit(Commit { facts, records, ..Commit::default() }).await {
+        match self.decisions.decide(Decision { event, facts, question: None }).await {
             Ok(()) => Ok(()),
             Err(CommitError::Taken { stands }) if stands.space == ANSWERS => Ok(()),
-            Err(CommitError::Taken { .. }) => Err(ApprovalError::Forbidden(OTHER_WAY)),
+            Err(CommitError::Taken { .. }) => Err(ApprovalError::Forbidden(OTHER_WAY.into())),
             Err(error) => Err(ApprovalError::Unavailable(error.to_string())),
         }
     }
@@ -301,9 +308,9 @@ impl Vault {
             }
             (Kind::PaymentReceipt, Exhibit::Consequence) => {
                 let request = read::<PaymentReceipt>(draft)?.request;
-                match self.archive.fact(REQUESTED, request.as_bytes()).await.map_err(unavailable)? {
+                match self.decisions.fact(REQUESTED, request.as_bytes()).await.map_err(unavailable)? {
                     Some(_) => Ok(Judgement::Sign(Vec::new())),
-                    None => Err(ApprovalError::Forbidden("no such payment was asked for here")),
+                    None => Err(ApprovalError::Forbidden("no such payment was asked for here".into())),
                 }
             }
             (Kind::AccountRequest, Exhibit::Statement | Exhibit::Consequence) => match self.wording(draft) {
@@ -313,11 +320,11 @@ impl Vault {
                     Ok(Judgement::Ask { subject, text, contract: None })
                 }
                 Wording::Foreign => {
-                    Err(ApprovalError::Forbidden("a statement that nobody can put into words is not signed"))
+                    Err(ApprovalError::Forbidden("a statement that nobody can put into words is not signed".into()))
                 }
             },
             _ => Err(ApprovalError::Forbidden(
-                "a statement of this kind is not signed here without showing what it is about",
+                "a statement of this kind is not signed here without showing what it is about".into(),
             )),
         }
     }
@@ -334,7 +341,7 @@ impl Vault {
                 Ok(Judgement::Sign(vec![Fact { space, key, value: to.name().as_bytes().to_vec() }]))
             }
             Kind::AccountRequest if self.wording(draft) == Wording::Harmless => Ok(Judgement::Sign(Vec::new())),
-            _ => Err(ApprovalError::Forbidden("an arbiter's keys sign what it rules and nothing else")),
+            _ => Err(ApprovalError::Forbidden("an arbiter's keys sign what it rules and nothing else".into())),
         }
     }
 
@@ -344,7 +351,7 @@ impl Vault {
         match self.promised(release.tag).await?.filter(|(_, promised)| *promised == release) {
             // Contracts with money are between two: their only part is the first.
             Some((cid, _)) => self.follows(cid, vec![part_way(cid, Slot::default(), b"final")]).await,
-            None => Err(ApprovalError::Forbidden("it releases other money than an approved contract promises")),
+            None => Err(ApprovalError::Forbidden("it releases other money than an approved contract promises".into())),
         }
     }
 
@@ -372,13 +379,13 @@ impl Vault {
                 let (space, key) = (LOCKED.to_owned(), order.order.as_bytes().to_vec());
                 self.follows(cid, vec![Fact { space, key, value: draft.id().as_bytes().to_vec() }]).await
             }
-            None => Err(ApprovalError::Forbidden("it locks other money than an approved contract promises")),
+            None => Err(ApprovalError::Forbidden("it locks other money than an approved contract promises".into())),
         }
     }
 
     /// The approved contract that promises the money of a lock, and the release that it promises.
     async fn promised(&self, tag: Digest) -> Result<Option<(Cid, Release)>, ApprovalError> {
-        let promised = self.archive.fact(RELEASES, tag.as_bytes()).await.map_err(unavailable)?;
+        let promised = self.decisions.fact(RELEASES, tag.as_bytes()).await.map_err(unavailable)?;
         Ok(promised.as_deref().and_then(|promised| {
             let (cid, release) = promised.split_first_chunk::<32>()?;
             Some((Cid::from_digest(Digest::from_array(*cid)), Release::from_bytes(release).ok()?))
@@ -388,10 +395,12 @@ impl Vault {
     /// A use of a right: exactly for an approved contract that shows it.
     async fn judge_reservation(&self, draft: &Draft) -> Result<Judgement, ApprovalError> {
         let request: ReservationRequest = read(draft)?;
-        let promised = self.archive.fact(SHOWS, request.tag.as_bytes()).await.map_err(unavailable)?;
+        let promised = self.decisions.fact(SHOWS, request.tag.as_bytes()).await.map_err(unavailable)?;
         match promised {
             Some(promised) if promised == draft.payload => Ok(Judgement::Sign(Vec::new())),
-            _ => Err(ApprovalError::Forbidden("it keeps another right, or otherwise, than an approved contract shows")),
+            _ => Err(ApprovalError::Forbidden(
+                "it keeps another right, or otherwise, than an approved contract shows".into(),
+            )),
         }
     }
 
@@ -408,7 +417,7 @@ impl Vault {
                 self.has_signed(cid, before).await?;
                 self.follows(cid, vec![way(cid, before, b"on")]).await
             }
-            _ => Err(ApprovalError::Forbidden("the first round of a contract is not signed without asking")),
+            _ => Err(ApprovalError::Forbidden("the first round of a contract is not signed without asking".into())),
         }
     }
 
@@ -426,9 +435,9 @@ impl Vault {
     async fn has_signed(&self, cid: Cid, round: u8) -> Result<(), ApprovalError> {
         let Some(before) = round.checked_sub(1).filter(|before| *before > 0) else { return Ok(()) };
         let Fact { space, key, value } = way(cid, before, b"on");
-        match self.archive.fact(&space, &key).await.map_err(unavailable)? {
+        match self.decisions.fact(&space, &key).await.map_err(unavailable)? {
             Some(found) if found == value => Ok(()),
-            _ => Err(ApprovalError::Forbidden("the round before was not signed")),
+            _ => Err(ApprovalError::Forbidden("the round before was not signed".into())),
         }
     }
 
@@ -522,45 +531,47 @@ impl Vault {
 
     /// A consequence of a contract that the user has approved.
     async fn follows(&self, cid: Cid, facts: Vec<Fact>) -> Result<Judgement, ApprovalError> {
-        match self.archive.fact(APPROVED, cid.as_bytes()).await.map_err(unavailable)? {
+        match self.decisions.fact(APPROVED, cid.as_bytes()).await.map_err(unavailable)? {
             Some(_) => Ok(Judgement::Sign(facts)),
-            None => Err(ApprovalError::Forbidden("it follows from no contract that the user has approved")),
+            None => Err(ApprovalError::Forbidden("it follows from no contract that the user has approved".into())),
         }
     }
 
     async fn ask(&self, approval: Approval, subject: &Subject) -> Result<Answer, ApprovalError> {
         let with = approval.facts();
         if self.policy.as_ref().is_some_and(|policy| policy.allows(subject)) {
-            return self.sign(approval.draft, with).await;
+            let event = Event::by_rule(&approval.draft, approval.text_hash(), approval.text);
+            return self.sign(event, approval.draft, with).await;
         }
         // What a user has to read is stored, and must be readable again. A contract is never longer; a message may be.
         if approval.text.len() > RENDERED_MAX {
-            return Err(ApprovalError::Forbidden("the text is too long to be shown"));
+            return Err(ApprovalError::Forbidden("the text is too long to be shown".into()));
         }
         let id = approval.draft.id();
-        if self.archive.record(WAITING, id.as_bytes()).await.map_err(unavailable)?.is_some() {
+        if self.decisions.waiting(id).await.map_err(unavailable)?.is_some() {
             return Ok(Answer::Waiting);
         }
-        if self.archive.records(WAITING, None, WAITING_MAX).await.map_err(unavailable)?.len() >= WAITING_MAX {
+        if self.decisions.all_waiting(WAITING_MAX).await.map_err(unavailable)?.len() >= WAITING_MAX {
             return Err(ApprovalError::TooMany);
         }
-        let records = vec![(WAITING.to_owned(), id.as_bytes().to_vec(), Some(approval.to_bytes()))];
-        let commit = Commit { records, ..Commit::default() };
-        self.archive.commit(commit).await.map_err(|e| ApprovalError::Unavailable(e.to_string()))?;
+        let event = Event::of(What::Asked, &approval.draft);
+        let decision = Decision { event, facts: Vec::new(), question: Some(approval) };
+        self.decisions.decide(decision).await.map_err(|e| ApprovalError::Unavailable(e.to_string()))?;
         Ok(Answer::Waiting)
     }
 }
 
 #[async_trait]
-impl KeyHolder for Vault {
+impl<D: Decisions + ?Sized> KeyHolder for Vault<D> {
     fn key_set(&self) -> KeySet {
         self.signer.key_set().clone()
     }
 
     async fn withdraw(&self, request: StatementId) -> Result<(), ApprovalError> {
-        let records = vec![(WAITING.to_owned(), request.as_bytes().to_vec(), None)];
-        let commit = Commit { records, ..Commit::default() };
-        self.archive.commit(commit).await.map_err(|e| ApprovalError::Unavailable(e.to_string()))
+        let Some(approval) = self.decisions.waiting(request).await.map_err(unavailable)? else { return Ok(()) };
+        let event = Event::of(What::Withdrawn, &approval.draft);
+        let decision = Decision { event, facts: Vec::new(), question: None };
+        self.decisions.decide(decision).await.map_err(|e| ApprovalError::Unavailable(e.to_string()))
     }
 
     async fn request(&self, request: SignRequest) -> Result<Answer, ApprovalError> {
@@ -572,7 +583,7 @@ impl KeyHolder for Vault {
             return Ok(answer);
         }
         match self.judge(&request).await? {
-            Judgement::Sign(facts) => self.sign(request.draft, facts).await,
+            Judgement::Sign(facts) => self.sign(Event::of(What::Followed, &request.draft), request.draft, facts).await,
             Judgement::Ask { subject, text, contract } => {
                 let title = title(request.draft.kind);
                 let SignRequest { deal, draft, .. } = request;
@@ -733,7 +744,7 @@ fn unavailable(error: ReadError) -> ApprovalError {
     ApprovalError::Unavailable(error.to_string())
 }
 
-impl fmt::Debug for Vault {
+impl<D: Decisions + ?Sized> fmt::Debug for Vault<D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Vault({:?}, {:?})", self.signer.key_set().id(), self.purpose)
     }
@@ -759,28 +770,16 @@ impl Approval {
     }
 
     /// The hash of the shown text, which an answer must name.
-    fn text_hash(&self) -> Digest {
+    pub fn text_hash(&self) -> Digest {
         Digest::of(domain::RENDER, self.text.as_bytes())
-    }
-
-    /// For the screen.
-    pub fn view(self) -> ApprovalView {
-        ApprovalView {
-            id: self.draft.id().to_string(),
-            deal: self.deal.to_string(),
-            title: self.title,
-            text: self.text,
-            since: self.since.unix(),
-        }
     }
 }
 
 impl Encode for Approval {
     fn to_value(&self) -> Value {
-        let ask = Question { draft: self.draft.clone(), consent: semper_support::engine::Consent::Ask };
         record()
             .put_item(0, &self.deal)
-            .put_item(1, &ask)
+            .put_item(1, &self.draft)
             .put(2, self.title.as_str())
             .put(3, self.text.as_str())
             .put_item(4, &self.since)
@@ -798,7 +797,7 @@ impl Decode for Approval {
     fn from_value(value: Value) -> Result<Self, DecodeError> {
         let mut fields = Fields::open(value)?;
         let deal = fields.item(0, "deal")?;
-        let Question { draft, .. } = fields.item(1, "ask")?;
+        let draft = fields.item(1, "draft")?;
         let approval = Self {
             deal,
             draft,

@@ -17,17 +17,18 @@ use semper_exchange::arbiter::verdict::{ClosedUnused, Closing, ClosingOutcome};
 use semper_exchange::goods::{ArticleKey, DepositKey, Descriptor, Seed, Size};
 use semper_exchange::gx::Decides;
 use semper_store::MemoryArchive;
+use semper_support::archive::{Archive as _, Commit};
 use semper_support::crypto::{Decapsulate as _, Encapsulate as _, KemSuite};
 use semper_transfer::credential::{Condition, Serial, Uses};
 use semper_transfer::payment::means::{Fees, Limits, LockKind, Means, PayerAnonymity, ReceiptKind, Reversal, System};
 
 use super::*;
 
-fn vault(purpose: Purpose) -> (Vault, Arc<MemoryArchive>) {
+fn vault(purpose: Purpose) -> (Vault<MemoryArchive>, Arc<MemoryArchive>) {
     vault_with(purpose, None)
 }
 
-fn vault_with(purpose: Purpose, policy: Option<Policy>) -> (Vault, Arc<MemoryArchive>) {
+fn vault_with(purpose: Purpose, policy: Option<Policy>) -> (Vault<MemoryArchive>, Arc<MemoryArchive>) {
     let (keys, archive) = (SecretKeys::generate(Suite::Ed25519).unwrap(), Arc::new(MemoryArchive::new()));
     let systems: Systems = Arc::from([]);
     (Vault::new(Box::new(keys), archive.clone(), purpose, policy, systems), archive)
@@ -46,7 +47,7 @@ fn release(tag: u8, to: Side, amount: &str) -> Release {
     Release { tag: digest(tag), issuer, to, amount: Amount::parse(amount).unwrap() }
 }
 
-async fn signs(vault: &Vault, statement: &impl Statement) -> bool {
+async fn signs(vault: &Vault<MemoryArchive>, statement: &impl Statement) -> bool {
     let keys = vault.key_set();
     let draft = statement.draft(keys.suite(), keys.id());
     let request = SignRequest { deal: DealId::from_array([1; 16]), draft, exhibit: Exhibit::Consequence };
@@ -248,8 +249,8 @@ async fn no_rule_allows_what_nobody_decides_about() {
         assert_eq!(vault.request(request.clone()).await.unwrap(), Answer::Waiting);
         let [asked] = vault.waiting().await.unwrap().try_into().unwrap();
         assert!(asked.text.contains("PAYMENT WITH RECEIPT, WITHOUT AN ARBITER"), "{}", asked.text);
-        let seen = asked.text_hash().to_hex();
-        vault.answer(request.id(), &AnswerOrder { approve: true, seen }).await.unwrap();
+        let seen = asked.text_hash();
+        vault.answer(request.id(), UserAnswer::Approve { seen }).await.unwrap();
         let [_, money] = Leg::of(&agreement.core).unwrap();
         let tag = money.lock().unwrap().tag;
         let issuer = offer().means[0].issuer.clone();
@@ -296,8 +297,8 @@ async fn a_seller_signs_what_follows_from_its_offer() {
     let draft = offer.draft(me.suite(), me.id());
     let request = SignRequest { deal, draft: draft.clone(), exhibit: Exhibit::Statement };
     assert!(matches!(vault.request(request).await.unwrap(), Answer::Waiting));
-    let seen = Digest::of(domain::RENDER, offer.describe().as_bytes()).to_hex();
-    vault.answer(draft.id(), &AnswerOrder { approve: true, seen }).await.unwrap();
+    let seen = Digest::of(domain::RENDER, offer.describe().as_bytes());
+    vault.answer(draft.id(), UserAnswer::Approve { seen }).await.unwrap();
     let order = Order {
         offer: draft.id(),
         means: 0,
