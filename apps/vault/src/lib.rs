@@ -5,9 +5,14 @@
 //!
 //! Start reading at [`rules`].
 
+pub mod client;
 pub mod decisions;
+pub mod keys;
+pub mod log;
 pub mod policy;
 pub mod rules;
+pub mod serve;
+pub mod wire;
 
 use semper_core::time::Time;
 
