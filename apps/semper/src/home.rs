@@ -2,7 +2,11 @@
 //!
 //! ```text
 //! semper.toml          name, role, addresses; made by `semper init`, may be edited while no node runs
-//! keys                 the secret keys, encrypted under the passphrase
+//! keys                 the secret keys of a third party, encrypted under the passphrase
+//! vault/keys           those of a party
+//! vault/log            what its vault was asked and has answered
+//! vault/node/          the socket for its node
+//! vault/user/          the socket for its user, and the token that opens it
 //! card.txt             the contact card, to be given to others
 //! archive/             everything that was received, sent, signed and decided
 //! run/control.json     how to reach the running node; there while one runs
@@ -379,8 +383,15 @@ impl Home {
         self.dir.join("semper.toml")
     }
 
+    /// The directory of a party's vault.
+    pub fn vault(&self) -> PathBuf {
+        self.dir.join("vault")
+    }
+
+    /// Where the keys are: in the vault if there is one.
     fn keys_path(&self) -> PathBuf {
-        self.dir.join("keys")
+        let vault = self.vault();
+        if vault.exists() { vault.join("keys") } else { self.dir.join("keys") }
     }
 
     /// The contact card's file.
@@ -418,6 +429,9 @@ impl Home {
             bail!("{} is in use already; choose another directory with --dir", self.dir.display());
         }
         make_private_dir(&self.dir)?;
+        if config.role == Role::Party {
+            make_private_dir(&self.vault())?;
+        }
         write_private(&self.card_path(), card.as_bytes())?;
         write_private(&self.config_path(), toml::to_string_pretty(config)?.as_bytes())?;
         // Last: a directory with keys is complete.
@@ -496,7 +510,8 @@ impl Drop for Announced {
     }
 }
 
-fn make_private_dir(dir: &Path) -> Result<()> {
+/// Makes a directory that only its owner can enter.
+pub(crate) fn make_private_dir(dir: &Path) -> Result<()> {
     use std::os::unix::fs::DirBuilderExt as _;
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true).mode(0o700);
@@ -518,7 +533,7 @@ pub fn write_new_private(path: &Path, bytes: &[u8]) -> Result<()> {
 }
 
 /// Writes a file that only its owner can read, whole or not at all.
-fn write_private(path: &Path, bytes: &[u8]) -> Result<()> {
+pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> Result<()> {
     use std::os::unix::fs::OpenOptionsExt as _;
     let write = || -> std::io::Result<()> {
         let new = path.with_extension("new");

@@ -49,6 +49,7 @@ mod shop;
 pub mod stamp;
 pub mod submission;
 mod trade;
+pub mod vault;
 mod wallet;
 
 pub use node::now;

@@ -182,12 +182,12 @@ impl NodeSide {
         Ok(Lent { replies: Zeroizing::new(*replies), seed })
     }
 
-    /// How many answers the user has given, as soon as that is another number than `known`; after some seconds in any case.
+    /// How many answers the user has given, as soon as that is another number than `known`; after `seconds`, at most 20, in any case.
     ///
     /// # Errors
     /// [`CallError`].
-    pub fn news(&self, known: u64) -> Result<u64> {
-        let body = self.line.call(Question::News, &[&known.to_be_bytes()])?;
+    pub fn news(&self, known: u64, seconds: u8) -> Result<u64> {
+        let body = self.line.call(Question::News, &[&known.to_be_bytes(), &[seconds]])?;
         Ok(u64::from_be_bytes(body.as_slice().try_into().map_err(|_| CallError::Unreadable)?))
     }
 }

@@ -6,10 +6,12 @@
 //! Start reading at [`rules`].
 
 pub mod client;
+pub mod confine;
 pub mod decisions;
 pub mod keys;
 pub mod log;
 pub mod policy;
+pub mod process;
 pub mod rules;
 pub mod serve;
 pub mod wire;

@@ -302,6 +302,7 @@ impl<D: Decisions + ?Sized> Vault<D> {
             (Kind::PaymentOrder, Exhibit::Statement | Exhibit::Consequence) => self.judge_lock(draft).await,
             // To ask for money and to say that it came binds to nothing else; but a receipt is for what was asked for here.
             (Kind::PaymentRequest, Exhibit::Consequence) => {
+                read::<PaymentRequest>(draft)?;
                 let asked =
                     Fact { space: REQUESTED.to_owned(), key: draft.id().as_bytes().to_vec(), value: Vec::new() };
                 Ok(Judgement::Sign(vec![asked]))

@@ -70,12 +70,23 @@ const PAGE_MAX: u64 = 64;
 pub struct Settings {
     /// How long after the passphrase or the last answer the next answer is taken without the passphrase. Zero: every answer needs it.
     pub idle: Duration,
+    /// Whether it ends with the process that has started it.
+    pub span: Span,
+}
+
+/// How long a vault is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Span {
+    /// As long as the process that has started it: a node, or a command.
+    OneProcess,
+    /// Until it is stopped by itself: nodes come and go.
+    Lasting,
 }
 
 impl Default for Settings {
-    /// A quarter of an hour.
+    /// A quarter of an hour, for one process.
     fn default() -> Self {
-        Self { idle: Duration::from_secs(15 * 60) }
+        Self { idle: Duration::from_secs(15 * 60), span: Span::OneProcess }
     }
 }
 
@@ -138,13 +149,7 @@ impl Bound {
             Ok((node, listen(&user_dir)?, token))
         };
         let (node, user, token) = bind().map_err(failed)?;
-        let state = Mutex::new(Inner {
-            opened: None,
-            log: OpenLog::default(),
-            heard: Instant::now(),
-            wrong: 0,
-            again: Instant::now(),
-        });
+        let state = Mutex::new(Inner { opened: None, log: OpenLog::default(), heard: Instant::now() });
         let shared = Shared {
             dir: dir.to_owned(),
             keyring,
@@ -152,6 +157,7 @@ impl Bound {
             settings,
             token,
             state,
+            tries: Mutex::new(Tries { wrong: 0, again: Instant::now() }),
             news: Mutex::new(News { answers: 0, stopped: false }),
             told: Condvar::new(),
             streams: Mutex::new(Vec::new()),
@@ -180,14 +186,12 @@ impl Drop for Serving {
         for (_, stream) in self.shared.streams().iter() {
             let _ = stream.shutdown(Shutdown::Both);
         }
-        // Wakes the two that accept.
-        for side in [NODE_DIR, USER_DIR] {
-            if let Ok((path, _dir)) = socket_path(&self.dir.join(side)) {
-                let _ = UnixStream::connect(path);
+        for (side, thread) in [NODE_DIR, USER_DIR].into_iter().zip(self.threads.drain(..)) {
+            // Wakes it from its wait for callers. If the directory is gone, nobody calls any more, and it may wait.
+            let woken = socket_path(&self.dir.join(side)).and_then(|(path, _dir)| UnixStream::connect(path));
+            if woken.is_ok() {
+                let _ = thread.join();
             }
-        }
-        for thread in self.threads.drain(..) {
-            let _ = thread.join();
         }
     }
 }
@@ -206,6 +210,7 @@ struct Shared {
     settings: Settings,
     token: Zeroizing<[u8; TOKEN_LEN]>,
     state: Mutex<Inner>,
+    tries: Mutex<Tries>,
     news: Mutex<News>,
     told: Condvar,
     /// The connections that are open, by number, so that they can be ended.
@@ -219,9 +224,13 @@ struct Inner {
     log: OpenLog,
     /// When the user was last heard.
     heard: Instant,
-    /// Wrong passphrases since the last right one.
+}
+
+/// Passphrases that were tried. Locked while one is looked at: who tries many gets no more of them by trying at once.
+struct Tries {
+    /// Wrong ones since the last right one.
     wrong: u32,
-    /// When the next passphrase is looked at.
+    /// When the next one is looked at.
     again: Instant,
 }
 
@@ -346,12 +355,14 @@ impl Shared {
         Ok(Zeroizing::new(List(pending.collect()).to_bytes()))
     }
 
-    /// Answers when the user has answered something, at the latest after [`NEWS_TIME`].
+    /// Answers when the user has answered something, at the latest after the time that the node gives, and after [`NEWS_TIME`].
     fn wait_for_news(&self, body: &[u8]) -> Outcome {
-        let known = body.try_into().map(u64::from_be_bytes);
-        let known = known.map_err(|_| Problem::new(Code::NotAsked, "a number has 8 bytes"))?;
+        let bad = || Problem::new(Code::NotAsked, "two numbers have 8 bytes and 1");
+        let (known, seconds) = body.split_first_chunk().ok_or_else(bad)?;
+        let (known, [seconds]) = (u64::from_be_bytes(*known), seconds) else { return Err(bad()) };
+        let most = NEWS_TIME.min(Duration::from_secs(u64::from(*seconds)));
         let same = |news: &mut News| news.answers == known && !news.stopped;
-        let waited = self.told.wait_timeout_while(self.news(), NEWS_TIME, same);
+        let waited = self.told.wait_timeout_while(self.news(), most, same);
         let (news, _) = waited.unwrap_or_else(PoisonError::into_inner);
         Ok(Zeroizing::new(news.answers.to_be_bytes().to_vec()))
     }
@@ -364,24 +375,25 @@ impl Shared {
         let rules = rules.ok_or_else(|| Problem::new(Code::NotAsked, "the standing rules are too long, or no text"))?;
         let policy = rules.map(Policy::parse).transpose();
         let policy = policy.map_err(|error| Problem::new(Code::NotAsked, format!("{error:#}")))?;
-        // One passphrase at a time: who tries many gets no more of them by trying at once.
-        let mut state = self.state();
-        let pause = state.again.saturating_duration_since(Instant::now());
+        let mut tries = self.tries.lock().unwrap_or_else(PoisonError::into_inner);
+        let pause = tries.again.saturating_duration_since(Instant::now());
         if !pause.is_zero() {
             let words = format!("too many wrong passphrases; try again in {} seconds", pause.as_secs() + 1);
             return Err(Problem::new(Code::TooOften, words));
         }
         let keys = self.keyring.open(passphrase).map_err(|error| match error {
             KeyringError::WrongPassphrase => {
-                state.wrong = state.wrong.saturating_add(1);
-                let doublings = state.wrong.saturating_sub(FREE_TRIES + 1).min(16);
-                if state.wrong > FREE_TRIES {
-                    state.again = Instant::now() + Duration::from_secs(1 << doublings).min(PAUSE_MAX);
+                tries.wrong = tries.wrong.saturating_add(1);
+                let doublings = tries.wrong.saturating_sub(FREE_TRIES + 1).min(16);
+                if tries.wrong > FREE_TRIES {
+                    tries.again = Instant::now() + Duration::from_secs(1 << doublings).min(PAUSE_MAX);
                 }
                 Problem::new(Code::WrongPassphrase, error)
             }
             error => Problem::new(Code::Unavailable, error),
         })?;
+        tries.wrong = 0;
+        let mut state = self.state();
         // A question that was put before the keys were locked may still be at work on the log, which has one writer.
         let log = match state.log.upgrade() {
             Some((log, key_set)) if key_set == *keys.signer.key_set() => log,
@@ -394,7 +406,7 @@ impl Shared {
         let event = Event::of_vault(What::Unlocked, rules.unwrap_or_default().to_owned());
         let unlocked = ready(log.decide(Decision { event, facts: Vec::new(), question: None }));
         unlocked.map_err(|error| Problem::new(Code::Unavailable, error))?;
-        (state.wrong, state.heard) = (0, Instant::now());
+        state.heard = Instant::now();
         if state.opened.is_none() || rules.is_some() {
             state.log = OpenLog { log: Arc::downgrade(&log), key_set: Some(keys.signer.key_set().clone()) };
             state.opened = Some(Arc::new(self.with_keys(keys, log, policy)));
@@ -442,10 +454,14 @@ impl Shared {
     }
 
     fn condition(&self) -> State {
-        let (opened, idle) = (self.state().opened.clone(), self.is_idle());
+        let opened = self.state().opened.clone();
+        let (idle, span) = (self.is_idle(), self.settings.span);
+        let pid = std::process::id();
         match opened {
-            None => State { condition: Condition::Locked, key_set: None, entries: 0 },
+            None => State { condition: Condition::Locked, key_set: None, entries: 0, span, pid },
             Some(opened) => State {
+                span,
+                pid,
                 condition: if idle { Condition::Idle } else { Condition::Open },
                 key_set: Some(opened.hello.key_set.clone()),
                 entries: opened.log.len(),
@@ -500,6 +516,9 @@ fn accept(shared: &Arc<Shared>, listener: &UnixListener, side: Side) {
         number += 2;
         let Ok(end) = stream.try_clone() else { continue };
         shared.streams().push((number, end));
+        if shared.news().stopped {
+            break;
+        }
         let (shared, number) = (shared.clone(), number);
         threads.push(std::thread::spawn(move || {
             // Whatever ends a connection, the caller sees it.

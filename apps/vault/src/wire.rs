@@ -13,7 +13,7 @@
 //!   5 sign for the transport               draft                               signed statement
 //!   6 what waits                           –                                   [* { 0: statement, 1: deal }]
 //!   7 what is lent                         –                                   secret of the answers (32) ‖ seed of the money (32)
-//!   8 wait for answers                     number of answers known (8)         number of answers (8), after some seconds at the latest
+//!   8 wait for answers                     answers known (8) ‖ seconds (1)     number of answers (8), after these seconds at the latest
 //! to `user/socket`
 //!  16 this is the user                     token (32)                          –                   ; first on every connection
 //!  17 unlock                               length (4) ‖ rules ‖ passphrase     –                   ; rules: 0 (as they are), or 1 ‖ a policy file
@@ -21,7 +21,7 @@
 //!  19 what waits                           –                                   [* approval]
 //!  20 answer                               { 0: statement, ? 1: hash seen }    –                   ; no hash: declined
 //!  21 log                                  { 0: skip, 1: limit }               [* log entry]
-//!  22 state                                –                                   { 0: name, ? 1: key set, 2: entries }
+//!  22 state                                –                                   { 0: name, ? 1: key set, 2: entries, 3: lasting, 4: process }
 //!
 //! sign-request = { 0: deal, 1: draft, 2: exhibit }
 //! exhibit      = { 0: name, ? 1: core or other bytes, ? 2: document, ? 3: template, ? 4: order or salt }
@@ -41,6 +41,7 @@ use semper_support::crypto::KemSuite;
 use zeroize::Zeroizing;
 
 use crate::rules::VaultError;
+use crate::serve::Span;
 
 /// Largest frame, in bytes: a container of the largest size with its frame around it.
 pub(crate) const FRAME_MAX: usize = 40 * 1024 * 1024;
@@ -347,12 +348,22 @@ pub struct State {
     pub key_set: Option<KeySet>,
     /// How many entries its log has, unless it is locked.
     pub entries: u64,
+    /// How long it is there.
+    pub span: Span,
+    /// Its process.
+    pub pid: u32,
 }
 
 impl Encode for State {
     fn to_value(&self) -> Value {
         let key_set = self.key_set.as_ref().map(Encode::to_value);
-        record().put(0, self.condition.name()).put_some(1, key_set).put(2, self.entries).build()
+        record()
+            .put(0, self.condition.name())
+            .put_some(1, key_set)
+            .put(2, self.entries)
+            .put(3, self.span == Span::Lasting)
+            .put(4, u64::from(self.pid))
+            .build()
     }
 }
 
@@ -367,6 +378,8 @@ impl Decode for State {
             condition: known.ok_or(DecodeError::field("condition", unknown))?,
             key_set: fields.optional_item(1, "key set")?,
             entries: fields.uint(2, "entries")?,
+            span: if fields.bool(3, "span")? { Span::Lasting } else { Span::OneProcess },
+            pid: fields.small(4, "process")?,
         };
         fields.close()?;
         Ok(state)

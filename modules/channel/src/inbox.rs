@@ -120,7 +120,7 @@ impl Desk {
     }
 }
 
-pub(crate) fn cannot_sign(error: semper_support::crypto::CryptoError) -> Problem {
+pub(crate) fn cannot_sign(error: CryptoError) -> Problem {
     tracing::error!(%error, "a receipt cannot be made");
     Problem::busy("an internal error")
 }

@@ -13,11 +13,13 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Common, ask, desk};
 use crate::control::client::Client;
-use crate::home::Role;
+use crate::home::{Config, Home, Role};
 use crate::party::{self, Running};
 use crate::policy::Policy;
 use crate::roles::mint::{AuditView, RotateOrder};
 use crate::roles::{bank, ca};
+use crate::secrets;
+use crate::vault::{self, Held};
 
 /// What the operator of a mint, bank, issuer or time-stamp authority can say in `semper.toml` about those who ask too often.
 const RATES: &str = "\
@@ -97,8 +99,17 @@ pub(super) enum Ca {
     },
 }
 
+/// A node that is about to run: its vault is unlocked, and it has forgotten the passphrase.
+pub(super) struct Begun {
+    home: Home,
+    config: Config,
+    vault: Held,
+    no_browser: bool,
+}
+
 impl Up {
-    pub(super) async fn run(self, common: &Common) -> Result<()> {
+    /// Unlocks the vault, in a process of its own.
+    pub(super) fn begin(self, common: &Common) -> Result<Begun> {
         let home = common.home()?;
         let config = home.config()?;
         if config.role != Role::Party {
@@ -106,9 +117,18 @@ impl Up {
         }
         let policy = self.policy.as_deref().map(Policy::read).transpose()?;
         let passphrase = ask::passphrase(common.passphrase_file.as_deref(), false)?;
-        let running = Running::start(&home, &passphrase, policy, true).await?;
+        vault::bring_over(&home, &passphrase)?;
+        let vault = Held::in_process(&home, &passphrase, policy.as_ref(), party::COMMANDS_END)?;
+        Ok(Begun { home, config, vault, no_browser: self.no_browser })
+    }
+}
+
+impl Begun {
+    pub(super) async fn run(self) -> Result<()> {
+        let Self { home, config, vault, no_browser } = self;
+        let running = Running::start_beside(&home, vault).await?;
         println!("{} runs; its inbox is {}. Stop it with Ctrl-C or `semper stop`.", config.name, config.inbox_url());
-        if !self.no_browser {
+        if !no_browser {
             desk::open_for_people(&home, &running.client()?).await?;
         }
         until_stopped(vec![running]).await
@@ -169,7 +189,7 @@ impl Certify {
         let secrets = party::unlock(&home, &passphrase)?;
         let config = home.config()?;
         let chain = ca::enrol(&self.ca, &self.code, &config.name, &secrets).await?;
-        home.set_card(&secrets.card(&config, &chain)?)?;
+        home.set_card(&secrets::card(&secrets, &config, &chain)?)?;
         println!("Certified. Your card {} now carries the certificate; give it out again.", home.card_path().display());
         Ok(())
     }

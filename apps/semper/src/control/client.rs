@@ -1,9 +1,12 @@
 //! The calling side of the control interface.
 
 use std::fmt::Write as _;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use reqwest::{Method, Response};
+use semper_core::ids::StatementId;
+use semper_vault::client::{CallError, UserSide};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -32,6 +35,12 @@ pub enum ClientError {
     /// More than one deal begins with these characters.
     #[error("more than one deal begins with {0:?}; give more of its identifier")]
     Ambiguous(String),
+    /// The vault does not take it, and says why. Nothing was signed.
+    #[error(transparent)]
+    Vault(#[from] CallError),
+    /// The name of an approval, or the hash of its text, is none.
+    #[error("an approval's name and the hash of its text have 64 hexadecimal digits each")]
+    NotAnApproval,
 }
 
 /// Whether anything can have been done by a node that is silent.
@@ -50,15 +59,17 @@ pub type Result<T> = std::result::Result<T, ClientError>;
 pub struct Client {
     http: reqwest::Client,
     endpoint: Endpoint,
+    /// The directory of the party's vault.
+    vault: PathBuf,
 }
 
 #[expect(clippy::missing_errors_doc, reason = "what an error means stands at `ClientError`")]
 impl Client {
-    /// A client for the node that `endpoint` describes.
-    pub fn new(endpoint: Endpoint) -> Result<Self> {
+    /// A client for the node that `endpoint` describes, and for the vault in the directory `vault` if it is a party's.
+    pub fn new(endpoint: Endpoint, vault: PathBuf) -> Result<Self> {
         // The node is on this machine, without TLS: to read the machine's certificates would take longer than a call.
         let http = reqwest::Client::builder().no_proxy().tls_certs_only([]).timeout(Duration::from_secs(60)).build();
-        Ok(Self { http: http.map_err(ClientError::Silent)?, endpoint })
+        Ok(Self { http: http.map_err(ClientError::Silent)?, endpoint, vault })
     }
 
     /// Whether the node answers.
@@ -190,14 +201,20 @@ impl Client {
         self.post(&format!("/deals/{id}/stamps"), order).await
     }
 
-    /// What waits for the user's word.
+    /// What waits for the user's word. The vault itself is asked, not the node.
     pub async fn approvals(&self) -> Result<Vec<ApprovalView>> {
-        self.get("/approvals").await
+        Ok(self.vault()?.waiting()?.into_iter().map(ApprovalView::from).collect())
     }
 
-    /// Answers.
+    /// Answers, to the vault.
     pub async fn answer(&self, id: &str, order: &AnswerOrder) -> Result<()> {
-        self.post(&format!("/approvals/{id}"), order).await
+        let id = StatementId::parse(id).ok_or(ClientError::NotAnApproval)?;
+        Ok(self.vault()?.answer(id, order.answer().ok_or(ClientError::NotAnApproval)?)?)
+    }
+
+    /// The user's way to the party's vault.
+    pub fn vault(&self) -> Result<UserSide> {
+        Ok(UserSide::connect(&self.vault)?)
     }
 
     /// The contact book.

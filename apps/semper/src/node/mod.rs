@@ -44,7 +44,6 @@ use crate::stamp::StampError;
 
 pub use book::{Book, BookError, Contact};
 pub use deals::{Beginning, FRAME_ARBITER, FRAME_DEAL, title};
-use entry::Ask;
 use entry::Entries;
 pub use entry::{Entry, Handing};
 pub use issuer::Issuers;

@@ -173,7 +173,7 @@ impl Stage {
             sigma: 10,
         };
         let endpoint = std::fs::read(self.dir.join("bob/run/control.json"))?;
-        let client = Client::new(serde_json::from_slice(&endpoint)?)?;
+        let client = Client::new(serde_json::from_slice(&endpoint)?, self.dir.join("bob/vault"))?;
         let offered = tokio::runtime::Handle::current().block_on(client.sell(&order))?;
         Ok(format!("{}/offers/{}", self.address("bob")?, offered.id))
     }
