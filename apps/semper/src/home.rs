@@ -8,6 +8,8 @@
 //! vault/node/          the socket for its node
 //! vault/user/          the socket for its user, and the token that opens it
 //! card.txt             the contact card, to be given to others
+//! goods/               what is sold and bought
+//! wanted/              where what is bought goes, for the user's side
 //! archive/             everything that was received, sent, signed and decided
 //! run/control.json     how to reach the running node; there while one runs
 //! run/desk.html        leads the owner's browser to the desk; good for ten minutes
@@ -22,7 +24,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use data_encoding::HEXLOWER;
 use semper_core::cbor::Decode as _;
+use semper_core::ids::DealId;
 use semper_core::party::KeySet;
+use semper_vault::confine::NodePaths;
+use semper_vault::wire::NODE_DIR;
 use serde::{Deserialize, Serialize};
 
 use crate::control::Endpoint;
@@ -377,6 +382,30 @@ impl Home {
     /// Where goods are kept that are sold and bought.
     pub fn goods(&self) -> PathBuf {
         self.dir.join("goods")
+    }
+
+    /// The file that says where the goods of a deal go: the user's side writes and reads it, and the node does not.
+    pub(crate) fn wanted(&self, deal: DealId) -> PathBuf {
+        self.dir.join("wanted").join(deal.to_string())
+    }
+
+    /// Writes down where the goods of a deal go.
+    pub(crate) fn want(&self, deal: DealId, path: &str) -> Result<()> {
+        make_private_dir(&self.dir.join("wanted"))?;
+        write_private(&self.wanted(deal), path.as_bytes())
+    }
+
+    /// What a node of this directory reads and writes, and nothing else but the system's files. The directories that it writes to are made.
+    ///
+    /// # Errors
+    /// They cannot be made.
+    pub fn node_paths(&self, config: &Config) -> Result<NodePaths> {
+        let write = vec![self.archive(), self.goods(), self.dir.join("run")];
+        write.iter().try_for_each(|dir| make_private_dir(dir))?;
+        let mut read = vec![self.card_path(), self.config_path(), self.vault().join(NODE_DIR)];
+        read.extend(config.tls.iter().flat_map(|tls| [tls.certificate.clone(), tls.key.clone()]));
+        read.extend(config.anchors.clone());
+        Ok(NodePaths { read, write })
     }
 
     fn config_path(&self) -> PathBuf {

@@ -93,8 +93,7 @@ pub struct Running {
     endpoint: Endpoint,
     party: Option<Party>,
     announced: Option<Announced>,
-    /// The directory of a party's vault.
-    vault: PathBuf,
+    home: Home,
 }
 
 /// A party's node, and its way to the vault.
@@ -166,7 +165,7 @@ impl Running {
             endpoint,
             party: made.party,
             announced,
-            vault: home.vault(),
+            home: home.clone(),
         })
     }
 
@@ -175,7 +174,7 @@ impl Running {
     /// # Errors
     /// The HTTP client cannot be made.
     pub fn client(&self) -> Result<Client> {
-        Ok(Client::new(self.endpoint.clone(), self.vault.clone())?)
+        Ok(Client::new(self.endpoint.clone(), self.home.clone())?)
     }
 
     /// Returns when somebody asks for a stop through the control interface.
@@ -526,7 +525,7 @@ async fn stopped(mut stop: watch::Receiver<bool>) {
 
 /// How long another process of the same user is waited for that has the archive or the vault.
 fn patience(listen: bool) -> Duration {
-    if listen { COMMANDS_END } else { Duration::ZERO }
+    if listen { COMMANDS_END } else { STOP_MAX }
 }
 
 fn clock() -> Clock {
@@ -568,6 +567,6 @@ pub async fn running_client(home: &Home) -> Result<Option<Client>> {
     let Some(endpoint) = home.endpoint() else {
         return Ok(None);
     };
-    let client = Client::new(endpoint, home.vault())?;
+    let client = Client::new(endpoint, home.clone())?;
     Ok(if client.is_alive().await { Some(client) } else { None })
 }

@@ -22,7 +22,7 @@ use semper_vault::log::Log;
 use semper_vault::policy::Policy;
 use semper_vault::process;
 use semper_vault::serve::{ServeError, Serving, Settings, Span};
-use semper_vault::wire::Pending;
+use semper_vault::wire::{Pending, State};
 use tokio::sync::watch;
 
 use crate::home::{Home, make_private_dir, write_private};
@@ -99,13 +99,11 @@ impl Held {
             if let Some(place) = begin()? {
                 break (place, UserSide::connect(dir)?);
             }
-            match UserSide::connect(dir).and_then(|user| Ok((user.state()?.span, user))) {
-                Ok((Span::Lasting, user)) => break (Place::Lasting, user),
+            match UserSide::connect(dir).and_then(|user| Ok((user.state()?, user))) {
+                Ok((State { span: Span::Lasting, .. }, user)) => break (Place::Lasting, user),
                 _ if Instant::now() < until => std::thread::sleep(LOOK_AGAIN),
-                _ => bail!(
-                    "another process has the vault in {}: a node or a command that has not ended yet",
-                    dir.display()
-                ),
+                Ok((State { owner, .. }, _)) => bail!("{} is in use by process {owner}", dir.display()),
+                Err(_) => bail!("{} is in use by another process", dir.display()),
             }
         };
         // Without rules of its own a node that begins has none, whatever the one before it had.
@@ -157,7 +155,9 @@ impl Drop for Process {
         let until = Instant::now() + PROCESS_TIME;
         while matches!(self.0.try_wait(), Ok(None)) {
             if Instant::now() >= until {
+                // A confined node may not kill it; it has no keys to lose that it does not lose with its input.
                 let _ = self.0.kill();
+                return;
             }
             std::thread::sleep(LOOK_AGAIN);
         }
@@ -237,10 +237,14 @@ impl Keys {
     }
 
     /// Has the node look at its questions whenever the user has answered one, until `stop` becomes true.
-    pub(crate) async fn watch(self: Arc<Self>, node: Arc<Node>, stop: watch::Receiver<bool>) {
+    pub(crate) async fn watch(self: Arc<Self>, node: Arc<Node>, mut stop: watch::Receiver<bool>) {
         let mut known = 0;
-        while !*stop.borrow() {
-            match self.ask(move |side| side.news(known, NEWS_SECONDS)).await {
+        loop {
+            let news = tokio::select! {
+                news = self.ask(move |side| side.news(known, NEWS_SECONDS)) => news,
+                _ = stop.wait_for(|stop| *stop) => return,
+            };
+            match news {
                 Ok(news) if news == known => {}
                 Ok(news) => {
                     known = news;
@@ -278,3 +282,6 @@ impl KeyHolder for Keys {
         self.ask(move |side| side.withdraw(request)).await
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,7 @@
 //! the log.
 
 use std::io::{self, Read as _};
+use std::os::unix::process::parent_id;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -67,7 +68,11 @@ pub fn main(arguments: impl Iterator<Item = String>) -> ExitCode {
         eprintln!("{USAGE}");
         return BAD_INPUT.into();
     };
-    let bound = match bind(&arguments.dir, Settings { idle: arguments.idle, span: arguments.span }) {
+    let owner = match arguments.span {
+        Span::OneProcess => parent_id(),
+        Span::Lasting => std::process::id(),
+    };
+    let bound = match bind(&arguments.dir, Settings { idle: arguments.idle, span: arguments.span, owner }) {
         Ok(bound) => bound,
         Err(error @ ServeError::InUse(_)) => {
             // Whoever starts a vault for itself tries again.

@@ -72,6 +72,8 @@ pub struct Settings {
     pub idle: Duration,
     /// Whether it ends with the process that has started it.
     pub span: Span,
+    /// The process that it is for, by number: what to tell somebody who finds it in use.
+    pub owner: u32,
 }
 
 /// How long a vault is there.
@@ -86,7 +88,7 @@ pub enum Span {
 impl Default for Settings {
     /// A quarter of an hour, for one process.
     fn default() -> Self {
-        Self { idle: Duration::from_secs(15 * 60), span: Span::OneProcess }
+        Self { idle: Duration::from_secs(15 * 60), span: Span::OneProcess, owner: std::process::id() }
     }
 }
 
@@ -456,12 +458,13 @@ impl Shared {
     fn condition(&self) -> State {
         let opened = self.state().opened.clone();
         let (idle, span) = (self.is_idle(), self.settings.span);
-        let pid = std::process::id();
+        let (pid, owner) = (std::process::id(), self.settings.owner);
         match opened {
-            None => State { condition: Condition::Locked, key_set: None, entries: 0, span, pid },
+            None => State { condition: Condition::Locked, key_set: None, entries: 0, span, pid, owner },
             Some(opened) => State {
                 span,
                 pid,
+                owner,
                 condition: if idle { Condition::Idle } else { Condition::Open },
                 key_set: Some(opened.hello.key_set.clone()),
                 entries: opened.log.len(),

@@ -21,7 +21,7 @@
 //!  19 what waits                           –                                   [* approval]
 //!  20 answer                               { 0: statement, ? 1: hash seen }    –                   ; no hash: declined
 //!  21 log                                  { 0: skip, 1: limit }               [* log entry]
-//!  22 state                                –                                   { 0: name, ? 1: key set, 2: entries, 3: lasting, 4: process }
+//!  22 state                                –                                   { 0: name, ? 1: key set, 2: entries, 3: lasting, 4: process, 5: owner }
 //!
 //! sign-request = { 0: deal, 1: draft, 2: exhibit }
 //! exhibit      = { 0: name, ? 1: core or other bytes, ? 2: document, ? 3: template, ? 4: order or salt }
@@ -352,6 +352,8 @@ pub struct State {
     pub span: Span,
     /// Its process.
     pub pid: u32,
+    /// The process that it is for: its own, or the one that has started it.
+    pub owner: u32,
 }
 
 impl Encode for State {
@@ -363,6 +365,7 @@ impl Encode for State {
             .put(2, self.entries)
             .put(3, self.span == Span::Lasting)
             .put(4, u64::from(self.pid))
+            .put(5, u64::from(self.owner))
             .build()
     }
 }
@@ -380,6 +383,7 @@ impl Decode for State {
             entries: fields.uint(2, "entries")?,
             span: if fields.bool(3, "span")? { Span::Lasting } else { Span::OneProcess },
             pid: fields.small(4, "process")?,
+            owner: fields.small(5, "owner")?,
         };
         fields.close()?;
         Ok(state)

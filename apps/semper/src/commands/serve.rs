@@ -9,6 +9,7 @@ use futures_util::stream::FuturesUnordered;
 use semper_core::amount::{Amount, Currency};
 use semper_crypto::SystemRandom;
 use semper_support::crypto::Randomness as _;
+use semper_vault::confine;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Common, ask, desk};
@@ -104,7 +105,6 @@ pub(super) struct Begun {
     home: Home,
     config: Config,
     vault: Held,
-    no_browser: bool,
 }
 
 impl Up {
@@ -119,18 +119,23 @@ impl Up {
         let passphrase = ask::passphrase(common.passphrase_file.as_deref(), false)?;
         vault::bring_over(&home, &passphrase)?;
         let vault = Held::in_process(&home, &passphrase, policy.as_ref(), party::COMMANDS_END)?;
-        Ok(Begun { home, config, vault, no_browser: self.no_browser })
+        if !self.no_browser {
+            desk::open_when_up(&home)?;
+        }
+        // From here on this process is the node.
+        let confinement = confine::node(&home.node_paths(&config)?)?;
+        if !confinement.is_whole() {
+            tracing::warn!(%confinement, "the node can do more than it needs");
+        }
+        Ok(Begun { home, config, vault })
     }
 }
 
 impl Begun {
     pub(super) async fn run(self) -> Result<()> {
-        let Self { home, config, vault, no_browser } = self;
+        let Self { home, config, vault } = self;
         let running = Running::start_beside(&home, vault).await?;
         println!("{} runs; its inbox is {}. Stop it with Ctrl-C or `semper stop`.", config.name, config.inbox_url());
-        if !no_browser {
-            desk::open_for_people(&home, &running.client()?).await?;
-        }
         until_stopped(vec![running]).await
     }
 }

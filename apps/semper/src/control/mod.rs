@@ -426,7 +426,8 @@ pub struct StandsOrder {
 pub struct BuyOrder {
     /// The offer as it was fetched, in base64.
     pub page: String,
-    /// Where the goods go: a path of the node's machine; beside the ciphertext if empty.
+    /// Where the goods go. The node does not learn it: [`client::Client::deal`] and others take them there once they have come. They stay
+    /// in the data directory if empty.
     #[serde(default)]
     pub save_as: String,
     /// The arbiter, by its name in the contact book; the first that both accept if empty.
@@ -464,7 +465,7 @@ pub struct SwapOrder {
     pub page: String,
     /// The file that is given.
     pub file: FileOrder,
-    /// Where the other one goes: a path of the node's machine; beside the ciphertext if empty.
+    /// Where the other one goes, as in [`BuyOrder::save_as`].
     #[serde(default)]
     pub save_as: String,
     /// The arbiter, by its name in the contact book; the first that both accept if empty.

@@ -69,6 +69,7 @@ pub fn party_routes(controlled: Controlled) -> Router {
         .route("/deals/{id}/folder", get(folder))
         .route("/deals/{id}/files/{hash}", get(file))
         .route("/deals/{id}/give-up", post(give_up))
+        .route("/deals/{id}/taken", post(taken))
         .route("/deals/{id}/stamps", post(stamp))
         .route("/contacts", get(contacts).post(add_contact))
         .route("/contacts/{name}", delete(remove_contact))
@@ -277,6 +278,12 @@ async fn give_up(State(on): State<Controlled>, Path(id): Path<String>) -> Reply<
     let id = deal_id(&id)?;
     on.node.step(id, Input::GiveUp.into()).await?;
     Ok(Json(orders::view(&on.node.entry(id).await?)))
+}
+
+/// Where the user's side has taken the goods of a deal.
+async fn taken(State(on): State<Controlled>, Path(id): Path<String>, Json(path): Json<String>) -> Reply<()> {
+    on.node.save_as(deal_id(&id)?, std::path::Path::new(&path)).await?;
+    Ok(Json(()))
 }
 
 async fn stamp(

@@ -130,3 +130,96 @@ fn it_ends_with_the_process_that_has_started_it() {
         std::thread::sleep(Duration::from_millis(10));
     }
 }
+
+/// What a process can still do. Each line is a thing and whether it was done.
+fn can(path: &Path, inside: &Path) -> String {
+    let done = |what: &str, done: bool| format!("{what}: {done}\n");
+    let connect = std::net::TcpStream::connect_timeout(&"127.0.0.1:9".parse().unwrap(), Duration::from_secs(1));
+    [
+        done("read elsewhere", std::fs::read(path).is_ok()),
+        done("write elsewhere", std::fs::write(path, "x").is_ok()),
+        done("write inside", std::fs::write(inside, "x").is_ok()),
+        done("listen", std::net::TcpListener::bind("127.0.0.1:0").is_ok()),
+        // Nobody listens there: a process that may call is refused by the other side.
+        done("call", !connect.is_err_and(|error| error.kind() != std::io::ErrorKind::ConnectionRefused)),
+        done("run", Command::new("true").status().is_ok()),
+        done("thread", std::thread::Builder::new().spawn(|| ()).is_ok_and(|thread| thread.join().is_ok())),
+    ]
+    .concat()
+}
+
+/// Runs itself once more, confined: `how` says as what.
+fn confined(how: &str, world: &World) -> String {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "process::a_confined_process", "--nocapture"]).env("CONFINED", how);
+    let output = command.env("CONFINED_DIR", world.path()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    said
+}
+
+// Does nothing by itself: it is what the tests below start as a process of its own.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_confined_process() {
+    use semper_vault::confine::{NodePaths, node, vault};
+    let Ok(how) = std::env::var("CONFINED") else { return };
+    let dir = std::path::PathBuf::from(std::env::var("CONFINED_DIR").unwrap());
+    let archive = dir.join("archive");
+    std::fs::create_dir_all(&archive).unwrap();
+    let confinement = match how.as_str() {
+        "vault" => vault(&archive).unwrap(),
+        "node" => node(&NodePaths { read: vec![dir.join("node")], write: vec![archive.clone()] }).unwrap(),
+        _ => Default::default(),
+    };
+    println!("whole: {}", confinement.is_whole());
+    print!("{}", can(&dir.join("user/token"), &archive.join("x")));
+}
+
+// The checks must be able to fail: a process that has given up nothing does all of it.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_process_that_has_given_up_nothing_does_everything() {
+    let said = confined("not", &World::open());
+    assert!(said.contains("whole: false") && said.matches(": true").count() == 7, "{said}");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_vault_opens_no_file_elsewhere_no_network_and_runs_nothing() {
+    let said = confined("vault", &World::open());
+    assert!(said.contains("whole: true"), "this kernel cannot confine it, so this is not tested here: {said}");
+    for good in ["write inside: true", "thread: true"] {
+        assert!(said.contains(good), "{said}");
+    }
+    for bad in ["read elsewhere: false", "write elsewhere: false", "listen: false", "call: false", "run: false"] {
+        assert!(said.contains(bad), "{said}");
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_node_opens_no_file_of_the_vault() {
+    let world = World::open();
+    let said = confined("node", &world);
+    assert!(said.contains("whole: true"), "this kernel cannot confine it, so this is not tested here: {said}");
+    for good in ["write inside: true", "listen: true", "call: true", "thread: true"] {
+        assert!(said.contains(good), "{said}");
+    }
+    for bad in ["read elsewhere: false", "write elsewhere: false", "run: false"] {
+        assert!(said.contains(bad), "{said}");
+    }
+    assert_eq!(std::fs::read(world.path().join("user/token")).unwrap().len(), 32, "the token was not changed");
+}
+
+// What is tested above is what the program does.
+#[test]
+#[cfg(target_os = "linux")]
+fn the_program_is_confined() {
+    let world = World::new();
+    let process = Process::start(world.path());
+    let status = std::fs::read_to_string(format!("/proc/{}/status", process.0.id())).unwrap();
+    for line in ["NoNewPrivs:\t1", "Seccomp:\t2"] {
+        assert!(status.contains(line), "{status}");
+    }
+}
