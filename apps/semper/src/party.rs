@@ -122,7 +122,7 @@ impl Running {
                 };
                 Holder::Vault(tokio::task::spawn_blocking(held).await??)
             }
-            _ => Holder::Own(unlock(home, passphrase)?),
+            _ => Holder::Own(Box::new(unlock(home, passphrase)?)),
         };
         Self::start_with(home, config, secrets, listen).await
     }
@@ -271,7 +271,7 @@ enum Holder {
     /// A party's vault.
     Vault(Held),
     /// A third party's own process.
-    Own(Secrets),
+    Own(Box<Secrets>),
 }
 
 struct Starting {
@@ -302,7 +302,7 @@ impl Starting {
         let archive = self.archive.clone();
         let secrets = match holder {
             Holder::Vault(vault) => return self.party(vault, card, listen),
-            Holder::Own(secrets) => secrets,
+            Holder::Own(secrets) => *secrets,
         };
         let Secrets { signer, inbox: opener, transport, certificate, replies: _, seed } = secrets;
         match self.config.role {

@@ -212,6 +212,7 @@ impl Open for NodeSide {
 
 /// Signs with the keys of the transport.
 impl Signer for NodeSide {
+    #[expect(clippy::misnamed_getters, reason = "this is the signer of the transport")]
     fn key_set(&self) -> &KeySet {
         &self.hello.transport
     }

@@ -98,8 +98,8 @@ mod linux {
     use std::path::Path;
 
     use landlock::{
-        ABI, Access as _, AccessFs, AccessNet, BitFlags, Ruleset, RulesetAttr as _, RulesetCreatedAttr as _,
-        RulesetStatus, Scope, path_beneath_rules,
+        ABI, Access as _, AccessFs, AccessNet, BitFlags, Ruleset, RulesetAttr as _, RulesetCreated,
+        RulesetCreatedAttr as _, RulesetStatus, Scope, path_beneath_rules,
     };
     use rustix::process::{DumpableBehavior, set_dumpable_behavior};
     use seccompiler::{
@@ -123,9 +123,9 @@ mod linux {
             .handle_access(AccessFs::from_all(TRIED))
             .and_then(|rules| rules.handle_access(AccessNet::from_all(TRIED)))
             .and_then(|rules| rules.scope(Scope::from_all(TRIED)))
-            .and_then(|rules| rules.create())
+            .and_then(Ruleset::create)
             .and_then(|rules| rules.add_rules(path_beneath_rules([dir], writes())));
-        let paths = extent(ruleset.and_then(|rules| rules.restrict_self()).map_err(failed)?.ruleset);
+        let paths = extent(ruleset.and_then(RulesetCreated::restrict_self).map_err(failed)?.ruleset);
         // What is not on the list is answered as by a kernel that does not know it: libraries then do without it.
         let unknown = SeccompAction::Errno(libc::ENOSYS.unsigned_abs());
         let allowed = vault_calls().into_iter().map(|call| (call, Vec::new()));
@@ -138,12 +138,12 @@ mod linux {
         let ruleset = Ruleset::default()
             .handle_access(AccessFs::from_all(TRIED))
             .and_then(|rules| rules.scope(Scope::from_all(TRIED)))
-            .and_then(|rules| rules.create())
+            .and_then(Ruleset::create)
             .and_then(|rules| rules.add_rules(path_beneath_rules(SYSTEM, reads())))
             .and_then(|rules| rules.add_rules(path_beneath_rules(DEVICES, reads() | AccessFs::WriteFile)))
             .and_then(|rules| rules.add_rules(path_beneath_rules(&paths.read, reads())))
             .and_then(|rules| rules.add_rules(path_beneath_rules(&paths.write, writes())));
-        let paths = extent(ruleset.and_then(|rules| rules.restrict_self()).map_err(failed)?.ruleset);
+        let paths = extent(ruleset.and_then(RulesetCreated::restrict_self).map_err(failed)?.ruleset);
         let forbidden = node_forbidden().into_iter().map(|call| (call, Vec::new())).collect();
         let calls = filter(forbidden, SeccompAction::Allow, SeccompAction::Errno(libc::EPERM.unsigned_abs()))?;
         Ok(Confinement { paths, calls })
