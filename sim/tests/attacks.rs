@@ -477,19 +477,7 @@ fn crash_at_every_effect_index() {
     let mut crashed = 0;
     for party in 0..2 {
         for index in 0..100 {
-            let setup = Setup {
-                malicious: None,
-                sessions: [1, 1],
-                crashes: 1,
-                arbiter_crashes: 0,
-                workers: 1,
-                deadlines: false,
-                things: SIGNING,
-                skew: [0; 3],
-                refund: None,
-                silent: false,
-                reaches: &["completed without the arbiter"],
-            };
+            let setup = Setup { crashes: 1, ..Setup::honest(SIGNING, &["completed without the arbiter"]) };
             let world = World::new(setup);
             let completed = world.property("completed without the arbiter").condition;
             let mut state = world.init_states().remove(0);

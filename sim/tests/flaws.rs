@@ -9,19 +9,7 @@ use semper_sim::model::search::violations;
 use semper_sim::model::{Setup, World, cn, letters, lx};
 use semper_support::flaws::{self, Flaw};
 
-const PLAIN: Setup = Setup {
-    malicious: None,
-    sessions: [1, 1],
-    crashes: 0,
-    arbiter_crashes: 0,
-    workers: 1,
-    deadlines: false,
-    things: SIGNING,
-    skew: [0; 3],
-    refund: None,
-    silent: false,
-    reaches: &[],
-};
+const PLAIN: Setup = Setup::honest(SIGNING, &[]);
 
 /// How many states are generated at most.
 const BOUND: usize = 60_000;

@@ -6,34 +6,19 @@ use semper_core::party::Role;
 use semper_sim::deal::{BARTER, CHANGE, MAIL, PURCHASE, RECEIPT, SIGNING, Thing, Things};
 use semper_sim::model::{Setup, World, search};
 
-const HONEST: Setup = Setup {
-    malicious: None,
-    sessions: [1, 1],
-    crashes: 0,
-    arbiter_crashes: 0,
-    workers: 1,
-    deadlines: false,
-    things: SIGNING,
-    skew: [0; 3],
-    refund: None,
-    silent: false,
-    reaches: &["completed without the arbiter", "aborted", "resolved"],
-};
+const HONEST: Setup = Setup::honest(SIGNING, &["completed without the arbiter", "aborted", "resolved"]);
 const AFTER_CRASH: &[&str] = &["completed without the arbiter", "completed after a crash", "aborted", "resolved"];
 
 const HOSTILE: Setup = Setup { crashes: 1, arbiter_crashes: 1, workers: 2, reaches: AFTER_CRASH, ..HONEST };
 const SECOND_RUN: &[&str] = &["completed without the arbiter", "a second run was refused", "aborted", "resolved"];
 
-/// How many states of an exchange with a clock are generated at most, breadth first. `SEMPER_STATES=n` searches further; most of these
-/// worlds are smaller than that.
-fn bound() -> usize {
-    std::env::var("SEMPER_STATES").map_or(30_000, |text| text.parse().expect("SEMPER_STATES is a number"))
-}
+/// How many states of an exchange with a clock are generated at most; most of these worlds are smaller than that.
+const BOUND: usize = 30_000;
 
 /// Searches the whole world, or its beginning if there is a clock.
 fn check(setup: Setup) {
     println!("{setup:?}");
-    search::check(World::new(setup), (setup.things != SIGNING).then(bound));
+    search::check(World::new(setup), (setup.things != SIGNING).then(|| search::bound(BOUND)));
 }
 
 #[test]

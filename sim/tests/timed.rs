@@ -7,25 +7,14 @@ use semper_core::party::Role;
 use semper_sim::deal::TRANSFER;
 use semper_sim::model::{Setup, World, search};
 
-const HONEST: Setup = Setup {
-    malicious: None,
-    sessions: [1, 1],
-    crashes: 0,
-    arbiter_crashes: 0,
-    workers: 1,
-    deadlines: false,
-    things: TRANSFER,
-    skew: [0; 3],
-    refund: None,
-    silent: false,
-    reaches: &["both succeed without the arbiter", "ended: aborted", "ended: lapsed", "ended: refunded"],
-};
+const HONEST: Setup = Setup::honest(
+    TRANSFER,
+    &["both succeed without the arbiter", "ended: aborted", "ended: lapsed", "ended: refunded"],
+);
 
-/// How many states are generated at most, breadth first. `SEMPER_STATES=n` searches further.
 fn check(setup: Setup, most: usize) {
     println!("{setup:?}");
-    let told = std::env::var("SEMPER_STATES").ok();
-    search::check(World::new(setup), Some(told.map_or(most, |text| text.parse().expect("a number"))));
+    search::check(World::new(setup), Some(search::bound(most)));
 }
 
 #[test]

@@ -1,12 +1,13 @@
 //! The credentials that this party holds: taken in, looked at, passed on.
 //!
 //! ```text
-//! record "credential"   serial → { 0: bundle, ? 1: the credential in its place (signed), once it was passed on }
+//! record "credential"   serial → { 0: bundle, ? 1: the credential in its place (signed), once it was passed on,
+//!                                  ? 2: "kept" / "called-back", once the contract has ended that it was bought under }
 //! ```
 //! To pass one on binds its holder, so it is shown and asked for. Once it is signed, the request goes to the issuer, which answers the same
 //! request in the same way for ever: whoever loses the answer, or the power, gives the same order again.
 
-use semper_core::cbor::{Decode, DecodeError, Encode, Fields, Value, record};
+use semper_core::cbor::{Decode, DecodeError, Encode, Fields, Problem, Value, record};
 use semper_core::cose::{Signed, Statement as _};
 use semper_core::ids::DealId;
 use semper_core::party::KeySet;
@@ -21,6 +22,7 @@ use semper_trust::armour::{self, ArmourError};
 
 use crate::control::{CredentialView, PassedView};
 use crate::node::{BookError, Node, now};
+use crate::roles::issuer::StandingView;
 
 /// Record space of the credentials.
 const HELD: &str = "credential";
@@ -37,6 +39,17 @@ pub struct Held {
     pub credential: Credential,
     /// What was issued in its place when it was passed on.
     pub passed: Option<Signed>,
+    /// What has become of it, once the contract has ended that it was bought under.
+    pub fate: Option<Fate>,
+}
+
+/// What becomes of a credential that was bought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It was paid for: nobody calls it back any more.
+    Kept,
+    /// It was not paid for: it is called back, if that has not happened yet.
+    CalledBack,
 }
 
 /// Why something cannot be done with a credential. Nothing was passed on, unless `PassedOrNot` says that it may have been.
@@ -61,6 +74,12 @@ pub enum CredentialError {
     /// Too many.
     #[error("no more than {HELD_MAX} credentials are kept")]
     Full,
+    /// It was not paid for.
+    #[error("this right was not paid for, and goes back to its seller")]
+    CalledBack,
+    /// It cannot be passed on now, says its issuer.
+    #[error("the issuer says of this credential that it cannot be passed on now: {0}")]
+    NotNow(String),
     /// The user said no.
     #[error("you have declined to pass it on")]
     Declined,
@@ -101,12 +120,19 @@ pub async fn add(node: &Node, text: &str) -> Result<CredentialView, CredentialEr
     if let Some(known) = held(node, credential.serial).await? {
         return view(node, &known).await;
     }
-    if node.archive().records(HELD, None, HELD_MAX).await?.len() >= HELD_MAX {
-        return Err(CredentialError::Full);
-    }
-    let held = Held { bundle: Bundle { reservation: None, ..bundle }, credential, passed: None };
+    has_room(node).await?;
+    let held = Held { bundle: Bundle { reservation: None, ..bundle }, credential, passed: None, fate: None };
     put(node, &held).await?;
     view(node, &held).await
+}
+
+/// Whether another credential can be kept.
+///
+/// # Errors
+/// `Full`, storage.
+pub async fn has_room(node: &Node) -> Result<(), CredentialError> {
+    let all = node.archive().records(HELD, None, HELD_MAX).await?;
+    if all.len() >= HELD_MAX { Err(CredentialError::Full) } else { Ok(()) }
 }
 
 /// Every credential of this party.
@@ -147,6 +173,9 @@ pub async fn list(node: &Node) -> Result<Vec<CredentialView>, CredentialError> {
 pub async fn transfer(node: &Node, serial: &str, to: &str) -> Result<PassedView, CredentialError> {
     let unknown = || CredentialError::Unknown(serial.to_owned());
     let held = held(node, Serial::parse(serial).ok_or_else(unknown)?).await?.ok_or_else(unknown)?;
+    if held.fate == Some(Fate::CalledBack) {
+        return Err(CredentialError::CalledBack);
+    }
     let to = node.book().by_name(to).await?;
     let me = node.keys().key_set();
     let transfer = CredentialTransfer { serial: held.credential.serial, to: to.key_set().id(), condition: None };
@@ -173,6 +202,34 @@ pub async fn transfer(node: &Node, serial: &str, to: &str) -> Result<PassedView,
     let file = Bundle { credential: said.clone(), ..held.bundle.clone() };
     put(node, &Held { passed: Some(said), ..held }).await?;
     Ok(PassedView { approval: None, file: Some(armour::encode(armour::CREDENTIAL, &file.to_bytes())) })
+}
+
+/// How often a credential can be used by whoever it is passed on to now, if its issuer says that its holder can pass it on: it was not passed on or called
+/// back, nothing of it is kept for a contract, and nobody can call it back.
+///
+/// # Errors
+/// `NotNow`: why not. `Silent`.
+pub async fn left(node: &Node, credential: &Credential) -> Result<Uses, CredentialError> {
+    let silent = |why: String| CredentialError::Silent(escape(&credential.issuer, 0), why);
+    let url = format!("{}/v1/credentials/{}", credential.issuer.trim_end_matches('/'), credential.serial);
+    let answer = node.ask_service(&url, None).await.map_err(silent)?;
+    let not_now = |why: &str| Err(CredentialError::NotNow(why.to_owned()));
+    let standing: StandingView = match answer.status {
+        200 => serde_json::from_slice(&answer.body).map_err(|error| silent(error.to_string()))?,
+        404 => return not_now("it was never issued"),
+        status => return Err(silent(format!("status {status}"))),
+    };
+    match (standing.state.as_str(), standing.left) {
+        _ if standing.holder != credential.holder.to_string() => not_now("it belongs to somebody else"),
+        ("valid", _) if standing.kept > 0 => not_now("a use is kept for a contract that has not ended"),
+        ("valid", _) if standing.callable_until.is_some() => {
+            not_now("it was passed on under a contract that has not ended, and can be called back")
+        }
+        ("valid", None) => Ok(Uses::Unlimited),
+        ("valid", Some(left)) => Ok(Uses::Counted(left)),
+        ("passed-on", _) => not_now("it was passed on, or called back"),
+        (state, _) => not_now(&format!("it is {}", escape(state, 0))),
+    }
 }
 
 /// Sends a submission to an issuer; its statement, or nothing where it has nothing to say.
@@ -208,8 +265,7 @@ pub async fn held(node: &Node, serial: Serial) -> Result<Option<Held>, Credentia
 }
 
 async fn put(node: &Node, held: &Held) -> Result<(), CredentialError> {
-    let records = vec![(HELD.to_owned(), held.credential.serial.as_bytes().to_vec(), Some(held.to_bytes()))];
-    Ok(node.archive().commit(Commit { records, ..Commit::default() }).await?)
+    Ok(node.archive().commit(Commit { records: vec![held.record()], ..Commit::default() }).await?)
 }
 
 async fn view(node: &Node, held: &Held) -> Result<CredentialView, CredentialError> {
@@ -239,25 +295,44 @@ async fn view(node: &Node, held: &Held) -> Result<CredentialView, CredentialErro
         transferable: *transferable,
         from: from.unix(),
         until: until.unix(),
-        callable_until: condition.map(|condition| condition.until.unix()),
+        callable_until: condition.filter(|_| held.is_callable(now())).map(|condition| condition.until.unix()),
         state: held.state(now()).to_owned(),
     })
 }
 
 impl Held {
-    /// What this party knows of it: `valid`, `not-yet`, `expired` or `passed-on`. Uses are counted by the issuer.
+    /// What this party knows of it: `valid`, `not-yet`, `expired`, `passed-on`, `callable` as long as it can be called back, or `called-back`. Uses are
+    /// counted by the issuer.
     fn state(&self, now: Time) -> &'static str {
         match () {
             () if self.passed.is_some() => "passed-on",
+            () if self.fate == Some(Fate::CalledBack) => "called-back",
             () if now > self.credential.until => "expired",
             () if now < self.credential.from => "not-yet",
+            () if self.is_callable(now) => "callable",
             () => "valid",
         }
     }
 
+    /// Whether it is this party's, as far as it knows: it was not passed on or called back.
+    pub fn is_ours(&self) -> bool {
+        self.passed.is_none() && self.fate != Some(Fate::CalledBack)
+    }
+
+    /// Whether somebody can have it called back: it was bought under a contract that has not ended.
+    pub fn is_callable(&self, now: Time) -> bool {
+        self.fate.is_none() && self.credential.condition.is_some_and(|condition| now <= condition.until)
+    }
+
+    /// As it is stored.
+    pub fn record(&self) -> (String, Vec<u8>, Option<Vec<u8>>) {
+        (HELD.to_owned(), self.credential.serial.as_bytes().to_vec(), Some(self.to_bytes()))
+    }
+
     fn to_bytes(&self) -> Vec<u8> {
         let passed = self.passed.as_ref().map(Encode::to_value);
-        record().put_item(0, &self.bundle).put_some(1, passed).build().encode()
+        let fate = self.fate.map(|fate| if fate == Fate::Kept { "kept" } else { "called-back" });
+        record().put_item(0, &self.bundle).put_some(1, passed).put_some(2, fate).build().encode()
     }
 }
 
@@ -267,9 +342,18 @@ impl Decode for Held {
     fn from_value(value: Value) -> Result<Self, DecodeError> {
         let mut fields = Fields::open(value)?;
         let (bundle, passed): (Bundle, _) = (fields.item(0, "bundle")?, fields.optional_item(1, "passed")?);
+        let fate = match fields.optional_item::<String>(2, "fate")?.as_deref() {
+            None => None,
+            Some("kept") => Some(Fate::Kept),
+            Some("called-back") => Some(Fate::CalledBack),
+            Some(other) => {
+                let problem = Problem::Unknown { what: "fate", found: other.to_owned() };
+                return Err(DecodeError::field("fate", problem));
+            }
+        };
         fields.close()?;
         // Checked when it was taken in.
         let credential = Credential::from_bytes(bundle.credential.payload())?;
-        Ok(Self { bundle, credential, passed })
+        Ok(Self { bundle, credential, passed, fate })
     }
 }

@@ -47,7 +47,7 @@ pub mod sale;
 pub mod secrets;
 mod shop;
 pub mod stamp;
-pub mod submission;
+mod submission;
 mod trade;
 pub mod vault;
 mod wallet;

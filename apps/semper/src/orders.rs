@@ -7,6 +7,7 @@ use semper_commerce::contract_file::{self, Draft, DraftError};
 use semper_commerce::deal::{Deal, DealError, WaitsFor};
 use semper_commerce::letter::{Letter, LetterError};
 use semper_commerce::proposal::{Proposal, ProposalError};
+use semper_commerce::right;
 use semper_commerce::terms::Named;
 use semper_core::cbor::{Decode, DecodeError, Encode as _};
 use semper_core::container::{AckWanted, Attributes, Container, Information, Leaf, Node as Part, information_hash};
@@ -24,7 +25,7 @@ use semper_support::engine::{Ending, EvidenceKind};
 use semper_support::submission::LETTER_BYTES_MAX;
 
 use crate::control::{ContactView, DealView, FileOrder, FileView, MailOrder, SendOrder, SignOrder};
-use crate::node::{Beginning, BookError, Contact, Entry, Handing, Node, now, shop};
+use crate::node::{Beginning, BookError, Contact, Entry, Handing, Node, NodeError, now, shop};
 
 /// Why an order is not usable. Nothing was stored or sent.
 #[derive(Debug, thiserror::Error)]
@@ -270,6 +271,7 @@ pub fn view(entry: &Entry) -> DealView {
         WaitsFor::Peer => "peer",
         WaitsFor::Arbiter => "arbiter",
         WaitsFor::Payment => "payment",
+        WaitsFor::Issuer => "issuer",
         WaitsFor::Nothing => "nothing",
     };
     let missing = deal.missing().into_iter().filter_map(|party| entry.called(party)).map(str::to_owned).collect();
@@ -291,7 +293,19 @@ pub fn view(entry: &Entry) -> DealView {
         trouble: entry.trouble.clone(),
         files: Vec::new(),
         saved_as: None,
+        right: deal.agreement().and_then(|agreement| Some(right::sold(&agreement.core).ok()?.0.right)),
     }
+}
+
+/// Where the goods are that were bought in a deal; nothing before it has succeeded.
+///
+/// # Errors
+/// Storage failed.
+pub async fn saved_as(node: &Node, entry: &Entry) -> Result<Option<String>, NodeError> {
+    if entry.deal.ending() != Some(Ending::Success) {
+        return Ok(None);
+    }
+    Ok(node.saved_as(entry.deal.id()).await?.map(|path| path.display().to_string()))
 }
 
 /// A contact, for the screen.

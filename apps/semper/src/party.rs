@@ -140,8 +140,7 @@ impl Running {
         let archive = store.archive();
         let (stop, stopped) = watch::channel(false);
         let asked = Arc::new(Notify::new());
-        let goods = home.goods();
-        let mut starting = Starting { config, archive, goods, stopped, tasks: JoinSet::new() };
+        let mut starting = Starting { home: home.clone(), config, archive, stopped, tasks: JoinSet::new() };
         let made = starting.role(holder, &home.card()?, listen).await?;
         let mut servers = Vec::new();
         if listen {
@@ -266,6 +265,13 @@ struct Made {
     desk: Option<(TcpListener, Router)>,
 }
 
+impl Made {
+    /// A third party.
+    fn service(public: Router, control: Router) -> Self {
+        Self { public, control, party: None, desk: None }
+    }
+}
+
 /// Who holds the keys.
 enum Holder {
     /// A party's vault.
@@ -275,10 +281,9 @@ enum Holder {
 }
 
 struct Starting {
+    home: Home,
     config: Config,
     archive: Arc<dyn Archive>,
-    /// Where goods are kept that are sold and bought.
-    goods: PathBuf,
     stopped: watch::Receiver<bool>,
     tasks: JoinSet<()>,
 }
@@ -327,14 +332,14 @@ impl Starting {
                     clock: clock(),
                 }));
                 let inbox = self.inbox(arbiter.clone(), Arc::new(opener), Arc::new(transport));
-                Ok(Made { public: inbox.merge(arbiter.routes()), control: Router::new(), party: None, desk: None })
+                Ok(Made::service(inbox.merge(arbiter.routes()), Router::new()))
             }
             Role::Ca => {
                 let (verify, random) = (Arc::new(Verifier), Arc::new(SystemRandom));
                 let base = self.config.base_url();
                 let certificate = CertificateKey::from_pkcs8(&certificate)?;
                 let service = CaService::open(archive, verify, random, certificate, &self.config.name, &base).await?;
-                Ok(Made { public: service.routes(), control: service.operator_routes(), party: None, desk: None })
+                Ok(Made::service(service.routes(), service.operator_routes()))
             }
             Role::Mint => {
                 let issuers = self.issuers()?;
@@ -342,12 +347,12 @@ impl Starting {
                     roles::mint::open(&self.config, archive, &seed, signer, certificates_on(card)?, issuers).await?;
                 let (mint, stop) = (opened.mint, stopped(self.stopped.clone()));
                 self.tasks.spawn(async move { mint.run(stop).await });
-                Ok(Made { public: opened.public, control: opened.control, party: None, desk: None })
+                Ok(Made::service(opened.public, opened.control))
             }
             Role::Bank => {
                 let opened = roles::bank::open(&self.config, archive, signer, opener).await?;
                 self.tasks.spawn(roles::bank::run(opened.bank, stopped(self.stopped.clone())));
-                Ok(Made { public: opened.public, control: opened.control, party: None, desk: None })
+                Ok(Made::service(opened.public, opened.control))
             }
             Role::Tsa => {
                 let settings = self.config.tsa.clone().unwrap_or_default();
@@ -360,7 +365,7 @@ impl Starting {
                     clock: clock(),
                 };
                 let service = TsaService::open(parts, &settings).await?;
-                Ok(Made { public: service.routes(&settings)?, control: Router::new(), party: None, desk: None })
+                Ok(Made::service(service.routes(&settings)?, Router::new()))
             }
             Role::Issuer => {
                 let issuer = Issuer::new(IssuerParts {
@@ -373,14 +378,14 @@ impl Starting {
                 });
                 let rates = self.config.issuer.clone().unwrap_or_default().rates;
                 let public = issuer.routes(&throttle(&rates, &issuer::USUAL)?);
-                Ok(Made { public, control: issuer.operator_routes(), party: None, desk: None })
+                Ok(Made::service(public, issuer.operator_routes()))
             }
             Role::Relay => {
                 let (url, quota) = (format!("{}/mail", self.config.base_url()), Quota::default());
                 let relay = Relay::open(archive, Arc::new(transport), Arc::new(Verifier), url, clock(), quota).await?;
                 self.tasks.spawn(sweep(relay.clone(), self.stopped.clone()));
                 let public = Router::new().nest("/mail", relay.router(Limits::default()));
-                Ok(Made { public, control: Router::new(), party: None, desk: None })
+                Ok(Made::service(public, Router::new()))
             }
         }
     }
@@ -404,7 +409,7 @@ impl Starting {
         let settings =
             Settings { patience: Seconds(self.config.patience), retry_max: Duration::from_secs(self.config.retry_max) };
         let payments = self.payments(systems, keys.clone(), card)?;
-        let goods = Arc::new(GoodsStore::new(self.goods.clone()));
+        let goods = Arc::new(GoodsStore::new(self.home.goods()));
         let parts = Parts {
             certificates: certificates_on(card)?,
             name: self.config.name.clone(),
@@ -445,7 +450,7 @@ impl Starting {
     fn desk(&self, node: &Arc<Node>) -> Result<((TcpListener, Router), Arc<Doors>)> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let doors = Arc::new(Doors::new(listener.local_addr()?.port())?);
-        let desk = Desk::new(node.clone(), doors.clone(), self.config.base_url());
+        let desk = Desk::new(node.clone(), doors.clone(), self.home.clone(), self.config.base_url());
         Ok(((listener, desk.routes()), doors))
     }
 

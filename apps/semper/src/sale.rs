@@ -8,6 +8,7 @@ use semper_channel::ServiceClient;
 use semper_commerce::access::AccessOffer;
 use semper_commerce::contract_file::safe_name;
 use semper_commerce::offer::{Offer, Pace};
+use semper_commerce::right::RightOffer;
 use semper_commerce::swap::FileOffer;
 use semper_core::cbor::Encode as _;
 use semper_core::cose::Statement;
@@ -80,6 +81,17 @@ pub type Found = Linked<Offer>;
 pub type FoundAccess = Linked<AccessOffer>;
 /// An offer of goods for a file that was fetched.
 pub type FoundSwap = Linked<FileOffer>;
+/// An offer of a right that was fetched.
+pub type FoundRight = Linked<RightOffer>;
+
+/// What a link has led to: an offer of any kind, not checked.
+pub struct Page {
+    bytes: Vec<u8>,
+    base: String,
+    name: String,
+    services: ServiceClient,
+    goods: PathBuf,
+}
 
 /// An offer that a link has led to, and that its seller has signed.
 pub struct Linked<T> {
@@ -87,10 +99,7 @@ pub struct Linked<T> {
     pub offer: Verified<T>,
     /// Who offers it.
     pub seller: KeySet,
-    page: Vec<u8>,
-    base: String,
-    services: ServiceClient,
-    goods: PathBuf,
+    page: Page,
 }
 
 /// What every offer says about its goods.
@@ -132,34 +141,72 @@ impl Offering for AccessOffer {
     }
 }
 
-impl<T: Offering> Linked<T> {
-    /// Looks at what a link offers, for the party of a data directory.
+impl Page {
+    /// Fetches what a link leads to, for the party of a data directory.
     ///
     /// # Errors
-    /// It is no link, nobody answers there, or what comes is not the offer that the link names.
+    /// It is no link, nobody answers there, or there is no such offer.
     pub async fn at(home: &Home, link: &str) -> Result<Self> {
-        let (base, _) = link.rsplit_once("/offers/").context("a link to an offer ends in /offers/ and its name")?;
+        let (base, name) = link.rsplit_once("/offers/").context("a link to an offer ends in /offers/ and its name")?;
         let services = party::services(home)?;
         let answer = services.ask(link, None).await?;
         if answer.status != 200 {
             bail!("there is no such offer (status {})", answer.status);
         }
-        let (offer, seller, _) = shop::read(&answer.body)?;
-        if !link.ends_with(&offer.id().to_string()) {
-            bail!("the seller's server gives another offer than the link names");
-        }
-        Ok(Self { offer, seller, page: answer.body, base: base.to_owned(), services, goods: home.goods() })
+        let (base, name) = (base.to_owned(), name.to_owned());
+        Ok(Self { bytes: answer.body, base, name, services, goods: home.goods() })
     }
 
+    /// Whether it is an offer of this kind.
+    pub fn is<T: Statement>(&self) -> bool {
+        shop::read::<T>(&self.bytes).is_ok()
+    }
+
+    /// The offer.
+    ///
+    /// # Errors
+    /// It is not the offer that the link names, or none of this kind.
+    pub fn read<T: Statement>(self) -> Result<Linked<T>> {
+        let (offer, seller, _) = shop::read(&self.bytes)?;
+        if self.name != offer.id().to_string() {
+            bail!("the seller's server gives another offer than the link names");
+        }
+        Ok(Linked { offer, seller, page: self })
+    }
+
+    fn order(&self) -> BuyOrder {
+        BuyOrder {
+            page: BASE64.encode(&self.bytes),
+            save_as: String::new(),
+            arbiter: String::new(),
+            no_arbiter: false,
+            locale: "en".to_owned(),
+            patience: PATIENCE,
+            credential: String::new(),
+        }
+    }
+}
+
+impl<T: Statement> Linked<T> {
+    /// Looks at what a link offers, for the party of a data directory.
+    ///
+    /// # Errors
+    /// It is no link, nobody answers there, or what comes is not the offer that the link names.
+    pub async fn at(home: &Home, link: &str) -> Result<Self> {
+        Page::at(home, link).await?.read()
+    }
+}
+
+impl<T: Offering> Linked<T> {
     /// Fetches the ciphertext, as far as it is not here yet; `progress` hears how many bytes are here. It opens nothing without the key
     /// that is paid for.
     ///
     /// # Errors
     /// The seller's server does not answer, or gives something else; the disk is full. What has come stays, and the next call goes on.
     pub async fn fetch(&self, progress: impl FnMut(u64)) -> Result<()> {
-        let offer = self.offer.statement();
-        let store = GoodsStore::new(self.goods.clone());
-        Ok(store.fetch(&self.services, &self.base, offer.goods(), offer.cipher_root(), progress).await?)
+        let Page { base, services, goods, .. } = &self.page;
+        let (offer, store) = (self.offer.statement(), GoodsStore::new(goods.clone()));
+        Ok(store.fetch(services, base, offer.goods(), offer.cipher_root(), progress).await?)
     }
 
     /// The goods' name, made safe to create a file with.
@@ -177,15 +224,7 @@ impl Found {
     /// # Errors
     /// The path is not Unicode.
     pub fn order(&self, save_as: &Path) -> Result<BuyOrder> {
-        Ok(BuyOrder {
-            page: BASE64.encode(&self.page),
-            save_as: save_as.to_str().context("the file's name is not Unicode")?.to_owned(),
-            arbiter: String::new(),
-            no_arbiter: false,
-            locale: "en".to_owned(),
-            patience: PATIENCE,
-            credential: String::new(),
-        })
+        Ok(BuyOrder { save_as: absolute(save_as)?, ..self.page.order() })
     }
 }
 
@@ -195,15 +234,14 @@ impl FoundAccess {
     /// # Errors
     /// The path is not Unicode.
     pub fn order(&self, save_as: &Path, credential: &str) -> Result<BuyOrder> {
-        Ok(BuyOrder {
-            page: BASE64.encode(&self.page),
-            save_as: save_as.to_str().context("the file's name is not Unicode")?.to_owned(),
-            arbiter: String::new(),
-            no_arbiter: false,
-            locale: "en".to_owned(),
-            patience: PATIENCE,
-            credential: credential.to_owned(),
-        })
+        Ok(BuyOrder { save_as: absolute(save_as)?, credential: credential.to_owned(), ..self.page.order() })
+    }
+}
+
+impl FoundRight {
+    /// An order of it. The credential that comes is kept with the others.
+    pub fn order(&self) -> BuyOrder {
+        self.page.order()
     }
 }
 
@@ -214,12 +252,16 @@ impl FoundSwap {
     /// The path is not Unicode.
     pub fn order(&self, file: FileOrder, save_as: &Path) -> Result<SwapOrder> {
         Ok(SwapOrder {
-            page: BASE64.encode(&self.page),
+            page: BASE64.encode(&self.page.bytes),
             file,
-            save_as: save_as.to_str().context("the file's name is not Unicode")?.to_owned(),
+            save_as: absolute(save_as)?,
             arbiter: String::new(),
             locale: "en".to_owned(),
             patience: PATIENCE,
         })
     }
+}
+
+fn absolute(save_as: &Path) -> Result<String> {
+    Ok(save_as.to_str().context("the file's name is not Unicode")?.to_owned())
 }

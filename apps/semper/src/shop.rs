@@ -1,36 +1,40 @@
-//! From what the user wants to sell, to buy or to swap to an offer and to a deal.
+//! From what the user wants to sell, to buy or to swap to an offer and to a deal. What is sold is goods or a right.
 
 mod access;
+mod right;
 mod swap;
 
 use data_encoding::BASE64;
 use semper_commerce::access::AccessOffer;
 use semper_commerce::deal::Deal;
 use semper_commerce::offer::{ARBITERS_MAX, ArbiterOffer, Offer, Order, Pace};
+use semper_commerce::right::RightOffer;
 use semper_commerce::swap::SwapError;
 use semper_commerce::terms::Arbiter;
 use semper_core::amount::{Amount, AmountError};
 use semper_core::cbor::{Decode as _, DecodeError};
 use semper_core::cose::Statement;
 use semper_core::hash::Digest;
-use semper_core::ids::{DealId, Slot, StatementId};
+use semper_core::ids::{DealId, KeySetId, Slot, StatementId};
 use semper_core::party::KeySet;
 use semper_core::signature::{SignatureError, Verified, verify};
 use semper_core::text::escape;
 use semper_core::time::{Seconds, Time};
 use semper_crypto::Verifier;
 use semper_exchange::goods::{ArticleKey, Descriptor};
-use semper_support::approval::{Answer, ApprovalError, Exhibit, SignRequest};
+use semper_transfer::credential::NotGood;
 use semper_transfer::payment::means::{LockKind, Means};
-use semper_transfer::payment::negotiation::negotiate;
+use semper_transfer::payment::negotiation::{Demand, negotiate};
 use semper_transfer::payment::operation::Task;
 use semper_trust::card::{CardError, ContactCard};
 
 use crate::control::{BuyOrder, OfferOrder, OfferView};
 use crate::credentials::CredentialError;
-use crate::node::shop::{Article, OfferPage, OwnOffer, Stated, arbiter, lockable};
+use crate::node::offers::{Article, AskedOffer, Offering, OwnOffer, Stated};
+use crate::node::shop::{OfferPage, arbiter, lockable};
 use crate::node::{Beginning, BookError, Contact, Handing, Node, NodeError, now};
 
+pub use right::offer as sell_right;
 pub use swap::swap;
 
 /// Why something cannot be sold or bought. No money moved.
@@ -104,7 +108,27 @@ pub enum ShopError {
     /// No credential gives the right.
     #[error("you have no valid credential that gives the right {0:?} by the word of {1}; see `semper credential list`")]
     NoRight(String, String),
-    /// The credentials cannot be read.
+    /// There is no purse whose issuer shows what was paid.
+    #[error(
+        "there is no purse for {0} whose issuer shows what was paid, as a right is paid for; a bank account has that: add one with \
+         `semper wallet add URL --system account`"
+    )]
+    NoAccount(String),
+    /// The issuer of the right is not known here.
+    #[error(
+        "the issuer of this right, with the key {0}, is not in your contact book: add it with `semper contact add` if you know whose key that is, for \
+         the right is worth what its issuer's word is worth"
+    )]
+    NoIssuer(KeySetId),
+    /// The credential that is offered is not what its seller says.
+    #[error("the right that is offered: {0}")]
+    NotGood(#[from] NotGood),
+    /// The right that would be shown was bought and not paid for yet.
+    #[error(
+        "your credential for the right {0:?} can still be called back, and is not honoured until its sale has ended"
+    )]
+    Callable(String),
+    /// Something about a credential.
     #[error(transparent)]
     Credential(Box<CredentialError>),
     /// The user said no.
@@ -113,12 +137,15 @@ pub enum ShopError {
     /// The contact book.
     #[error(transparent)]
     Book(#[from] BookError),
-    /// The holder of the keys.
-    #[error(transparent)]
-    Approval(#[from] ApprovalError),
     /// The node.
     #[error(transparent)]
     Node(#[from] NodeError),
+}
+
+impl From<CredentialError> for ShopError {
+    fn from(error: CredentialError) -> Self {
+        ShopError::Credential(Box::new(error))
+    }
 }
 
 /// The bytes in base64 of a part of an order.
@@ -175,7 +202,7 @@ pub async fn sell(node: &Node, order: OfferOrder) -> Result<OfferView, ShopError
         terms: order.terms,
         law: order.law,
     };
-    state(node, article, Stated::Sale(offer)).await
+    state(node, Some(article), Stated::Sale(offer)).await
 }
 
 /// The arbiters that an offer names: those that the user names, or all accepted ones, as far as they can decide.
@@ -190,27 +217,31 @@ async fn arbiters(
     if arbiters.is_empty() { Err(ShopError::NoArbiter) } else { Ok(arbiters) }
 }
 
-/// Asks for the user's signature on an offer, and keeps it when it is signed.
-async fn state(node: &Node, article: Article, offer: Stated) -> Result<OfferView, ShopError> {
+/// Asks for the user's signature on an offer, which stands as soon as it is signed.
+async fn state(node: &Node, article: Option<Article>, offer: Stated) -> Result<OfferView, ShopError> {
     let me = node.keys().key_set();
     let draft = match &offer {
         Stated::Sale(offer) => offer.draft(me.suite(), me.id()),
         Stated::Swap(offer) => offer.draft(me.suite(), me.id()),
         Stated::Access(offer) => offer.draft(me.suite(), me.id()),
+        Stated::Right(offer) => offer.draft(me.suite(), me.id()),
     };
     let id = draft.id();
-    let deal = DealId::from_array(*id.as_bytes().first_chunk().ok_or(ShopError::Malformed("offer"))?);
-    let request = SignRequest { deal, draft, exhibit: Exhibit::Statement };
-    let signed = match node.keys().request(request).await? {
-        Answer::Signed(signed) => signed,
-        Answer::Declined => return Err(ShopError::Declined),
-        Answer::Waiting => {
-            return Ok(OfferView { approval: Some(id.to_string()), ..OfferView::of(&offer, id, true) });
-        }
-    };
-    let own = OwnOffer { offer, signed, stands: true };
-    node.put_offer(&article, &own).await?;
-    Ok(OfferView::own(&own))
+    match node.offer_when_signed(article, draft).await? {
+        Offering::Offered(own) => Ok(OfferView::own(&own)),
+        Offering::Waiting => Ok(OfferView::waiting(&offer, id)),
+        Offering::Declined => Err(ShopError::Declined),
+        Offering::Ended => Err(ShopError::Ended),
+    }
+}
+
+/// What this party offers, with what waits for its signature.
+///
+/// # Errors
+/// Storage failed.
+pub async fn offers(node: &Node) -> Result<Vec<OfferView>, NodeError> {
+    let (asked, own) = (node.offers_asked().await?, node.offers().await?);
+    Ok(asked.iter().map(OfferView::asked).chain(own.iter().map(OfferView::own)).collect())
 }
 
 /// Reads an offer that was fetched, and checks that its seller has signed it.
@@ -233,12 +264,15 @@ pub async fn buy(node: &Node, order: BuyOrder) -> Result<Beginning, ShopError> {
     if read::<AccessOffer>(&page).is_ok() {
         return access::take_up(node, order).await;
     }
+    if read::<RightOffer>(&page).is_ok() {
+        return right::take_up(node, order).await;
+    }
     let (signed, seller, card) = read::<Offer>(&page)?;
     let (id, offer): (StatementId, Offer) = (signed.id(), signed.statement().clone());
     if offer.until < now() {
         return Err(ShopError::Ended);
     }
-    let (place, means) = choose_means(node, &offer).await?;
+    let (place, means) = choose_means(node, &lockable(offer.price, offer.lock()), &offer.means).await?;
     let (arbiter_place, arbiters) = match offer.lock() {
         LockKind::Hash if !order.no_arbiter => return Err(ShopError::WithoutArbiter),
         LockKind::Arbiter if order.no_arbiter => return Err(ShopError::WithArbiter),
@@ -268,18 +302,19 @@ pub async fn buy(node: &Node, order: BuyOrder) -> Result<Beginning, ShopError> {
     Ok(Beginning { deal, title, peer: contact.name, evidence: Vec::new(), card, handing: Handing::Unproven })
 }
 
-async fn choose_means(node: &Node, offer: &Offer) -> Result<(u16, Means), ShopError> {
-    let own = node.payments().holding(offer.price).await.map_err(NodeError::Payment)?;
+/// The best of the offered means that a purse of ours has too, and holds as much of as is demanded; with its place.
+async fn choose_means(node: &Node, demand: &Demand, offered: &[Means]) -> Result<(u16, Means), ShopError> {
+    let own = node.payments().holding(demand.amount).await.map_err(NodeError::Payment)?;
     if own.is_empty() {
-        return Err(ShopError::TooLittle(offer.price));
+        return Err(ShopError::TooLittle(demand.amount));
     }
-    let found = negotiate(&lockable(offer.price, offer.lock()), &own, &offer.means);
+    let found = negotiate(demand, &own, offered);
     let same = |means: &Means, theirs: &Means| {
         (&means.system, &means.issuer, means.currency) == (&theirs.system, &theirs.issuer, theirs.currency)
     };
     let best = found.fitting.first().and_then(|means| {
-        let place = offer.means.iter().position(|theirs| same(means, theirs))?;
-        Some((u16::try_from(place).ok()?, offer.means[place].clone()))
+        let place = offered.iter().position(|theirs| same(means, theirs))?;
+        Some((u16::try_from(place).ok()?, offered[place].clone()))
     });
     best.ok_or_else(|| {
         let reasons =
@@ -313,22 +348,30 @@ impl OfferView {
         Self::of(&own.offer, own.signed.id(), own.stands)
     }
 
+    /// An offer that waits for this party's signature, for the screen.
+    pub fn asked(asked: &AskedOffer) -> Self {
+        Self::waiting(&asked.offer, asked.id())
+    }
+
+    fn waiting(offer: &Stated, id: StatementId) -> Self {
+        Self { approval: Some(id.to_string()), ..Self::of(offer, id, false) }
+    }
+
     fn of(offer: &Stated, id: StatementId, stands: bool) -> Self {
-        let (goods, price, until) = match offer {
-            Stated::Sale(offer) => (&offer.goods, offer.price.to_string(), offer.until),
+        let named = |goods: &Descriptor| (goods.name().to_owned(), Some(goods.size().bytes()));
+        let ((name, size), price, until) = match offer {
+            Stated::Sale(offer) => (named(&offer.goods), offer.price.to_string(), offer.until),
             Stated::Swap(offer) => {
-                (&offer.goods, format!("the file {}", &offer.wants.hash.to_hex()[..12]), offer.until)
+                (named(&offer.goods), format!("the file {}", &offer.wants.hash.to_hex()[..12]), offer.until)
             }
-            Stated::Access(offer) => (&offer.goods, format!("a right ({})", escape(&offer.right, 0)), offer.until),
+            Stated::Access(offer) => {
+                (named(&offer.goods), format!("a right ({})", escape(&offer.right, 0)), offer.until)
+            }
+            Stated::Right(offer) => {
+                let right = offer.credential().map(|credential| credential.right).unwrap_or_default();
+                ((right, None), offer.price.to_string(), offer.until)
+            }
         };
-        Self {
-            id: id.to_string(),
-            name: goods.name().to_owned(),
-            size: goods.size().bytes(),
-            price,
-            until: until.unix(),
-            approval: None,
-            stands,
-        }
+        Self { id: id.to_string(), name, size, price, until: until.unix(), approval: None, stands }
     }
 }

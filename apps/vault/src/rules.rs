@@ -3,7 +3,8 @@
 //! Whatever is signed with a party's keys is signed here. A statement that binds the user is shown first: the text is rendered
 //! here, from the document, and must be the one that the statement's contract names. What follows from an approved contract is
 //! signed without asking, within rules that the vault keeps itself: no final for a contract that was to be aborted, no abort of
-//! one whose final was signed; no release of locked money but the one that the contract promises; among many signers, round after round
+//! one whose final was signed; no release of locked money and no passing on of a right but what the contract promises; no word that a right is to be called back
+//! beside one that its money has come; among many signers, round after round
 //! up to the question to the arbiter, and nothing after it. Every answer is stored before it is given, under the statement's identifier,
 //! and is the same for ever.
 //!
@@ -17,6 +18,7 @@ use semper_commerce::access::{self, AccessOffer};
 use semper_commerce::offer::{Offer, Order};
 use semper_commerce::proposal::{Agreement, ProposalError};
 use semper_commerce::purchase;
+use semper_commerce::right::{self, RightOffer};
 use semper_commerce::swap::FileOffer;
 use semper_commerce::trade::{EXCHANGE_TEMPLATE, RECEIPT_TEMPLATE, RECEIPT_TRANSFER_TEMPLATE};
 use semper_core::cbor::{Decode, DecodeError, Encode, Fields, Value, record};
@@ -33,7 +35,7 @@ use semper_core::text::escape;
 use semper_core::time::Time;
 use semper_crypto::Verifier;
 use semper_exchange::arbiter::many::Ask;
-use semper_exchange::arbiter::request::{Abort, Complaint, Inquiry, Resolve, Settlement};
+use semper_exchange::arbiter::request::{Abort, Complaint, Inquiry, Resolve, Revocation, Settlement};
 use semper_exchange::cn::Round;
 use semper_exchange::goods::Disclosure;
 use semper_exchange::gx::{Leg, Price, Transfer};
@@ -62,6 +64,12 @@ const RELEASES: &str = "vault-release";
 const LOCKED: &str = "vault-locked";
 /// Fact space of the rights that approved contracts show: tag → the request to keep a use.
 const SHOWS: &str = "vault-shows";
+/// Fact space of the rights that approved contracts pass on: tag → cid, then the request to pass it on.
+const PASSES: &str = "vault-passes";
+/// Fact space of the contracts under which a right was passed on: cid → the request, as it was signed.
+const PASSED: &str = "vault-passed";
+/// Fact space of what was said about the money for something: cid → whether it came, or not.
+const MONEY: &str = "vault-money";
 /// Fact space of the payment requests that were signed: statement. A receipt is signed for these only.
 const REQUESTED: &str = "vault-requested";
 /// Why what excludes an earlier statement is not signed.
@@ -96,7 +104,8 @@ pub struct Vault<D: Decisions + ?Sized> {
 /// Something that waits for the user's word.
 ///
 /// ```text
-/// approval = { 0: deal, 1: draft, 2: title, 3: text, 4: since, ? 5: cid, ? 6: release, ? 7: reservation request }
+/// approval = { 0: deal, 1: draft, 2: title, 3: text, 4: since, ? 5: cid, ? 6: release, ? 7: reservation request,
+///              ? 8: credential transfer }
 /// ```
 #[derive(Clone, Debug)]
 pub struct Approval {
@@ -110,12 +119,8 @@ pub struct Approval {
     pub text: String,
     /// Since when it waits.
     pub since: Time,
-    /// The contract that it approves, if it is a promise.
-    pub cid: Option<Cid>,
-    /// The release of locked money that this contract promises, if it promises money.
-    pub release: Option<Release>,
-    /// What the issuer of a right is asked to keep for this contract, if it shows one.
-    pub shows: Option<ReservationRequest>,
+    /// The contract that it approves, if it is a promise, and what follows from that.
+    pub approves: Option<Approves>,
 }
 
 /// What the user says to a question.
@@ -157,12 +162,16 @@ enum Judgement {
 }
 
 /// A contract that is approved, and what follows from that.
-struct Approves {
-    cid: Cid,
-    /// What locked money it lets go of.
-    release: Option<Release>,
-    /// What right it shows.
-    shows: Option<ReservationRequest>,
+#[derive(Clone, Debug)]
+pub struct Approves {
+    /// The contract.
+    pub cid: Cid,
+    /// The release of locked money that it promises, if it promises money. Money by plain transfer goes by the hash of its order.
+    pub release: Option<Release>,
+    /// What the issuer of a right is asked to keep for it, if it shows one.
+    pub shows: Option<ReservationRequest>,
+    /// What the issuer of a right is asked to pass on under it, if it passes one on.
+    pub passes: Option<CredentialTransfer>,
 }
 
 impl<D: Decisions + ?Sized> Vault<D> {
@@ -281,18 +290,27 @@ impl<D: Decisions + ?Sized> Vault<D> {
                 self.judge_sale(draft, core, document, template, order).await
             }
             (Kind::Offer, Exhibit::Statement) => {
-                let (sale, swap) = (read::<Offer>(draft), read::<FileOffer>(draft));
-                let text = match (sale, swap) {
-                    (Ok(offer), _) => offer.describe(),
-                    (_, Ok(offer)) => offer.describe(),
+                let (sale, swap, right) = (read::<Offer>(draft), read::<FileOffer>(draft), read::<RightOffer>(draft));
+                let text = match (sale, swap, right) {
+                    (Ok(offer), _, _) => offer.describe(),
+                    (_, Ok(offer), _) => offer.describe(),
+                    (_, _, Ok(offer)) => offer.describe(),
                     _ => read::<AccessOffer>(draft)?.describe(),
                 };
                 Ok(Judgement::Ask { subject: Subject { kind: "offer", ..Subject::default() }, text, contract: None })
             }
             (Kind::ReservationRequest, Exhibit::Consequence) => self.judge_reservation(draft).await,
             (Kind::CredentialTransfer, Exhibit::Credential { bundle }) => judge_transfer(draft, bundle),
+            (Kind::CredentialTransfer, Exhibit::Consequence) => self.judge_passing(draft).await,
+            (Kind::Revocation, Exhibit::Consequence) => {
+                let Revocation { cid, .. } = read(draft)?;
+                self.judge_revocation(cid).await
+            }
             (Kind::Disclosure, Exhibit::Consequence) => self.follows(read::<Disclosure>(draft)?.cid, Vec::new()).await,
-            (Kind::Quittance, Exhibit::Consequence) => self.follows(read::<Quittance>(draft)?.cid, Vec::new()).await,
+            (Kind::Quittance, Exhibit::Consequence) => {
+                let Quittance { cid, .. } = read(draft)?;
+                self.follows(cid, vec![fact(MONEY, cid, b"came")]).await
+            }
             (Kind::Complaint, Exhibit::Consequence) => self.follows(read::<Complaint>(draft)?.cid, Vec::new()).await,
             (Kind::Settlement, Exhibit::Consequence) => self.follows(read::<Settlement>(draft)?.cid, Vec::new()).await,
             (Kind::Inquiry, Exhibit::Consequence) => self.follows(read::<Inquiry>(draft)?.cid, Vec::new()).await,
@@ -405,6 +423,31 @@ impl<D: Decisions + ?Sized> Vault<D> {
         }
     }
 
+    /// A right that is passed on under a contract: exactly as an approved contract passes it on, and no abort of that contract any more.
+    async fn judge_passing(&self, draft: &Draft) -> Result<Judgement, ApprovalError> {
+        let transfer: CredentialTransfer = read(draft)?;
+        let wrong =
+            ApprovalError::Forbidden("it passes on another right, or otherwise, than an approved contract does".into());
+        let Some(condition) = transfer.condition else { return Err(wrong) };
+        let promised = self.decisions.fact(PASSES, condition.tag.as_bytes()).await.map_err(unavailable)?;
+        match promised.as_deref().and_then(<[u8]>::split_first_chunk::<32>) {
+            Some((cid, promised)) if promised == draft.payload => {
+                let cid = Cid::from_digest(Digest::from_array(*cid));
+                let passed = fact(PASSED, cid, draft.id().as_bytes());
+                self.follows(cid, vec![part_way(cid, Slot::default(), b"final"), passed]).await
+            }
+            _ => Err(wrong),
+        }
+    }
+
+    /// That a right is to be called back: one that was passed on under an approved contract, and of whose money nobody has said that it came.
+    async fn judge_revocation(&self, cid: Cid) -> Result<Judgement, ApprovalError> {
+        match self.decisions.fact(PASSED, cid.as_bytes()).await.map_err(unavailable)? {
+            Some(_) => self.follows(cid, vec![fact(MONEY, cid, b"did not come")]).await,
+            None => Err(ApprovalError::Forbidden("no right was passed on under this contract".into())),
+        }
+    }
+
     /// What the first payment system that knows the statement says of it.
     fn wording(&self, draft: &Draft) -> Wording {
         let mut wordings = self.systems.iter().map(|system| system.wording(draft));
@@ -476,13 +519,14 @@ impl<D: Decisions + ?Sized> Vault<D> {
         let peer = agreement.core.party(role.peer()).filter(|_| alone);
         let arbiter = agreement.core.arbiter();
         let (release, shows) = (promised_release(&agreement.core, role), shown_right(&agreement.core, role));
+        let passes = passed_right(&agreement.core, role);
         let kind = match (&release, agreement.template.name()) {
             // What cannot be undone by anybody no rule allows.
             _ if arbiter.is_none() => "without arbiter",
             // A right may be worth more than money.
-            _ if shows.is_some() => "right",
-            // What is paid before the receipt is there, its payer must run after: no rule decides that.
-            (Some(_), RECEIPT_TRANSFER_TEMPLATE) => "transfer",
+            _ if shows.is_some() || passes.is_some() => "right",
+            // What is paid before it is known to be for good what it is paid for, its payer must run after: no rule decides that.
+            (Some(_), RECEIPT_TRANSFER_TEMPLATE | right::TEMPLATE) => "transfer",
             // Whether the rate is good no rule can say.
             (Some(_), EXCHANGE_TEMPLATE) if role != Role::ORIGINATOR => "exchange",
             (Some(_), EXCHANGE_TEMPLATE | RECEIPT_TEMPLATE) => "payment",
@@ -492,7 +536,7 @@ impl<D: Decisions + ?Sized> Vault<D> {
         let subject = Subject { kind, peer, arbiter, amount };
         // What a hash locks no signature of ours lets go of.
         let release = release.filter(|_| arbiter.is_some());
-        Ok(Judgement::Ask { subject, text, contract: Some(Box::new(Approves { cid, release, shows })) })
+        Ok(Judgement::Ask { subject, text, contract: Some(Box::new(Approves { cid, release, shows, passes })) })
     }
 
     /// A seller's promise: signed without asking if its contract follows from an offer that the user has approved, which still stands.
@@ -515,17 +559,20 @@ impl<D: Decisions + ?Sized> Vault<D> {
         let seller = agreement.core.party(Role::ORIGINATOR) == Some(self.signer.key_set().id());
         let now = now();
         let follows = seller
-            && match AccessOffer::from_bytes(&offer) {
-                Ok(offer) => offer.until >= now && access::follows(&Verifier, &agreement, &offer, &order, now).is_ok(),
-                Err(_) => {
+            && match (AccessOffer::from_bytes(&offer), RightOffer::from_bytes(&offer)) {
+                (Ok(offer), _) => {
+                    offer.until >= now && access::follows(&Verifier, &agreement, &offer, &order, now).is_ok()
+                }
+                (_, Ok(offer)) => {
+                    offer.until >= now && right::follows(&Verifier, &agreement, &offer, &order, now).is_ok()
+                }
+                _ => {
                     let offer = Offer::from_bytes(&offer).map_err(|e| mismatch(&e))?;
                     offer.until >= now && purchase::follows(&agreement, &offer, &order, now).is_ok()
                 }
             };
         match asked {
-            Judgement::Ask { contract: Some(contract), .. } if follows => {
-                Ok(Judgement::Sign(approved(contract.cid, contract.release.as_ref(), contract.shows.as_ref())))
-            }
+            Judgement::Ask { contract: Some(contract), .. } if follows => Ok(Judgement::Sign(contract.facts())),
             asked => Ok(asked),
         }
     }
@@ -588,11 +635,8 @@ impl<D: Decisions + ?Sized> KeyHolder for Vault<D> {
             Judgement::Ask { subject, text, contract } => {
                 let title = title(request.draft.kind);
                 let SignRequest { deal, draft, .. } = request;
-                let (cid, release, shows) = match contract {
-                    Some(approves) => (Some(approves.cid), approves.release, approves.shows),
-                    None => (None, None, None),
-                };
-                self.ask(Approval { deal, draft, title, text, since: now(), cid, release, shows }, &subject).await
+                let approves = contract.map(|contract| *contract);
+                self.ask(Approval { deal, draft, title, text, since: now(), approves }, &subject).await
             }
         }
     }
@@ -641,6 +685,14 @@ fn judge_payment(draft: &Draft, request: &[u8], salt: &[u8; 32]) -> Result<Judge
 fn shown_right(core: &Core, role: Role) -> Option<ReservationRequest> {
     match Leg::of(core).ok()? {
         [_, Leg::Show(show)] if role == Role::RESPONDER => show.request(core),
+        _ => None,
+    }
+}
+
+/// What a party asks the issuer of its right to pass on, if a contract does.
+fn passed_right(core: &Core, role: Role) -> Option<CredentialTransfer> {
+    match Leg::of(core).ok()? {
+        [Leg::Right(right), _] if role == Role::ORIGINATOR => right.request(core),
         _ => None,
     }
 }
@@ -751,23 +803,30 @@ impl<D: Decisions + ?Sized> fmt::Debug for Vault<D> {
     }
 }
 
-/// What is stored when a contract is approved, for what follows from it.
-fn approved(cid: Cid, release: Option<&Release>, shows: Option<&ReservationRequest>) -> Vec<Fact> {
-    let shown = shows.map(|request| {
-        let (space, key) = (SHOWS.to_owned(), request.tag.as_bytes().to_vec());
-        Fact { space, key, value: request.to_bytes() }
-    });
-    let released = release.map(|release| {
-        let (space, key) = (RELEASES.to_owned(), release.tag.as_bytes().to_vec());
-        Fact { space, key, value: [cid.as_bytes().as_slice(), &release.to_bytes()].concat() }
-    });
-    [fact(APPROVED, cid, b"")].into_iter().chain(released).chain(shown).collect()
+impl Approves {
+    /// What is stored when the contract is approved, for what follows from it.
+    fn facts(&self) -> Vec<Fact> {
+        let Self { cid, release, shows, passes } = self;
+        let of_contract = |space: &str, key: Digest, promised: Vec<u8>| {
+            let value = [cid.as_bytes().as_slice(), &promised].concat();
+            Fact { space: space.to_owned(), key: key.as_bytes().to_vec(), value }
+        };
+        let shown = shows.map(|request| {
+            let (space, key) = (SHOWS.to_owned(), request.tag.as_bytes().to_vec());
+            Fact { space, key, value: request.to_bytes() }
+        });
+        let released = release.as_ref().map(|release| of_contract(RELEASES, release.tag, release.to_bytes()));
+        let passed = passes.and_then(|transfer| {
+            transfer.condition.map(|condition| of_contract(PASSES, condition.tag, transfer.to_bytes()))
+        });
+        [fact(APPROVED, *cid, b"")].into_iter().chain(released).chain(shown).chain(passed).collect()
+    }
 }
 
 impl Approval {
     /// What is stored with the signature, for what follows from it.
     fn facts(&self) -> Vec<Fact> {
-        self.cid.map_or_else(Vec::new, |cid| approved(cid, self.release.as_ref(), self.shows.as_ref()))
+        self.approves.as_ref().map_or_else(Vec::new, Approves::facts)
     }
 
     /// The hash of the shown text, which an answer must name.
@@ -778,15 +837,17 @@ impl Approval {
 
 impl Encode for Approval {
     fn to_value(&self) -> Value {
+        let approves = self.approves.as_ref();
         record()
             .put_item(0, &self.deal)
             .put_item(1, &self.draft)
             .put(2, self.title.as_str())
             .put(3, self.text.as_str())
             .put_item(4, &self.since)
-            .put_some(5, self.cid.map(|cid| cid.to_value()))
-            .put_some(6, self.release.as_ref().map(Encode::to_value))
-            .put_some(7, self.shows.as_ref().map(Encode::to_value))
+            .put_some(5, approves.map(|approves| approves.cid.to_value()))
+            .put_some(6, approves.and_then(|approves| Some(approves.release.as_ref()?.to_value())))
+            .put_some(7, approves.and_then(|approves| Some(approves.shows?.to_value())))
+            .put_some(8, approves.and_then(|approves| Some(approves.passes?.to_value())))
             .build()
     }
 }
@@ -799,18 +860,14 @@ impl Decode for Approval {
         let mut fields = Fields::open(value)?;
         let deal = fields.item(0, "deal")?;
         let draft = fields.item(1, "draft")?;
-        let approval = Self {
-            deal,
-            draft,
-            title: fields.text(2, "title", 1024)?,
-            text: fields.text(3, "text", RENDERED_MAX)?,
-            since: fields.item(4, "since")?,
-            cid: fields.optional_item(5, "cid")?,
-            release: fields.optional_item(6, "release")?,
-            shows: fields.optional_item(7, "reservation request")?,
-        };
+        let (title, text) = (fields.text(2, "title", 1024)?, fields.text(3, "text", RENDERED_MAX)?);
+        let since = fields.item(4, "since")?;
+        let (release, shows) = (fields.optional_item(6, "release")?, fields.optional_item(7, "reservation request")?);
+        let passes = fields.optional_item(8, "credential transfer")?;
+        let cid: Option<Cid> = fields.optional_item(5, "cid")?;
         fields.close()?;
-        Ok(approval)
+        let approves = cid.map(|cid| Approves { cid, release, shows, passes });
+        Ok(Self { deal, draft, title, text, since, approves })
     }
 }
 

@@ -13,7 +13,7 @@ use semper_core::machine::{Blame, Env, Fault, Machine, Step};
 use semper_core::party::{KeySet, Role};
 use semper_core::time::{Seconds, Time};
 use semper_exchange::cn::{self, Cn, CnError, SIGNERS_MAX};
-use semper_exchange::gx::{self, DEADLINE, Gx, GxError, Own, Run, RunError, State};
+use semper_exchange::gx::{self, DEADLINE, Gx, GxError, Leg, Own, Run, RunError, State};
 use semper_exchange::lx::{self, Lx};
 use semper_support::approval::Exhibit;
 use semper_support::channel::MESSAGE_BYTES_MAX;
@@ -28,6 +28,7 @@ use crate::offer::{Offer, Order};
 use crate::order::{self, Asked, OrderError, Ordering, Wanted};
 use crate::plan::{Action, BUY, MAIL, PAY, Plan, SEND, SIGN, SIGN_MANY, SWAP};
 use crate::proposal::{Agreement, Proposal, ProposalError};
+use crate::right::RightOffer;
 use crate::swap::{FileOffer, Swap};
 use crate::trade::Trade;
 
@@ -150,6 +151,8 @@ pub enum WaitsFor {
     Arbiter,
     /// A means of payment: its issuer, or its user's approval.
     Payment,
+    /// The issuer of a right that is passed on, or called back.
+    Issuer,
     /// Nothing: it has ended.
     Nothing,
 }
@@ -358,6 +361,24 @@ impl Deal {
         Self { arbiters: vec![arbiter], own, ..Self::ordering(id, &BUY, sides, wanted, patience) }
     }
 
+    /// The originator's side of a deal that buys the right which `seller` offers, with money of `purse`. Begins with [`Input::Begin`].
+    #[expect(clippy::too_many_arguments, reason = "a purchase has so many parts")]
+    pub fn buy_right(
+        id: DealId,
+        me: KeySet,
+        seller: KeySet,
+        arbiter: KeySet,
+        patience: Seconds,
+        offer: RightOffer,
+        order: Order,
+        purse: PurseId,
+    ) -> Self {
+        let own = Own { purse: Some((id, purse)), ..Own::default() };
+        let wanted = Wanted::Right { offer: Box::new(offer), order: Box::new(order) };
+        let sides = Between::two(me, seller, Role::ORIGINATOR);
+        Self { arbiters: vec![arbiter], own, ..Self::ordering(id, &BUY, sides, wanted, patience) }
+    }
+
     /// The originator's side of a deal that gives `peer` money for a receipt or for other money. Begins with [`Input::Begin`].
     ///
     /// `purses` are those of the trade's pledges: first those that it pays from, then those that it is paid into.
@@ -534,6 +555,8 @@ impl Deal {
                     WaitsFor::Peer
                 }
                 State::AwaitVerdict { .. } | State::AwaitWindow { .. } | State::Ended { .. } => WaitsFor::Arbiter,
+                State::Recalling { .. } => WaitsFor::Issuer,
+                State::Releasing { .. } if matches!(gx.run().gives(), Leg::Right(_)) => WaitsFor::Issuer,
                 State::Taking { .. } | State::Releasing { .. } if !gx.moves_money() => WaitsFor::Us,
                 State::Examining { .. } => WaitsFor::Us,
                 State::Checking { .. }
@@ -543,8 +566,7 @@ impl Deal {
                 | State::Proving { .. }
                 | State::Arranging { .. }
                 | State::Collecting { .. }
-                | State::Reclaiming { .. }
-                | State::Recalling { .. } => WaitsFor::Payment,
+                | State::Reclaiming { .. } => WaitsFor::Payment,
             },
             Engine::Pay(pay) if pay.waits_for_peer() => WaitsFor::Peer,
             Engine::Pay(_) => WaitsFor::Payment,
@@ -632,11 +654,14 @@ impl Deal {
     /// What a peer is told, as a courtesy, that has promised and waits for a promise which never comes: this party has ended the deal without one.
     fn declined(&self, message: &Message) -> Option<Effect> {
         let step = usize::try_from(message.step).ok().and_then(|index| self.plan.steps.get(index))?;
+        let takes_promises = matches!(step.action, Action::Sign | Action::Exchange);
+        if self.ending != Some(Ending::Lapsed) || !takes_promises {
+            return None;
+        }
         // The two engines that take such a step promise and decline in the same bytes.
-        let waits = matches!(step.action, Action::Sign | Action::Exchange)
-            && matches!(gx::Message::from_bytes(&message.body), Ok(gx::Message::Promise(_)));
         let decline = Message { step: message.step, body: gx::Message::decline("").to_bytes(), opening: None };
-        (waits && self.ending == Some(Ending::Lapsed)).then(|| Effect::Send(decline.to_bytes()))
+        let promised = matches!(gx::Message::from_bytes(&message.body), Ok(gx::Message::Promise(_)));
+        promised.then(|| Effect::Send(decline.to_bytes()))
     }
 
     /// Gives an input to the engine of a step, and goes on to the next step if that ends this one.

@@ -13,7 +13,7 @@
 //! engine of a lower layer. A [`proposal`] is what one party suggests that all sign; [`contract_file`] makes one over any file,
 //! [`purchase`] makes one from an [`offer`] and an [`order`], [`letter`] one over certified mail,
 //! [`trade`] one over money for a receipt or for other money, [`swap`] one over
-//! information for information, [`access`] one over information for the show of a right.
+//! information for information, [`access`] one over information for the show of a right, [`right`] one over a right that is passed on for money.
 
 pub mod access;
 pub mod contract_file;
@@ -26,6 +26,7 @@ pub mod order;
 pub mod plan;
 pub mod proposal;
 pub mod purchase;
+pub mod right;
 pub mod swap;
 pub mod terms;
 pub mod trade;

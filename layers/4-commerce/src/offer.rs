@@ -235,7 +235,7 @@ impl Decode for Offer {
 }
 
 /// A text that is left out if it is empty.
-fn some_text(fields: &mut Fields, key: u64, name: &'static str, max: usize) -> Result<String, DecodeError> {
+pub(crate) fn some_text(fields: &mut Fields, key: u64, name: &'static str, max: usize) -> Result<String, DecodeError> {
     match fields.optional_item::<String>(key, name)? {
         None => Ok(String::new()),
         Some(text) if text.is_empty() || text.len() > max => {

@@ -4,7 +4,7 @@
 //! 1 A→B  order, trade, or swap
 //! 2 B→A  the contract, as a proposal; or a refusal
 //! ```
-//! The answer is composed before its side begins, by whoever has the article's key and the purses: see [`crate::purchase::Sale`],
+//! The answer is composed before its side begins, by whoever has the article's key and the purses: see [`crate::purchase::Sale`], [`crate::right::Sale`],
 //! [`crate::trade::Reply`] and [`crate::swap::reply`]. The asker takes only a contract that is what it has asked for.
 //!
 //! Source: `spec/purchase.md` §3, `spec/trade.md`.
@@ -22,6 +22,7 @@ use crate::offer::{Offer, Order};
 use crate::plan::{BUY, Plan, SWAP};
 use crate::proposal::{Proposal, ProposalError};
 use crate::purchase;
+use crate::right::{self, RightOffer};
 use crate::swap::{self, FileOffer, Swap};
 use crate::trade::{self, PLEDGES_MAX, Trade};
 
@@ -76,6 +77,13 @@ pub enum Wanted {
     Access {
         /// The offer.
         offer: Box<AccessOffer>,
+        /// The order.
+        order: Box<Order>,
+    },
+    /// A right, for money.
+    Right {
+        /// The offer.
+        offer: Box<RightOffer>,
         /// The order.
         order: Box<Order>,
     },
@@ -278,6 +286,10 @@ fn contract(env: &Env<'_>, wanted: &Wanted, container: Vec<u8>) -> Result<Step<O
             access::answers(&agreement, offer, order, env.now).map_err(Unacceptable::NotAsOrdered)?;
             None
         }
+        Wanted::Right { offer, order } => {
+            right::answers(&agreement, offer, order, env.now).map_err(Unacceptable::NotAsOrdered)?;
+            None
+        }
         Wanted::Trade { trade, purses } => {
             let chosen = trade::answers(&agreement, trade, env.now).map_err(Unacceptable::NotAsOrdered)?;
             let purse = |place: usize| purses.get(place).copied().ok_or(Unacceptable::NotAsOrdered("means"));
@@ -328,7 +340,9 @@ impl Asked {
 impl Wanted {
     fn message(&self) -> Message {
         match self {
-            Wanted::Goods { order, .. } | Wanted::Access { order, .. } => Message::Order(order.clone()),
+            Wanted::Goods { order, .. } | Wanted::Access { order, .. } | Wanted::Right { order, .. } => {
+                Message::Order(order.clone())
+            }
             Wanted::Trade { trade, .. } => Message::Trade(trade.clone()),
             Wanted::Swap { swap, .. } => Message::Swap(swap.clone()),
         }
@@ -371,7 +385,7 @@ impl Decode for Message {
 
 /// ```text
 /// ordering = { 0: 1, 1: state, ? 2: offer, ? 3: order, ? 4: patience, ? 5: container, ? 6: ending, ? 7: why, ? 8: trade, ? 9: [* purse],
-///              ? 10: file offer, ? 11: swap, ? 12: access offer }
+///              ? 10: file offer, ? 11: swap, ? 12: access offer, ? 13: right offer }
 /// ```
 impl Encode for Ordering {
     fn to_value(&self) -> Value {
@@ -447,6 +461,7 @@ impl Wanted {
         match self {
             Wanted::Goods { offer, order } => stored.put_item(2, &**offer).put_item(3, &**order),
             Wanted::Access { offer, order } => stored.put_item(3, &**order).put_item(12, &**offer),
+            Wanted::Right { offer, order } => stored.put_item(3, &**order).put_item(13, &**offer),
             Wanted::Trade { trade, purses } => stored.put_item(8, &**trade).put_list(9, purses),
             Wanted::Swap { offer, swap } => stored.put_item(10, &**offer).put_item(11, &**swap),
         }
@@ -463,6 +478,10 @@ impl Wanted {
                 if let Some(offer) = fields.optional_item(12, "access offer")? {
                     let order = Box::new(fields.item(3, "order")?);
                     return Ok(Wanted::Access { offer: Box::new(offer), order });
+                }
+                if let Some(offer) = fields.optional_item(13, "right offer")? {
+                    let order = Box::new(fields.item(3, "order")?);
+                    return Ok(Wanted::Right { offer: Box::new(offer), order });
                 }
                 let (offer, order) = (fields.item(2, "offer")?, fields.item(3, "order")?);
                 Ok(Wanted::Goods { offer: Box::new(offer), order: Box::new(order) })

@@ -20,7 +20,7 @@ use semper_support::engine::{Effect, EvidenceKind};
 
 use crate::letter::MEDIA_SEALED;
 use crate::offer::Order;
-use crate::{access, contract_file, letter, purchase, swap, trade};
+use crate::{access, contract_file, letter, purchase, right, swap, trade};
 
 const MEDIA_CORE: &str = "application/vnd.semper.core";
 const MEDIA_DOCUMENT: &str = "application/vnd.semper.document";
@@ -32,7 +32,7 @@ const CARD_MAX: usize = 256 * 1024;
 
 /// The contracts that this version knows the words of, each with the check that its words say what it does.
 type Check = fn(&Agreement) -> Result<(), &'static str>;
-const CONTRACTS: [(fn() -> Template, Check); 12] = [
+const CONTRACTS: [(fn() -> Template, Check); 13] = [
     (contract_file::template, contract_file::check),
     (contract_file::template_of_many, contract_file::check_of_many),
     (purchase::template, purchase::check),
@@ -45,6 +45,7 @@ const CONTRACTS: [(fn() -> Template, Check); 12] = [
     (trade::receipt_locked_template, trade::check),
     (trade::exchange_locked_template, trade::check),
     (trade::receipt_transfer_template, trade::check),
+    (right::template, right::check),
 ];
 
 /// What is to be signed: the contract and the text that belongs to it.
@@ -144,7 +145,8 @@ impl Agreement {
 
     /// What it is about, in a few words.
     pub fn subject(&self) -> String {
-        if let Some(title) = letter::title(self).or_else(|| trade::title(self)).or_else(|| swap::title(self)) {
+        let titles = [letter::title, trade::title, swap::title, right::title];
+        if let Some(title) = titles.iter().find_map(|title| title(self)) {
             return title;
         }
         let access = access::given(&self.core).map(|(goods, _)| goods);
@@ -332,6 +334,7 @@ mod tests {
             ("receipt-locked", "7dbe0033e0050142a61994c139429c7743b23df4ea59b51706da95a43146d75b"),
             ("exchange-locked", "c9204f7f6be71061b38ce4a79ea4f3c5c06aa54348098190a44ac0051a9c5339"),
             ("receipt-transfer", "61f9c52dc02f470be453bf301488a96a9de6e5dac902aa74084cc083f7e92da3"),
+            ("right-transfer", "5f431319cea5e804cbb61e84c7a25208b71741926fa96dc3de7d4ecdab00d022"),
         ];
         let shipped = CONTRACTS.map(|(template, _)| (template().name().to_owned(), template().id().to_string()));
         assert_eq!(shipped, expected.map(|(name, id)| (name.to_owned(), id.to_owned())));

@@ -39,8 +39,19 @@ function soon() {
 }
 
 const connection = document.getElementById("connection");
-const changes = new EventSource("/live");
-changes.onmessage = soon;
-// What happened between the loading of the page and now has not been told.
-changes.onopen = () => { connection.textContent = ""; soon(); };
-changes.onerror = () => { connection.textContent = connection.dataset.lost; };
+let changes = null;
+
+// A browser has six connections to a host: tabs that nobody sees must not keep them.
+function listen() {
+  changes?.close();
+  changes = null;
+  if (document.hidden) return;
+  changes = new EventSource("/live");
+  changes.onmessage = soon;
+  // What happened between the loading of the page and now has not been told.
+  changes.onopen = () => { connection.textContent = ""; soon(); };
+  changes.onerror = () => { connection.textContent = connection.dataset.lost; };
+}
+
+document.addEventListener("visibilitychange", listen);
+listen();

@@ -15,6 +15,7 @@ no-such-operation = Diese Zahlung gibt es nicht.
 no-such-contact = Diesen Kontakt gibt es nicht.
 no-such-offer = Dieses Angebot gibt es nicht.
 back-to-deals = Zurück zu den Geschäften
+opening = Ihr Schreibtisch öffnet sich
 closed-title = Dieser Schreibtisch ist zu
 closed-why = Ein Link öffnet ihn einmal, in einem Browser. Einen neuen bekommen Sie auf Ihrem Rechner mit diesem Befehl:
 name-mixes-scripts = mischt Buchstaben mehrerer Schriften
@@ -30,6 +31,10 @@ deals-found = {$count ->
     [one] Ein Geschäft
    *[other] {$count} Geschäfte
 }
+deals-cut = Es gibt mehr Geschäfte, als sich auf einmal durchsehen lassen; hier fehlen vielleicht welche. Ein Geschäft mit bekannter Kennung steht unter /deals/ und der Kennung.
+page-of = Seite {$page} von {$pages}
+page-before = Vorige Seite
+page-after = Nächste Seite
 no-deals-yet = Noch keine Geschäfte. Sie beginnen auf der Kommandozeile, oder mit einer Bestellung für etwas, das Sie anbieten:
 search-label = Titel, Partei oder Kennung
 search = Suchen
@@ -51,34 +56,40 @@ state-receipted = Bezahlt: Sie haben die Quittung.
 state-been-paid = Sie sind bezahlt worden.
 state-exchanged = Getauscht: Sie haben das Geld der anderen Partei.
 state-swapped = Getauscht: Sie haben die Datei der anderen Partei.
+state-bought = Gekauft: Das Recht gehört Ihnen, und niemand ruft es mehr zurück.
+state-sold = Verkauft: Sie haben das Geld.
 state-ended = Beendet: {$words}
 state-done = Erledigt.
-state-aborted = Vom Schlichter abgebrochen: Niemand ist gebunden.
-state-paid-without-receipt = Sie haben bezahlt, aber der Schlichter wurde zu spät für die Quittung erreicht. Der Zahlungsbeweis ist aufbewahrt.
+state-aborted = Vom Schiedsrichter abgebrochen: Niemand ist gebunden.
+state-paid-without-receipt = Sie haben bezahlt, aber der Schiedsrichter wurde zu spät für die Quittung erreicht. Der Zahlungsbeweis ist aufbewahrt.
+state-paid-unconfirmed = Sie haben bezahlt, und niemand hat es rechtzeitig bestätigt. Das Recht kann zurückgerufen werden. Der Zahlungsbeweis ist aufbewahrt.
 state-nothing-paid = Beendet: Es ist kein Geld bewegt worden, und niemand ist gebunden.
 state-lapsed = Beendet, bevor etwas unterschrieben war: Niemand ist gebunden.
 state-unacknowledged = Gesendet, aber nicht bestätigt. Es ist vielleicht angekommen.
 state-refunded = Beendet: Ihr Geld ist zurück.
 state-recalled = Sie wurden nicht bezahlt: Das Recht gehört wieder Ihnen.
+state-unrecalled = Sie wurden nicht bezahlt, und das Recht konnte nicht rechtzeitig zurückgerufen werden. Was das beweist, ist aufbewahrt.
 state-defective = Die Ware ist nicht, was versprochen war. Der Beweis liegt bei den Beweisen.
-state-faulted = Der Schlichter hat festgestellt, dass Ihre Ware nicht ist, was versprochen war.
+state-faulted = Der Schiedsrichter hat festgestellt, dass Ihre Ware nicht ist, was versprochen war.
 state-unsettled = Ihnen steht Geld zu, und der Herausgeber gibt es nicht heraus. Was das beweist, ist aufbewahrt.
 state-asks = Wartet auf Ihre Antwort.
 state-missing = Wartet auf {$names}.
 state-peer = Wartet auf {$peer}.
 state-peer-or-refund = Wartet auf {$peer}. Wenn nichts kommt, kommt Ihr Geld nach {$date} zurück.
+state-peer-or-recall = Wartet auf {$peer}. Wenn kein Geld kommt, wird das Recht nach {$date} zurückgerufen.
 state-refunding = Nicht zustande gekommen. Ihr Geld kommt zurück.
 state-refunding-after = Nicht zustande gekommen. Ihr Geld kommt nach {$date} zurück.
 state-paying = Das Geld ist unterwegs.
-state-decided = Der Schlichter hat für Sie entschieden. Ihr Geld kommt, wenn die Frist für Beschwerden vorbei ist, am {$date}.
-state-arbiter = Wartet auf den Schlichter.
+state-issuer = Wartet auf den Aussteller des Rechts.
+state-decided = Der Schiedsrichter hat für Sie entschieden. Ihr Geld kommt, wenn die Frist für Beschwerden vorbei ist, am {$date}.
+state-arbiter = Wartet auf den Schiedsrichter.
 
 # One deal.
 asks-where = Ihr Schlüsselhalter bittet Sie um eine Antwort. Auf der Kommandozeile:
 export = Geschäftsmappe speichern
 give-up = Jetzt beenden
 give-up-title = Dieses Geschäft jetzt beenden?
-give-up-means = Ihr Knoten tut, was Sie allein tun können: Er nimmt zurück, was sich zurücknehmen lässt, oder fragt den Schlichter. Stellt der Schlichter fest, dass die andere Partei ihr Versprechen gehalten hat, kommt das Geschäft trotzdem zustande. Das lässt sich nicht rückgängig machen.
+give-up-means = Ihr Knoten tut, was Sie allein tun können: Er nimmt zurück, was sich zurücknehmen lässt, oder fragt den Schiedsrichter. Stellt der Schiedsrichter fest, dass die andere Partei ihr Versprechen gehalten hat, kommt das Geschäft trotzdem zustande. Das lässt sich nicht rückgängig machen.
 give-up-yes = Geschäft beenden
 give-up-no = Weiterlaufen lassen
 timeline = Was geschehen ist
@@ -88,6 +99,7 @@ they-can-prove-hint = Aus dem, was Sie selbst haben. Die andere Partei hat viell
 files = Dateien
 goods = Ware
 saved-as = Sie liegt in der Datei
+goods-save = Speichern
 evidence = Beweise
 evidence-sound = Alles zählt: Unterschriften, Prüfsummen und Daten passen.
 evidence-faults = Einige Stücke zählen nicht oder beweisen ein Fehlverhalten:
@@ -117,36 +129,36 @@ event-final = {$mine ->
    *[no] {$who} hat den Vertrag vollendet.
 }
 event-abort = {$mine ->
-    [yes] Sie haben den Schlichter um Abbruch gebeten.
-   *[no] {$who} hat den Schlichter um Abbruch gebeten.
+    [yes] Sie haben den Schiedsrichter um Abbruch gebeten.
+   *[no] {$who} hat den Schiedsrichter um Abbruch gebeten.
 }
 event-resolve = {$mine ->
-    [yes] Sie haben den Schlichter gebeten, den Vertrag zu vollenden.
-   *[no] {$who} hat den Schlichter gebeten, den Vertrag zu vollenden.
+    [yes] Sie haben den Schiedsrichter gebeten, den Vertrag zu vollenden.
+   *[no] {$who} hat den Schiedsrichter gebeten, den Vertrag zu vollenden.
 }
 event-round = {$mine ->
     [yes] Sie haben eine Runde des Vertrags unterschrieben.
    *[no] {$who} hat eine Runde des Vertrags unterschrieben.
 }
 event-ask = {$mine ->
-    [yes] Sie haben den Schlichter nach den fehlenden Unterschriften gefragt.
-   *[no] {$who} hat den Schlichter nach den fehlenden Unterschriften gefragt.
+    [yes] Sie haben den Schiedsrichter nach den fehlenden Unterschriften gefragt.
+   *[no] {$who} hat den Schiedsrichter nach den fehlenden Unterschriften gefragt.
 }
 event-complaint = {$mine ->
-    [yes] Sie haben sich beim Schlichter beschwert.
-   *[no] {$who} hat sich beim Schlichter beschwert.
+    [yes] Sie haben sich beim Schiedsrichter beschwert.
+   *[no] {$who} hat sich beim Schiedsrichter beschwert.
 }
 event-revocation = {$mine ->
-    [yes] Sie haben den Schlichter gebeten, das Recht zurückzurufen.
-   *[no] {$who} hat den Schlichter gebeten, das Recht zurückzurufen.
+    [yes] Sie haben den Schiedsrichter gebeten, das Recht zurückzurufen.
+   *[no] {$who} hat den Schiedsrichter gebeten, das Recht zurückzurufen.
 }
 event-settlement = {$mine ->
-    [yes] Sie haben den Schlichter um das verwahrte Geld gebeten.
-   *[no] {$who} hat den Schlichter um das verwahrte Geld gebeten.
+    [yes] Sie haben den Schiedsrichter um das verwahrte Geld gebeten.
+   *[no] {$who} hat den Schiedsrichter um das verwahrte Geld gebeten.
 }
 event-inquiry = {$mine ->
-    [yes] Sie haben den Schlichter gefragt, was aus dem Vertrag geworden ist.
-   *[no] {$who} hat den Schlichter gefragt, was aus dem Vertrag geworden ist.
+    [yes] Sie haben den Schiedsrichter gefragt, was aus dem Vertrag geworden ist.
+   *[no] {$who} hat den Schiedsrichter gefragt, was aus dem Vertrag geworden ist.
 }
 event-status = {$mine ->
     [yes] Sie haben gesagt, dass niemand eine Entscheidung verlangt hat.
@@ -303,9 +315,9 @@ card-label = Kontaktkarte
 card-hint = Der ganze Text der Kartendatei.
 name-label = Wie Sie den Kontakt nennen
 name-hint = Wie er sich selbst nennt, wenn Sie es leer lassen.
-arbiter-label = Als Schlichter anerkennen
-arbiter-hint = Ein Schlichter entscheidet, wenn bei einem Geschäft etwas schiefging. Erkennen Sie nur an, wem Sie das anvertrauen.
-is-arbiter = Als Schlichter anerkannt.
+arbiter-label = Als Schiedsrichter anerkennen
+arbiter-hint = Ein Schiedsrichter entscheidet, wenn bei einem Geschäft etwas schiefging. Erkennen Sie nur an, wem Sie das anvertrauen.
+is-arbiter = Als Schiedsrichter anerkannt.
 is-time-stamper = Datiert Unterschriften.
 certificates = {$count ->
     [0] Kein Zertifikat über einen Namen
@@ -315,7 +327,7 @@ certificates = {$count ->
 name-looks-alike = Ein anderer Kontakt hat einen Namen, der gleich aussieht. Vergleichen Sie die Fingerabdrücke.
 remove = Entfernen
 remove-title = Diesen Kontakt entfernen?
-remove-means = Begonnene Geschäfte laufen weiter. War es ein Schlichter, wird unter ihm nichts Neues unterschrieben.
+remove-means = Begonnene Geschäfte laufen weiter. War es ein Schiedsrichter, wird unter ihm nichts Neues unterschrieben.
 remove-yes = Kontakt entfernen
 remove-no = Kontakt behalten
 own-card = Ihre eigene Karte
@@ -324,7 +336,9 @@ own-card-show = Anzeigen
 
 # Offers.
 offers = Angebote
-no-offers = Es wird nichts angeboten. Bieten Sie etwas auf der Kommandozeile an:
+own-offers = Was Sie anbieten
+no-offers = Sie bieten noch nichts an.
+offer-of-right = ein Recht
 offer-stands = Angeboten bis
 offer-asks = Wartet auf Ihre Antwort; vorher ist es nicht angeboten.
 offer-withdrawn = Zurückgezogen: Es werden keine Bestellungen angenommen.
@@ -334,3 +348,61 @@ renew-offer = Wieder Bestellungen annehmen
 qr-code = QR-Code
 qr-code-of-link = Der Link dieses Angebots als QR-Code
 qr-code-too-long = Der Link ist zu lang für einen QR-Code.
+back-to-offers = Zurück zu den Angeboten
+
+# Kaufen.
+buy-title = Etwas kaufen
+buy-link = Link des Verkäufers
+buy-look = Ansehen
+buy-from = Von
+buy-unknown-seller = Diesen Schlüssel kennen Sie noch nicht. Namen sind frei gewählt: Vergleichen Sie den Schlüssel, wenn es darauf ankommt, wer verkauft.
+description = Beschreibung
+price = Preis
+paid-by = Bezahlt mit
+complaints-for = Zeit für Beschwerden
+days = {$count ->
+    [one] Ein Tag
+   *[other] {$count} Tage
+}
+right-to-show = Sie zeigen das Recht
+right = Das Recht
+right-uses = Benutzbar
+uses-freely = so oft Sie wollen
+uses-counted = {$count ->
+    [one] mindestens einmal
+   *[other] mindestens {$count}-mal
+}
+right-issued-by = Ausgestellt von
+terms = Bedingungen
+law = Recht
+buy-arbiter = Wer entscheidet, wenn etwas schiefgeht
+buy-no-common-arbiter = Der Verkäufer nimmt nur diese Schiedsrichter an, und Sie keinen davon. Nehmen Sie einen als Schiedsrichter in Ihre Kontakte auf, wenn Sie ihm vertrauen.
+buy-without-arbiter = Es gibt keinen Schiedsrichter: Niemand gibt Ihnen das Geld zurück, wenn die Ware nicht die versprochene ist.
+buy-trust = Ich vertraue diesem Verkäufer
+buy-nothing-yet = Die Ware wird verschlüsselt geholt und der Vertrag angefordert. Bezahlt wird nichts, bevor Ihr Schlüsselhalter Ihnen den Vertrag gezeigt hat und Sie zugestimmt haben.
+buy-for = Bestellen für {$price}
+buy-for-right = Bestellen und das Recht zeigen
+buy-no = Nicht kaufen
+buy-fetching = Wird geholt: {$done} von {$total}
+buy-failed = Es wurde nicht bestellt. Kein Geld wurde bewegt. Was gekommen ist, bleibt; Sie können es noch einmal versuchen.
+buy-ordered = Die Bestellung ist unterwegs.
+buy-to-deal = Zum Geschäft
+look-again = Noch einmal ansehen
+not-in-basket = Dieses Angebot ist hier nicht offen. Fügen Sie den Link noch einmal ein.
+error-link = Unter diesem Link gibt es kein Angebot.
+error-buy = Es wurde nicht bestellt. Kein Geld wurde bewegt.
+
+# Verkaufen.
+sell-title = Eine Datei anbieten
+sell-what-happens = Die Datei wird auf diesem Rechner verschlüsselt. Wer den Link hat, kann bestellen; der Schlüssel geht an Käufer, deren Geld gesperrt liegt, und an niemanden sonst.
+sell-no-arbiter-known = Sie haben keinen Schiedsrichter unter Ihren Kontakten. Ohne ihn können Sie nur an die verkaufen, die Ihnen vertrauen.
+sell-name = Titel (der Name der Datei, wenn Sie nichts angeben)
+sell-text = Beschreibung
+sell-more = Weitere Bedingungen
+sell-days = Tage, die das Angebot gilt
+sell-no-arbiter = Ohne Schiedsrichter
+sell-no-arbiter-hint = Sie nehmen E-Geld, indem Sie zeigen, was die Datei öffnet. Niemand entscheidet über Beschwerden, und Ihr Knoten muss erreichbar sein, wenn jemand bezahlt.
+sell-file = Die Datei
+sell-yes = Verschlüsseln und anbieten
+sell-no = Nicht anbieten
+error-sell = Es wurde nichts angeboten.

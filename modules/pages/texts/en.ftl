@@ -15,6 +15,7 @@ no-such-operation = There is no such payment.
 no-such-contact = There is no such contact.
 no-such-offer = There is no such offer.
 back-to-deals = Back to the deals
+opening = Your desk opens
 closed-title = This desk is closed
 closed-why = A link opens it once, in one browser. Get a new one on your computer with this command:
 name-mixes-scripts = mixes letters of several scripts
@@ -30,6 +31,10 @@ deals-found = {$count ->
     [one] One deal
    *[other] {$count} deals
 }
+deals-cut = There are more deals than can be looked through at once, so some may be missing here. A deal with a known identifier is at /deals/ and the identifier.
+page-of = Page {$page} of {$pages}
+page-before = Previous page
+page-after = Next page
 no-deals-yet = No deals yet. They begin on the command line, or with an order for something that you offer:
 search-label = Title, party or identifier
 search = Search
@@ -51,15 +56,19 @@ state-receipted = Paid: you have the receipt.
 state-been-paid = You have been paid.
 state-exchanged = Exchanged: you have the other party's money.
 state-swapped = Swapped: you have the other party's file.
+state-bought = Bought: the right is yours, and nobody calls it back any more.
+state-sold = Sold: you have the money.
 state-ended = Ended: {$words}
 state-done = Done.
 state-aborted = Aborted by the arbiter: nobody is bound.
 state-paid-without-receipt = You have paid, and the arbiter was reached too late for the receipt. The proof of the payment is kept.
+state-paid-unconfirmed = You have paid, and nobody has confirmed it in time. The right may be called back. The proof of the payment is kept.
 state-nothing-paid = Ended: no money moved, and nobody is bound.
 state-lapsed = Ended before anything was signed: nobody is bound.
 state-unacknowledged = Sent, but not acknowledged. It may have arrived.
 state-refunded = Ended: your money is back.
 state-recalled = You were not paid: the right is yours again.
+state-unrecalled = You were not paid, and the right could not be called back in time. What proves it is kept.
 state-defective = The goods are not what was promised. The proof is among the evidence.
 state-faulted = The arbiter found that your goods are not what was promised.
 state-unsettled = Money is due to you, and its issuer does not give it. What proves it is kept.
@@ -67,9 +76,11 @@ state-asks = Waits for your answer.
 state-missing = Waits for {$names}.
 state-peer = Waits for {$peer}.
 state-peer-or-refund = Waits for {$peer}. If nothing comes, your money comes back after {$date}.
+state-peer-or-recall = Waits for {$peer}. If no money comes, the right is called back after {$date}.
 state-refunding = Not done. Your money comes back.
 state-refunding-after = Not done. Your money comes back after {$date}.
 state-paying = The money is on its way.
+state-issuer = Waits for the issuer of the right.
 state-decided = The arbiter has decided for you. Your money comes when the time for complaints is over, on {$date}.
 state-arbiter = Waits for the arbiter.
 
@@ -88,6 +99,7 @@ they-can-prove-hint = From what you hold yourself. The other party may hold more
 files = Files
 goods = Goods
 saved-as = They are in the file
+goods-save = Save them
 evidence = Evidence
 evidence-sound = Everything counts: signatures, hashes and dates fit.
 evidence-faults = Some pieces do not count, or prove misconduct:
@@ -324,7 +336,9 @@ own-card-show = Show it
 
 # Offers.
 offers = Offers
-no-offers = Nothing is offered. Offer something on the command line:
+own-offers = What you offer
+no-offers = You offer nothing yet.
+offer-of-right = a right
 offer-stands = Offered until
 offer-asks = Waits for your answer; it is not offered before.
 offer-withdrawn = Withdrawn: no orders are taken.
@@ -334,3 +348,61 @@ renew-offer = Take orders again
 qr-code = QR code
 qr-code-of-link = The link of this offer as a QR code
 qr-code-too-long = The link is too long for a QR code.
+back-to-offers = Back to the offers
+
+# Buying.
+buy-title = Buy something
+buy-link = The seller's link
+buy-look = Look at it
+buy-from = From
+buy-unknown-seller = You do not know this key yet. A name can be chosen freely: compare the key if it matters who sells.
+description = Description
+price = Price
+paid-by = Paid by
+complaints-for = Time for complaints
+days = {$count ->
+    [one] One day
+   *[other] {$count} days
+}
+right-to-show = You show the right
+right = The right
+right-uses = Can be used
+uses-freely = as often as you like
+uses-counted = {$count ->
+    [one] once at least
+   *[other] at least {$count} times
+}
+right-issued-by = Issued by
+terms = Terms
+law = Law
+buy-arbiter = Who decides if something goes wrong
+buy-no-common-arbiter = The seller accepts these arbiters only, and you accept none of them. Add one to your contacts as an arbiter if you trust it.
+buy-without-arbiter = There is no arbiter: nobody gives your money back if the goods are not what was promised.
+buy-trust = I trust this seller
+buy-nothing-yet = The goods are fetched, encrypted, and the contract is asked for. Nothing is paid before your key holder has shown you the contract and you have agreed.
+buy-for = Order for {$price}
+buy-for-right = Order and show the right
+buy-no = Do not buy
+buy-fetching = Fetching: {$done} of {$total}
+buy-failed = It was not ordered. No money moved. What has come stays, and you can try again.
+buy-ordered = The order is on its way.
+buy-to-deal = To the deal
+look-again = Look again
+not-in-basket = This offer is not open here. Paste its link again.
+error-link = There is no offer to be had at this link.
+error-buy = It was not ordered. No money moved.
+
+# Selling.
+sell-title = Offer a file
+sell-what-happens = The file is encrypted on this computer. Whoever has the link can order it; the key goes to buyers whose money lies locked, and to nobody else.
+sell-no-arbiter-known = You have no arbiter among your contacts. Without one you can sell to those only who trust you.
+sell-name = Title (the file's name if you leave it empty)
+sell-text = Description
+sell-more = More terms
+sell-days = Days that the offer stands
+sell-no-arbiter = Without an arbiter
+sell-no-arbiter-hint = You take e-cash by showing what opens the file. Nobody decides about complaints, and your node must be on line when somebody pays.
+sell-file = The file
+sell-yes = Encrypt and offer
+sell-no = Do not offer
+error-sell = Nothing was offered.

@@ -5,17 +5,19 @@ use semper_core::party::Role;
 use semper_core::time::Seconds;
 use semper_exchange::arbiter::verdict::{ClosingOutcome, Outcome};
 use semper_exchange::claims::{self, Actor, Case, Claim, Did, Policy, Verb};
-use semper_exchange::evidence::{self, Finding, Folder, Standing};
+use semper_exchange::evidence::{self, Checks, Finding, Folder, Standing};
 use semper_support::archive::Archive as _;
+use semper_support::crypto::Encapsulate;
 use semper_support::engine::Ending;
 use semper_transfer::payment::Module;
 use semper_transfer::payment::journal::{Entry, HISTORY_SPACE, load_entry};
+use semper_transfer::payment::means::LockKind;
 use semper_transfer::payment::module::{Balance, Next};
 use semper_transfer::payment::operation::{OperationId, Task};
 use semper_transfer::payment::statement::Side;
 
 use super::fair::{self, Customer, FUNDS, PRICE};
-use super::{ARBITER, BUYER, Means, Name, OVER, Outcomes, SELLER, World, node};
+use super::{ARBITER, BUYER, Means, Name, OVER, Outcomes, Plot, SELLER, World, node};
 use crate::world::ready;
 
 /// What somebody has in the end.
@@ -187,7 +189,9 @@ impl World<'_> {
 
     /// S2 and S3: nobody honest loses anything for nothing, and endings say what happened.
     fn fairness(&self, endings: [Option<Ending>; 2], paid: bool, has_paid: bool) -> Result<(), String> {
-        if !self.cheats(BUYER) && has_paid && !self.opened {
+        // Without an arbiter nobody rules on goods that are not what was promised.
+        let may_be_defective = self.lock == LockKind::Hash && matches!(self.plot, Plot::GarbageGoods | Plot::WrongKey);
+        if !self.cheats(BUYER) && has_paid && !self.opened && !may_be_defective {
             return Err(format!("S2: the buyer has paid and has nothing: {endings:?}"));
         }
         if !self.cheats(SELLER) && self.told && !paid {
@@ -202,9 +206,8 @@ impl World<'_> {
                 Ending::Success => gains,
                 Ending::Aborted | Ending::Lapsed => !gains,
                 Ending::Refunded => who == BUYER && !has_paid,
-                Ending::Unconfirmed | Ending::Defective | Ending::Faulted | Ending::Unsettled | Ending::Recalled => {
-                    false
-                }
+                Ending::Defective => who == BUYER && has_paid && may_be_defective,
+                Ending::Unconfirmed | Ending::Faulted | Ending::Unsettled | Ending::Recalled => false,
             };
             if !fits {
                 let what = format!("paid {has_paid}, got {paid}, opened {}", self.opened);
@@ -227,7 +230,10 @@ impl World<'_> {
             return if ending == Ending::Lapsed { Ok(()) } else { Err(format!("S9: {ending:?} without evidence")) };
         }
         let module: &dyn Module = &*self.fair.modules[who];
-        let report = evidence::verify(&self.cast.oracle, &[module], &folder);
+        let (oracle, systems) = (&self.cast.oracle, [module]);
+        let kem: Option<&dyn Encapsulate> = Some(oracle);
+        let checks = Checks { verify: oracle, kem, systems: &systems, stamps: None, submissions: None };
+        let report = evidence::examine(&checks, folder.deal, &folder.items);
         let me = role(who);
         let bad = |finding: &&Finding| match finding {
             Finding::CompletedAfterAbort { role, .. } => *role == me || self.plot.cheat().is_none(),
@@ -242,16 +248,27 @@ impl World<'_> {
             Some((Outcome::Fault(Role::ORIGINATOR), _)) | Some((_, Some(ClosingOutcome::Fault(Role::ORIGINATOR))))
         );
         let resolved = matches!(register, Some((Outcome::Resolved, _)));
+        let decided = |claim| -> Result<claims::Outcome, String> {
+            let case = Case::of(std::slice::from_ref(&folder)).map_err(|error| error.to_string())?;
+            let decision = claims::decide(&report, &case, &[claim], &Policy::at(self.now));
+            decision.rulings.first().map(|ruling| ruling.outcome).ok_or("a claim without a ruling".to_owned())
+        };
         if self.plot.cheat().is_none() && who == BUYER && ending == Ending::Success {
             let paid = Claim::Did(Did::new(Actor::Payer, Verb::Paid).at_least(fair::amount(PRICE)));
-            let case = Case::of(std::slice::from_ref(&folder)).map_err(|error| error.to_string())?;
-            let decision = claims::decide(&report, &case, &[paid], &Policy::at(self.now));
-            if decision.rulings.iter().any(|ruling| ruling.outcome != claims::Outcome::Proven) {
-                return Err(format!("S9: the buyer cannot prove that it has paid: {:?}", decision.rulings));
+            if decided(paid)? != claims::Outcome::Proven {
+                return Err("S9: the buyer cannot prove that it has paid".to_owned());
+            }
+        }
+        if ending == Ending::Defective {
+            let faulted = Claim::Did(Did::new(Actor::Party(Role::ORIGINATOR), Verb::Faulted));
+            if decided(faulted)? != claims::Outcome::Proven {
+                return Err("S9: the buyer cannot prove that the goods are not what was promised".to_owned());
             }
         }
         let fits = match (ending, standing) {
-            (Ending::Success, Some(Standing::Complete)) => true,
+            (Ending::Success | Ending::Defective, Some(Standing::Complete)) => true,
+            (Ending::Success | Ending::Defective, Some(Standing::Opened)) => true,
+            (Ending::Lapsed | Ending::Refunded, Some(Standing::Unopened { .. })) => true,
             (Ending::Success, Some(Standing::Resolved { .. })) => resolved && !seller_fault,
             (Ending::Aborted, Some(Standing::Aborted { .. })) => matches!(register, Some((Outcome::Aborted, _))),
             (Ending::Lapsed, Some(Standing::Open { .. })) => register.is_none() || who == BUYER,

@@ -1,6 +1,6 @@
 //! The simulator with money and goods: one purchase, one seed, everything that can go wrong on the way.
 //!
-//! A seller, a buyer and an arbiter run the real machines ([`semper_commerce::deal::Deal`], the arbiter's rules, the journal of payments and
+//! A seller and a buyer, with an arbiter or with one hash that locks what both give ([`Trial::lock`]), run the real machines ([`semper_commerce::deal::Deal`], the arbiter's rules, the journal of payments and
 //! the payment modules) over archives in memory; a real mint or bank answers them in this process. Signatures, encapsulation and sealing
 //! are symbolic, coins are not. The seed decides what is lost, doubled, delayed and reordered, where processes crash and commits fail,
 //! who is unreachable when, how clocks differ and jump, when users decline or give up, and who cheats how ([`Plot`]). The same seed
@@ -39,16 +39,17 @@ use semper_core::ids::{DealId, StatementId};
 use semper_core::party::KeySet;
 use semper_core::time::{Seconds, Time};
 use semper_exchange::arbiter::verdict::{ClosingOutcome, Outcome};
-use semper_exchange::gx;
 use semper_store::MemoryArchive;
 use semper_support::archive::OutgoingId;
 use semper_support::crypto::Signer as _;
 use semper_support::engine::Ending;
+use semper_transfer::payment::means::LockKind;
 use semper_transfer::payment::module::{IssuerReply, IssuerRequest};
 use semper_transfer::payment::operation::OperationId;
 
 use fair::{Fair, Fate, OPENED};
 use goods::Fetched;
+use node::Said;
 
 pub use fair::Means;
 pub use plot::Plot;
@@ -112,6 +113,17 @@ impl Break {
     ];
 }
 
+/// One run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trial {
+    /// Whether an arbiter decides who gets the money, or whoever shows a preimage has it. Only coins can be locked to a hash.
+    pub lock: LockKind,
+    /// What decides everything else.
+    pub seed: u64,
+    /// A mistake, if there is to be one.
+    pub broken: Option<Break>,
+}
+
 /// What a run came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcomes {
@@ -133,49 +145,40 @@ pub struct Outcomes {
     pub events: usize,
 }
 
-/// Runs one seed.
+/// Runs a trial.
 ///
 /// # Errors
 /// What was violated, the trace of events that led there, and how to repeat it.
-pub fn simulate(seed: u64) -> Result<Outcomes, String> {
-    simulate_with(seed, None)
-}
-
-/// Runs one seed with a mistake.
-///
-/// # Errors
-/// As [`simulate`].
-pub fn simulate_with(seed: u64, broken: Option<Break>) -> Result<Outcomes, String> {
-    run(seed, broken).map_err(|violation| {
+pub fn simulate(trial: Trial) -> Result<Outcomes, String> {
+    let Trial { lock, seed, broken } = trial;
+    with_world(trial, false, |world| world.run().and_then(|()| world.judge())).map_err(|violation| {
         let mistake = broken.map_or(String::new(), |broken| format!("SEMPER_MISTAKE={broken:?} "));
-        let test = "cargo test -p semper-sim --test purchases every_purchase -- --nocapture";
+        let which = if lock == LockKind::Hash { "purchases_without" } else { "every_purchase" };
+        let test = format!("cargo test -p semper-sim --test purchases {which} -- --nocapture");
         // Writing the events takes as long as the run: it is done when somebody wants to read them.
-        format!("seed {seed}: {violation}\n{}\nagain: {mistake}SEMPER_PURCHASE={seed} {test}", trace(seed, broken))
+        format!("seed {seed}: {violation}\n{}\nagain: {mistake}SEMPER_PURCHASE={seed} {test}", trace(trial))
     })
 }
 
-/// The events of one seed, one a line, whatever it comes to.
-pub fn trace(seed: u64, broken: Option<Break>) -> String {
-    with_world(seed, broken, true, |world| {
+/// The events of a trial, one a line, whatever it comes to.
+pub fn trace(trial: Trial) -> String {
+    with_world(trial, true, |world| {
         let result = world.run().and_then(|()| world.judge());
         format!("{}{result:?}", world.trace)
     })
-}
-
-fn run(seed: u64, broken: Option<Break>) -> Result<Outcomes, String> {
-    with_world(seed, broken, false, |world| world.run().and_then(|()| world.judge()))
 }
 
 thread_local! {
     static FAIRS: RefCell<BTreeMap<Means, Fair>> = const { RefCell::new(BTreeMap::new()) };
 }
 
-fn with_world<T>(seed: u64, broken: Option<Break>, traced: bool, then: impl FnOnce(&mut World<'_>) -> T) -> T {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let means = if rng.random_range(0..100) < ECASH_SHARE { Means::Ecash } else { Means::Account };
+fn with_world<T>(trial: Trial, traced: bool, then: impl FnOnce(&mut World<'_>) -> T) -> T {
+    let mut rng = ChaCha8Rng::seed_from_u64(trial.seed);
+    let by_coins = trial.lock == LockKind::Hash || rng.random_range(0..100) < ECASH_SHARE;
+    let means = if by_coins { Means::Ecash } else { Means::Account };
     FAIRS.with_borrow_mut(|fairs| {
         let fair = fairs.entry(means).or_insert_with(|| Fair::open(means));
-        then(&mut World::new(rng, fair, means, broken, traced))
+        then(&mut World::new(rng, fair, means, trial, traced))
     })
 }
 
@@ -274,6 +277,7 @@ struct World<'a> {
     fair: &'a Fair,
     cast: Cast,
     means: Means,
+    lock: LockKind,
     plot: Plot,
     broken: Option<Break>,
     weather: Weather,
@@ -300,7 +304,9 @@ struct World<'a> {
     /// Whoever looked has found a mistake while the run goes on.
     violation: Option<String>,
     /// What the parties have said to each other.
-    heard: Vec<gx::Message>,
+    heard: Vec<Said>,
+    /// What opens the contracts that the seller has written.
+    seeds: Vec<Vec<u8>>,
     /// What a cheating party has begun.
     pranks: BTreeSet<OperationId>,
     /// What the arbiter has given a cheating party to take money with.
@@ -310,7 +316,8 @@ struct World<'a> {
 }
 
 impl<'a> World<'a> {
-    fn new(mut rng: ChaCha8Rng, fair: &'a Fair, means: Means, broken: Option<Break>, traced: bool) -> Self {
+    fn new(mut rng: ChaCha8Rng, fair: &'a Fair, means: Means, trial: Trial, traced: bool) -> Self {
+        let Trial { lock, broken, .. } = trial;
         let cast = Cast::default();
         let calm = rng.random_range(0..10) == 0;
         let weather = if calm {
@@ -325,7 +332,7 @@ impl<'a> World<'a> {
                 delay: [3, 30, 300][rng.random_range(0..3_usize)],
             }
         };
-        let plot = Plot::of(&mut rng);
+        let plot = Plot::of(&mut rng, lock);
         let half = i64::try_from(SIGMA.0 / 2).expect("a small number");
         let mut lead = || rng.random_range(-half..=half);
         let (leads, issuer_lead) = ([lead(), lead(), lead()], lead());
@@ -335,7 +342,8 @@ impl<'a> World<'a> {
             (start, start.after(Seconds(rng.random_range(0..OUTAGE_MAX))))
         };
         let (arbiter_out, mut issuer_out) = (outage(), outage());
-        if rng.random_range(0..10) == 0 {
+        // Whoever does without an arbiter relies on reaching the issuer in time.
+        if lock == LockKind::Arbiter && rng.random_range(0..10) == 0 {
             let start = now.after(Seconds(rng.random_range(0..ISSUER_OUT_FROM)));
             issuer_out = (start, start.after(Seconds(rng.random_range(0..ISSUER_OUT_MAX))));
         }
@@ -354,13 +362,14 @@ impl<'a> World<'a> {
             said: BTreeMap::new(),
         });
         let patience = Seconds([120, 1200, 7200][rng.random_range(0..3_usize)]);
-        let offer = node::Offered::new(&cast, fair, plot, now);
+        let offer = node::Offered::new(&cast, fair, lock, plot, now);
         let deal = DealId::from_array(rng.random());
         Self {
             rng,
             fair,
             cast,
             means,
+            lock,
             plot,
             broken,
             weather,
@@ -382,6 +391,7 @@ impl<'a> World<'a> {
             opened: false,
             violation: None,
             heard: Vec::new(),
+            seeds: Vec::new(),
             pranks: BTreeSet::new(),
             loot: Vec::new(),
             trace: String::new(),
@@ -391,8 +401,8 @@ impl<'a> World<'a> {
 
     /// Until nothing is left to happen.
     fn run(&mut self) -> Result<(), String> {
-        let (means, plot) = (self.means, self.plot);
-        self.note(format_args!("{means:?}, {plot:?}"));
+        let (means, lock, plot) = (self.means, self.lock, self.plot);
+        self.note(format_args!("{means:?}, {lock:?}, {plot:?}"));
         self.at(0, Event::Fetch);
         for who in [SELLER, BUYER] {
             if self.chance(30) {

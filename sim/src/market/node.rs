@@ -28,12 +28,14 @@ use semper_exchange::arbiter::verdict::ArbiterAnswer;
 use semper_exchange::goods::{
     DepositKey, Disclosure, Download, Good, KeyAttestation, KeyEvidence, Seed, Side, first_bad_chunk,
 };
-use semper_exchange::gx::{self, Examination, Examined, Found, Own};
+use semper_exchange::gx::{self, Examination, Examined, Found, Own, Promised};
+use semper_exchange::lx;
 use semper_support::archive::{Archive, Commit, CommitError, Consumed, NewOutgoing, OutgoingId, PutState, SetTimer};
 use semper_support::crypto::{Decapsulate as _, Encapsulate as _, Signer as _};
 use semper_support::engine::{Consent, Effect, Ending, EvidenceKind, Input};
 use semper_support::runner::{Turn, Work, store};
 use semper_transfer::payment::journal::{Entry, load_entry, load_purse};
+use semper_transfer::payment::means::LockKind;
 use semper_transfer::payment::module::Next;
 use semper_transfer::payment::operation::{Operation, OperationId, Task};
 
@@ -99,20 +101,23 @@ pub(super) enum Kept {
 }
 
 impl Offered {
-    pub(super) fn new(cast: &Cast, fair: &Fair, plot: Plot, now: Time) -> Self {
+    pub(super) fn new(cast: &Cast, fair: &Fair, lock: LockKind, plot: Plot, now: Time) -> Self {
         let ware = if plot == Plot::GarbageGoods { goods::garbage() } else { goods::good() };
         let (purse, _) =
             ready(load_purse(fair.store(SELLER), &fair::purse(SELLER))).ok().flatten().expect("the purse is open");
         let means = fair.modules[SELLER].means(&purse).expect("the issuer's terms are known");
         let seller = &cast.parties[SELLER];
+        let arbiter = ArbiterOffer { name: "Arbiter".to_owned(), key_set: cast.arbiter.key_set().id() };
+        let with_arbiter = lock == LockKind::Arbiter;
+        let complaints = if with_arbiter { COMPLAINTS } else { Seconds(0) };
         let offer = Offer {
             goods: ware.descriptor.clone(),
             cipher_root: ware.index.root(Side::Cipher),
             price: fair::amount(fair::PRICE),
             means: vec![means],
-            arbiters: vec![ArbiterOffer { name: "Arbiter".to_owned(), key_set: cast.arbiter.key_set().id() }],
+            arbiters: with_arbiter.then_some(arbiter).into_iter().collect(),
             seller: "Sally".to_owned(),
-            pace: Pace { valid_for: VALID_FOR, complaints: COMPLAINTS, delta: DELTA, sigma: SIGMA },
+            pace: Pace { valid_for: VALID_FOR, complaints, delta: DELTA, sigma: SIGMA },
             until: now.after(OVER),
             terms: String::new(),
             law: String::new(),
@@ -195,7 +200,7 @@ impl World<'_> {
         let Stored { deal, version, messages } = stored;
         let oracle = self.cast.oracle;
         let env = Env { now: self.clock(who), verify: &oracle };
-        let (before, label) = (deal.position(), label(&input));
+        let (before, label) = (deal.position(), label(self.lock, &input));
         let step = match deal.handle(&env, input) {
             Ok(step) => step,
             Err(error) => {
@@ -416,8 +421,11 @@ impl World<'_> {
 
     fn try_release(&mut self, examination: &Examination) -> Found {
         let Examination { core, slot, release } = examination;
-        let Ok(good) = Good::of(core, *slot, Some(&self.deposit_key())) else { return Found::Useless };
+        let deposits = self.deposit_key();
+        let under = (self.lock == LockKind::Arbiter).then_some(&deposits);
+        let Ok(good) = Good::of(core, *slot, under) else { return Found::Useless };
         let Some((key, evidence)) = self.opener(&good, release) else { return Found::Useless };
+        self.told = true;
         if self.broken == Some(Break::UnexaminedGoods) {
             return Found::Good;
         }
@@ -435,6 +443,10 @@ impl World<'_> {
 
     fn opener(&self, good: &Good, release: &[u8]) -> Option<(semper_exchange::goods::ArticleKey, KeyEvidence)> {
         let oracle = &self.cast.oracle;
+        if self.lock == LockKind::Hash {
+            let preimage = Seed::new(release.to_vec());
+            return good.open(oracle, &preimage).ok().map(|key| (key, KeyEvidence::Seed(preimage)));
+        }
         let signed = Signed::from_bytes(release).ok()?;
         if signed.kind() == Kind::KeyAttestation {
             let said = verify::<KeyAttestation>(oracle, self.cast.arbiter.key_set(), &signed).ok()?;
@@ -493,7 +505,7 @@ impl World<'_> {
         if !self.is_up(to) {
             return;
         }
-        if to == BUYER && discloses(&bytes) {
+        if to == BUYER && self.discloses(&bytes) {
             self.told = true;
         }
         self.overhear(&bytes);
@@ -626,7 +638,8 @@ impl World<'_> {
         };
         let (me, seller, arbiter) = (self.key_set(BUYER), self.key_set(SELLER), self.key_set(ARBITER));
         let (offer, purse) = (self.offer.offer.clone(), fair::purse(BUYER));
-        let deal = Deal::buy(self.deal, me, seller, vec![arbiter], self.patience, offer, order, purse);
+        let arbiters = if self.lock == LockKind::Arbiter { vec![arbiter] } else { Vec::new() };
+        let deal = Deal::buy(self.deal, me, seller, arbiters, self.patience, offer, order, purse);
         let stored = Stored { deal, version: 0, messages: 0 };
         if matches!(self.take(BUYER, stored, Input::Begin, Commit::default()), Taken::Lost) {
             self.at(40, Event::Fetch);
@@ -641,15 +654,17 @@ impl World<'_> {
         let buyer = Some(self.key_set(BUYER)).filter(|buyer| buyer.id() == opening.from)?;
         let composed = self.compose(&order)?.map_err(|error| error.to_string());
         let (me, arbiter) = (self.key_set(SELLER), self.key_set(ARBITER));
+        let arbiters = if self.lock == LockKind::Arbiter { vec![arbiter] } else { Vec::new() };
         let answer = Composed { asked: order::Asked::Order(order), composed };
-        Some(Deal::asked(self.deal, me, buyer, vec![arbiter], self.patience, answer))
+        Some(Deal::asked(self.deal, me, buyer, arbiters, self.patience, answer))
     }
 
     /// The contract for an order; nothing if the seller's process stops over it.
     fn compose(&mut self, order: &Order) -> Option<Result<(Container, Own), String>> {
         let payee = self.ready(SELLER)?;
-        let seed =
-            Seed::new((0..self.cast.oracle.seed_len(self.cast.deposits.suite())).map(|_| self.rng.random()).collect());
+        let with_arbiter = self.lock == LockKind::Arbiter;
+        let length = if with_arbiter { self.cast.oracle.seed_len(self.cast.deposits.suite()) } else { 32 };
+        let seed = Seed::new((0..length).map(|_| self.rng.random()).collect());
         let wrong = semper_exchange::goods::ArticleKey::from_array([5; 32]);
         let arbiter = self.key_set(ARBITER);
         let sale = Sale {
@@ -657,7 +672,7 @@ impl World<'_> {
             order,
             seller: self.key_set(SELLER).id(),
             buyer: self.key_set(BUYER).id(),
-            arbiter: Some(Arbiter {
+            arbiter: with_arbiter.then(|| Arbiter {
                 key_set: arbiter.id(),
                 log: arbiter.id(),
                 rules: rules_hash(),
@@ -676,6 +691,7 @@ impl World<'_> {
         let container = proposal.and_then(|proposal| proposal.to_container().map_err(|error| error.to_string()));
         let own =
             Own { purse: Some((self.deal, fair::purse(SELLER))), seed: seed.as_bytes().to_vec(), ..Own::default() };
+        self.seeds.push(seed.as_bytes().to_vec());
         Some(container.map(|container| (container, own)))
     }
 
@@ -696,36 +712,90 @@ impl World<'_> {
     }
 }
 
-fn gx_message(bytes: &[u8]) -> Option<gx::Message> {
-    let message = deal::Message::from_bytes(bytes).ok().filter(|message| message.step == 1)?;
-    gx::Message::from_bytes(&message.body).ok()
+/// What one party says to the other once there is a contract.
+#[derive(Clone, Debug)]
+pub(super) enum Said {
+    /// With an arbiter.
+    Gx(gx::Message),
+    /// Under one hash.
+    Lx(lx::Message),
 }
 
-/// Whether a message tells what opens the goods.
-fn discloses(bytes: &[u8]) -> bool {
-    let Some(gx::Message::Final(said)) = gx_message(bytes) else { return false };
-    Signed::from_bytes(&said.release).is_ok_and(|signed| signed.kind() == Kind::Disclosure)
-}
+impl Said {
+    /// The body of a message of the contract's engine.
+    pub(super) fn read(lock: LockKind, body: &[u8]) -> Option<Self> {
+        match lock {
+            LockKind::Arbiter => gx::Message::from_bytes(body).ok().map(Self::Gx),
+            LockKind::Hash => lx::Message::from_bytes(body).ok().map(Self::Lx),
+        }
+    }
 
-impl World<'_> {
-    fn overhear(&mut self, bytes: &[u8]) {
-        if self.plot.cheat().is_some()
-            && let Some(message) = gx_message(bytes)
-        {
-            self.heard.push(message);
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        match self {
+            Self::Gx(message) => message.to_bytes(),
+            Self::Lx(message) => message.to_bytes(),
+        }
+    }
+
+    /// A promise, if it is one.
+    pub(super) fn promise(&self) -> Option<&Promised> {
+        match self {
+            Self::Gx(gx::Message::Promise(said)) | Self::Lx(lx::Message::Promise(said)) => Some(said),
+            _ => None,
+        }
+    }
+
+    /// What gives the item of whoever says it, if it does.
+    pub(super) fn release(&self) -> Option<Vec<u8>> {
+        match self {
+            Self::Gx(gx::Message::Final(said)) => Some(said.release.clone()),
+            Self::Lx(lx::Message::Preimage(preimage)) => Some(preimage.to_vec()),
+            _ => None,
         }
     }
 }
 
-fn label(input: &Input) -> String {
+impl World<'_> {
+    fn said(&self, bytes: &[u8]) -> Option<Said> {
+        let message = deal::Message::from_bytes(bytes).ok().filter(|message| message.step == 1)?;
+        Said::read(self.lock, &message.body)
+    }
+
+    /// Whether a message tells what opens the goods.
+    fn discloses(&self, bytes: &[u8]) -> bool {
+        match self.said(bytes) {
+            Some(Said::Gx(gx::Message::Final(said))) => {
+                Signed::from_bytes(&said.release).is_ok_and(|signed| signed.kind() == Kind::Disclosure)
+            }
+            Some(Said::Lx(lx::Message::Preimage(preimage))) => self.seeds.iter().any(|seed| *seed == preimage),
+            _ => false,
+        }
+    }
+
+    fn overhear(&mut self, bytes: &[u8]) {
+        if self.plot.cheat().is_some()
+            && let Some(said) = self.said(bytes)
+        {
+            self.heard.push(said);
+        }
+    }
+}
+
+fn label(lock: LockKind, input: &Input) -> String {
     match input {
-        Input::Message(bytes) => match gx_message(bytes) {
-            Some(gx::Message::Promise(_)) => "promise".to_owned(),
-            Some(gx::Message::Final(_)) => "final".to_owned(),
-            Some(gx::Message::Decline(reason)) => format!("decline {reason:?}"),
-            Some(gx::Message::Quittance(_)) => "quittance".to_owned(),
-            None => "order or contract".to_owned(),
-        },
+        Input::Message(bytes) => {
+            let message = deal::Message::from_bytes(bytes).ok().filter(|message| message.step == 1);
+            match message.and_then(|message| Said::read(lock, &message.body)) {
+                Some(Said::Gx(gx::Message::Promise(_)) | Said::Lx(lx::Message::Promise(_))) => "promise".to_owned(),
+                Some(Said::Gx(gx::Message::Final(_))) => "final".to_owned(),
+                Some(Said::Gx(gx::Message::Quittance(_))) => "quittance".to_owned(),
+                Some(Said::Lx(lx::Message::Preimage(_))) => "preimage".to_owned(),
+                Some(Said::Gx(gx::Message::Decline(reason)) | Said::Lx(lx::Message::Decline(reason))) => {
+                    format!("decline {reason:?}")
+                }
+                None => "order or contract".to_owned(),
+            }
+        }
         Input::Signed(signed) => format!("signed {}", signed.kind()),
         Input::Operated(bytes) => match semper_transfer::payment::operation::Answer::from_bytes(bytes) {
             Ok(answer) => match answer.result {

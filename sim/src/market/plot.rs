@@ -15,11 +15,14 @@ use semper_core::party::Role;
 use semper_core::time::Seconds;
 use semper_exchange::arbiter::request::{Abort, Complaint, Request, Resolve, Settlement};
 use semper_exchange::goods::{Claim, Disclosure, Pom, Seed};
-use semper_exchange::gx::{Leg, Message, Own, Promised, Run};
+use semper_exchange::gx::{self, Leg, Own, Promised, Run};
+use semper_exchange::lx;
 use semper_support::crypto::Encapsulate as _;
+use semper_transfer::payment::means::LockKind;
 use semper_transfer::payment::operation::{Lock, Operation, OperationId, Task};
 use semper_transfer::payment::statement::Side;
 
+use super::node::Said;
 use super::{ARBITER, BUYER, Event, SELLER, World, fair};
 
 /// Who cheats, and how.
@@ -33,7 +36,7 @@ pub enum Plot {
     GarbageGoods,
     /// What opens the deposit does not open the goods.
     WrongKey,
-    /// The seller's final opens nothing.
+    /// The seller's final, or the preimage that it says, opens nothing.
     WrongSeed,
     /// The seller's final comes without anything.
     BareFinal,
@@ -54,7 +57,16 @@ pub enum Plot {
 }
 
 impl Plot {
-    pub(super) fn of(rng: &mut ChaCha8Rng) -> Self {
+    pub(super) fn of(rng: &mut ChaCha8Rng, lock: LockKind) -> Self {
+        let plot = Self::any(rng);
+        match plot {
+            // The buyer says nothing after its promise, and the seller's final is what it takes the money with.
+            Self::BareFinal | Self::BadAuthorisation | Self::SilentBuyer(2) if lock == LockKind::Hash => Self::Honest,
+            plot => plot,
+        }
+    }
+
+    fn any(rng: &mut ChaCha8Rng) -> Self {
         match rng.random_range(0..26) {
             0..9 => Self::Honest,
             9..12 => Self::SilentSeller(rng.random_range(0..3)),
@@ -107,35 +119,42 @@ impl World<'_> {
             return Some(body);
         }
         let message = deal::Message::from_bytes(&body).ok()?;
-        let gx = if message.step == 1 { Message::from_bytes(&message.body).ok() } else { None };
+        let said = if message.step == 1 { Said::read(self.lock, &message.body) } else { None };
         let is_contract = matches!(order::Message::from_bytes(&message.body), Ok(order::Message::Contract(_)));
-        let place = match &gx {
-            Some(Message::Promise(_)) => 1,
-            Some(Message::Final(_)) => 2,
-            Some(Message::Decline(_) | Message::Quittance(_)) => 3,
+        let place = match &said {
+            Some(Said::Gx(gx::Message::Promise(_)) | Said::Lx(lx::Message::Promise(_))) => 1,
+            Some(Said::Gx(gx::Message::Final(_)) | Said::Lx(lx::Message::Preimage(_))) => 2,
+            Some(_) => 3,
             None => u8::from(!is_contract) * u8::MAX,
         };
-        let changed = match (self.plot, gx) {
+        let changed = match (self.plot, said) {
             (Plot::SilentSeller(from) | Plot::SilentBuyer(from), _) if place != u8::MAX && place >= from => {
                 return None;
             }
-            (Plot::BadToken, Some(Message::Promise(said))) => {
-                Message::Promise(Promised { token: b"no money".to_vec(), ..said })
+            (Plot::BadToken, Some(Said::Gx(gx::Message::Promise(said)))) => {
+                Said::Gx(gx::Message::Promise(Promised { token: b"no money".to_vec(), ..said }))
             }
-            (Plot::BadAuthorisation, Some(Message::Final(mut said))) => {
+            (Plot::BadToken, Some(Said::Lx(lx::Message::Promise(said)))) => {
+                Said::Lx(lx::Message::Promise(Promised { token: b"no money".to_vec(), ..said }))
+            }
+            (Plot::BadAuthorisation, Some(Said::Gx(gx::Message::Final(mut said)))) => {
                 said.release.reverse();
-                Message::Final(said)
+                Said::Gx(gx::Message::Final(said))
             }
-            (Plot::BareFinal, Some(Message::Final(mut said))) => {
+            (Plot::BareFinal, Some(Said::Gx(gx::Message::Final(mut said)))) => {
                 said.release.clear();
-                Message::Final(said)
+                Said::Gx(gx::Message::Final(said))
             }
-            (Plot::WrongSeed, Some(Message::Final(mut said))) => {
+            (Plot::WrongSeed, Some(Said::Lx(lx::Message::Preimage(mut preimage)))) => {
+                preimage.reverse();
+                Said::Lx(lx::Message::Preimage(preimage))
+            }
+            (Plot::WrongSeed, Some(Said::Gx(gx::Message::Final(mut said)))) => {
                 let cid = deal.agreement()?.core.cid();
                 let seed = Seed::new(vec![0xee; self.cast.oracle.seed_len(self.deposit_key().suite)]);
                 let wrong = Disclosure { cid, slot: Slot(0), seed };
                 said.release = self.cast.say(Role::ORIGINATOR, &wrong, 0).bytes().to_vec();
-                Message::Final(said)
+                Said::Gx(gx::Message::Final(said))
             }
             _ => return Some(body),
         };
@@ -186,10 +205,8 @@ impl World<'_> {
 
     /// A party's promise: as it was said, or as the cheating party says it now.
     fn promised(&self, core: &Core, of: Role) -> Promised {
-        let said = self.heard.iter().rev().find_map(|message| match message {
-            Message::Promise(said) if core.role_of(said.promise.signer()) == Some(of) => Some(said.clone()),
-            _ => None,
-        });
+        let theirs = |said: &&Promised| core.role_of(said.promise.signer()) == Some(of);
+        let said = self.heard.iter().rev().find_map(|said| said.promise().filter(theirs)).cloned();
         let mine = self.plot.cheat().map(role) == Some(of);
         // What nobody has said yet cannot be signed by anybody else: the request is then invalid.
         let signer = if mine { of } else { of.peer() };
@@ -235,10 +252,7 @@ impl World<'_> {
 
     /// A complaint about goods that are as promised.
     fn complain(&mut self, who: usize, core: &Core) {
-        let disclosed = self.heard.iter().find_map(|message| match message {
-            Message::Final(said) => Signed::from_bytes(&said.release).ok(),
-            _ => None,
-        });
+        let disclosed = self.heard.iter().find_map(|said| Signed::from_bytes(&said.release()?).ok());
         let claim = match disclosed {
             Some(disclosure) if self.chance(50) => Claim::BadSeed(disclosure),
             _ => Claim::NoKey,
@@ -276,7 +290,8 @@ impl World<'_> {
     fn lock(&self, core: &Core) -> Option<Lock> {
         let (me, arbiter) = (self.key_set(BUYER), self.key_set(ARBITER));
         let own = Own { purse: Some((self.deal, fair::purse(BUYER))), ..Own::default() };
-        let run = Run::new(core.clone(), &me, self.cast.key_sets(), Some(arbiter), Seconds(1), own).ok()?;
+        let arbiter = core.arbiter().map(|_| arbiter);
+        let run = Run::new(core.clone(), &me, self.cast.key_sets(), arbiter, Seconds(1), own).ok()?;
         match run.gives() {
             Leg::Money(lock) => Some((**lock).clone()),
             _ => None,
@@ -318,10 +333,10 @@ impl World<'_> {
         let to = if self.chance(85) == (who == BUYER) { Side::Payer } else { Side::Payee };
         let token = self.token(core);
         let mut found = self.loot.clone();
-        found.extend(self.heard.iter().filter_map(|message| match message {
-            Message::Final(said) => Some(said.release.clone()),
-            _ => None,
-        }));
+        found.extend(self.heard.iter().filter_map(Said::release));
+        if who == SELLER && self.lock == LockKind::Hash {
+            found.extend(self.seeds.iter().cloned());
+        }
         found.push(Vec::new());
         found.extend(self.spoils(who));
         let authorisation = found.swap_remove(self.rng.random_range(0..found.len()));

@@ -10,7 +10,8 @@
 //! time, and tells the preimage whenever it knows it. A malicious responder knows the preimage as soon as its issuer was shown it, even if the
 //! issuer refused. Each user may give up once, in any state, which stands for every patience and for hearing that the peer declines.
 //!
-//! Not seen here: crashes (that a step is stored before it acts is checked for all engines in the world of two parties), and issuers that lie.
+//! Not seen here: issuers that lie, and crashes. Whatever a step wants is in its commit, and nothing of it is in a hurry that a tick does not cover: a
+//! crash is a delay, and delays are seen here. What a driver makes of it is seen in the simulator of purchases, where processes crash everywhere.
 //!
 //! Source: design/exchange.md §§5.4, 5.6, 14.
 

@@ -89,6 +89,25 @@ pub struct Setup {
     pub reaches: &'static [&'static str],
 }
 
+impl Setup {
+    /// Two honest parties, of whom nobody crashes, with clocks that agree.
+    pub const fn honest(things: Things, reaches: &'static [&'static str]) -> Self {
+        Self {
+            malicious: None,
+            sessions: [1, 1],
+            crashes: 0,
+            arbiter_crashes: 0,
+            workers: 1,
+            deadlines: false,
+            things,
+            skew: [0; 3],
+            refund: None,
+            silent: false,
+            reaches,
+        }
+    }
+}
+
 /// The exchange, its arbiter and its adversary.
 pub struct World {
     setup: Setup,

@@ -18,6 +18,14 @@ where
     }
 }
 
+/// How many states are generated at most, breadth first: `most`, or as many as `SEMPER_STATES=n` says, to search further.
+///
+/// # Panics
+/// `SEMPER_STATES` is no number.
+pub fn bound(most: usize) -> usize {
+    std::env::var("SEMPER_STATES").map_or(most, |text| text.parse().expect("SEMPER_STATES is a number"))
+}
+
 /// Searches a world, or the first `most` configurations of it. Properties whose names begin with S must hold in each, every other one must
 /// show somewhere: a search that never sees what is interesting proves nothing.
 ///

@@ -102,6 +102,12 @@ fn a_right_that_was_called_back_is_the_sellers_and_nobody_is_bound() {
     assert!(matches!(report.contracts[0].standing, Standing::Revoked { .. }));
     let passed = report.contracts[0].passed.as_ref().unwrap();
     assert!(passed.offered && passed.passed && passed.back, "{passed:?}");
+    let stray = |finding: &Finding| matches!(finding, Finding::StrayStatement { .. });
+    assert!(
+        !report.findings.iter().any(stray),
+        "what asks for the verdict belongs to the contract: {:?}",
+        report.findings
+    );
     // Revoked while the payment could still be shown: the arbiter's misconduct, and nothing more.
     let (cast, early) = folder_of(verdict::Outcome::Revoked, true, true, TICK.0);
     let seen = super::report(&cast, std::slice::from_ref(&early));

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
+use semper_commerce::right::RightOffer;
+use semper_core::amount::Amount;
 use semper_core::ids::KeySetId;
 use semper_core::text::escape;
 use semper_core::time::Time;
@@ -14,12 +16,14 @@ use semper_transfer::credential::FILE_MAX;
 use semper_trust::card::ContactCard;
 
 use super::serve::operator;
-use super::{Common, approve, session};
-use crate::control::CredentialView;
+use super::session::{self, Session};
+use super::{Common, approve, sell};
 use crate::control::client::Client;
+use crate::control::{CredentialView, RightOfferOrder};
 use crate::home::{Role, write_new_private};
 use crate::now;
 use crate::roles::issuer::{IssueOrder, StandingView};
+use crate::sale::STANDS;
 
 /// Rights that somebody has given to you: tickets, subscriptions, memberships.
 #[derive(Debug, Subcommand)]
@@ -54,6 +58,48 @@ pub(super) enum Credential {
         #[arg(long)]
         no_ask: bool,
     },
+    /// Sell one to anybody: signs an offer, prints a link and serves it
+    Sell(Sell),
+}
+
+/// Sell a credential.
+#[derive(Debug, Args)]
+#[command(after_help = "Example: semper credential sell 3f5a --price \"12.00 EUR\"\n\n\
+                  Whoever buys it with `semper buy LINK` gets it first and pays then, by plain transfer. If the money does not come, the arbiter has it called\n\
+                  back, and it is yours again: your node must be on line for that.")]
+pub(super) struct Sell {
+    /// The beginning of its serial number
+    serial: String,
+    /// What it costs, with the currency: "12.00 EUR"
+    #[arg(long)]
+    price: String,
+    /// Terms in words, shown and signed with the sale
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    terms: String,
+    /// The law that applies, in words
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    law: String,
+    /// Accept this arbiter only; may be repeated [default: all that you accept]
+    #[arg(long = "arbiter", value_name = "CONTACT")]
+    arbiters: Vec<String>,
+    /// How long the offer stands, in days
+    #[arg(long, default_value_t = STANDS / 86_400, value_name = "DAYS", value_parser = clap::value_parser!(u64).range(1..3650))]
+    days: u64,
+    /// How long after an order the sale can be completed, in seconds; after that the right is called back if no money has come
+    #[arg(long, default_value_t = RightOffer::PACE.valid_for.0, value_name = "SECONDS")]
+    valid_for: u64,
+    /// How long a message to an arbiter or issuer takes at most, in seconds
+    #[arg(long, default_value_t = RightOffer::PACE.delta.0, value_name = "SECONDS", hide = true)]
+    delta: u64,
+    /// By how many seconds clocks may differ
+    #[arg(long, default_value_t = RightOffer::PACE.sigma.0, value_name = "SECONDS", hide = true)]
+    sigma: u64,
+    /// Do not ask here: leave the offer among the approvals, where a policy or `semper approve` answers it
+    #[arg(long)]
+    no_ask: bool,
+    /// Print the link only, for a script
+    #[arg(long)]
+    json: bool,
 }
 
 /// What the operator of an issuer does.
@@ -103,9 +149,14 @@ pub(super) struct Issue {
 
 impl Credential {
     pub(super) async fn run(self, common: &Common) -> Result<()> {
-        let session = session::connect(common.home()?, common.passphrase_file.as_deref(), false).await?;
+        let home = common.home()?;
+        let base_url = home.config()?.base_url();
+        // Whoever sells serves the offer.
+        let listen = matches!(self, Credential::Sell(_));
+        let session = session::connect(home, common.passphrase_file.as_deref(), listen).await?;
         let client = session.client();
         match self {
+            Credential::Sell(sell) => sell.run(&session, &base_url).await?,
             Credential::Add { file } => {
                 let view = client.add_credential(&read(&file, FILE_MAX)?).await?;
                 println!("Kept. Nobody has checked the issuer's key but you, if you have it in your contact book:");
@@ -120,7 +171,7 @@ impl Credential {
                     println!("No credentials yet. Keep one that was issued to you with `semper credential add FILE`.");
                 }
                 for view in &all {
-                    println!("{}  {:<9}  {}", view.serial, view.state, escape(&view.right, 0));
+                    println!("{}  {:<11}  {}", view.serial, view.state, escape(&view.right, 0));
                 }
             }
             Credential::Show { serial } => show(&find(client, &serial).await?),
@@ -131,6 +182,27 @@ impl Credential {
             }
         }
         session.end().await
+    }
+}
+
+impl Sell {
+    async fn run(self, session: &Session, base_url: &str) -> Result<()> {
+        Amount::parse(&self.price).with_context(|| format!("{:?} is no price", self.price))?;
+        let view = find(session.client(), &self.serial).await?;
+        let (no_ask, json) = (self.no_ask, self.json);
+        let order = RightOfferOrder {
+            price: self.price,
+            arbiters: self.arbiters,
+            terms: self.terms,
+            law: self.law,
+            until: now().unix() + self.days * 86_400,
+            valid_for: self.valid_for,
+            delta: self.delta,
+            sigma: self.sigma,
+        };
+        let offered =
+            sell::signed(session.client(), no_ask, async |client| Ok(client.sell_right(&view.serial, &order).await?));
+        sell::show(&offered.await?, base_url, session, json).await
     }
 }
 
@@ -186,7 +258,8 @@ fn show(view: &CredentialView) {
     println!("  valid          from {} until {}", Time::from_unix(view.from), Time::from_unix(view.until));
     if let Some(until) = view.callable_until.map(Time::from_unix) {
         println!(
-            "  called back    by the verdict of an arbiter until {until}, unless its contract has ended: it was sold to you, and must be paid"
+            "  called back    by the verdict of an arbiter until {until}, if it is not paid: until its sale has ended it cannot be passed on, nor used if its uses \
+             are counted"
         );
     }
     println!("  state          {}", view.state);

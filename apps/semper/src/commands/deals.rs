@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::Subcommand;
 use semper_core::cbor::Decode as _;
+use semper_core::text::escape;
 use semper_core::time::Time;
 use semper_crypto::Verifier;
 use semper_exchange::claims::Positions;
@@ -168,6 +169,8 @@ pub(super) fn sentence(deal: &DealView) -> String {
         Standing::BeenPaid => "you have been paid".to_owned(),
         Standing::Exchanged => "exchanged: you have the other party's money".to_owned(),
         Standing::Swapped => format!("swapped; `semper deals files {short}` writes the file that you got"),
+        Standing::Bought => "bought: the right is yours, and nobody calls it back any more (`semper credential list`)".to_owned(),
+        Standing::Sold => "sold: you have the money".to_owned(),
         Standing::Remark(words) | Standing::Ended(words) => words.to_owned(),
         Standing::Done => "done".to_owned(),
         Standing::Aborted => "aborted: nobody is bound".to_owned(),
@@ -175,11 +178,19 @@ pub(super) fn sentence(deal: &DealView) -> String {
             "you have paid, and the arbiter was reached too late for the receipt; the proof of the payment is kept"
                 .to_owned()
         }
+        Standing::PaidUnconfirmed => {
+            "you have paid, and nobody has confirmed it in time: the right may be called back; the proof of the payment is kept"
+                .to_owned()
+        }
         Standing::NothingPaid => "ended: no money moved, and nobody is bound".to_owned(),
         Standing::Lapsed => "ended before anything was signed: nobody is bound".to_owned(),
         Standing::Unacknowledged => "sent, but not acknowledged; it may have arrived".to_owned(),
         Standing::Refunded => "ended: your money is back".to_owned(),
         Standing::Recalled => "ended: you were not paid, and the right is yours again".to_owned(),
+        Standing::Unrecalled => {
+            "ended: you were not paid, and the right could not be called back in time; what proves it is kept (`semper deals export`)"
+                .to_owned()
+        }
         Standing::Defective => {
             "the goods are not what was promised; the proof is in the deal folder (`semper deals export`)".to_owned()
         }
@@ -194,12 +205,17 @@ pub(super) fn sentence(deal: &DealView) -> String {
             let date = Time::from_unix(date);
             format!("waits for {}; if nothing comes, your money comes back after {date}", deal.peer)
         }
+        Standing::PeerOrRecall(date) => {
+            let date = Time::from_unix(date);
+            format!("waits for {}; if no money comes, the right is called back after {date}", deal.peer)
+        }
         Standing::Peer => format!("waits for {}", deal.peer),
         Standing::Refunding(Some(date)) => {
             format!("not done; your money comes back after {}", Time::from_unix(date))
         }
         Standing::Refunding(None) => "not done; your money comes back".to_owned(),
         Standing::Paying => "the money is on its way (see `semper approvals` if you are asked)".to_owned(),
+        Standing::Issuer => "waits for the issuer of the right".to_owned(),
         Standing::Decided(date) => format!(
             "the arbiter has decided for you; your money comes when the time for complaints is over, on {}",
             Time::from_unix(date)
@@ -238,6 +254,9 @@ fn show(deal: &DealView, json: bool) -> Result<()> {
     println!("  step      {} ({})", deal.step, deal.state);
     if let Some(cid) = &deal.cid {
         println!("  contract  {cid}");
+    }
+    if let Some(right) = &deal.right {
+        println!("  right     {}", escape(right, 0));
     }
     for file in &deal.files {
         println!("  file      {} ({} bytes, hash {})", file.name, file.size, file.hash);

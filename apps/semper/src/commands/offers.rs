@@ -84,6 +84,9 @@ async fn list(client: &Client, base: &str, json: bool) -> Result<()> {
 
 async fn set(client: &Client, start: &str, stands: bool) -> Result<OfferView> {
     let offer = find(client, start).await?;
+    if let Some(approval) = &offer.approval {
+        bail!("this offer waits for your answer; give it with `semper approve {}`", &approval[..12]);
+    }
     if stands && Time::from_unix(offer.until) < now() {
         bail!("this offer has ended on {}; offer the file again with `semper sell`", Time::from_unix(offer.until));
     }
@@ -102,11 +105,13 @@ async fn find(client: &Client, start: &str) -> Result<OfferView> {
 fn line(offer: &OfferView) -> String {
     let until = Time::from_unix(offer.until);
     let state = match (offer.stands, until < now()) {
+        _ if offer.approval.is_some() => "waits for your approval".to_owned(),
         (false, _) => "withdrawn".to_owned(),
         (true, true) => format!("ended on {until}"),
         (true, false) => format!("until {until}"),
     };
-    format!("{}  {:>14}  {}, {} bytes, {state}", &offer.id[..12], offer.price, escape(&offer.name, 0), offer.size)
+    let size = offer.size.map_or_else(|| "a right".to_owned(), |size| format!("{size} bytes"));
+    format!("{}  {:>14}  {}, {size}, {state}", &offer.id[..12], offer.price, escape(&offer.name, 0))
 }
 
 /// A link as a QR code of characters, for a terminal with a dark background.

@@ -7,17 +7,20 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use semper_commerce::access::AccessOffer;
 use semper_commerce::offer::Pace;
+use semper_commerce::right::RightOffer;
 use semper_core::amount::Amount;
 use semper_core::text::escape;
 
 use super::offers::show_qr_code;
 use super::order::{file_name, read};
-use super::{Common, approve, follow, session};
+use super::session::{self, Session};
+use super::{Common, approve, follow};
 use crate::control::client::Client;
 use crate::control::{BuyOrder, OfferOrder, OfferView, RightOrder, SwapOrder, WantedOrder};
 use crate::now;
-use crate::sale::{self, Found, FoundAccess, FoundSwap, Linked, Offering, STANDS, link};
+use crate::sale::{self, Found, FoundAccess, FoundRight, FoundSwap, Linked, Offering, Page, STANDS, link};
 
 /// How often progress is shown.
 const EVERY: Duration = Duration::from_millis(200);
@@ -94,7 +97,7 @@ pub(super) struct Sell {
     json: bool,
 }
 
-/// Buy what a link offers: shows the contract, pays, checks what comes and saves it.
+/// Buy what a link offers, goods or a right: shows the contract, pays, checks what comes and saves it.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: semper buy https://shop.example/offers/3f5a… --save-as data.csv")]
 #[command(mut_arg("no_wait", |arg| arg.help("Do not wait for the end of the purchase")))]
@@ -179,42 +182,58 @@ impl Sell {
             ..prepared
         };
         let session = session::connect(home, common.passphrase_file.as_deref(), true).await?;
-        let offered = offer(session.client(), &order, self.no_ask).await?;
-        let link = link(&config.base_url(), &offered.id);
-        if self.json {
-            println!("{}", serde_json::json!({ "offer": offered.id, "link": link, "approval": offered.approval }));
-        } else if offered.approval.is_some() {
-            println!("The offer waits for your approval (`semper approvals`). Its link will be\n{link}");
-        } else {
-            println!("{} for {}:\n{link}", escape(&offered.name, 0), offered.price);
-            show_qr_code(&link)?;
-        }
-        if session.is_own() && !self.json {
-            println!("This command serves the offer until you press Ctrl-C; `semper up` serves all your offers.");
-            tokio::signal::ctrl_c().await?;
-        }
+        let offered = signed(session.client(), self.no_ask, async |client| Ok(client.sell(&order).await?)).await?;
+        show(&offered, &config.base_url(), &session, self.json).await?;
         session.end().await?;
         Ok(ExitCode::SUCCESS)
     }
 }
 
-/// Has the offer signed; asked again until the user has answered.
-async fn offer(client: &Client, order: &OfferOrder, no_ask: bool) -> Result<OfferView> {
-    let offered = client.sell(order).await?;
+/// Has an offer signed: it is asked for again when the user has answered.
+pub(super) async fn signed(
+    client: &Client,
+    no_ask: bool,
+    offer: impl AsyncFn(&Client) -> Result<OfferView>,
+) -> Result<OfferView> {
+    let offered = offer(client).await?;
     let Some(id) = offered.approval.as_ref().filter(|_| !no_ask) else { return Ok(offered) };
     let approvals = client.approvals().await?;
     let approval = approvals.iter().find(|approval| approval.id == *id).context("the question is gone")?;
     approve::put(client, approval).await?;
-    Ok(client.sell(order).await?)
+    offer(client).await
+}
+
+/// Prints the link of an offer, and serves the offer if no other process of the user does.
+pub(super) async fn show(offered: &OfferView, base_url: &str, session: &Session, json: bool) -> Result<()> {
+    let link = link(base_url, &offered.id);
+    if json {
+        println!("{}", serde_json::json!({ "offer": offered.id, "link": link, "approval": offered.approval }));
+        return Ok(());
+    }
+    if offered.approval.is_some() {
+        println!("The offer waits for your approval (`semper approvals`). Its link will be\n{link}");
+    } else {
+        println!("{} for {}:\n{link}", escape(&offered.name, 0), offered.price);
+        show_qr_code(&link)?;
+    }
+    if session.is_own() {
+        println!("This command serves the offer until you press Ctrl-C; `semper up` serves all your offers.");
+        tokio::signal::ctrl_c().await?;
+    }
+    Ok(())
 }
 
 impl Buy {
     pub(super) async fn run(self, common: &Common) -> Result<ExitCode> {
         let home = common.home()?;
-        if let Ok(found) = FoundAccess::at(&home, &self.link).await {
-            return self.show(common, &found).await;
+        let page = Page::at(&home, &self.link).await?;
+        if page.is::<AccessOffer>() {
+            return self.show(common, &page.read()?).await;
         }
-        let found = Found::at(&home, &self.link).await?;
+        if page.is::<RightOffer>() {
+            return self.buy_right(common, &page.read()?).await;
+        }
+        let found: Found = page.read()?;
         let offer = found.offer.statement();
         println!("{} sells {} for {}", escape(&offer.seller, 0), escape(offer.goods.name(), 0), offer.price);
         println!("The seller's key: {}", found.seller.id());
@@ -229,6 +248,30 @@ impl Buy {
 }
 
 impl Buy {
+    /// Buys a right.
+    async fn buy_right(self, common: &Common, found: &FoundRight) -> Result<ExitCode> {
+        let offer = found.offer.statement();
+        let credential = offer.credential()?;
+        println!("{} sells a right for {}", escape(&offer.seller, 0), offer.price);
+        println!(
+            "The right: {}, issued by {} (key {})",
+            escape(&credential.right, 0),
+            escape(&offer.issuer_name, 0),
+            offer.bundle.issuer.id()
+        );
+        println!("It can be used {}, until {}", offer.uses, credential.until);
+        println!("The seller's key: {}", found.seller.id());
+        let Taking { save_as, arbiter, language, patience, manner } = self.taking;
+        if save_as.is_some() {
+            bail!("a right is no file: it is kept with your credentials; leave --save-as out");
+        }
+        let no_arbiter = self.no_arbiter;
+        let order = BuyOrder { arbiter, no_arbiter, locale: language, patience, ..found.order() };
+        let session = manner.connect(common).await?;
+        let deal = session.client().buy(&order).await?.deal;
+        manner.follow(session, &[deal]).await
+    }
+
     /// Shows a right for what is offered.
     async fn show(self, common: &Common, found: &FoundAccess) -> Result<ExitCode> {
         let offer = found.offer.statement();

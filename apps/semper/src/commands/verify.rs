@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use clap::Args;
@@ -14,21 +13,18 @@ use semper_core::ids::KeySetId;
 use semper_core::party::Role;
 use semper_core::text::escape;
 use semper_core::time::Time;
-use semper_crypto::{Sealer, Verifier};
 use semper_exchange::evidence::{
-    Checks, Contract, Folder, HandedIn, Item, PassedOn, Payment, Receipt, Report, Shown, Stamped, Standing, Transfer,
-    examine,
+    Contract, Folder, HandedIn, Item, PassedOn, Payment, Receipt, Report, Shown, Stamped, Standing, Transfer, examine,
 };
 use semper_exchange::gx::responder;
 use semper_support::engine::EvidenceKind;
 use semper_support::stamp::CertificateId;
 use semper_transfer::payment::statement::PaymentRequest;
 use semper_trust::path::Certified;
-use semper_trust::timestamp::TokenReader;
 use serde_json::{Value, json};
 
 use super::trust::{Stampers, Trusted, name_of};
-use crate::submission::SubmissionReader;
+use crate::bench::Bench;
 
 /// Check a deal folder: what happened, who signed what, what is proven.
 ///
@@ -65,15 +61,9 @@ impl Verify {
                 return Ok(ExitCode::FAILURE);
             }
         };
-        let systems = semper_payment::judges(Arc::new(Sealer));
-        let systems: Vec<_> = systems.iter().map(AsRef::as_ref).collect();
-        let checks = Checks {
-            verify: &Verifier,
-            kem: None,
-            systems: &systems,
-            stamps: Some(&TokenReader),
-            submissions: Some(&SubmissionReader),
-        };
+        let bench = Bench::default();
+        let systems = bench.systems();
+        let checks = bench.checks(&systems);
         // Certificates of issuers need not be in a token. Who brings one trusts it.
         let believed = Believed::of(&self.stampers.read()?);
         let report = examine(&checks, folder.deal, folder.items.iter().chain(&believed.items));

@@ -16,7 +16,8 @@ use crate::node::goods::{GoodsError, take};
 use super::{
     AllOpened, AnswerOrder, ApprovalView, Begun, BuyOrder, ContactOrder, ContactView, CredentialView, DealView,
     Endpoint, MailOrder, OfferOrder, OfferView, Opened, OperationView, PassOrder, PassedView, PayOrder, Problem,
-    PurseOrder, PurseView, SendOrder, SignOrder, StampOrder, StampView, StandsOrder, SwapOrder, TaskOrder, TradeOrder,
+    PurseOrder, PurseView, RightOfferOrder, SendOrder, SignOrder, StampOrder, StampView, StandsOrder, SwapOrder,
+    TaskOrder, TradeOrder,
 };
 
 /// Why a call has no answer. Whatever the node has begun it goes on with.
@@ -337,6 +338,11 @@ impl Client {
     /// Passes a credential on; asked again, it says what has become of it.
     pub async fn pass_on(&self, serial: &str, to: &str) -> Result<PassedView> {
         self.post(&format!("/credentials/{serial}/transfer"), &PassOrder { to: to.to_owned() }).await
+    }
+
+    /// Offers a credential; asked again, what has become of it.
+    pub async fn sell_right(&self, serial: &str, order: &RightOfferOrder) -> Result<OfferView> {
+        self.post(&format!("/credentials/{serial}/offer"), order).await
     }
 
     /// The purses, the one that is liked best first.

@@ -56,9 +56,9 @@ pub struct DealView {
     pub step: String,
     /// The state within the step.
     pub state: String,
-    /// Who is waited for: `us`, `peer`, `arbiter`, `payment`, `nothing`.
+    /// Who is waited for: `us`, `peer`, `arbiter`, `payment`, `issuer` (of a right), `nothing`.
     pub waits_for: String,
-    /// When the money comes that the arbiter has found to be due to us, in seconds since 1970.
+    /// When the money comes that the arbiter has found to be due to us, or our right is called back if no money comes, in seconds since 1970.
     pub until: Option<u64>,
     /// How it ended: `success`, `aborted`, `lapsed`, `unconfirmed`, `refunded`, `recalled`, `defective`, `faulted`, `unsettled`.
     pub ending: Option<String>,
@@ -75,6 +75,9 @@ pub struct DealView {
     /// Where the goods are that were bought in it.
     #[serde(default)]
     pub saved_as: Option<String>,
+    /// The right that is sold in it, if one is.
+    #[serde(default)]
+    pub right: Option<String>,
 }
 
 /// A file of a deal.
@@ -395,6 +398,30 @@ pub struct RightOrder {
     pub issuer: String,
 }
 
+/// A credential to be offered.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RightOfferOrder {
+    /// What it costs: `12.00 EUR`.
+    pub price: String,
+    /// The arbiters, by their names in the contact book; all accepted ones if empty.
+    #[serde(default)]
+    pub arbiters: Vec<String>,
+    /// Terms in words.
+    #[serde(default)]
+    pub terms: String,
+    /// The law that applies, in words.
+    #[serde(default)]
+    pub law: String,
+    /// How long the offer stands, in seconds since 1970.
+    pub until: u64,
+    /// How long after an order the arbiter completes the sale; after that it has the right called back, in seconds.
+    pub valid_for: u64,
+    /// How long a message to an arbiter or issuer takes at most, in seconds.
+    pub delta: u64,
+    /// By how many seconds clocks may differ.
+    pub sigma: u64,
+}
+
 /// An offer, for the screen.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct OfferView {
@@ -402,8 +429,8 @@ pub struct OfferView {
     pub id: String,
     /// What is sold.
     pub name: String,
-    /// Its size in bytes.
-    pub size: u64,
+    /// Its size in bytes; none of a right.
+    pub size: Option<u64>,
     /// What it costs.
     pub price: String,
     /// How long it stands, in seconds since 1970.
@@ -650,9 +677,9 @@ pub struct CredentialView {
     pub from: u64,
     /// The last second in which it is valid, in seconds since 1970.
     pub until: u64,
-    /// Until when it can be called back, in seconds since 1970, if it was passed on under a contract that had not ended.
+    /// Until when it can be called back, in seconds since 1970, if it was bought under a contract that has not ended.
     pub callable_until: Option<u64>,
-    /// What this party knows of it: `valid`, `not-yet`, `expired`, `passed-on`.
+    /// What this party knows of it: `valid`, `not-yet`, `expired`, `passed-on`, `callable` as long as it can be called back, `called-back`.
     pub state: String,
 }
 

@@ -21,8 +21,8 @@ use tokio::sync::Notify;
 
 use super::{
     AllOpened, Begun, BuyOrder, ContactOrder, ContactView, CredentialView, DealView, DeskView, MailOrder, OfferOrder,
-    OfferView, Opened, OperationView, PassOrder, PassedView, PayOrder, Problem, PurseOrder, PurseView, SendOrder,
-    SignOrder, StampOrder, StampView, StandsOrder, SwapOrder, TaskOrder, TradeOrder,
+    OfferView, Opened, OperationView, PassOrder, PassedView, PayOrder, Problem, PurseOrder, PurseView, RightOfferOrder,
+    SendOrder, SignOrder, StampOrder, StampView, StandsOrder, SwapOrder, TaskOrder, TradeOrder,
 };
 use crate::credentials::{self, CredentialError};
 use crate::desk::Doors;
@@ -90,6 +90,7 @@ pub fn party_routes(controlled: Controlled) -> Router {
         .route("/operations/{id}/give-up", post(abandon))
         .route("/credentials", get(list_credentials).post(add_credential))
         .route("/credentials/{serial}/transfer", post(pass_on))
+        .route("/credentials/{serial}/offer", post(sell_right))
         .layer(DefaultBodyLimit::max(2 * MESSAGE_BYTES_MAX))
         .with_state(controlled)
 }
@@ -213,18 +214,11 @@ async fn deals(State(on): State<Controlled>, Query(After { after }): Query<After
 
 async fn deal(State(on): State<Controlled>, Path(id): Path<String>) -> Reply<DealView> {
     let id = deal_id(&id)?;
-    let mut view = orders::view(&on.node.entry(id).await?);
+    let entry = on.node.entry(id).await?;
+    let mut view = orders::view(&entry);
     view.files = orders::files(&on.node.folder(id).await?);
-    view.saved_as = saved(&on, id, &view).await?;
+    view.saved_as = orders::saved_as(&on.node, &entry).await?;
     Ok(Json(view))
-}
-
-/// Where the goods of a deal are that has succeeded.
-async fn saved(on: &Controlled, id: DealId, view: &DealView) -> Result<Option<String>, NodeError> {
-    match view.ending.as_deref() {
-        Some("success") => Ok(on.node.saved_as(id).await?.map(|path| path.display().to_string())),
-        _ => Ok(None),
-    }
 }
 
 /// How long a request waits for a change before it answers with what is.
@@ -240,7 +234,7 @@ async fn wait(State(on): State<Controlled>, Path(id): Path<String>) -> Reply<Dea
         let asked = on.vault.pending().await?.iter().any(|approval| approval.deal == id);
         if entry.deal.ending().is_some() || asked || tokio::time::timeout_at(until, changes.changed()).await.is_err() {
             let mut view = orders::view(&entry);
-            view.saved_as = saved(&on, id, &view).await?;
+            view.saved_as = orders::saved_as(&on.node, &entry).await?;
             return Ok(Json(view));
         }
     }
@@ -362,7 +356,7 @@ async fn sell(State(on): State<Controlled>, Json(order): Json<OfferOrder>) -> Re
 }
 
 async fn offers(State(on): State<Controlled>) -> Reply<Vec<OfferView>> {
-    Ok(Json(on.node.offers().await?.iter().map(OfferView::own).collect()))
+    Ok(Json(shop::offers(&on.node).await?))
 }
 
 async fn set_offer(
@@ -408,6 +402,14 @@ async fn pass_on(
     Json(order): Json<PassOrder>,
 ) -> Reply<PassedView> {
     Ok(Json(credentials::transfer(&on.node, &serial, &order.to).await?))
+}
+
+async fn sell_right(
+    State(on): State<Controlled>,
+    Path(serial): Path<String>,
+    Json(order): Json<RightOfferOrder>,
+) -> Reply<OfferView> {
+    Ok(Json(shop::sell_right(&on.node, &serial, order).await?))
 }
 
 /// Operations that are listed at once.

@@ -21,6 +21,10 @@ pub enum Standing<'a> {
     Exchanged,
     /// We have the other party's file for ours.
     Swapped,
+    /// The right that we have bought is ours for good.
+    Bought,
+    /// We have sold our right, and have the money.
+    Sold,
     /// It ended in a way that the deal itself has words for.
     Remark(&'a str),
     /// It ended well.
@@ -29,6 +33,8 @@ pub enum Standing<'a> {
     Aborted,
     /// We have paid and reached the arbiter too late for the receipt.
     PaidWithoutReceipt,
+    /// We have paid for a right, and nobody has confirmed it in time.
+    PaidUnconfirmed,
     /// It ended before money moved.
     NothingPaid,
     /// It ended before anything was signed.
@@ -39,6 +45,8 @@ pub enum Standing<'a> {
     Refunded,
     /// Nobody has paid for our right, and it is ours again.
     Recalled,
+    /// Nobody has paid for our right, and it could not be called back in time.
+    Unrecalled,
     /// The goods are not what was promised.
     Defective,
     /// Our goods are not what we promised, says the arbiter.
@@ -53,12 +61,16 @@ pub enum Standing<'a> {
     Missing(&'a [String]),
     /// The other party is awaited; if nothing comes, our money comes back after this time.
     PeerOrRefund(u64),
+    /// The other party is awaited; if no money comes, our right is called back after this time.
+    PeerOrRecall(u64),
     /// The other party is awaited.
     Peer,
     /// Not done; our money comes back, after this time if it is known.
     Refunding(Option<u64>),
     /// Money is on its way.
     Paying,
+    /// The issuer of the right is awaited.
+    Issuer,
     /// The arbiter has decided for us; money comes when the time for complaints is over.
     Decided(u64),
     /// The arbiter is awaited.
@@ -77,6 +89,9 @@ impl<'a> Standing<'a> {
 
     fn of_success(deal: &'a DealView) -> Self {
         let began = deal.role == "originator";
+        if deal.right.is_some() {
+            return if began { Standing::Bought } else { Standing::Sold };
+        }
         match (deal.plan.as_str(), began) {
             ("sign/1", _) => Standing::Signed,
             ("sign-many/1", _) => Standing::SignedByAll,
@@ -98,13 +113,15 @@ impl<'a> Standing<'a> {
         match ending {
             "aborted" => Standing::Aborted,
             "unconfirmed" if receipt => Standing::PaidWithoutReceipt,
+            "unconfirmed" if deal.right.is_some() => Standing::PaidUnconfirmed,
             "unconfirmed" => Standing::Unacknowledged,
-            "lapsed" if receipt => Standing::NothingPaid,
+            "lapsed" if receipt || deal.right.is_some() => Standing::NothingPaid,
             "lapsed" => Standing::Lapsed,
             "refunded" => Standing::Refunded,
             "recalled" => Standing::Recalled,
             "defective" => Standing::Defective,
             "faulted" => Standing::Faulted,
+            "unsettled" if deal.right.is_some() => Standing::Unrecalled,
             "unsettled" => Standing::Unsettled,
             other => Standing::Ended(other),
         }
@@ -114,10 +131,13 @@ impl<'a> Standing<'a> {
         match (deal.waits_for.as_str(), deal.until) {
             ("us", _) => Standing::Asks,
             ("peer", _) if !deal.missing.is_empty() => Standing::Missing(&deal.missing),
+            ("peer", Some(date)) if deal.right.is_some() => Standing::PeerOrRecall(date),
             ("peer", Some(date)) => Standing::PeerOrRefund(date),
             ("peer", None) => Standing::Peer,
             ("payment", date) if deal.state == "await-refund" => Standing::Refunding(date),
             ("payment", _) => Standing::Paying,
+            ("issuer", _) => Standing::Issuer,
+            (_, Some(date)) if deal.right.is_some() => Standing::PeerOrRecall(date),
             (_, Some(date)) => Standing::Decided(date),
             (_, None) => Standing::Arbiter,
         }

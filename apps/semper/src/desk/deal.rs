@@ -1,10 +1,14 @@
 //! One deal: where it stands, what has happened, what can be proven by whom, its files, what can be done.
 
+use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
+use futures_util::stream;
 use maud::{Markup, html};
 use semper_core::cbor::Encode as _;
 use semper_core::cose::{Kind, Signed};
@@ -14,12 +18,17 @@ use semper_exchange::claims::{Position, Positions};
 use semper_exchange::evidence::{Folder, Item, Report};
 use semper_pages::{Language, names};
 use semper_support::engine::{EvidenceKind, Input};
+use tokio::fs::File;
+use tokio::io::AsyncReadExt as _;
 
 use super::deals::{state, trouble};
 use super::{Desk, Failure, Page, Reader, shown};
 use crate::control::DealView;
 use crate::node::Entry;
 use crate::orders;
+
+/// Bytes of a file that are read at once.
+const PART: usize = 64 * 1024;
 
 pub(super) async fn show(State(desk): State<Arc<Desk>>, reader: Reader, Path(id): Path<String>) -> Page {
     shown(&reader, desk.show_deal(&reader, &id).await)
@@ -49,8 +58,30 @@ pub(super) async fn file(
     shown(&reader, read.await)
 }
 
+/// What was bought, as it lies on this machine.
+pub(super) async fn goods(State(desk): State<Arc<Desk>>, reader: Reader, Path(id): Path<String>) -> Page {
+    let read = async {
+        let missing = || Failure::missing("no-such-file", String::new());
+        let entry = desk.node.entry(deal_id(&id)?).await?;
+        let path = orders::saved_as(&desk.node, &entry).await?.map(PathBuf::from).ok_or_else(missing)?;
+        let file = File::open(&path).await.map_err(|error| Failure { detail: error.to_string(), ..missing() })?;
+        let size = file.metadata().await.map(|data| data.len()).map_err(|_| missing())?;
+        let parts = stream::try_unfold(file, async |mut file| {
+            let mut part = vec![0; PART];
+            let read = file.read(&mut part).await?;
+            part.truncate(read);
+            Ok::<_, io::Error>((read > 0).then_some((part, file)))
+        });
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let mut response = download(&name, Body::from_stream(parts));
+        response.headers_mut().insert(header::CONTENT_LENGTH, size.into());
+        Ok(response)
+    };
+    shown(&reader, read.await)
+}
+
 /// A file that is saved and never shown in the browser: what others wrote must not run here.
-fn download(name: &str, bytes: Vec<u8>) -> Response {
+fn download(name: &str, bytes: impl Into<Body>) -> Response {
     // RFC 6266 §4.1 with RFC 8187: names of all scripts.
     let named = format!("attachment; filename*=UTF-8''{}", percent(name));
     let disposition = HeaderValue::from_str(&named).unwrap_or(HeaderValue::from_static("attachment"));
@@ -58,7 +89,7 @@ fn download(name: &str, bytes: Vec<u8>) -> Response {
         (header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream")),
         (header::CONTENT_DISPOSITION, disposition),
     ];
-    (StatusCode::OK, headers, bytes).into_response()
+    (StatusCode::OK, headers, bytes.into()).into_response()
 }
 
 /// Percent-encoding of everything but the unreserved characters of RFC 3986.
@@ -86,13 +117,9 @@ impl Desk {
         let entry = self.node.entry(id).await?;
         let folder = self.node.folder(id).await?;
         let (deal, files) = (orders::view(&entry), orders::files(&folder));
-        let saved_as = match deal.ending.as_deref() {
-            Some("success") => self.node.saved_as(id).await?.map(|path| path.display().to_string()),
-            _ => None,
-        };
+        let saved_as = orders::saved_as(&self.node, &entry).await?;
         let events = self.events(language, &entry, &folder).await;
-        let examined = self.bench.positions(folder.clone(), self.node.keys().key_set().id());
-        let (report, Positions { ours, theirs }) = examined.map_err(|error| Failure::refused("error-folder", error))?;
+        let (report, Positions { ours, theirs }) = self.examined(folder.clone()).await?;
         let content = html! {
             section #standing data-live="" aria-live="polite" { (standing(language, &deal)) }
             section #timeline data-live="" {
@@ -110,6 +137,7 @@ impl Desk {
                 @if let Some(path) = &saved_as {
                     h2 { (language.text("goods")) }
                     p { (language.text("saved-as")) " " bdi.code { (escape(path, 0)) } }
+                    p { a.button href={ "/deals/" (deal.id) "/goods" } { (language.text("goods-save")) } }
                 }
                 @if !files.is_empty() {
                     h2 { (language.text("files")) }
@@ -127,6 +155,14 @@ impl Desk {
             section #details data-live="" { (details(language, &deal)) }
         };
         self.page(reader, "/", &escape(&deal.title, 0), &content).await
+    }
+
+    /// What a folder shows. Its signatures are checked beside everything else that the node does.
+    async fn examined(&self, folder: Folder) -> Result<(Report, Positions), Failure> {
+        let (bench, me) = (self.bench.clone(), self.node.keys().key_set().id());
+        let examined = tokio::task::spawn_blocking(move || bench.positions(folder, me)).await;
+        let examined = examined.map_err(|error| Failure::refused("error-folder", error))?;
+        examined.map_err(|error| Failure::refused("error-folder", error))
     }
 
     async fn ask_give_up(&self, reader: &Reader, id: &str) -> Result<Response, Failure> {
@@ -166,13 +202,13 @@ impl Desk {
     /// What a key set is called in this deal.
     async fn called(&self, language: Language, entry: &Entry, party: KeySetId) -> String {
         if let Some(name) = entry.called(party) {
-            return name.to_owned();
+            return escape(name, 0);
         }
         if entry.deal.sides().peer.id() == party {
-            return entry.peer.clone();
+            return escape(&entry.peer, 0);
         }
         match self.node.book().by_key_set(party).await {
-            Ok(contact) => contact.name,
+            Ok(contact) => escape(&contact.name, 0),
             Err(_) => language.text_with("somebody", &[("key", party.to_string()[..12].to_owned().into())]),
         }
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::{Query, State};
 use maud::{Markup, html};
 use semper_core::ids::DealId;
+use semper_core::text::escape;
 use semper_pages::{Language, names};
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +15,7 @@ use crate::orders;
 
 /// Deals that are read from the archive at once.
 const BATCH: usize = 200;
-/// Most deals that are looked through for one page; more are found by their identifier only.
+/// Most deals that are looked through for one page. If there are more, the page says so.
 const SEARCHED: usize = 20_000;
 /// Deals on a page.
 const PAGE: usize = 50;
@@ -65,6 +66,13 @@ impl Show {
     }
 }
 
+/// The deals that were asked for.
+struct Found {
+    deals: Vec<DealView>,
+    /// Whether there are more that were not looked at.
+    cut: bool,
+}
+
 pub(super) async fn browse(State(desk): State<Arc<Desk>>, reader: Reader, Query(asked): Query<Asked>) -> Page {
     shown(&reader, desk.browse(&reader, &asked).await)
 }
@@ -72,7 +80,7 @@ pub(super) async fn browse(State(desk): State<Arc<Desk>>, reader: Reader, Query(
 impl Desk {
     async fn browse(&self, reader: &Reader, asked: &Asked) -> Result<axum::response::Response, Failure> {
         let language = reader.language;
-        let found = self.found(asked).await?;
+        let Found { deals: found, cut } = self.found(asked).await?;
         let pages = found.len().div_ceil(PAGE).max(1);
         let page = asked.page.min(pages - 1);
         let here = found.iter().skip(page * PAGE).take(PAGE);
@@ -80,6 +88,7 @@ impl Desk {
             (search(language, asked))
             div #deals data-live="" {
                 p.soft { (language.text_with("deals-found", &[("count", found.len().into())])) }
+                @if cut { p.warning-box { (language.text("deals-cut")) } }
                 @if found.is_empty() && asked.q.is_empty() && asked.show == Show::All {
                     p { (language.text("no-deals-yet")) }
                     pre { "semper sell FILE --price \"12.00 EUR\"\nsemper buy LINK\nsemper sign FILE --with CONTACT" }
@@ -88,11 +97,9 @@ impl Desk {
                 @if pages > 1 {
                     nav aria-label=(language.text("pages")) {
                         ul {
-                            @for number in 0..pages {
-                                li {
-                                    a href=(link(asked, number)) aria-current=[(number == page).then_some("page")] { (number + 1) }
-                                }
-                            }
+                            @if page > 0 { li { a href=(link(asked, page - 1)) { (language.text("page-before")) } } }
+                            li { (language.text_with("page-of", &[("page", (page + 1).into()), ("pages", pages.into())])) }
+                            @if page + 1 < pages { li { a href=(link(asked, page + 1)) { (language.text("page-after")) } } }
                         }
                     }
                 }
@@ -102,21 +109,24 @@ impl Desk {
     }
 
     /// The deals that were asked for, the youngest first.
-    async fn found(&self, asked: &Asked) -> Result<Vec<DealView>, Failure> {
+    async fn found(&self, asked: &Asked) -> Result<Found, Failure> {
         let wanted = asked.q.trim().to_lowercase();
-        let (mut found, mut after, mut looked) = (Vec::new(), None::<DealId>, 0);
-        while looked < SEARCHED {
+        let (mut deals, mut after, mut looked) = (Vec::new(), None::<DealId>, 0);
+        let cut = loop {
+            if looked >= SEARCHED {
+                break true;
+            }
             let batch = self.node.entries(after, BATCH).await?;
             looked += batch.len();
             let views = batch.iter().map(orders::view);
-            found.extend(views.filter(|deal| asked.show.takes(deal) && is_about(deal, &wanted)));
+            deals.extend(views.filter(|deal| asked.show.takes(deal) && is_about(deal, &wanted)));
             match batch.last() {
                 Some(last) if batch.len() == BATCH => after = Some(last.deal.id()),
-                _ => break,
+                _ => break false,
             }
-        }
-        found.sort_by_key(|deal| std::cmp::Reverse(deal.opened));
-        Ok(found)
+        };
+        deals.sort_by_key(|deal| std::cmp::Reverse(deal.opened));
+        Ok(Found { deals, cut })
     }
 }
 
@@ -182,7 +192,7 @@ pub(super) fn state(language: Language, deal: &DealView) -> Markup {
 pub(super) fn trouble(language: Language, deal: &DealView) -> Markup {
     html! {
         @if let Some(trouble) = &deal.trouble {
-            p.warning-box { (language.text("trouble")) " " span lang="en" { (semper_core::text::escape(trouble, 0)) } }
+            p.warning-box { (language.text("trouble")) " " span lang="en" { (escape(trouble, 0)) } }
         }
     }
 }
@@ -191,7 +201,7 @@ pub(super) fn trouble(language: Language, deal: &DealView) -> Markup {
 fn standing(language: Language, deal: &DealView) -> String {
     let text = |key| language.text(key);
     let dated = |key, unix: u64| language.text_with(key, &[("date", language.date(unix).into())]);
-    let about_peer = |key| language.text_with(key, &[("peer", deal.peer.as_str().into())]);
+    let peer = escape(&deal.peer, 0);
     match Standing::of(deal) {
         Standing::Signed => text("state-signed"),
         Standing::SignedByAll => text("state-signed-by-all"),
@@ -201,30 +211,42 @@ fn standing(language: Language, deal: &DealView) -> String {
         Standing::BeenPaid => text("state-been-paid"),
         Standing::Exchanged => text("state-exchanged"),
         Standing::Swapped => text("state-swapped"),
+        Standing::Bought => text("state-bought"),
+        Standing::Sold => text("state-sold"),
         Standing::Remark(words) | Standing::Ended(words) => {
             language.text_with("state-ended", &[("words", words.into())])
         }
         Standing::Done => text("state-done"),
         Standing::Aborted => text("state-aborted"),
         Standing::PaidWithoutReceipt => text("state-paid-without-receipt"),
+        Standing::PaidUnconfirmed => text("state-paid-unconfirmed"),
         Standing::NothingPaid => text("state-nothing-paid"),
         Standing::Lapsed => text("state-lapsed"),
         Standing::Unacknowledged => text("state-unacknowledged"),
         Standing::Refunded => text("state-refunded"),
         Standing::Recalled => text("state-recalled"),
+        Standing::Unrecalled => text("state-unrecalled"),
         Standing::Defective => text("state-defective"),
         Standing::Faulted => text("state-faulted"),
         Standing::Unsettled => text("state-unsettled"),
         Standing::Asks => text("state-asks"),
-        Standing::Missing(names) => language.text_with("state-missing", &[("names", names.join(", ").into())]),
+        Standing::Missing(names) => {
+            let names: Vec<_> = names.iter().map(|name| escape(name, 0)).collect();
+            language.text_with("state-missing", &[("names", names.join(", ").into())])
+        }
         Standing::PeerOrRefund(date) => {
-            let args = [("peer", deal.peer.as_str().into()), ("date", language.date(date).into())];
+            let args = [("peer", peer.into()), ("date", language.date(date).into())];
             language.text_with("state-peer-or-refund", &args)
         }
-        Standing::Peer => about_peer("state-peer"),
+        Standing::PeerOrRecall(date) => {
+            let args = [("peer", peer.into()), ("date", language.date(date).into())];
+            language.text_with("state-peer-or-recall", &args)
+        }
+        Standing::Peer => language.text_with("state-peer", &[("peer", peer.into())]),
         Standing::Refunding(Some(date)) => dated("state-refunding-after", date),
         Standing::Refunding(None) => text("state-refunding"),
         Standing::Paying => text("state-paying"),
+        Standing::Issuer => text("state-issuer"),
         Standing::Decided(date) => dated("state-decided", date),
         Standing::Arbiter => text("state-arbiter"),
     }

@@ -8,10 +8,11 @@ use aws_lc_rs::digest::{SHA256, digest};
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::{IntoResponse, Response};
 use data_encoding::HEXLOWER;
 use maud::html;
 use semper_crypto::SystemRandom;
+use semper_pages::Language;
 use semper_pages::frame::{Frame, POLICY};
 use semper_support::crypto::{CryptoError, Randomness as _};
 
@@ -166,7 +167,15 @@ pub(super) async fn enter(State(desk): State<Arc<Desk>>, Path(token): Path<Strin
     let Ok(Some(session)) = desk.doors.enter(&token) else { return closed(&headers) };
     let cookie = format!("{SESSION}={session}; Path=/; HttpOnly; SameSite=Strict");
     let Ok(cookie) = HeaderValue::from_str(&cookie) else { return closed(&headers) };
-    ([(header::SET_COOKIE, cookie)], Redirect::to("/")).into_response()
+    // The link was opened by a page in a file, which is another site: a redirect of its request would not carry the cookie (SameSite). So this
+    // page goes on by itself.
+    let language = language(&headers);
+    let title = language.text("opening");
+    let content = html! { p { a href="/" { (language.text("back-to-deals")) } } };
+    let mut response = document(StatusCode::OK, &alone(language, &title).around(&content));
+    response.headers_mut().insert(header::SET_COOKIE, cookie);
+    response.headers_mut().insert(header::REFRESH, HeaderValue::from_static("0;url=/"));
+    response
 }
 
 /// What everybody else sees.
@@ -177,8 +186,12 @@ fn closed(headers: &HeaderMap) -> Response {
         p { (language.text("closed-why")) }
         p { code { "semper desk" } }
     };
-    let frame = Frame { language, title: &title, owner: "", places: &[], here: "", path: "/", live: false };
-    document(StatusCode::UNAUTHORIZED, &frame.around(&content))
+    document(StatusCode::UNAUTHORIZED, &alone(language, &title).around(&content))
+}
+
+/// The frame of a page that belongs to no place of the desk. A change of language leads to its beginning.
+pub(super) fn alone(language: Language, title: &str) -> Frame<'_> {
+    Frame { language, title, owner: "", places: &[], here: "", path: "/", live: false }
 }
 
 #[cfg(test)]

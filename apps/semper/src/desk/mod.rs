@@ -8,14 +8,17 @@
 //!   entry     links, sessions, who may ask at all
 //!   deals     the deal browser         deal    one deal: time line, what is proven, files
 //!   wallet    purses and operations    people  contacts          shop    offers
+//!   buy       what a link offers       sell    a file and a price
 //! ```
 //! Every page is a function from the views of [`crate::control`] to HTML; what can be done is done by the functions that the control
 //! interface calls.
 
+mod buy;
 mod deal;
 mod deals;
 mod entry;
 mod people;
+mod sell;
 mod shop;
 mod wallet;
 
@@ -35,8 +38,10 @@ use maud::{Markup, html};
 use semper_pages::Language;
 use semper_pages::frame::{Frame, Place, SCRIPT, STYLE};
 use serde::Deserialize;
+use tokio::sync::watch;
 
 use crate::bench::Bench;
+use crate::home::Home;
 use crate::node::{Node, NodeError};
 
 pub use entry::Doors;
@@ -51,16 +56,21 @@ const LANGUAGE: &str = "semper-language";
 /// What the desk shows.
 pub struct Desk {
     node: Arc<Node>,
-    bench: Bench,
+    bench: Arc<Bench>,
     doors: Arc<Doors>,
     /// Where offers are fetched: the address that others know.
     base: String,
+    home: Home,
+    baskets: buy::Baskets,
+    /// A number that grows while something that takes long goes on.
+    progress: watch::Sender<u64>,
 }
 
 impl Desk {
-    /// The desk of a node. `base` is the address under which others reach it.
-    pub fn new(node: Arc<Node>, doors: Arc<Doors>, base: String) -> Arc<Self> {
-        Arc::new(Self { node, bench: Bench::default(), doors, base })
+    /// The desk of the node of a data directory. `base` is the address under which others reach it.
+    pub fn new(node: Arc<Node>, doors: Arc<Doors>, home: Home, base: String) -> Arc<Self> {
+        let (bench, baskets, progress) = (Arc::default(), buy::Baskets::default(), watch::Sender::default());
+        Arc::new(Self { node, bench, doors, base, home, baskets, progress })
     }
 
     /// Its pages.
@@ -69,6 +79,7 @@ impl Desk {
             .route("/", get(deals::browse))
             .route("/deals/{id}", get(deal::show))
             .route("/deals/{id}/folder", get(deal::folder))
+            .route("/deals/{id}/goods", get(deal::goods))
             .route("/deals/{id}/files/{hash}", get(deal::file))
             .route("/deals/{id}/give-up", get(deal::ask_give_up).post(deal::give_up))
             .route("/wallet", get(wallet::show))
@@ -78,6 +89,9 @@ impl Desk {
             .route("/contacts/remove", get(people::ask_remove).post(people::remove))
             .route("/offers", get(shop::show))
             .route("/offers/{id}", post(shop::set))
+            .route("/buy", get(buy::look))
+            .route("/buy/{offer}", get(buy::show).post(buy::order))
+            .route("/sell", get(sell::ask).post(sell::sell).layer(DefaultBodyLimit::max(sell::UPLOAD_MAX)))
             .route("/live", get(live))
             .fallback(missing)
             .layer(middleware::from_fn_with_state(self.clone(), entry::inside));
@@ -168,11 +182,14 @@ fn own_path(path: &str) -> &str {
 
 /// Tells an open page of every change.
 async fn live(State(desk): State<Arc<Desk>>) -> Sse<impl Stream<Item = Result<Event, std::convert::Infallible>>> {
-    let changes = desk.node.changes();
-    let told = stream::unfold(changes, async |mut changes| {
-        changes.changed().await.ok()?;
-        let count = *changes.borrow_and_update();
-        Some((Ok(Event::default().data(count.to_string())), changes))
+    let watched = (desk.node.changes(), desk.progress.subscribe());
+    let told = stream::unfold(watched, async |(mut changes, mut progress)| {
+        tokio::select! {
+            changed = changes.changed() => changed.ok()?,
+            changed = progress.changed() => changed.ok()?,
+        }
+        let count = *changes.borrow_and_update() + *progress.borrow_and_update();
+        Some((Ok(Event::default().data(count.to_string())), (changes, progress)))
     });
     Sse::new(told).keep_alive(KeepAlive::new().interval(STILL_HERE))
 }
@@ -209,16 +226,7 @@ impl Failure {
             }
             p { a href="/" { (language.text("back-to-deals")) } }
         };
-        let frame = Frame {
-            language,
-            title: &title,
-            owner: "",
-            places: &[],
-            here: "",
-            path: own_path(&reader.path),
-            live: false,
-        };
-        document(self.status, &frame.around(&content))
+        document(self.status, &entry::alone(language, &title).around(&content))
     }
 }
 

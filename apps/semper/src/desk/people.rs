@@ -134,7 +134,7 @@ fn card(language: Language, contact: &ContactView, all: &[ContactView]) -> Marku
         @if contact.time_stamps.is_some() { p { (language.text("is-time-stamper")) } }
         @if let Some(inbox) = &contact.inbox { p.soft { bdi { (escape(inbox, 0)) } } }
         p.soft { (language.text_with("certificates", &[("count", contact.certificates.into())])) }
-        p { a href={ "/contacts/remove?" (remove) } { (language.text("remove")) " " span.unseen { (contact.name) } } }
+        p { a href={ "/contacts/remove?" (remove) } { (language.text("remove")) " " span.unseen { (escape(&contact.name, 0)) } } }
     }
 }
 

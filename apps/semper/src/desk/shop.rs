@@ -8,13 +8,14 @@ use maud::{Markup, PreEscaped, html};
 use qrcode::QrCode;
 use qrcode::render::svg::Color;
 use semper_core::ids::StatementId;
+use semper_core::text::escape;
 use semper_pages::{Language, names};
 use serde::Deserialize;
 
 use super::{Desk, Failure, Page, Reader, shown};
 use crate::control::OfferView;
-use crate::now;
 use crate::sale::link;
+use crate::{now, shop};
 
 pub(super) async fn show(State(desk): State<Arc<Desk>>, reader: Reader) -> Page {
     shown(&reader, desk.show_offers(&reader).await)
@@ -42,13 +43,17 @@ pub(super) async fn set(
 impl Desk {
     async fn show_offers(&self, reader: &Reader) -> Result<Response, Failure> {
         let language = reader.language;
-        let offers: Vec<_> = self.node.offers().await?.iter().map(OfferView::own).collect();
+        let offers = shop::offers(&self.node).await?;
         let content = html! {
+            h2 { (language.text("buy-title")) }
+            form.line action="/buy" {
+                div { label for="link" { (language.text("buy-link")) } input id="link" name="link" size="48" required autocomplete="off" placeholder="https://…/offers/…"; }
+                button { (language.text("buy-look")) }
+            }
+            h2 { (language.text("own-offers")) }
+            p { a.button href="/sell" { (language.text("sell-title")) } }
             section #offers data-live="" {
-                @if offers.is_empty() {
-                    p { (language.text("no-offers")) }
-                    pre { "semper sell FILE --price \"12.00 EUR\"" }
-                }
+                @if offers.is_empty() { p { (language.text("no-offers")) } }
                 ul.cards { @for offer in &offers { li { (card(language, offer, &link(&self.base, &offer.id))) } } }
             }
         };
@@ -61,7 +66,13 @@ fn card(language: Language, offer: &OfferView, link: &str) -> Markup {
     let short = &offer.id[..12];
     html! {
         h2 { (names::show(language, &offer.name)) }
-        p { strong { (language.money(&offer.price)) } " " span.soft { (language.size(offer.size)) } }
+        p {
+            strong { (language.money(&offer.price)) }
+            " "
+            span.soft {
+                @match offer.size { Some(size) => (language.size(size)), None => (language.text("offer-of-right")) }
+            }
+        }
         p {
             @if offer.approval.is_some() { span.turn { (language.text("offer-asks")) } }
             @else if !offer.stands { (language.text("offer-withdrawn")) }
@@ -77,9 +88,9 @@ fn card(language: Language, offer: &OfferView, link: &str) -> Markup {
         }
         form.actions method="post" action={ "/offers/" (offer.id) } {
             @if offer.stands {
-                button name="stands" value="false" { (language.text("withdraw-offer")) " " span.unseen { (offer.name) } }
-            } @else if !ended {
-                button name="stands" value="true" { (language.text("renew-offer")) " " span.unseen { (offer.name) } }
+                button name="stands" value="false" { (language.text("withdraw-offer")) " " span.unseen { (escape(&offer.name, 0)) } }
+            } @else if !ended && offer.approval.is_none() {
+                button name="stands" value="true" { (language.text("renew-offer")) " " span.unseen { (escape(&offer.name, 0)) } }
             }
         }
     }

@@ -162,7 +162,7 @@ fn card(language: Language, purse: &PurseView) -> Markup {
 }
 
 /// The system's name in words.
-fn system(language: Language, name: &str) -> String {
+pub(super) fn system(language: Language, name: &str) -> String {
     match name {
         "ecash" => language.text("system-ecash"),
         "account" => language.text("system-account"),
@@ -170,38 +170,40 @@ fn system(language: Language, name: &str) -> String {
     }
 }
 
-/// What can be done with a purse.
-fn tasks(language: Language, purse: &PurseView) -> Markup {
-    let amount = |task: &str| (task.to_owned(), vec![("amount", "amount", format!("10.00 {}", purse.currency))]);
-    let with = |task: &str, more: Vec<(&'static str, &'static str, String)>| {
-        let (task, mut fields) = amount(task);
-        fields.extend(more);
-        (task, fields)
-    };
-    let offered = match purse.system.as_str() {
-        "ecash" => vec![
-            amount("withdraw"),
-            amount("deposit"),
-            amount("send"),
-            ("receive".to_owned(), vec![("token", "token", "cashuB…".to_owned())]),
-            ("refresh".to_owned(), Vec::new()),
+/// What can be done with purses of a system, each with the fields that it needs.
+fn tasks_of(system: &str) -> &'static [(&'static str, &'static [&'static str])] {
+    match system {
+        "ecash" => &[
+            ("withdraw", &["amount"]),
+            ("deposit", &["amount"]),
+            ("send", &["amount"]),
+            ("receive", &["token"]),
+            ("refresh", &[]),
         ],
-        _ => vec![with("transfer", vec![("address", "address", String::new())]), ("refresh".to_owned(), Vec::new())],
-    };
+        _ => &[("transfer", &["amount", "address"]), ("refresh", &[])],
+    }
+}
+
+fn tasks(language: Language, purse: &PurseView) -> Markup {
     let short = &purse.id[..12];
+    let example = |field: &str| match field {
+        "amount" => format!("10.00 {}", purse.currency),
+        "token" => "cashuB…".to_owned(),
+        _ => String::new(),
+    };
     html! {
         details id={ "tasks-" (short) } {
             summary {
                 (language.text("do-something")) ": " (system(language, &purse.system)) " · " (purse.currency) " · " bdi { (escape(&purse.issuer, 0)) }
             }
-            @for (task, fields) in &offered {
+            @for (task, fields) in tasks_of(&purse.system) {
                 form.line method="post" action="/wallet/begin" {
                     input type="hidden" name="task" value=(task);
                     input type="hidden" name="purse" value=(purse.id);
-                    @for (name, key, example) in fields {
+                    @for field in *fields {
                         div {
-                            label for={ (task) "-" (name) "-" (short) } { (language.text(key)) }
-                            input id={ (task) "-" (name) "-" (short) } name=(name) placeholder=(example) required autocomplete="off";
+                            label for={ (task) "-" (field) "-" (short) } { (language.text(field)) }
+                            input id={ (task) "-" (field) "-" (short) } name=(field) placeholder=(example(field)) required autocomplete="off";
                         }
                     }
                     button { (language.text(&format!("task-{task}"))) }
@@ -270,6 +272,30 @@ fn state(language: Language, operation: &OperationView) -> Markup {
         span class=(class) { (language.text(key)) }
         @for words in operation.reason.iter().chain(&operation.trouble) {
             " " span.soft lang="en" { (escape(words, 0)) }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // A form without words, or one that the desk does not understand, would be found by whoever needs its money.
+    #[test]
+    fn every_task_has_words_and_is_understood() {
+        for (task, fields) in ["ecash", "account"].into_iter().flat_map(tasks_of) {
+            for language in Language::ALL {
+                assert!(!language.text(&format!("task-{task}")).is_empty());
+                assert!(fields.iter().all(|field| !language.text(field).is_empty()));
+            }
+            let form = TaskForm {
+                task: (*task).to_owned(),
+                purse: String::new(),
+                amount: String::new(),
+                token: String::new(),
+                address: String::new(),
+            };
+            assert!(form.order().is_ok(), "{task}");
         }
     }
 }

@@ -23,6 +23,9 @@ impl Node {
             if let Err(error) = self.ask_all().await {
                 tracing::error!(%error, "the open questions cannot be read");
             }
+            if let Err(error) = self.ask_offers().await {
+                tracing::error!(%error, "the offers that wait for a signature cannot be read or stored");
+            }
             if !rest(&self.asks, LOOK_AGAIN, &mut stop).await {
                 break;
             }

@@ -58,7 +58,7 @@ pub struct Beginning {
 }
 
 impl Beginning {
-    /// A deal with a contact, of which our user can prove nothing yet.
+    /// A deal with a contact, without anything that belongs to it already.
     pub fn new(deal: Deal, title: String, peer: String, handing: Handing) -> Self {
         Self { deal, title, peer, evidence: Vec::new(), card: None, handing }
     }
@@ -219,19 +219,7 @@ impl Node {
         let accepts = Accepts { arbiters, purses: self.payments.offered().await?, patience: self.settings.patience };
         let deal = Deal::opened(id, plan, self.keys.key_set(), peer.key_set().clone(), accepts);
         let (title, peer) = (plan.name.to_owned(), peer.name);
-        Ok((
-            Entry {
-                deal,
-                opened: now(),
-                messages: 0,
-                title,
-                peer,
-                others: Vec::new(),
-                trouble: None,
-                handing: Handing::Unproven,
-            },
-            Vec::new(),
-        ))
+        Ok((Entry::new(deal, title, peer), Vec::new()))
     }
 
     /// A deal by which somebody, known or not, takes up an offer; or somebody known asks for a trade of money.
@@ -256,17 +244,7 @@ impl Node {
         let (me, asker) = (self.keys.key_set(), peer.key_set().clone());
         let deal = Deal::asked(id, me, asker, arbiters, self.settings.patience, answer);
         let (title, peer) = (plan.name.to_owned(), peer.name);
-        let entry = Entry {
-            deal,
-            opened: now(),
-            messages: 0,
-            title,
-            peer,
-            others: Vec::new(),
-            trouble: None,
-            handing: Handing::Unproven,
-        };
-        Ok((entry, card.into_iter().collect()))
+        Ok((Entry::new(deal, title, peer), card.into_iter().collect()))
     }
 
     /// The step itself. The deal's lock is held.
@@ -323,6 +301,7 @@ impl Node {
         let id = entry.deal.id();
         let key = Entry::key(&id);
         let mut commit = with;
+        commit.records.extend(self.held_after(&entry.deal, &effects).await?);
         // A deal that a peer opened is named after what it turns out to be about.
         if let Some(agreement) = entry.deal.agreement().filter(|_| entry.title == entry.deal.plan().name) {
             entry.title = agreement.subject();

@@ -59,6 +59,12 @@ const MESSAGES_MAX: u64 = 64;
 const WORDS_MAX: usize = 1024;
 
 impl Entry {
+    /// A deal that was opened just now, between two, and of which nothing is to be proven.
+    pub fn new(deal: Deal, title: String, peer: String) -> Self {
+        let (opened, handing) = (super::now(), Handing::Unproven);
+        Self { deal, opened, messages: 0, title, peer, others: Vec::new(), trouble: None, handing }
+    }
+
     /// The archive's key of a deal.
     pub fn key(deal: &DealId) -> Vec<u8> {
         [PREFIX, deal.as_bytes()].concat()

@@ -390,7 +390,8 @@ fn keep(mut file: tempfile::NamedTempFile, out: &Path) -> Result<PathBuf, GoodsE
             Err(failed) if failed.error.kind() == io::ErrorKind::AlreadyExists => file = failed.file,
             Err(failed) => return Err(GoodsError::File { path, error: failed.error }),
         }
-        if at(&path, same_bytes(file.path(), &path))? {
+        // What cannot be read is not what was kept.
+        if same_bytes(file.path(), &path).unwrap_or(false) {
             return Ok(path);
         }
         path = numbered(out, number);

@@ -19,7 +19,7 @@ use semper_support::archive::ReadError;
 use semper_transfer::tx;
 use semper_trust::card::ContactCard;
 
-use super::{BookError, Contact, Entry, Handing, Node, NodeError, now};
+use super::{BookError, Contact, Entry, Handing, Node, NodeError};
 
 /// Record space of the cards of strangers.
 const INTRODUCED: &str = "introduced";
@@ -40,7 +40,7 @@ impl Node {
         handing: Handing,
     ) -> Result<DealId, NodeError> {
         let peer = others.join(", ");
-        self.begin_entry(Entry { deal, opened: now(), messages: 0, title, peer, others, trouble: None, handing }).await
+        self.begin_entry(Entry { others, handing, ..Entry::new(deal, title, peer) }).await
     }
 
     /// A deal that somebody opens among many, and the cards of those whom this party does not know.
@@ -91,19 +91,7 @@ impl Node {
         let accepts = Accepts { arbiters, purses: Vec::new(), patience: self.settings.patience };
         let deal = Deal::opened_among(id, me, others, role, accepts)?;
         let (title, peer) = (SIGN_MANY.name.to_owned(), names.join(", "));
-        Ok((
-            Entry {
-                deal,
-                opened: now(),
-                messages: 0,
-                title,
-                peer,
-                others: names,
-                trouble: None,
-                handing: Handing::Unproven,
-            },
-            records,
-        ))
+        Ok((Entry { others: names, ..Entry::new(deal, title, peer) }, records))
     }
 
     /// Somebody whom a deal brings: a contact, or a stranger by its own card, which is then to be stored with the deal.

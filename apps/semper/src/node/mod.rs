@@ -17,8 +17,10 @@ pub mod goods;
 mod inbox;
 mod issuer;
 mod many;
+pub mod offers;
 mod outbox;
 mod payments;
+mod right;
 pub mod shop;
 mod stamps;
 mod swap;
@@ -32,7 +34,7 @@ use semper_commerce::deal::DealError;
 use semper_core::ids::{DealId, KeySetId, StatementId};
 use semper_core::signature::Verify;
 use semper_core::time::Seconds;
-use semper_support::approval::KeyHolder;
+use semper_support::approval::{ApprovalError, KeyHolder};
 use semper_support::archive::{Archive, CommitError, ReadError};
 use semper_support::channel::{Post, PostError};
 use semper_support::crypto::{CryptoError, Randomness};
@@ -172,6 +174,9 @@ pub enum NodeError {
     /// A purse does not get ready for a purchase. No money moved.
     #[error("{0}")]
     NotReady(String),
+    /// The holder of the keys does not sign, or not now.
+    #[error(transparent)]
+    Approval(#[from] ApprovalError),
     /// Storage failed. Nothing was done.
     #[error(transparent)]
     Commit(CommitError),

@@ -1,9 +1,7 @@
-//! The shop: what this party offers to anybody, and the answers to orders.
+//! The shop: offers are shown to anybody ([`super::offers`]), and orders are answered.
 //!
 //! ```text
-//! record "article"   cipher root  → { 0: descriptor, 1: key }
-//! record "offer"     offer        → { 0: signed offer, 1: whether it stands }
-//! record "save-as"   deal         → where the goods go that are bought in it
+//! record "save-as"   deal → where the goods go that are bought in it
 //! ```
 //! An order is answered with a contract that is made for it alone: a deposit of the article's key, payee's details, a salt and a nonce of its
 //! own. If the power fails in between, the order comes again and gets another contract; nobody has signed the first.
@@ -19,132 +17,34 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use semper_commerce::access::{self, AccessOffer, Giving};
 use semper_commerce::deal::Answer;
-use semper_commerce::offer::{Offer, Order};
+use semper_commerce::offer::Order;
 use semper_commerce::order::Asked;
 use semper_commerce::purchase::Sale;
-use semper_commerce::swap::FileOffer;
 use semper_commerce::terms::Arbiter;
 use semper_core::amount::Amount;
-use semper_core::cbor::{Decode, DecodeError, Encode, Fields, Value, record};
+use semper_core::cbor::{Decode, DecodeError, Fields, Value, record};
 use semper_core::container::Container;
 use semper_core::cose::Signed;
-use semper_core::hash::Digest;
 use semper_core::ids::{DealId, KeySetId, Slot, StatementId};
 use semper_crypto::Encapsulator;
 use semper_exchange::arbiter::rules_hash;
-use semper_exchange::goods::{ArticleKey, DepositKey, Descriptor, Seed};
+use semper_exchange::goods::{DepositKey, Seed};
 use semper_exchange::gx::Own;
-use semper_support::archive::{Commit, ReadError};
+use semper_support::archive::Commit;
 use semper_support::crypto::Encapsulate as _;
 use semper_transfer::payment::means::{LockKind, Means, PayerAnonymity, System};
 use semper_transfer::payment::negotiation::Demand;
 use semper_transfer::payment::operation::{Operation, OperationId, PurseId, Task};
 
+use super::offers::Stated;
 use super::{BookError, Contact, Node, NodeError, PaymentError, now};
 
-const ARTICLES: &str = "article";
-const OFFERS: &str = "offer";
 /// Record space of where goods go: deal → path.
 const SAVE_AS: &str = "save-as";
 /// How long a purse may take to make ready to be paid: it need not ask anybody.
 const READY_MAX: Duration = Duration::from_secs(20);
-/// Most offers that are listed.
-const OFFERS_MAX: usize = 1000;
-
-/// An article that is sold.
-pub struct Article {
-    /// What it is.
-    pub goods: Descriptor,
-    /// What opens it.
-    pub key: ArticleKey,
-}
-
-/// An offer of this party.
-pub struct OwnOffer {
-    /// The offer.
-    pub offer: Stated,
-    /// As it was signed.
-    pub signed: Signed,
-    /// Whether orders are still taken.
-    pub stands: bool,
-}
-
-/// What an offer states.
-pub enum Stated {
-    /// Something is given for money.
-    Sale(Offer),
-    /// Something is given for a file.
-    Swap(FileOffer),
-    /// Something is given for the show of a right.
-    Access(AccessOffer),
-}
-
-impl Stated {
-    fn read(signed: &Signed) -> Result<Self, DecodeError> {
-        let sale = Offer::from_bytes(signed.payload()).map(Stated::Sale);
-        let swap = || FileOffer::from_bytes(signed.payload()).map(Stated::Swap);
-        let access = || AccessOffer::from_bytes(signed.payload()).map(Stated::Access);
-        sale.or_else(|error| swap().or_else(|_| access()).map_err(|_| error))
-    }
-
-    fn cipher_root(&self) -> Digest {
-        match self {
-            Stated::Sale(offer) => offer.cipher_root,
-            Stated::Swap(offer) => offer.cipher_root,
-            Stated::Access(offer) => offer.cipher_root,
-        }
-    }
-}
 
 impl Node {
-    /// Keeps an article and an offer of it.
-    ///
-    /// # Errors
-    /// Storage failed; nothing was kept.
-    pub async fn put_offer(&self, article: &Article, offer: &OwnOffer) -> Result<(), NodeError> {
-        let root = offer.offer.cipher_root().as_bytes().to_vec();
-        let records = vec![
-            (ARTICLES.to_owned(), root, Some(article.to_bytes())),
-            (OFFERS.to_owned(), offer.signed.id().as_bytes().to_vec(), Some(offer.to_bytes())),
-        ];
-        self.archive.commit(Commit { records, ..Commit::default() }).await.map_err(NodeError::Commit)
-    }
-
-    /// Offers of this party, those that have ended too; at most a thousand.
-    ///
-    /// # Errors
-    /// Storage failed.
-    pub async fn offers(&self) -> Result<Vec<OwnOffer>, NodeError> {
-        let records = self.archive.records(OFFERS, None, OFFERS_MAX).await?;
-        records.iter().map(|(_, bytes)| OwnOffer::from_bytes(bytes).map_err(|e| damaged("offer", &e))).collect()
-    }
-
-    /// An offer of this party.
-    ///
-    /// # Errors
-    /// Storage failed.
-    pub async fn offer(&self, id: StatementId) -> Result<Option<OwnOffer>, NodeError> {
-        let record = self.archive.record(OFFERS, id.as_bytes()).await?;
-        record.map(|bytes| OwnOffer::from_bytes(&bytes).map_err(|e| damaged("offer", &e))).transpose()
-    }
-
-    /// Takes orders for an offer no more, or again. Deals that have begun go on.
-    ///
-    /// # Errors
-    /// `NoSuchOffer`. Storage failed; nothing has changed.
-    pub async fn set_offer(&self, id: StatementId, stands: bool) -> Result<OwnOffer, NodeError> {
-        let offer = self.offer(id).await?.ok_or(NodeError::NoSuchOffer(id))?;
-        let offer = OwnOffer { stands, ..offer };
-        let records = vec![(OFFERS.to_owned(), id.as_bytes().to_vec(), Some(offer.to_bytes()))];
-        self.archive.commit(Commit { records, ..Commit::default() }).await.map_err(NodeError::Commit)?;
-        Ok(offer)
-    }
-
-    pub(super) async fn article(&self, cipher_root: &Digest) -> Result<Option<Article>, NodeError> {
-        let record = self.archive.record(ARTICLES, cipher_root.as_bytes()).await?;
-        record.map(|bytes| Article::from_bytes(&bytes).map_err(|e| damaged("article", &e))).transpose()
-    }
-
     /// The answer to somebody's order or trade: the contract, or why there is none.
     ///
     /// # Errors
@@ -169,6 +69,7 @@ impl Node {
         let offer = match own.map(|own| own.offer) {
             Some(Stated::Sale(offer)) => offer,
             Some(Stated::Access(offer)) => return self.give_access(buyer, &offer, order).await,
+            Some(Stated::Right(offer)) => return self.sell_right(deal, buyer, &offer, order).await,
             _ => return Err(refused("there is no such offer")),
         };
         let article = self.article(&offer.cipher_root).await?.ok_or_else(|| refused("the goods are sold no more"))?;
@@ -367,46 +268,5 @@ impl Decode for OfferPage {
         let page = Self { offer: fields.item(0, "offer")?, card: fields.text(1, "card", 256 * 1024)? };
         fields.close()?;
         Ok(page)
-    }
-}
-
-fn damaged(what: &str, error: &DecodeError) -> NodeError {
-    NodeError::Read(ReadError(format!("a stored {what} is not readable: {error}")))
-}
-
-impl Article {
-    fn to_bytes(&self) -> Vec<u8> {
-        record().put_bytes(0, self.goods.to_bytes()).put_bytes(1, self.key.as_bytes()).build().encode()
-    }
-}
-
-impl Decode for Article {
-    const BYTES_MAX: usize = 8192;
-
-    fn from_value(value: Value) -> Result<Self, DecodeError> {
-        let mut fields = Fields::open(value)?;
-        let goods = Descriptor::from_bytes(&fields.bytes(0, "goods", 4096)?)?;
-        let key = ArticleKey::from_array(fields.exact(1, "key")?);
-        fields.close()?;
-        Ok(Self { goods, key })
-    }
-}
-
-impl OwnOffer {
-    fn to_bytes(&self) -> Vec<u8> {
-        record().put_item(0, &self.signed).put(1, self.stands).build().encode()
-    }
-}
-
-impl Decode for OwnOffer {
-    const BYTES_MAX: usize = 128 * 1024;
-
-    fn from_value(value: Value) -> Result<Self, DecodeError> {
-        let mut fields = Fields::open(value)?;
-        let (signed, stands): (Signed, bool) = (fields.item(0, "offer")?, fields.bool(1, "stands")?);
-        fields.close()?;
-        // Signed here, so it is not checked again.
-        let offer = Stated::read(&signed)?;
-        Ok(Self { offer, signed, stands })
     }
 }

@@ -7,7 +7,8 @@ use semper_exchange::goods::Seed;
 use semper_exchange::gx::Own;
 use semper_support::crypto::Encapsulate as _;
 
-use super::shop::{Stated, Unsold, referee};
+use super::offers::Stated;
+use super::shop::{Unsold, referee};
 use super::{Node, NodeError, now};
 
 impl Node {

@@ -14,12 +14,10 @@ use semper_core::amount::Amount;
 use semper_core::cbor::Decode as _;
 use semper_core::container::Container;
 use semper_core::contract::{Core, Item, ItemKind};
-use semper_core::cose::Statement as _;
 use semper_core::hash::Digest;
 use semper_core::ids::{DealId, KeySetId, Slot};
 use semper_exchange::goods::preimage_hash;
 use semper_exchange::gx::{Decides, LockDeposit, Own, Price};
-use semper_support::approval::{Answer, Exhibit, SignRequest};
 use semper_transfer::payment::means::{LockKind, PayerAnonymity, System};
 use semper_transfer::payment::negotiation::Demand;
 use semper_transfer::payment::operation::{PurseId, Task};
@@ -164,17 +162,20 @@ impl Node {
         let now = now();
         let request = request(trade, deal, place, details, now);
         let request = request.ok_or_else(|| refused("there is no such means of payment"))?;
-        let me = self.keys.key_set();
-        let draft = request.draft(me.suite(), me.id());
-        let asked = SignRequest { deal, draft, exhibit: Exhibit::Consequence };
-        let request = match self.keys.request(asked).await {
-            Ok(Answer::Signed(request)) => request,
-            Ok(Answer::Waiting | Answer::Declined) | Err(_) => return Err(refused("the keys are not available now")),
-        };
+        let request = self.requested(request).await?;
         let salt = self.random().map_err(NodeError::Crypto)?;
         let pays = Paid::Transferred { place, request, salt };
         let nonce = self.random().map_err(NodeError::Crypto)?;
-        let reply = Reply { trade, asker, me: me.id(), arbiter: Some(&arbiter), pays, takes: None, nonce, now };
+        let reply = Reply {
+            trade,
+            asker,
+            me: self.keys.key_set().id(),
+            arbiter: Some(&arbiter),
+            pays,
+            takes: None,
+            nonce,
+            now,
+        };
         let proposal = reply.propose(self.random().map_err(NodeError::Crypto)?);
         let container = proposal.map_err(|error| refused(&error.to_string()))?.to_container();
         let own = Own { purse: Some((deal, purse)), ..Own::default() };

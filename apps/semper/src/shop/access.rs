@@ -8,12 +8,13 @@ use semper_core::ids::DealId;
 use semper_core::text::escape;
 use semper_core::time::{Seconds, Time};
 use semper_crypto::Verifier;
-use semper_transfer::credential::check_credential;
+use semper_transfer::credential::{Uses, check_credential};
 
 use super::{ShopError, arbiters, article, choose_arbiter, decoded, read, state};
 use crate::control::{BuyOrder, OfferOrder, OfferView, RightOrder};
 use crate::credentials::{self, Held};
-use crate::node::shop::{Stated, referee};
+use crate::node::offers::Stated;
+use crate::node::shop::referee;
 use crate::node::{Beginning, Handing, Node, NodeError, now};
 
 /// Writes an offer whose price is the show of a right, and asks for the user's signature on it.
@@ -39,7 +40,7 @@ pub(super) async fn offer(node: &Node, order: &OfferOrder, right: &RightOrder) -
         },
         until: Time::from_unix(order.until),
     };
-    state(node, article, Stated::Access(offer)).await
+    state(node, Some(article), Stated::Access(offer)).await
 }
 
 /// A deal that shows a right for what is offered.
@@ -81,11 +82,17 @@ async fn fitting(
     let me = node.keys().key_set().id();
     let good = |held: &Held| {
         let named = held.credential.serial.to_string().starts_with(start);
-        let issued = held.bundle.issuer.id() == offer.issuer && held.passed.is_none() && named;
+        let issued = held.bundle.issuer.id() == offer.issuer && held.is_ours() && named;
         let (keys, signed) = (&held.bundle.issuer, &held.bundle.credential);
         issued && check_credential(&Verifier, keys, signed, (me, owner, &offer.right), now()).is_ok()
     };
-    let all = credentials::all(node).await.map_err(|error| ShopError::Credential(Box::new(error)))?;
-    let fitting = all.into_iter().filter(good).min_by_key(|held| held.credential.until);
-    fitting.ok_or_else(|| ShopError::NoRight(escape(&offer.right, 0), escape(&offer.issuer_name, 0)))
+    let all = credentials::all(node).await?;
+    // What is counted its issuer keeps for nobody as long as it can be called back.
+    let pending = |held: &Held| held.is_callable(now()) && held.credential.uses != Uses::Unlimited;
+    let fitting = all.into_iter().filter(good).min_by_key(|held| (pending(held), held.credential.until));
+    match fitting {
+        Some(held) if pending(&held) => Err(ShopError::Callable(escape(&offer.right, 0))),
+        Some(held) => Ok(held),
+        None => Err(ShopError::NoRight(escape(&offer.right, 0), escape(&offer.issuer_name, 0))),
+    }
 }

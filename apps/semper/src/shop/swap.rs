@@ -16,7 +16,8 @@ use semper_support::engine::EvidenceKind;
 
 use super::{ShopError, arbiters, article, choose_arbiter, decoded, read, state};
 use crate::control::{OfferOrder, OfferView, SwapOrder, WantedOrder};
-use crate::node::shop::{Stated, referee};
+use crate::node::offers::Stated;
+use crate::node::shop::referee;
 use crate::node::{Beginning, Handing, Node, NodeError, now};
 
 /// Writes an offer whose price is a file, and asks for the user's signature on it.
@@ -35,7 +36,7 @@ pub(super) async fn offer(node: &Node, order: &OfferOrder, wanted: &WantedOrder)
         valid_for: Seconds(order.valid_for),
         until: Time::from_unix(order.until),
     };
-    state(node, article, Stated::Swap(offer)).await
+    state(node, Some(article), Stated::Swap(offer)).await
 }
 
 /// A deal that gives a file for one that is offered.

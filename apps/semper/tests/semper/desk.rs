@@ -1,6 +1,7 @@
 //! The desk in a real browser. What could go wrong: it shows another state than the node's, lets in whoever finds its port, loses what
 //! changes while it is open, can be used with a mouse and good eyes only.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
 use thirtyfour::Key;
@@ -96,7 +97,7 @@ fn an_open_page_follows_what_happens() {
     browser.run("window.sameDocument = true");
     // What the reader writes is left alone.
     browser.fill("#q", "half a word");
-    world.type_in("alice", &["approve", &question(world)], "sign\n").good();
+    world.type_in("alice", &["approve", &question(world, "alice")], "sign\n").good();
     browser.wait_gone("nav .badge");
     browser.wait_gone("#deals .turn");
     assert_eq!(browser.run("return document.getElementById('q').value"), "half a word");
@@ -112,9 +113,32 @@ fn an_open_page_follows_what_happens() {
     drop(world);
 }
 
-fn question(world: &World) -> String {
-    let waiting = world.json("alice", &["approvals", "--json"]);
-    waiting[0]["id"].as_str().unwrap().to_owned()
+// What a person does: the command hands the browser a page of the data directory, and the desk is there. A page in a file is another site to the
+// browser, which keeps cookies from what such a page leads to.
+#[test]
+fn the_command_opens_the_desk_in_the_browser() {
+    let (market, ..) = busy();
+    let (world, browser) = (&market.world, Browser::new("en"));
+    let (bin, opened) = (world.path("bin"), world.path("opened"));
+    std::fs::create_dir(&bin).unwrap();
+    let starter = bin.join("xdg-open");
+    std::fs::write(&starter, format!("#!/bin/sh\nprintf %s \"$1\" > {}\n", opened.display())).unwrap();
+    std::fs::set_permissions(&starter, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let ran = world.command("alice", &["desk"]).env("PATH", path).output().unwrap();
+    assert!(ran.status.success(), "{ran:?}");
+    let page = until(|| std::fs::read_to_string(&opened).ok().filter(|page| !page.is_empty())).unwrap();
+    let mode = std::fs::metadata(&page).unwrap().permissions().mode();
+    assert_eq!(mode & 0o077, 0, "others can read the link");
+    browser.open(&format!("file://{page}"));
+    browser.wait_for("h1", "Deals");
+    assert!(!browser.url().contains("/enter/"), "the link stays where others may see it: {}", browser.url());
+}
+
+/// What a party is asked; waits for it.
+fn question(world: &World, party: &str) -> String {
+    let asked = until(|| world.json(party, &["approvals", "--json"])[0]["id"].as_str().map(str::to_owned));
+    asked.unwrap_or_else(|| panic!("{party} is not asked"))
 }
 
 fn origin(browser: &Browser) -> String {
@@ -249,4 +273,65 @@ fn money_contacts_and_offers_have_their_pages() {
     browser.wait_for("#offers", "Withdrawn: no orders are taken");
     browser.click("#offers form button");
     browser.wait_for("#offers", "Offered until");
+}
+
+// A person who never sees a command line but for the answers to the holder of the keys: a file is offered, looked at, ordered, paid and saved.
+#[test]
+fn a_file_is_sold_and_bought_in_the_browser() {
+    let mut market = Market::asking("30.00 EUR");
+    let (bob, alice) = (Browser::new("en"), Browser::new("en"));
+    let world = &market.world;
+    bob.open(&link(world, "bob"));
+    bob.follow("Offers");
+    bob.wait_for("#offers", "You offer nothing yet");
+    bob.look("offers-none");
+    bob.follow("Offer a file");
+    bob.wait_for("h1", "Offer a file");
+    bob.look("sell");
+    bob.fill("#price", "12.00 EUR");
+    bob.fill("#text", "All of 2025\nin one table");
+    bob.fill("#file", &world.file("measurements.csv", "a,b\n1,2\n"));
+    bob.click("main form button");
+    bob.wait_for("#offers", "Waits for your answer; it is not offered before.");
+    bob.look("offers-ask");
+    assert_eq!(bob.count("#offers .code"), 0, "a link to what is not offered");
+    // The node is killed before its user answers: the offer is not forgotten.
+    drop(market.running.pop());
+    market.running.push(world.up("bob"));
+    world.type_in("bob", &["approve", &question(world, "bob")], "sign\n").good();
+    bob.open(&link(world, "bob"));
+    bob.follow("Offers");
+    bob.wait_for("#offers", "Offered until");
+    let offered = bob.text("#offers .code");
+
+    // No price, no usable amount: nothing is offered, and it says so.
+    bob.follow("Offer a file");
+    bob.fill("#price", "a lot");
+    bob.fill("#file", &world.file("other.csv", "c\n"));
+    bob.click("main form button");
+    bob.wait_for("[role=alert]", "Nothing was offered.");
+    bob.look("sell-refused");
+
+    alice.open(&link(world, "alice"));
+    alice.follow("Offers");
+    alice.fill("#link", &format!("{}x", &offered[..offered.len() - 1]));
+    alice.click("form[action='/buy'] button");
+    alice.wait_for("[role=alert]", "There is no offer to be had at this link.");
+    alice.open(&format!("{}offers", origin(&alice)));
+    alice.fill("#link", &offered);
+    alice.click("form[action='/buy'] button");
+    alice.wait_for("h1", "measurements.csv");
+    alice.wait_for("#offer", "All of 2025");
+    alice.wait_for("#offer", "You do not know this key yet");
+    alice.look("buy");
+    alice.click("#purchase form button");
+    alice.wait_for("#purchase", "The order is on its way.");
+    alice.look("buy-ordered");
+    alice.follow("To the deal");
+    alice.wait_for("#standing", "Waits for your answer");
+    world.type_in("alice", &["approve", &question(world, "alice")], "sign\n").good();
+    alice.wait_for("#standing", "Done");
+    let deal = alice.url().rsplit('/').next().unwrap().to_owned();
+    assert_eq!(fetch(&alice, &format!("/deals/{deal}/goods")), b"a,b\n1,2\n");
+    alice.look("deal-bought");
 }

@@ -20,6 +20,7 @@ mod mail;
 mod market;
 mod money;
 mod relay;
+mod right;
 mod sale;
 mod sale_crash;
 mod signers;

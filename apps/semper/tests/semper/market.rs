@@ -16,6 +16,15 @@ pub struct Market {
 
 impl Market {
     pub fn new(funds: &str) -> Self {
+        Self::under([("alice", BUYER), ("bob", SELLER)], funds)
+    }
+
+    /// The same with users who are asked about everything.
+    pub fn asking(funds: &str) -> Self {
+        Self::under([("alice", ""), ("bob", "")], funds)
+    }
+
+    fn under(policies: [(&str, &str); 2], funds: &str) -> Self {
         let world = World::new();
         world.init("mint", &["--role", "mint"]);
         world.configure("mint", |config| {
@@ -23,7 +32,7 @@ impl Market {
         });
         world.init("arbiter", &["--role", "arbiter"]);
         let mut running = vec![world.serve("mint"), world.serve("arbiter")];
-        for (party, policy) in [("alice", BUYER), ("bob", SELLER)] {
+        for (party, policy) in policies {
             world.init(party, &[]);
             std::fs::write(world.path(party).join("policy.toml"), policy).unwrap();
             world.run(party, &["contact", "add", &world.card("arbiter"), "--arbiter"]).good();

@@ -231,3 +231,34 @@ fn a_seller_who_was_away_takes_the_money_in_time() {
     assert_eq!(std::fs::read(&bought).unwrap(), b"what was measured");
     assert_eq!((market.coins("alice"), market.coins("bob")), ("28.00 EUR".to_owned(), "12.00 EUR".to_owned()));
 }
+
+// The seller's machine does not come back in time. Nobody decides anything: after its date the money is the buyer's again, also if her node was killed meanwhile, and the seller
+// that comes too late takes nothing.
+#[test]
+fn a_seller_who_comes_too_late_without_an_arbiter_has_sold_nothing() {
+    let mut market = Market::new("40.00 EUR");
+    let (file, bought) = (market.world.file("data.bin", b"what was measured"), market.world.path("bought.bin"));
+    let (deal, approval) = ordered_without_arbiter(&market, &file, &bought.display().to_string());
+    drop(market.running.pop());
+    market.world.type_in("alice", &["approve", &approval], "sign\n").good();
+    market.world.wait("alice", &deal, "waits for the preimage", |view| view["state"] == "await-preimage");
+    drop((market.running.pop(), market.running.remove(0)));
+    // The date has passed when the others come back.
+    market.world.go_ahead("+3h");
+    market.running.insert(0, market.world.serve("mint"));
+    market.running.push(market.world.up("alice"));
+    let world = &market.world;
+    assert_eq!(world.ending("alice", &deal), "refunded");
+    assert_eq!(market.coins("alice"), "40.00 EUR");
+    assert!(!bought.exists());
+    market.running.push(market.world.up("bob"));
+    let world = &market.world;
+    assert_eq!(world.ending("bob", &deal), "lapsed");
+    assert_eq!((market.coins("alice"), market.coins("bob")), ("40.00 EUR".to_owned(), "0.00 EUR".to_owned()));
+    let folder = world.export("alice", &deal);
+    let report = world.report(&folder);
+    assert_eq!((&report["sound"], &report["contracts"][0]["standing"]), (&true.into(), &"open".into()), "{report:#}");
+    assert!(
+        world.answers(&[&folder]).contains(&("does the contract bind the seller?".to_owned(), "undecided".to_owned()))
+    );
+}

@@ -21,6 +21,8 @@ const POLICY: &str =
 pub struct World {
     dir: TempDir,
     ip: String,
+    /// By how much the clocks of processes that start now are ahead, as libfaketime takes it.
+    ahead: Option<&'static str>,
 }
 
 /// How a command ended and what it said.
@@ -95,7 +97,7 @@ impl World {
         let ip = format!("127.{}.{}.{count}", 1 + pid / 250 % 250, 1 + pid % 250);
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("passphrase"), "only for tests\n").unwrap();
-        Self { dir, ip }
+        Self { dir, ip, ahead: None }
     }
 
     /// Alice and Bob, who know each other and accept the same arbiter. Nobody runs yet.
@@ -166,8 +168,17 @@ impl World {
         format!("http://{}", self.listen(party))
     }
 
+    /// Every process that starts from now on believes that so much more time has passed: `+3h`. Those that run do not.
+    pub fn go_ahead(&mut self, by: &'static str) {
+        self.ahead = Some(by);
+    }
+
     pub fn command(&self, party: &str, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_semper"));
+        if let Some(by) = self.ahead {
+            // Only the time of day is another; timers run as they do.
+            command.env("LD_PRELOAD", faketime()).env("FAKETIME", by).env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+        }
         command.arg("--dir").arg(self.path(party)).args(args).stdin(Stdio::null());
         command.env("SEMPER_PASSPHRASE_FILE", self.path("passphrase")).env_remove("SEMPER_DIR");
         command.env_remove("SEMPER_LOG").current_dir(self.dir.path());
@@ -290,6 +301,13 @@ impl World {
     pub fn report(&self, folder: &Path) -> Value {
         self.json("nobody", &["verify", &folder.display().to_string(), "--json"])
     }
+}
+
+/// The library that has processes believe in another time (Debian's `libfaketime`).
+fn faketime() -> PathBuf {
+    let folders = fs::read_dir("/usr/lib").unwrap().filter_map(Result::ok);
+    let mut found = folders.map(|folder| folder.path().join("faketime/libfaketime.so.1")).filter(|path| path.exists());
+    found.next().expect("libfaketime is not there: install Debian's faketime")
 }
 
 /// A source of moments and amounts. Its seed is printed; what is drawn is the same with the same seed, what the processes do at that

@@ -26,9 +26,7 @@ fn question(byte: u8, text: &str) -> Decision {
         title: "Sign this?".to_owned(),
         text: text.to_owned(),
         since: Time::from_unix(1),
-        cid: None,
-        release: None,
-        shows: None,
+        approves: None,
     };
     Decision { event: Event::of(What::Asked, &draft(byte)), facts: Vec::new(), question: Some(approval) }
 }

@@ -42,6 +42,11 @@ fn cid() -> Cid {
     Cid::from_digest(digest(1))
 }
 
+/// The contract is approved, and nothing else follows from it.
+fn approves() -> Approves {
+    Approves { cid: cid(), release: None, shows: None, passes: None }
+}
+
 fn release(tag: u8, to: Side, amount: &str) -> Release {
     let issuer = "https://bank.example".to_owned();
     Release { tag: digest(tag), issuer, to, amount: Amount::parse(amount).unwrap() }
@@ -94,9 +99,7 @@ async fn a_party_releases_what_an_approved_contract_promises() {
         title: String::new(),
         text: String::new(),
         since: Time::from_unix(1),
-        cid: Some(cid()),
-        release: Some(promised.clone()),
-        shows: None,
+        approves: Some(Approves { release: Some(promised.clone()), ..approves() }),
     };
     let stored = Approval::from_bytes(&approval.to_bytes()).unwrap();
     archive.commit(Commit { facts: stored.facts(), ..Commit::default() }).await.unwrap();
@@ -128,7 +131,8 @@ async fn a_party_locks_what_an_approved_contract_promises() {
     };
     let right = order(7, "3.00 EUR", "https://bank.example", 1);
     assert!(!signs(&vault, &right).await, "nothing was approved");
-    archive.commit(Commit { facts: approved(cid(), Some(&promised), None), ..Commit::default() }).await.unwrap();
+    let approves = Approves { release: Some(promised), ..approves() };
+    archive.commit(Commit { facts: approves.facts(), ..Commit::default() }).await.unwrap();
     for other in [
         order(8, "3.00 EUR", "https://bank.example", 1),
         order(7, "3.01 EUR", "https://bank.example", 1),
@@ -155,9 +159,7 @@ async fn a_party_has_a_use_kept_for_an_approved_contract_only() {
         title: String::new(),
         text: String::new(),
         since: Time::from_unix(1),
-        cid: Some(cid()),
-        release: None,
-        shows: Some(right),
+        approves: Some(Approves { shows: Some(right), ..approves() }),
     };
     let stored = Approval::from_bytes(&approval.to_bytes()).unwrap();
     archive.commit(Commit { facts: stored.facts(), ..Commit::default() }).await.unwrap();
@@ -171,6 +173,174 @@ async fn a_party_has_a_use_kept_for_an_approved_contract_only() {
     }
     assert!(signs(&vault, &right).await);
     assert!(!signs(&vault, &CredentialTransfer { serial, to: key(4), condition: None }).await);
+}
+
+// A right is passed on for an approved contract only: this right, to this buyer, under its arbiter, until its date; and then no abort any more.
+#[tokio::test]
+async fn a_party_passes_a_right_on_for_an_approved_contract_only() {
+    let (vault, archive) = vault(Purpose::Party);
+    let key = |byte: u8| KeySetId::from_digest(digest(byte));
+    let me = vault.key_set().id();
+    let under = Condition { tag: digest(7), arbiter: key(3), until: Time::from_unix(9), giver: me };
+    let right = CredentialTransfer { serial: Serial::from_array([1; 16]), to: key(4), condition: Some(under) };
+    assert!(!signs(&vault, &right).await, "nothing was approved");
+    let approval = Approval {
+        deal: DealId::from_array([1; 16]),
+        draft: Promise { cid: cid(), role: Role::ORIGINATOR, answers: None }.draft(Suite::Ed25519, me),
+        title: String::new(),
+        text: String::new(),
+        since: Time::from_unix(1),
+        approves: Some(Approves { passes: Some(right), ..approves() }),
+    };
+    let stored = Approval::from_bytes(&approval.to_bytes()).unwrap();
+    archive.commit(Commit { facts: stored.facts(), ..Commit::default() }).await.unwrap();
+    let but = |condition| CredentialTransfer { condition: Some(condition), ..right };
+    for other in [
+        CredentialTransfer { serial: Serial::from_array([2; 16]), ..right },
+        CredentialTransfer { to: key(5), ..right },
+        CredentialTransfer { condition: None, ..right },
+        but(Condition { tag: digest(8), ..under }),
+        but(Condition { arbiter: key(4), ..under }),
+        but(Condition { until: Time::from_unix(10), ..under }),
+        but(Condition { until: Time::from_unix(8), ..under }),
+        but(Condition { giver: key(4), ..under }),
+    ] {
+        assert!(!signs(&vault, &other).await, "{other:?}");
+    }
+    let (slot, statement) = (Slot::default(), StatementId::from_digest(digest(2)));
+    let revocation = Revocation { cid: cid(), slot, promises: [statement, statement] };
+    assert!(!signs(&vault, &revocation).await, "nothing was passed on yet");
+    assert!(signs(&vault, &right).await && signs(&vault, &right).await);
+    assert!(!signs(&vault, &Abort { cid: cid(), slot, promise: statement }).await);
+    let other = Cid::from_digest(digest(9));
+    assert!(!signs(&vault, &Revocation { cid: other, ..revocation }).await, "another contract");
+    assert!(signs(&vault, &revocation).await && signs(&vault, &revocation).await);
+}
+
+// Whoever has said that the money came has no right called back, and the other way round: either word would make the other a lie that the arbiter believes.
+#[tokio::test]
+async fn a_party_says_that_the_money_came_or_that_it_did_not() {
+    let (slot, statement) = (Slot::default(), StatementId::from_digest(digest(2)));
+    let revocation = Revocation { cid: cid(), slot, promises: [statement, statement] };
+    let quittance = Quittance { cid: cid(), role: Role::ORIGINATOR };
+    for came in [true, false] {
+        let (vault, archive) = vault(Purpose::Party);
+        assert!(!signs(&vault, &quittance).await && !signs(&vault, &revocation).await, "nothing was approved");
+        let facts = vec![fact(APPROVED, cid(), b""), fact(PASSED, cid(), statement.as_bytes())];
+        archive.commit(Commit { facts, ..Commit::default() }).await.unwrap();
+        for _ in 0..2 {
+            if came {
+                assert!(signs(&vault, &quittance).await && !signs(&vault, &revocation).await);
+            } else {
+                assert!(signs(&vault, &revocation).await && !signs(&vault, &quittance).await);
+            }
+        }
+    }
+}
+
+/// The sale of a right of `seller` to `buyer`, by an offer of the seller's.
+fn right_sale(issuer: &SecretKeys, seller: KeySetId, buyer: KeySetId, offer: &RightOffer) -> Agreement {
+    let order = right_order(offer.draft(Suite::Ed25519, seller).id());
+    let (deal, now) = (DealId::from_array([1; 16]), now());
+    let asked = right::request(offer, &order, deal, vec![1], now).unwrap();
+    // Whether it is signed well is for the engine to check; that it is the seller's, for the contract.
+    let request = asked.draft(Suite::Ed25519, seller).assemble(vec![vec![0; 64]]).unwrap();
+    let arbiter = Arbiter {
+        key_set: offer.arbiters[0].key_set,
+        log: KeySetId::from_digest(digest(7)),
+        rules: digest(8),
+        deposit_key: DepositKey { suite: KemSuite::XWing, public_key: Vec::new() },
+        lock_key: Vec::new(),
+    };
+    let credential = right::judged(&Verifier, offer, seller, now).unwrap();
+    assert_eq!(offer.bundle.issuer, *issuer.key_set());
+    let (right_salt, money_salt, nonce) = ([4; 32], [5; 32], [6; 32]);
+    let sale = right::Sale {
+        offer,
+        order: &order,
+        credential: &credential,
+        buyer,
+        arbiter,
+        request,
+        right_salt,
+        money_salt,
+        nonce,
+        now,
+    };
+    sale.propose([0; 16]).unwrap().into_agreement()
+}
+
+fn right_order(offer: StatementId) -> Order {
+    let (buyer, locale) = ("Alice".to_owned(), "en".to_owned());
+    Order { offer, means: 0, arbiter: 0, payer: Vec::new(), buyer, locale, card: String::new() }
+}
+
+fn right_offer(issuer: &SecretKeys, holder: KeySetId) -> RightOffer {
+    let credential = Credential {
+        serial: Serial::from_array([1; 16]),
+        issuer: "https://issuer.example".to_owned(),
+        holder,
+        right: "one visit".to_owned(),
+        audience: Vec::new(),
+        uses: Uses::Counted(2),
+        transferable: true,
+        from: Time::from_unix(1),
+        until: now().after(Seconds(1_000_000)),
+        condition: None,
+    };
+    let credential = issuer.sign(credential.draft(Suite::Ed25519, issuer.key_set().id())).unwrap();
+    let Offer { price, means, arbiters, seller, until, terms, law, .. } = offer();
+    let means = means.into_iter().map(|means| Means { receipt: ReceiptKind::Issuer, ..means }).collect();
+    RightOffer {
+        bundle: Bundle { issuer: issuer.key_set().clone(), credential, reservation: None },
+        uses: Uses::Counted(2),
+        price,
+        means,
+        arbiters,
+        seller,
+        pace: RightOffer::PACE,
+        until,
+        issuer_name: "the archive".to_owned(),
+        terms,
+        law,
+    }
+}
+
+// The offer is what the seller's user approves: the contract that follows from it, and the right to this buyer under it. A buyer is asked, whatever its rules say.
+#[tokio::test]
+async fn the_sale_of_a_right_follows_from_its_offer() {
+    let issuer = SecretKeys::generate(Suite::Ed25519).unwrap();
+    let rules = "[[allow]]\nwhat = \"payment\"\nup_to = \"50.00 EUR\"\n[[allow]]\nwhat = \"contract\"\n";
+    let deal = DealId::from_array([1; 16]);
+    let (vault, _) = vault_with(Purpose::Party, Some(Policy::parse(rules).unwrap()));
+    let (me, buyer) = (vault.key_set(), KeySetId::from_digest(digest(6)));
+    let offer = right_offer(&issuer, me.id());
+    let draft = offer.draft(me.suite(), me.id());
+    let asked = SignRequest { deal, draft: draft.clone(), exhibit: Exhibit::Statement };
+    assert_eq!(vault.request(asked).await.unwrap(), Answer::Waiting);
+    let agreement = right_sale(&issuer, me.id(), buyer, &offer);
+    let promise = |agreement: &Agreement, role| {
+        let draft = Promise { cid: agreement.core.cid(), role, answers: None }.draft(me.suite(), me.id());
+        SignRequest { deal, draft, exhibit: agreement.sale(&right_order(offer.draft(me.suite(), me.id()).id())) }
+    };
+    let Leg::Right(right) = &Leg::of(&agreement.core).unwrap()[0] else { panic!("a right is sold") };
+    let passing = right.request(&agreement.core).unwrap();
+    // Before the offer is approved, the contract is asked about, and nothing is passed on.
+    assert_eq!(vault.request(promise(&agreement, Role::ORIGINATOR)).await.unwrap(), Answer::Waiting);
+    assert!(!signs(&vault, &passing).await);
+    let seen = Digest::of(domain::RENDER, offer.describe().as_bytes());
+    vault.answer(draft.id(), UserAnswer::Approve { seen }).await.unwrap();
+    assert!(matches!(vault.request(promise(&agreement, Role::ORIGINATOR)).await.unwrap(), Answer::Signed(_)));
+    assert!(signs(&vault, &passing).await);
+    // For another price than was offered, or with the buyer's part of the contract, the user is asked.
+    let cheaper = RightOffer { price: Amount::parse("1.00 EUR").unwrap(), ..offer.clone() };
+    let other = right_sale(&issuer, me.id(), buyer, &cheaper);
+    assert_eq!(vault.request(promise(&other, Role::ORIGINATOR)).await.unwrap(), Answer::Waiting);
+    let theirs = right_offer(&issuer, buyer);
+    let bought = right_sale(&issuer, buyer, me.id(), &theirs);
+    let draft = Promise { cid: bought.core.cid(), role: Role::RESPONDER, answers: None }.draft(me.suite(), me.id());
+    let asked = SignRequest { deal, draft, exhibit: bought.exhibit() };
+    assert_eq!(vault.request(asked).await.unwrap(), Answer::Waiting);
 }
 
 // What is shown for a transfer is the credential that is passed on; another one, or somebody else's, is not asked about at all.

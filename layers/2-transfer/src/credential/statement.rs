@@ -391,10 +391,6 @@ impl Decode for Serial {
 
 impl Encode for Credential {
     fn to_value(&self) -> Value {
-        let uses = match self.uses {
-            Uses::Unlimited => None,
-            Uses::Counted(uses) => Some(u64::from(uses)),
-        };
         record()
             .put(0, 1_u64)
             .put_item(1, &self.serial)
@@ -402,7 +398,7 @@ impl Encode for Credential {
             .put_item(3, &self.holder)
             .put(4, self.right.as_str())
             .put_list(5, &self.audience)
-            .put_some(6, uses)
+            .put_some(6, self.uses.counted())
             .put(7, self.transferable)
             .put_item(8, &self.from)
             .put_item(9, &self.until)
@@ -423,10 +419,7 @@ impl Decode for Credential {
             holder: fields.item(3, "holder")?,
             right: fields.text(4, "right", RIGHT_MAX)?,
             audience: fields.list(5, "audience", AUDIENCE_MAX)?,
-            uses: match fields.optional_item::<u64>(6, "uses")? {
-                None => Uses::Unlimited,
-                Some(uses) => Uses::Counted(number(uses).map_err(|e| e.within("uses"))?),
-            },
+            uses: Uses::read(&mut fields, 6)?,
             transferable: fields.bool(7, "transferable")?,
             from: fields.item(8, "valid from")?,
             until: fields.item(9, "valid until")?,
@@ -437,6 +430,36 @@ impl Decode for Credential {
             return Err(DecodeError::field("right", Problem::OutOfRange("one line that can be shown as it is")));
         }
         Ok(credential)
+    }
+}
+
+impl Uses {
+    /// Whether it can be used at least as often, in the same manner: what may be used freely is no number of uses.
+    pub const fn covers(self, least: Self) -> bool {
+        match (self, least) {
+            (Uses::Unlimited, Uses::Unlimited) => true,
+            (Uses::Counted(has), Uses::Counted(least)) => has >= least,
+            _ => false,
+        }
+    }
+
+    /// How many; `None`: as often as its holder likes. So it is written: a number, or nothing.
+    pub fn counted(self) -> Option<u64> {
+        match self {
+            Uses::Unlimited => None,
+            Uses::Counted(uses) => Some(u64::from(uses)),
+        }
+    }
+
+    /// Reads it from a field of a record.
+    ///
+    /// # Errors
+    /// It is no number from 1 to [`USES_MAX`].
+    pub fn read(fields: &mut Fields, key: u64) -> Result<Self, DecodeError> {
+        match fields.optional_item::<u64>(key, "uses")? {
+            None => Ok(Uses::Unlimited),
+            Some(uses) => Ok(Uses::Counted(number(uses).map_err(|e| e.within("uses"))?)),
+        }
     }
 }
 

@@ -434,6 +434,7 @@ fn standing(pool: &mut Pool, core: &Core, cid: Cid, part: Slot) -> Standing {
     };
     let finals = [completes(originator, Role::ORIGINATOR), completes(responder, second_role)];
     let aborts = pool.said(originator, |abort: &Abort| (abort.cid, abort.slot) == (cid, part));
+    pool.said(originator, |revocation: &Revocation| (revocation.cid, revocation.slot) == (cid, part));
     for party in [originator, responder] {
         pool.said(party, |resolve: &Resolve| (resolve.cid, resolve.slot) == (cid, part));
         // The information of a contract between two need not stand in the slot of its only part.

@@ -110,6 +110,7 @@ impl Gx {
                 run.peer_promise(env, &theirs, None)?;
                 let asked = run.requested(env)?;
                 let first = run.once().into_iter().chain(asked).chain([Effect::keep(&theirs.promise)]);
+                let first: Vec<_> = first.chain(run.shown(env, &theirs)).collect();
                 Ok(check_deposit(run, None, theirs).after(first))
             }
             (State::AwaitPeerPromise { ours }, Message::Promise(theirs)) => {
@@ -833,7 +834,10 @@ fn deposited(env: &Env<'_>, run: Run, ours: Promised, theirs: Option<Promised>, 
 
 /// Our promise goes out.
 fn promised(env: &Env<'_>, run: Run, ours: Promised, theirs: Option<Promised>) -> Step<Gx> {
-    let out = [Effect::keep(&ours.promise), Effect::Send(Message::Promise(ours.clone()).to_bytes())];
+    let mut out = vec![Effect::keep(&ours.promise), Effect::Send(Message::Promise(ours.clone()).to_bytes())];
+    if let Some(passed) = run.shows().filter(|_| run.sells_right()) {
+        out.extend(right::evidence(&passed));
+    }
     let timers = await_peer(env, &run, theirs.is_some());
     let state = match theirs {
         None => State::AwaitPeerPromise { ours },

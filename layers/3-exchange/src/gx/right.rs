@@ -9,14 +9,14 @@
 //!
 //! Source: `spec/gx.md` §6, `spec/credential.md` §3 (design/exchange.md §3.4.3).
 
-use semper_core::cbor::{Decode, DecodeError, Encode, Fields, Problem, Value, record};
+use semper_core::cbor::{Decode, DecodeError, Encode, Fields, Value, record};
 use semper_core::contract::{Core, DESCRIPTOR_MAX};
 use semper_core::cose::Signed;
 use semper_core::ids::{KeySetId, StatementId};
 use semper_core::party::{KeySet, Role};
 use semper_core::signature::{Verified, Verify, verify};
 use semper_support::engine::{Effect, EvidenceKind};
-use semper_transfer::credential::statement::{RIGHT_MAX, USES_MAX};
+use semper_transfer::credential::statement::RIGHT_MAX;
 use semper_transfer::credential::{
     Bundle, Condition, Credential, CredentialTransfer, Errand, NotGood, Serial, Submission, Uses, use_tag,
 };
@@ -69,7 +69,7 @@ impl Right {
             () if Some(credential.holder) != core.party(Role::ORIGINATOR) => Err(NotGood::Holder),
             () if credential.right != self.right => Err(NotGood::Right),
             () if !credential.transferable => Err(NotGood::Fixed),
-            () if !covers(credential.uses, self.uses) => Err(NotGood::Number),
+            () if !credential.uses.covers(self.uses) => Err(NotGood::Number),
             () => Ok(bundle),
         }
     }
@@ -94,7 +94,7 @@ impl Right {
             ("holders", Some(now.holder) == core.party(Role::RESPONDER)),
             ("rights", now.right == before.right),
             ("audiences", now.audience == before.audience),
-            ("numbers of uses", covers(now.uses, self.uses)),
+            ("numbers of uses", now.uses.covers(self.uses)),
             ("dates", (now.from, now.until) == (before.from, before.until)),
             ("conditions", now.condition == self.condition(core) && now.condition.is_some()),
             ("issuers", now.issuer == before.issuer && now.transferable),
@@ -123,21 +123,8 @@ pub(super) fn evidence(bundle: &Bundle) -> [Effect; 2] {
     [keys, Effect::keep(&bundle.credential)]
 }
 
-/// Whether it can be used as often as it is to be.
-fn covers(has: Uses, least: Uses) -> bool {
-    match (has, least) {
-        (Uses::Unlimited, Uses::Unlimited) => true,
-        (Uses::Counted(has), Uses::Counted(least)) => has >= least,
-        _ => false,
-    }
-}
-
 impl Encode for Right {
     fn to_value(&self) -> Value {
-        let uses = match self.uses {
-            Uses::Unlimited => None,
-            Uses::Counted(uses) => Some(u64::from(uses)),
-        };
         record()
             .put(0, 1_u64)
             .put_item(1, &self.serial)
@@ -145,7 +132,7 @@ impl Encode for Right {
             .put(3, self.right.as_str())
             .put_item(4, &self.credential)
             .put_bytes(5, self.salt)
-            .put_some(6, uses)
+            .put_some(6, self.uses.counted())
             .build()
     }
 }
@@ -159,14 +146,7 @@ impl Decode for Right {
         let (serial, issuer) = (fields.item(1, "serial")?, fields.item(2, "issuer")?);
         let (right, credential) = (fields.text(3, "right", RIGHT_MAX)?, fields.item(4, "credential")?);
         let salt = fields.exact(5, "salt")?;
-        let uses = match fields.optional_item::<u64>(6, "uses")? {
-            None => Uses::Unlimited,
-            Some(uses) => {
-                let number = u32::try_from(uses).ok().filter(|uses| (1..=USES_MAX).contains(uses));
-                let wrong = DecodeError::field("uses", Problem::OutOfRange("a number of uses is from 1 to 1000"));
-                Uses::Counted(number.ok_or(wrong)?)
-            }
-        };
+        let uses = Uses::read(&mut fields, 6)?;
         fields.close()?;
         Ok(Self { serial, issuer, right, credential, uses, salt })
     }

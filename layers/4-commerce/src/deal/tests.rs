@@ -161,10 +161,13 @@ fn a_promise_for_an_offer_that_has_lapsed_is_declined() {
     assert_eq!(alice.position(), ("sign", "await-abort-signature"));
 }
 
-// The two engines that take the step "exchange" decline in the same bytes: a party that never began the step need not know which one it would be.
+// A party that has ended the deal answers a promise of either engine that takes the step "exchange", and need not know which one it would be.
 #[test]
-fn a_decline_is_the_same_in_both_engines() {
+fn both_engines_promise_and_decline_in_the_same_bytes() {
     assert_eq!(gx::Message::decline("no").to_bytes(), lx::Message::decline("no").to_bytes());
+    let (_, effects) = handle(originator(), Input::Begin).unwrap();
+    let promised = gx::Promised::bare(sign(asked(&effects), 1));
+    assert_eq!(gx::Message::Promise(promised.clone()).to_bytes(), lx::Message::Promise(promised).to_bytes());
 }
 
 // A question that its user never answers would keep the deal open for ever, with its time long over.
