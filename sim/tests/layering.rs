@@ -15,6 +15,8 @@ const IO: &[&str] = &["tokio", "sqlx", "reqwest", "axum", "hyper", "rustls", "mi
 enum Place {
     Layer(u8),
     Module,
+    /// Holds the keys: the program above it sees it, it sees no program.
+    Vault,
     App,
     Sim,
 }
@@ -24,6 +26,7 @@ fn place(package: &Package, root: &str) -> Place {
     match path.split('/').collect::<Vec<_>>()[..] {
         ["layers", layer, ..] => Place::Layer(layer.as_bytes()[0] - b'0'),
         ["modules", ..] => Place::Module,
+        ["apps", "vault", ..] => Place::Vault,
         ["apps", ..] => Place::App,
         ["sim", ..] => Place::Sim,
         _ => panic!("{path} stands in no room of the house"),
@@ -33,8 +36,10 @@ fn place(package: &Package, root: &str) -> Place {
 fn may_see(from: Place, to: Place) -> bool {
     match (from, to) {
         (Place::Layer(from), Place::Layer(to)) => to < from,
-        (Place::Module, Place::Layer(_)) | (Place::App, Place::Layer(_) | Place::Module) => true,
-        (Place::Sim, to) => to != Place::App,
+        (Place::Module, Place::Layer(_)) => true,
+        (Place::Vault, Place::Layer(_) | Place::Module) => true,
+        (Place::App, Place::Layer(_) | Place::Module | Place::Vault) => true,
+        (Place::Sim, to) => !matches!(to, Place::App | Place::Vault),
         _ => false,
     }
 }
@@ -84,5 +89,6 @@ fn a_forbidden_arrow_is_noticed() {
     assert!(!may_see(Place::Layer(3), Place::Module));
     assert!(!may_see(Place::Module, Place::Module));
     assert!(!may_see(Place::Module, Place::App));
+    assert!(!may_see(Place::Vault, Place::App));
     assert!(!may_see(Place::App, Place::Sim));
 }

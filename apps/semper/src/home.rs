@@ -2,8 +2,14 @@
 //!
 //! ```text
 //! semper.toml          name, role, addresses; made by `semper init`, may be edited while no node runs
-//! keys                 the secret keys, encrypted under the passphrase
+//! keys                 the secret keys of a third party, encrypted under the passphrase
+//! vault/keys           those of a party
+//! vault/log            what its vault was asked and has answered
+//! vault/node/          the socket for its node
+//! vault/user/          the socket for its user, and the token that opens it
 //! card.txt             the contact card, to be given to others
+//! goods/               what is sold and bought
+//! wanted/              where what is bought goes, for the user's side
 //! archive/             everything that was received, sent, signed and decided
 //! run/control.json     how to reach the running node; there while one runs
 //! run/desk.html        leads the owner's browser to the desk; good for ten minutes
@@ -18,7 +24,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use data_encoding::HEXLOWER;
 use semper_core::cbor::Decode as _;
+use semper_core::ids::DealId;
 use semper_core::party::KeySet;
+use semper_vault::confine::NodePaths;
+use semper_vault::wire::NODE_DIR;
 use serde::{Deserialize, Serialize};
 
 use crate::control::Endpoint;
@@ -378,12 +387,43 @@ impl Home {
         self.dir.join("goods")
     }
 
+    /// The file that says where the goods of a deal go: the user's side writes and reads it, and the node does not.
+    pub(crate) fn wanted(&self, deal: DealId) -> PathBuf {
+        self.dir.join("wanted").join(deal.to_string())
+    }
+
+    /// Writes down where the goods of a deal go.
+    pub(crate) fn want(&self, deal: DealId, path: &str) -> Result<()> {
+        make_private_dir(&self.dir.join("wanted"))?;
+        write_private(&self.wanted(deal), path.as_bytes())
+    }
+
+    /// What a node of this directory reads and writes, and nothing else but the system's files. The directories that it writes to are made.
+    ///
+    /// # Errors
+    /// They cannot be made.
+    pub fn node_paths(&self, config: &Config) -> Result<NodePaths> {
+        let write = vec![self.archive(), self.goods(), self.dir.join("run")];
+        write.iter().try_for_each(|dir| make_private_dir(dir))?;
+        let mut read = vec![self.card_path(), self.config_path(), self.vault().join(NODE_DIR)];
+        read.extend(config.tls.iter().flat_map(|tls| [tls.certificate.clone(), tls.key.clone()]));
+        read.extend(config.anchors.clone());
+        Ok(NodePaths { read, write })
+    }
+
     fn config_path(&self) -> PathBuf {
         self.dir.join("semper.toml")
     }
 
+    /// The directory of a party's vault.
+    pub fn vault(&self) -> PathBuf {
+        self.dir.join("vault")
+    }
+
+    /// Where the keys are: in the vault if there is one.
     fn keys_path(&self) -> PathBuf {
-        self.dir.join("keys")
+        let vault = self.vault();
+        if vault.exists() { vault.join("keys") } else { self.dir.join("keys") }
     }
 
     /// The contact card's file.
@@ -421,6 +461,9 @@ impl Home {
             bail!("{} is in use already; choose another directory with --dir", self.dir.display());
         }
         make_private_dir(&self.dir)?;
+        if config.role == Role::Party {
+            make_private_dir(&self.vault())?;
+        }
         write_private(&self.card_path(), card.as_bytes())?;
         write_private(&self.config_path(), toml::to_string_pretty(config)?.as_bytes())?;
         // Last: a directory with keys is complete.
@@ -499,7 +542,8 @@ impl Drop for Announced {
     }
 }
 
-fn make_private_dir(dir: &Path) -> Result<()> {
+/// Makes a directory that only its owner can enter.
+pub(crate) fn make_private_dir(dir: &Path) -> Result<()> {
     use std::os::unix::fs::DirBuilderExt as _;
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true).mode(0o700);
@@ -521,7 +565,7 @@ pub fn write_new_private(path: &Path, bytes: &[u8]) -> Result<()> {
 }
 
 /// Writes a file that only its owner can read, whole or not at all.
-fn write_private(path: &Path, bytes: &[u8]) -> Result<()> {
+pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> Result<()> {
     use std::os::unix::fs::OpenOptionsExt as _;
     let write = || -> std::io::Result<()> {
         let new = path.with_extension("new");

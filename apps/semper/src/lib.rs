@@ -42,7 +42,6 @@ pub mod home;
 mod node;
 mod orders;
 pub mod party;
-pub mod policy;
 pub mod roles;
 pub mod sale;
 pub mod secrets;
@@ -50,10 +49,11 @@ mod shop;
 pub mod stamp;
 mod submission;
 mod trade;
-mod vault;
+pub mod vault;
 mod wallet;
 
 pub use node::now;
+pub use semper_vault::policy;
 
 // The seeded mistakes of the model checks must never be in a binary.
 const _: () = assert!(!semper_support::flaws::COMPILED_IN, "build semper without the feature `flaws`");

@@ -16,17 +16,23 @@ use semper_channel::{
 };
 use semper_core::ids::KeySetId;
 use semper_core::time::Seconds;
-use semper_crypto::{DecapsulationKey, Encapsulator, OpenKey, Sealer, SecretKeys, SystemRandom, Verifier};
+use semper_crypto::{DecapsulationKey, Encapsulator, Sealer, SystemRandom, Verifier};
 use semper_payment::account::payment::Level;
 use semper_store::{OpenError, PostgresArchive, PostgresOptions, SqliteArchive};
+use semper_support::approval::KeyHolder;
 use semper_support::archive::Archive;
 use semper_support::channel::Inbox;
 use semper_support::crypto::{Decapsulate as _, Open, Randomness as _, Signer};
 use semper_transfer::payment::module::BODY_MAX;
+use semper_trust::CertificateKey;
 use semper_trust::card::ContactCard;
+use semper_vault::client::NodeSide;
+use semper_vault::policy::Policy;
+use semper_vault::rules::{Purpose, Vault};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
+use zeroize::Zeroizing;
 
 use crate::control::Endpoint;
 use crate::control::client::Client;
@@ -35,22 +41,21 @@ use crate::desk::{Desk, Doors};
 use crate::home::{Announced, Config, Home, Role};
 use crate::node::goods::GoodsStore;
 use crate::node::{Node, Parts, PaymentParts, Payments, Settings, Stamping, Systems, now};
-use crate::policy::Policy;
 use crate::roles;
 use crate::roles::admit::throttle;
 use crate::roles::arbiter::{Arbiter, ArbiterParts};
 use crate::roles::ca::CaService;
 use crate::roles::issuer::{self, Issuer, IssuerParts};
 use crate::roles::tsa::{TsaParts, TsaService};
-use crate::secrets::Secrets;
+use crate::secrets::{self, Secrets};
 use crate::stamp;
-use crate::vault::{Purpose, Vault};
+use crate::vault::{self, Held, Keys};
 
 /// Shortest passphrase, in bytes.
 pub const PASSPHRASE_MIN: usize = 8;
 /// How long a node waits for a command that has started one of its own because none ran. Such a command ends as soon as what it began is on
 /// its way.
-const COMMANDS_END: Duration = Duration::from_secs(30);
+pub const COMMANDS_END: Duration = Duration::from_secs(30);
 /// How often it looks.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// How long a graceful stop may take.
@@ -72,8 +77,8 @@ pub fn create(home: &Home, mut config: Config, passphrase: &[u8]) -> Result<KeyS
     // Bound until the directory is made, so that two directories made at once get two ports.
     let listener = TcpListener::bind(config.listen).with_context(|| format!("cannot listen on {}", config.listen))?;
     config.listen = listener.local_addr()?;
-    let secrets = Secrets::generate()?;
-    let card = secrets.card(&config, &[])?;
+    let secrets = secrets::generate()?;
+    let card = secrets::card(&secrets, &config, &[])?;
     home.create(&config, &secrets.protect(passphrase)?, &card)?;
     Ok(secrets.key_set().id())
 }
@@ -86,26 +91,57 @@ pub struct Running {
     tasks: JoinSet<()>,
     servers: Vec<Server>,
     endpoint: Endpoint,
-    party: Option<(Arc<Node>, Arc<Vault>)>,
+    party: Option<Party>,
     announced: Option<Announced>,
+    home: Home,
+}
+
+/// A party's node, and its way to the vault.
+struct Party {
+    node: Arc<Node>,
+    keys: Arc<Keys>,
+    /// Ends with the node, after it.
+    _vault: Held,
 }
 
 impl Running {
     /// Starts what the directory was made for. With `listen` it takes messages from others and can be found by other commands of
-    /// the same user; without, it only sends.
+    /// the same user; without, it only sends. A party's vault is in this process.
     ///
     /// # Errors
     /// The passphrase is wrong, the archive is in use or damaged, or the port is taken.
     pub async fn start(home: &Home, passphrase: &[u8], policy: Option<Policy>, listen: bool) -> Result<Self> {
         let config = home.config()?;
-        let secrets = unlock(home, passphrase)?;
-        let patience = if listen { COMMANDS_END } else { Duration::ZERO };
-        let store = Store::open(home, &config, patience).await?;
+        let patience = patience(listen);
+        let secrets = match config.role {
+            Role::Party => {
+                let (home, passphrase) = (home.clone(), Zeroizing::new(passphrase.to_vec()));
+                let held = move || {
+                    vault::bring_over(&home, &passphrase)?;
+                    Held::here(&home, &passphrase, policy.as_ref(), patience)
+                };
+                Holder::Vault(tokio::task::spawn_blocking(held).await??)
+            }
+            _ => Holder::Own(Box::new(unlock(home, passphrase)?)),
+        };
+        Self::start_with(home, config, secrets, listen).await
+    }
+
+    /// Starts a party that listens, over a vault that is unlocked.
+    ///
+    /// # Errors
+    /// As [`Running::start`].
+    pub async fn start_beside(home: &Home, vault: Held) -> Result<Self> {
+        Self::start_with(home, home.config()?, Holder::Vault(vault), true).await
+    }
+
+    async fn start_with(home: &Home, config: Config, holder: Holder, listen: bool) -> Result<Self> {
+        let store = Store::open(home, &config, patience(listen)).await?;
         let archive = store.archive();
         let (stop, stopped) = watch::channel(false);
         let asked = Arc::new(Notify::new());
         let mut starting = Starting { home: home.clone(), config, archive, stopped, tasks: JoinSet::new() };
-        let made = starting.role(secrets, policy, &home.card()?, listen).await?;
+        let made = starting.role(holder, &home.card()?, listen).await?;
         let mut servers = Vec::new();
         if listen {
             servers.push(starting.public(made.public)?);
@@ -119,7 +155,17 @@ impl Running {
         let control = guarded(made.control, token, asked.clone());
         servers.push(Server::start(listener, control, Transport::Plain, &ServerOptions::default())?);
         let announced = if listen { Some(home.announce(&endpoint)?) } else { None };
-        Ok(Self { store, stop, asked, tasks: starting.tasks, servers, endpoint, party: made.party, announced })
+        Ok(Self {
+            store,
+            stop,
+            asked,
+            tasks: starting.tasks,
+            servers,
+            endpoint,
+            party: made.party,
+            announced,
+            home: home.clone(),
+        })
     }
 
     /// A connection to what has been started, as other processes of the same user have it.
@@ -127,7 +173,7 @@ impl Running {
     /// # Errors
     /// The HTTP client cannot be made.
     pub fn client(&self) -> Result<Client> {
-        Ok(Client::new(self.endpoint.clone())?)
+        Ok(Client::new(self.endpoint.clone(), self.home.clone())?)
     }
 
     /// Returns when somebody asks for a stop through the control interface.
@@ -157,10 +203,10 @@ impl Running {
     /// # Errors
     /// The archive cannot be read.
     pub async fn is_busy(&self) -> Result<bool> {
-        let Some((node, vault)) = &self.party else {
+        let Some(Party { node, keys, .. }) = &self.party else {
             return Ok(false);
         };
-        let asks = node.questions().await? > vault.waiting().await?.len();
+        let asks = node.questions().await? > keys.pending().await?.len();
         Ok(asks || node.has_errands().await? || node.has_mail_due().await? || node.payments().could_go_on().await?)
     }
 }
@@ -214,7 +260,7 @@ impl Store {
 struct Made {
     public: Router,
     control: Router,
-    party: Option<(Arc<Node>, Arc<Vault>)>,
+    party: Option<Party>,
     /// The desk of a party that listens, and the loopback port that is its own.
     desk: Option<(TcpListener, Router)>,
 }
@@ -226,12 +272,12 @@ impl Made {
     }
 }
 
-/// The keys of a party, each with those who use it.
-struct PartyKeys {
-    vault: Arc<Vault>,
-    opener: OpenKey,
-    transport: SecretKeys,
-    replies: ReplySecret,
+/// Who holds the keys.
+enum Holder {
+    /// A party's vault.
+    Vault(Held),
+    /// A third party's own process.
+    Own(Box<Secrets>),
 }
 
 struct Starting {
@@ -257,27 +303,19 @@ impl Starting {
         Ok(Server::start(listener, router, transport, &ServerOptions::default())?)
     }
 
-    async fn role(&mut self, secrets: Secrets, policy: Option<Policy>, card: &str, listen: bool) -> Result<Made> {
+    async fn role(&mut self, holder: Holder, card: &str, listen: bool) -> Result<Made> {
         let archive = self.archive.clone();
-        let Secrets { signer, inbox: opener, transport, certificate, replies, seed } = secrets;
+        let secrets = match holder {
+            Holder::Vault(vault) => return self.party(vault, card, listen),
+            Holder::Own(secrets) => *secrets,
+        };
+        let Secrets { signer, inbox: opener, transport, certificate, replies: _, seed } = secrets;
         match self.config.role {
-            Role::Party => {
-                let level = match self.config.account_level {
-                    1 => Level::One,
-                    2 => Level::Two,
-                    3 => Level::Three,
-                    other => anyhow::bail!("account_level in semper.toml is 1, 2 or 3, not {other}"),
-                };
-                let systems: Systems = semper_payment::all(&seed, Arc::new(Sealer), level).into();
-                let vault = Vault::new(Box::new(signer), archive, Purpose::Party, policy, systems.clone());
-                let keys =
-                    PartyKeys { vault: Arc::new(vault), opener, transport, replies: ReplySecret::from_array(*replies) };
-                self.party(keys, systems, card, listen)
-            }
+            Role::Party => anyhow::bail!("the keys of a party are in its vault"),
             Role::Arbiter => {
                 let systems: Systems = semper_payment::all(&seed, Arc::new(Sealer), Level::Two).into();
                 let vault = Vault::new(Box::new(signer), archive.clone(), Purpose::Arbiter, None, systems.clone());
-                let vault = Arc::new(vault);
+                let vault: Arc<dyn KeyHolder> = Arc::new(vault);
                 let payments = self.payments(systems, vault.clone(), card)?;
                 self.tasks.spawn(payments.clone().run(None, self.stopped.clone()));
                 // Deposits are made for the key on the card, which also opens what is sealed for the inbox.
@@ -301,6 +339,7 @@ impl Starting {
             Role::Ca => {
                 let (verify, random) = (Arc::new(Verifier), Arc::new(SystemRandom));
                 let base = self.config.base_url();
+                let certificate = CertificateKey::from_pkcs8(&certificate)?;
                 let service = CaService::open(archive, verify, random, certificate, &self.config.name, &base).await?;
                 Ok(Made::service(service.routes(), service.operator_routes()))
             }
@@ -321,7 +360,7 @@ impl Starting {
                 let settings = self.config.tsa.clone().unwrap_or_default();
                 let parts = TsaParts {
                     archive,
-                    key: certificate,
+                    key: CertificateKey::from_pkcs8(&certificate)?,
                     certificates: certificates_on(card)?,
                     name: self.config.name.clone(),
                     random: Arc::new(SystemRandom),
@@ -353,21 +392,31 @@ impl Starting {
         }
     }
 
-    fn party(&mut self, keys: PartyKeys, systems: Systems, card: &str, listen: bool) -> Result<Made> {
-        let PartyKeys { vault, opener, transport, replies } = keys;
-        let (opener, transport) = (Arc::new(opener), Arc::new(transport));
+    fn party(&mut self, vault: Held, card: &str, listen: bool) -> Result<Made> {
+        let level = match self.config.account_level {
+            1 => Level::One,
+            2 => Level::Two,
+            3 => Level::Three,
+            other => anyhow::bail!("account_level in semper.toml is 1, 2 or 3, not {other}"),
+        };
+        let keys = vault.keys().clone();
+        // Opens what is sealed for the party, and signs receipts.
+        let side: Arc<NodeSide> = keys.side();
+        let lent = side.lent()?;
+        let systems: Systems = semper_payment::all(&lent.seed, Arc::new(Sealer), level).into();
+        let replies = ReplySecret::from_array(*lent.replies);
         let options = self.client_options()?;
         let random = Arc::new(SystemRandom);
         let post = HttpPost::new(Arc::new(Sealer), Arc::new(Verifier), random.clone(), replies, &options)?;
         let settings =
             Settings { patience: Seconds(self.config.patience), retry_max: Duration::from_secs(self.config.retry_max) };
-        let payments = self.payments(systems, vault.clone(), card)?;
+        let payments = self.payments(systems, keys.clone(), card)?;
         let goods = Arc::new(GoodsStore::new(self.home.goods()));
         let parts = Parts {
             certificates: certificates_on(card)?,
             name: self.config.name.clone(),
             archive: self.archive.clone(),
-            keys: vault.clone(),
+            keys: keys.clone(),
             verify: Arc::new(Verifier),
             post: Arc::new(post),
             random: random.clone(),
@@ -385,17 +434,18 @@ impl Starting {
         };
         let node = Node::new(parts, settings);
         self.tasks.spawn(node.clone().run(self.stopped.clone()));
+        self.tasks.spawn(keys.clone().watch(node.clone(), self.stopped.clone()));
         if let (Some(relay), true) = (&self.config.relay, listen) {
-            let url = semper_channel::mailbox_url(relay, &transport.key_set().id());
-            let (open, handler) = (opener.clone(), node.clone());
-            let mailbox = RelayInbox::new(url, transport.clone(), open, handler, random, clock(), &options)?;
+            let url = semper_channel::mailbox_url(relay, &Signer::key_set(&*side).id());
+            let (open, handler) = (side.clone(), node.clone());
+            let mailbox = RelayInbox::new(url, side.clone(), open, handler, random, clock(), &options)?;
             self.tasks.spawn(mailbox.run(self.stopped.clone()));
         }
         let (desk, doors) = listen.then(|| self.desk(&node)).transpose()?.unzip();
-        let control = party_routes(Controlled { node: node.clone(), vault: vault.clone(), doors });
+        let control = party_routes(Controlled { node: node.clone(), vault: keys.clone(), doors });
         let shop = node.shop_routes().merge(goods.routes());
-        let public = self.inbox(node.clone(), opener, transport).merge(shop);
-        Ok(Made { public, control, party: Some((node, vault)), desk })
+        let public = self.inbox(node.clone(), side.clone(), side).merge(shop);
+        Ok(Made { public, control, party: Some(Party { node, keys, _vault: vault }), desk })
     }
 
     /// The desk of a party, with a port of its own, and the doors into it.
@@ -406,7 +456,7 @@ impl Starting {
         Ok(((listener, desk.routes()), doors))
     }
 
-    fn payments(&self, systems: Systems, keys: Arc<Vault>, card: &str) -> Result<Arc<Payments>> {
+    fn payments(&self, systems: Systems, keys: Arc<dyn KeyHolder>, card: &str) -> Result<Arc<Payments>> {
         Ok(Payments::new(PaymentParts {
             systems,
             issuers: Arc::new(self.issuers()?),
@@ -480,6 +530,11 @@ async fn stopped(mut stop: watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
 }
 
+/// How long another process of the same user is waited for that has the archive or the vault.
+fn patience(listen: bool) -> Duration {
+    if listen { COMMANDS_END } else { STOP_MAX }
+}
+
 fn clock() -> Clock {
     Arc::new(now)
 }
@@ -508,7 +563,7 @@ fn token() -> Result<String> {
 /// # Errors
 /// The passphrase is wrong, or the file is damaged.
 pub fn unlock(home: &Home, passphrase: &[u8]) -> Result<Secrets> {
-    Secrets::reveal(passphrase, &home.keys()?)
+    Ok(Secrets::reveal(passphrase, &home.keys()?)?)
 }
 
 /// The connection to the node that runs on a data directory, if one does.
@@ -519,6 +574,6 @@ pub async fn running_client(home: &Home) -> Result<Option<Client>> {
     let Some(endpoint) = home.endpoint() else {
         return Ok(None);
     };
-    let client = Client::new(endpoint)?;
+    let client = Client::new(endpoint, home.clone())?;
     Ok(if client.is_alive().await { Some(client) } else { None })
 }

@@ -4,8 +4,6 @@ mod access;
 mod right;
 mod swap;
 
-use std::path::Path;
-
 use data_encoding::BASE64;
 use semper_commerce::access::AccessOffer;
 use semper_commerce::deal::Deal;
@@ -300,9 +298,6 @@ pub async fn buy(node: &Node, order: BuyOrder) -> Result<Beginning, ShopError> {
     let deal = DealId::from_array(node.random().map_err(NodeError::Crypto)?);
     let (contact, card) = node.met(&deal, seller.id(), &card).await?;
     let payer = node.ready(deal, Slot::default(), purse, Task::Prepare(offer.price)).await?;
-    if !order.save_as.is_empty() {
-        node.save_as(deal, Path::new(&order.save_as)).await?;
-    }
     let title = escape(offer.goods.name(), 0);
     let taken = Order {
         offer: id,

@@ -172,7 +172,42 @@ pub struct Draft {
     pub payload: Vec<u8>,
 }
 
+/// ```text
+/// draft = { 0: kind, 1: suite, 2: signer, 3: payload }
+/// ```
+impl Encode for Draft {
+    fn to_value(&self) -> Value {
+        cbor::record()
+            .put(0, self.kind.name())
+            .put_item(1, &self.suite)
+            .put_item(2, &self.signer)
+            .put_bytes(3, &self.payload)
+            .build()
+    }
+}
+
+impl Decode for Draft {
+    const BYTES_MAX: usize = Self::PAYLOAD_MAX + 256;
+
+    fn from_value(value: Value) -> Result<Self, DecodeError> {
+        let mut fields = cbor::Fields::open(value)?;
+        let name = fields.text(0, "kind", 64)?;
+        let kind = Kind::ALL.iter().copied().find(|kind| kind.name() == name);
+        let draft = Self {
+            kind: kind.ok_or(DecodeError::field("kind", Problem::Unknown { what: "kind", found: name }))?,
+            suite: fields.item(1, "suite")?,
+            signer: fields.item(2, "signer")?,
+            payload: fields.bytes(3, "payload", Self::PAYLOAD_MAX)?,
+        };
+        fields.close()?;
+        Ok(draft)
+    }
+}
+
 impl Draft {
+    /// Most bytes of a payload in an encoded draft.
+    pub const PAYLOAD_MAX: usize = 64 * 1024;
+
     /// The identifier that the signed statement will have.
     pub fn id(&self) -> StatementId {
         statement_id(self.kind, self.signer, &self.payload)

@@ -101,6 +101,10 @@ registry! {
     USE_TAG = "semper/use-tag/1";
     /// Secrets of a purse, derived from its owner's seed.
     PURSE = "semper/purse/1";
+    /// Chain of the entries of a vault's log.
+    VAULT_LOG = "semper/vault-log/1";
+    /// Key of that chain, from the signature keys.
+    VAULT_LOG_KEY = "semper/vault-log-key/1";
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! Port: the way to the user and to the secret keys.
 //!
-//! Whoever drives a deal asks for a signature here and nowhere else. Behind the port stands the holder of the keys: in one process
-//! with the node for now, in a process of its own later. It shows the text that belongs to the statement, asks, signs and keeps a
-//! log. A request is named by the statement it asks for, so that asking again after a crash gives the first answer and the user is
+//! Whoever drives a deal asks for a signature here and nowhere else. Behind the port stands the holder of the keys: a process of its own,
+//! or a third party's rules. It shows the text that belongs to the statement, asks, signs and keeps a log. A request is named by the statement it asks for, so that asking again after a crash gives the first answer and the user is
 //! not asked twice.
+
+use std::borrow::Cow;
 
 use async_trait::async_trait;
 use semper_core::cose::{Draft, Signed};
@@ -97,7 +98,7 @@ pub enum ApprovalError {
     Mismatch(String),
     /// A rule of the holder forbids it (a final after an abort request, a consequence of nothing that was approved).
     #[error("refused by the key holder: {0}")]
-    Forbidden(&'static str),
+    Forbidden(Cow<'static, str>),
     /// Too many requests wait for an answer.
     #[error("too many requests wait for an answer; answer or decline some first")]
     TooMany,

@@ -27,6 +27,9 @@ pub enum CryptoError {
     /// The passphrase is wrong, or the stored key was changed.
     #[error("wrong passphrase, or the key file was changed")]
     WrongPassphrase,
+    /// The holder of the keys is locked or does not answer: ask again later.
+    #[error("the keys are locked, or their holder does not answer")]
+    Unavailable,
 }
 
 /// Secret signature keys of one party, ready to use.

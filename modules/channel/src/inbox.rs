@@ -18,7 +18,7 @@ use semper_core::cbor::Encode;
 use semper_core::domain;
 use semper_core::hash::Digest;
 use semper_support::channel::{Delivered, Frame, Inbox, MESSAGE_BYTES_MAX, Receipt, Refusal};
-use semper_support::crypto::{Open, Signer};
+use semper_support::crypto::{CryptoError, Open, Signer};
 
 use crate::Clock;
 use crate::envelope::{ANSWER_TYPE, Answer, Envelope, Letter, SEALED_TYPE, Unopened};
@@ -120,7 +120,7 @@ impl Desk {
     }
 }
 
-pub(crate) fn cannot_sign(error: semper_support::crypto::CryptoError) -> Problem {
+pub(crate) fn cannot_sign(error: CryptoError) -> Problem {
     tracing::error!(%error, "a receipt cannot be made");
     Problem::busy("an internal error")
 }
@@ -138,6 +138,8 @@ impl From<Unopened> for Problem {
     fn from(unopened: Unopened) -> Self {
         match unopened {
             Unopened::Malformed(error) => Problem::new(ProblemKind::Malformed, error.to_string()),
+            // Its keys are locked: the sender tries again.
+            Unopened::Sealed(CryptoError::Unavailable) => Problem::busy("the inbox cannot open messages now"),
             Unopened::Sealed(error) => Problem::new(ProblemKind::CannotOpen, error.to_string()),
             Unopened::BadLetter(error) => Problem::new(ProblemKind::Malformed, format!("inside the seal: {error}")),
         }

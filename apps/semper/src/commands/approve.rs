@@ -4,9 +4,10 @@ use anyhow::{Result, bail};
 use clap::Args;
 use semper_core::domain;
 use semper_core::hash::Digest;
+use semper_vault::wire::Code;
 
 use super::{Common, ask, session};
-use crate::control::client::Client;
+use crate::control::client::{Client, ClientError};
 use crate::control::{AnswerOrder, ApprovalView};
 
 /// List what waits for your answer.
@@ -76,7 +77,15 @@ pub(super) async fn put(client: &Client, approval: &ApprovalView) -> Result<()> 
     let seen = Digest::of(domain::RENDER, approval.text.as_bytes());
     println!("Check words of this text: {}", ask::check_words(&seen));
     let approve = ask::typed("Type `sign` to sign it, `no` to decline: ", "sign")?;
-    client.answer(&approval.id, &approval.answered(approve)).await?;
+    let answer = approval.answered(approve);
+    match client.answer(&approval.id, &answer).await {
+        // They were away for so long that somebody else may sit there now.
+        Err(ClientError::Vault(error)) if error.code() == Some(Code::Idle) => {
+            client.vault()?.unlock(&ask::passphrase(None, false)?, None)?;
+            client.answer(&approval.id, &answer).await?;
+        }
+        answered => answered?,
+    }
     println!("{}", if approve { "Signed." } else { "Declined. Nothing was signed." });
     Ok(())
 }

@@ -18,6 +18,7 @@ mod serve;
 mod session;
 mod stamp;
 mod trust;
+mod vault;
 mod verify;
 mod wallet;
 
@@ -25,7 +26,7 @@ use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
@@ -116,6 +117,9 @@ enum Command {
     Approve(approve::Approve),
     /// Say no to something that waits for your answer
     Decline(approve::Decline),
+    /// The holder of your keys: what it was asked and has signed, and whether it does
+    #[command(subcommand)]
+    Vault(vault::Vault),
     /// Your deals
     #[command(subcommand)]
     Deals(deals::Deals),
@@ -161,19 +165,16 @@ fn end_quietly_when_nobody_reads() {
 
 /// Runs the command line.
 pub fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    if arguments.next().is_some_and(|first| first == crate::vault::COMMAND) {
+        return semper_vault::process::main(arguments);
+    }
     end_quietly_when_nobody_reads();
     let cli = Cli::parse();
     let filter = EnvFilter::try_from_env("SEMPER_LOG").unwrap_or_else(|_| EnvFilter::new("error"));
     let colours = std::io::stderr().is_terminal();
     tracing_subscriber::fmt().with_ansi(colours).with_env_filter(filter).with_writer(std::io::stderr).init();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            eprintln!("semper: cannot start: {error}");
-            return ExitCode::FAILURE;
-        }
-    };
-    match runtime.block_on(run(cli)) {
+    match start(cli) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("semper: {error:#}");
@@ -182,13 +183,26 @@ pub fn main() -> ExitCode {
     }
 }
 
-async fn run(cli: Cli) -> Result<ExitCode> {
-    let common = cli.common;
-    match cli.command {
+fn start(cli: Cli) -> Result<ExitCode> {
+    let Cli { common, command } = cli;
+    let runtime = || tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start");
+    match command {
+        // What a node gives up, each of its threads has to give up: it does so before it has more than one.
+        Command::Up(up) => {
+            let begun = up.begin(&common)?;
+            runtime()?.block_on(begun.run())?;
+            Ok(ExitCode::SUCCESS)
+        }
+        command => runtime()?.block_on(run(common, command)),
+    }
+}
+
+async fn run(common: Common, command: Command) -> Result<ExitCode> {
+    match command {
         Command::Verify(verify) => return verify.run(),
         Command::Judge(judge) => return Ok(judge.run(&common)),
         Command::Init(init) => init.run(&common)?,
-        Command::Up(up) => up.run(&common).await?,
+        Command::Up(_) => unreachable!("it was begun without a runtime"),
         Command::Desk(desk) => desk.run(&common).await?,
         Command::Serve(serve) => serve.run(&common).await?,
         Command::Stop => serve::stop(&common).await?,
@@ -206,6 +220,7 @@ async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Approvals(approvals) => approvals.run(&common).await?,
         Command::Approve(approve) => approve.run(&common).await?,
         Command::Decline(decline) => decline.run(&common).await?,
+        Command::Vault(vault) => vault.run(&common)?,
         Command::Deals(deals) => return deals.run(&common).await,
         Command::Stamp(stamp) => stamp.run(&common).await?,
         Command::Certify(certify) => certify.run(&common).await?,

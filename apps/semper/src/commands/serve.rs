@@ -9,15 +9,18 @@ use futures_util::stream::FuturesUnordered;
 use semper_core::amount::{Amount, Currency};
 use semper_crypto::SystemRandom;
 use semper_support::crypto::Randomness as _;
+use semper_vault::confine;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Common, ask, desk};
 use crate::control::client::Client;
-use crate::home::Role;
+use crate::home::{Config, Home, Role};
 use crate::party::{self, Running};
 use crate::policy::Policy;
 use crate::roles::mint::{AuditView, RotateOrder};
 use crate::roles::{bank, ca};
+use crate::secrets;
+use crate::vault::{self, Held};
 
 /// What the operator of a mint, bank, issuer or time-stamp authority can say in `semper.toml` about those who ask too often.
 const RATES: &str = "\
@@ -97,8 +100,16 @@ pub(super) enum Ca {
     },
 }
 
+/// A node that is about to run: its vault is unlocked, and it has forgotten the passphrase.
+pub(super) struct Begun {
+    home: Home,
+    config: Config,
+    vault: Held,
+}
+
 impl Up {
-    pub(super) async fn run(self, common: &Common) -> Result<()> {
+    /// Unlocks the vault, in a process of its own.
+    pub(super) fn begin(self, common: &Common) -> Result<Begun> {
         let home = common.home()?;
         let config = home.config()?;
         if config.role != Role::Party {
@@ -106,11 +117,25 @@ impl Up {
         }
         let policy = self.policy.as_deref().map(Policy::read).transpose()?;
         let passphrase = ask::passphrase(common.passphrase_file.as_deref(), false)?;
-        let running = Running::start(&home, &passphrase, policy, true).await?;
-        println!("{} runs; its inbox is {}. Stop it with Ctrl-C or `semper stop`.", config.name, config.inbox_url());
+        vault::bring_over(&home, &passphrase)?;
+        let vault = Held::in_process(&home, &passphrase, policy.as_ref(), party::COMMANDS_END)?;
         if !self.no_browser {
-            desk::open_for_people(&home, &running.client()?).await?;
+            desk::open_when_up(&home)?;
         }
+        // From here on this process is the node.
+        let confinement = confine::node(&home.node_paths(&config)?)?;
+        if !confinement.is_whole() {
+            tracing::warn!(%confinement, "the node can do more than it needs");
+        }
+        Ok(Begun { home, config, vault })
+    }
+}
+
+impl Begun {
+    pub(super) async fn run(self) -> Result<()> {
+        let Self { home, config, vault } = self;
+        let running = Running::start_beside(&home, vault).await?;
+        println!("{} runs; its inbox is {}. Stop it with Ctrl-C or `semper stop`.", config.name, config.inbox_url());
         until_stopped(vec![running]).await
     }
 }
@@ -169,7 +194,7 @@ impl Certify {
         let secrets = party::unlock(&home, &passphrase)?;
         let config = home.config()?;
         let chain = ca::enrol(&self.ca, &self.code, &config.name, &secrets).await?;
-        home.set_card(&secrets.card(&config, &chain)?)?;
+        home.set_card(&secrets::card(&secrets, &config, &chain)?)?;
         println!("Certified. Your card {} now carries the certificate; give it out again.", home.card_path().display());
         Ok(())
     }

@@ -1,11 +1,17 @@
 //! The calling side of the control interface.
 
 use std::fmt::Write as _;
+use std::path::Path;
 use std::time::Duration;
 
 use reqwest::{Method, Response};
+use semper_core::ids::{DealId, StatementId};
+use semper_vault::client::{CallError, UserSide};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+use crate::home::Home;
+use crate::node::goods::{GoodsError, take};
 
 use super::{
     AllOpened, AnswerOrder, ApprovalView, Begun, BuyOrder, ContactOrder, ContactView, CredentialView, DealView,
@@ -33,6 +39,20 @@ pub enum ClientError {
     /// More than one deal begins with these characters.
     #[error("more than one deal begins with {0:?}; give more of its identifier")]
     Ambiguous(String),
+    /// Goods have come and cannot be taken to where they are wanted. They are in the data directory.
+    #[error(
+        "the goods have come, but cannot be taken to where they are wanted ({0}); they are in `goods/bought` of the data directory"
+    )]
+    Goods(#[from] GoodsError),
+    /// Where goods are wanted cannot be written down. They will stay in the data directory.
+    #[error("where the goods go cannot be written down ({0:#}); they will be in `goods/bought` of the data directory")]
+    Wanted(anyhow::Error),
+    /// The vault does not take it, and says why. Nothing was signed.
+    #[error(transparent)]
+    Vault(#[from] CallError),
+    /// The name of an approval, or the hash of its text, is none.
+    #[error("an approval's name and the hash of its text have 64 hexadecimal digits each")]
+    NotAnApproval,
 }
 
 /// Whether anything can have been done by a node that is silent.
@@ -51,15 +71,16 @@ pub type Result<T> = std::result::Result<T, ClientError>;
 pub struct Client {
     http: reqwest::Client,
     endpoint: Endpoint,
+    home: Home,
 }
 
 #[expect(clippy::missing_errors_doc, reason = "what an error means stands at `ClientError`")]
 impl Client {
-    /// A client for the node that `endpoint` describes.
-    pub fn new(endpoint: Endpoint) -> Result<Self> {
+    /// A client for the node that `endpoint` describes, and for the vault, if it is a party's; both are of the data directory `home`.
+    pub fn new(endpoint: Endpoint, home: Home) -> Result<Self> {
         // The node is on this machine, without TLS: to read the machine's certificates would take longer than a call.
         let http = reqwest::Client::builder().no_proxy().tls_certs_only([]).timeout(Duration::from_secs(60)).build();
-        Ok(Self { http: http.map_err(ClientError::Silent)?, endpoint })
+        Ok(Self { http: http.map_err(ClientError::Silent)?, endpoint, home })
     }
 
     /// Whether the node answers.
@@ -116,10 +137,11 @@ impl Client {
         }
     }
 
-    /// One deal. `id` may be the beginning of its identifier if only one deal begins so.
+    /// One deal. `id` may be the beginning of its identifier if only one deal begins so. Goods that have come are taken to where their order
+    /// wants them, as with [`Client::wait`].
     pub async fn deal(&self, id: &str) -> Result<DealView> {
         let id = self.deal_id(id).await?;
-        self.get(&format!("/deals/{id}")).await
+        self.take_goods(self.get(&format!("/deals/{id}")).await?).await
     }
 
     /// The whole identifier of the deal that begins with `start`.
@@ -138,7 +160,31 @@ impl Client {
 
     /// The deal, as soon as it has ended or waits for the user, or after some seconds.
     pub async fn wait(&self, id: &str) -> Result<DealView> {
-        self.get(&format!("/deals/{id}/wait")).await
+        self.take_goods(self.get(&format!("/deals/{id}/wait")).await?).await
+    }
+
+    /// Takes what a deal has bought to where its order wants it, and tells the node.
+    async fn take_goods(&self, mut view: DealView) -> Result<DealView> {
+        let Some(deal) = DealId::parse(&view.id).filter(|_| view.ending.as_deref() == Some("success")) else {
+            return Ok(view);
+        };
+        let Ok(wanted) = std::fs::read_to_string(self.home.wanted(deal)) else { return Ok(view) };
+        let goods = self.home.goods();
+        let taking = tokio::task::spawn_blocking(move || take(&goods, deal, Path::new(&wanted)));
+        if let Some(path) = taking.await.map_err(|_| GoodsError::Stopped)?? {
+            let path = path.display().to_string();
+            self.post::<()>(&format!("/deals/{}/taken", view.id), &path).await?;
+            view.saved_as = Some(path);
+        }
+        Ok(view)
+    }
+
+    /// Remembers where the goods of a deal go. If the power fails before, they stay in the data directory, and the deal says where.
+    fn want(&self, opened: Opened, save_as: &str) -> Result<Opened> {
+        if let Some(deal) = DealId::parse(&opened.deal).filter(|_| !save_as.is_empty()) {
+            self.home.want(deal, save_as).map_err(ClientError::Wanted)?;
+        }
+        Ok(opened)
     }
 
     /// The deal, when it has ended. Whoever has to answer a question meanwhile is not asked here: see [`Client::approvals`].
@@ -191,14 +237,20 @@ impl Client {
         self.post(&format!("/deals/{id}/stamps"), order).await
     }
 
-    /// What waits for the user's word.
+    /// What waits for the user's word. The vault itself is asked, not the node.
     pub async fn approvals(&self) -> Result<Vec<ApprovalView>> {
-        self.get("/approvals").await
+        Ok(self.vault()?.waiting()?.into_iter().map(ApprovalView::from).collect())
     }
 
-    /// Answers.
+    /// Answers, to the vault.
     pub async fn answer(&self, id: &str, order: &AnswerOrder) -> Result<()> {
-        self.post(&format!("/approvals/{id}"), order).await
+        let id = StatementId::parse(id).ok_or(ClientError::NotAnApproval)?;
+        Ok(self.vault()?.answer(id, order.answer().ok_or(ClientError::NotAnApproval)?)?)
+    }
+
+    /// The user's way to the party's vault.
+    pub fn vault(&self) -> Result<UserSide> {
+        Ok(UserSide::connect(&self.home.vault())?)
     }
 
     /// The contact book.
@@ -253,7 +305,8 @@ impl Client {
 
     /// Gives a file for one that somebody offers.
     pub async fn swap(&self, order: &SwapOrder) -> Result<Opened> {
-        self.post("/swap", order).await
+        let opened = self.post("/swap", &SwapOrder { save_as: String::new(), ..order.clone() }).await?;
+        self.want(opened, &order.save_as)
     }
 
     /// What this party offers.
@@ -268,7 +321,8 @@ impl Client {
 
     /// Takes up an offer.
     pub async fn buy(&self, order: &BuyOrder) -> Result<Opened> {
-        self.post("/buy", order).await
+        let opened = self.post("/buy", &BuyOrder { save_as: String::new(), ..order.clone() }).await?;
+        self.want(opened, &order.save_as)
     }
 
     /// Keeps a credential, from the text of its file.

@@ -13,6 +13,7 @@ use std::path::Path;
 use data_encoding::BASE64;
 use semper_core::domain;
 use semper_core::hash::Digest;
+use semper_vault::rules::{Approval, UserAnswer};
 use serde::{Deserialize, Serialize};
 
 pub use standing::Standing;
@@ -105,6 +106,18 @@ pub struct ApprovalView {
     pub since: u64,
 }
 
+impl From<Approval> for ApprovalView {
+    fn from(approval: Approval) -> Self {
+        Self {
+            id: approval.draft.id().to_string(),
+            deal: approval.deal.to_string(),
+            title: approval.title,
+            text: approval.text,
+            since: approval.since.unix(),
+        }
+    }
+}
+
 impl ApprovalView {
     /// The answer of a user who has read the text.
     pub fn answered(&self, approve: bool) -> AnswerOrder {
@@ -119,6 +132,16 @@ pub struct AnswerOrder {
     pub approve: bool,
     /// The hash of the text that the user has seen: what is approved is what was shown.
     pub seen: String,
+}
+
+impl AnswerOrder {
+    /// The answer, if the hash of an approval is one.
+    pub(crate) fn answer(&self) -> Option<UserAnswer> {
+        match self.approve {
+            true => Some(UserAnswer::Approve { seen: Digest::from_hex(&self.seen)? }),
+            false => Some(UserAnswer::Decline),
+        }
+    }
 }
 
 /// A contact, for the screen.
@@ -430,7 +453,8 @@ pub struct StandsOrder {
 pub struct BuyOrder {
     /// The offer as it was fetched, in base64.
     pub page: String,
-    /// Where the goods go: a path of the node's machine; beside the ciphertext if empty.
+    /// Where the goods go. The node does not learn it: [`client::Client::deal`] and others take them there once they have come. They stay
+    /// in the data directory if empty.
     #[serde(default)]
     pub save_as: String,
     /// The arbiter, by its name in the contact book; the first that both accept if empty.
@@ -471,7 +495,7 @@ pub struct SwapOrder {
     pub page: String,
     /// The file that is given.
     pub file: FileOrder,
-    /// Where the other one goes: a path of the node's machine; beside the ciphertext if empty.
+    /// Where the other one goes, as in [`BuyOrder::save_as`].
     #[serde(default)]
     pub save_as: String,
     /// The arbiter, by its name in the contact book; the first that both accept if empty.

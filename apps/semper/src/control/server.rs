@@ -15,14 +15,14 @@ use semper_core::ids::{DealId, StatementId};
 use semper_support::channel::MESSAGE_BYTES_MAX;
 use semper_support::engine::Input;
 use semper_transfer::payment::operation::OperationId;
+use semper_vault::client::CallError;
 use serde::Deserialize;
 use tokio::sync::Notify;
 
 use super::{
-    AllOpened, AnswerOrder, ApprovalView, Begun, BuyOrder, ContactOrder, ContactView, CredentialView, DealView,
-    DeskView, MailOrder, OfferOrder, OfferView, Opened, OperationView, PassOrder, PassedView, PayOrder, Problem,
-    PurseOrder, PurseView, RightOfferOrder, SendOrder, SignOrder, StampOrder, StampView, StandsOrder, SwapOrder,
-    TaskOrder, TradeOrder,
+    AllOpened, Begun, BuyOrder, ContactOrder, ContactView, CredentialView, DealView, DeskView, MailOrder, OfferOrder,
+    OfferView, Opened, OperationView, PassOrder, PassedView, PayOrder, Problem, PurseOrder, PurseView, RightOfferOrder,
+    SendOrder, SignOrder, StampOrder, StampView, StandsOrder, SwapOrder, TaskOrder, TradeOrder,
 };
 use crate::credentials::{self, CredentialError};
 use crate::desk::Doors;
@@ -30,7 +30,7 @@ use crate::node::{Beginning, Node, NodeError};
 use crate::orders;
 use crate::shop::{self, ShopError};
 use crate::trade::{self, TradeError};
-use crate::vault::{Approval, Vault, VaultError};
+use crate::vault::Keys;
 use crate::wallet;
 
 /// What the control interface controls.
@@ -38,8 +38,8 @@ use crate::wallet;
 pub struct Controlled {
     /// The node.
     pub node: Arc<Node>,
-    /// The holder of the keys, for the user's answers.
-    pub vault: Arc<Vault>,
+    /// The way to the vault, which says what waits for the user.
+    pub vault: Arc<Keys>,
     /// The doors into the desk, if there is one: this process listens.
     pub doors: Option<Arc<Doors>>,
 }
@@ -69,9 +69,8 @@ pub fn party_routes(controlled: Controlled) -> Router {
         .route("/deals/{id}/folder", get(folder))
         .route("/deals/{id}/files/{hash}", get(file))
         .route("/deals/{id}/give-up", post(give_up))
+        .route("/deals/{id}/taken", post(taken))
         .route("/deals/{id}/stamps", post(stamp))
-        .route("/approvals", get(approvals))
-        .route("/approvals/{id}", post(answer))
         .route("/contacts", get(contacts).post(add_contact))
         .route("/contacts/{name}", delete(remove_contact))
         .route("/sign", post(sign))
@@ -170,9 +169,9 @@ impl From<NodeError> for Failure {
     }
 }
 
-impl From<VaultError> for Failure {
-    fn from(error: VaultError) -> Self {
-        Self::new(StatusCode::CONFLICT, "the answer was not taken; nothing was signed", error)
+impl From<CallError> for Failure {
+    fn from(error: CallError) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "the vault does not say what waits; nothing was changed", error)
     }
 }
 
@@ -232,7 +231,7 @@ async fn wait(State(on): State<Controlled>, Path(id): Path<String>) -> Reply<Dea
     let until = tokio::time::Instant::now() + LONG_POLL;
     loop {
         let entry = on.node.entry(id).await?;
-        let asked = on.vault.waiting().await?.iter().any(|approval| approval.deal == id);
+        let asked = on.vault.pending().await?.iter().any(|approval| approval.deal == id);
         if entry.deal.ending().is_some() || asked || tokio::time::timeout_at(until, changes.changed()).await.is_err() {
             let mut view = orders::view(&entry);
             view.saved_as = orders::saved_as(&on.node, &entry).await?;
@@ -275,6 +274,12 @@ async fn give_up(State(on): State<Controlled>, Path(id): Path<String>) -> Reply<
     Ok(Json(orders::view(&on.node.entry(id).await?)))
 }
 
+/// Where the user's side has taken the goods of a deal.
+async fn taken(State(on): State<Controlled>, Path(id): Path<String>, Json(path): Json<String>) -> Reply<()> {
+    on.node.save_as(deal_id(&id)?, std::path::Path::new(&path)).await?;
+    Ok(Json(()))
+}
+
 async fn stamp(
     State(on): State<Controlled>,
     Path(id): Path<String>,
@@ -282,20 +287,6 @@ async fn stamp(
 ) -> Reply<StampView> {
     let dated = on.node.stamp_deal(deal_id(&id)?, order.tsa.as_deref(), order.again).await?;
     Ok(Json(StampView { now: dated.now, before: dated.before }))
-}
-
-async fn approvals(State(on): State<Controlled>) -> Reply<Vec<ApprovalView>> {
-    let waiting = on.vault.waiting().await?;
-    Ok(Json(waiting.into_iter().map(Approval::view).collect()))
-}
-
-async fn answer(State(on): State<Controlled>, Path(id): Path<String>, Json(order): Json<AnswerOrder>) -> Reply<()> {
-    let bad =
-        || Failure::new(StatusCode::BAD_REQUEST, "not an approval", "an approval's name has 64 hexadecimal digits");
-    let id = StatementId::parse(&id).ok_or_else(bad)?;
-    on.vault.answer(id, &order).await?;
-    on.node.look_at_asks();
-    Ok(Json(()))
 }
 
 async fn contacts(State(on): State<Controlled>) -> Reply<Vec<ContactView>> {
@@ -447,7 +438,7 @@ async fn wait_operation(State(on): State<Controlled>, Path(id): Path<String>) ->
     loop {
         let operation = on.node.payments().operation(id).await.map_err(wallet::WalletError::Payment)?;
         let view = wallet::view(&operation);
-        let asked = on.vault.waiting().await?.iter().any(|approval| view.id.starts_with(&approval.deal.to_string()));
+        let asked = on.vault.pending().await?.iter().any(|approval| view.id.starts_with(&approval.deal.to_string()));
         let wants_user = asked || view.address.is_some() || view.trouble.is_some();
         if view.ended || wants_user || tokio::time::timeout_at(until, changes.changed()).await.is_err() {
             return Ok(Json(view));

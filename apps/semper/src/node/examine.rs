@@ -24,7 +24,7 @@ use semper_support::engine::{EvidenceKind, Input};
 use tokio::sync::watch;
 
 use super::deals::Event;
-use super::goods::{GoodsError, Opened};
+use super::goods::{self, GoodsError, Opened};
 use super::shop::saved_record;
 use super::{Contact, Entry, LOOK_AGAIN, Node, NodeError, now, rest};
 
@@ -109,7 +109,7 @@ impl Node {
         if let Some(sealed) = self.letter_of(entry.deal.id(), &good).await? {
             return open_letter(good, &sealed, key, &evidence);
         }
-        let out = self.out_path(entry, &good).await?;
+        let out = goods::bought(self.goods.dir(), entry.deal.id()).join(good.descriptor().name());
         let store = self.goods.clone();
         let opened = tokio::task::spawn_blocking(move || {
             let root = good.deposit().cipher_root;
@@ -161,14 +161,6 @@ impl Node {
         let Disclosure { cid, slot, seed } = said.statement();
         let key = good.open(&Encapsulator, seed).ok().filter(|_| (*cid, *slot) == (good.cid(), good.slot()))?;
         Some((key, KeyEvidence::Seed(seed.clone())))
-    }
-
-    /// Where the goods of a deal go: where the user wants them, or beside the ciphertext.
-    async fn out_path(&self, entry: &Entry, good: &Good) -> Result<PathBuf, NodeError> {
-        match self.saved_as(entry.deal.id()).await? {
-            Some(path) => Ok(path),
-            None => Ok(self.goods.beside(&good.deposit().cipher_root, good.descriptor().name())),
-        }
     }
 }
 

@@ -17,8 +17,10 @@ use axum::extract::{Path as UrlPath, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use rustix::fs::OFlags;
 use semper_channel::ServiceClient;
 use semper_core::hash::Digest;
+use semper_core::ids::DealId;
 use semper_exchange::goods::{
     Article, ArticleKey, CHUNK_LEN, ChunkIndex, Descriptor, Download, Encoder, Index, KeyEvidence, Pom, Side,
     cipher_leaf, first_bad_chunk,
@@ -213,7 +215,8 @@ impl GoodsStore {
         };
         let folder = out.parent().unwrap_or(Path::new("."));
         self.make(folder)?;
-        let mut plain = at(out, tempfile::NamedTempFile::new_in(folder))?;
+        // Not in `folder`, where whatever is found is taken for whole.
+        let mut plain = at(out, tempfile::NamedTempFile::new_in(&self.dir))?;
         let size = good.descriptor().size();
         let mut chunk = vec![0; CHUNK_LEN];
         for index in (0..size.chunks()).map(ChunkIndex) {
@@ -263,9 +266,9 @@ impl GoodsStore {
             .with_state(self.clone())
     }
 
-    /// A file beside the ciphertext, for goods that nobody said where to put. `name` is a file name by the rules for containers.
-    pub fn beside(&self, cipher_root: &Digest, name: &str) -> PathBuf {
-        self.folder(cipher_root).join("open").join(name)
+    /// The directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
     }
 
     fn folder(&self, cipher_root: &Digest) -> PathBuf {
@@ -334,6 +337,43 @@ fn is_block(index: &Index, goods: &Descriptor, number: u64, mut block: &[u8]) ->
 async fn get_bytes(client: &ServiceClient, url: &str) -> Result<Vec<u8>, GoodsError> {
     let answer = client.ask(url, None).await?;
     if answer.status == 200 { Ok(answer.body) } else { Err(GoodsError::Wrong(format!("status {}", answer.status))) }
+}
+
+/// The directory, in the one of the goods, in which the file is that a deal has bought.
+pub fn bought(goods: &Path, deal: DealId) -> PathBuf {
+    goods.join("bought").join(deal.to_string())
+}
+
+/// Takes the file that a deal has bought to `wanted`, or to a similar name if something else is there; nothing if it was taken before. Done by
+/// the user's side: a node writes nowhere but into its own directories. What stands there instead of a file is not followed.
+///
+/// # Errors
+/// `File`: the file is still where it was.
+pub fn take(goods: &Path, deal: DealId, wanted: &Path) -> Result<Option<PathBuf>, GoodsError> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let dir = bought(goods, deal);
+    let entries = match fs::read_dir(&dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        read => at(&dir, read)?,
+    };
+    for entry in entries {
+        let entry = at(&dir, entry)?;
+        if !at(&entry.path(), entry.file_type())?.is_file() {
+            continue;
+        }
+        let from = entry.path();
+        let mut options = OpenOptions::new();
+        let mut source = at(&from, options.read(true).custom_flags(OFlags::NOFOLLOW.bits().cast_signed()).open(&from))?;
+        let folder = wanted.parent().unwrap_or(Path::new("."));
+        at(folder, fs::create_dir_all(folder))?;
+        let mut copy = at(wanted, tempfile::NamedTempFile::new_in(folder))?;
+        at(&from, io::copy(&mut source, copy.as_file_mut()))?;
+        at(copy.path(), copy.as_file().sync_all())?;
+        let kept = keep(copy, wanted)?;
+        at(&from, fs::remove_file(&from))?;
+        return Ok(Some(kept));
+    }
+    Ok(None)
 }
 
 fn append(file: &mut tempfile::NamedTempFile, bytes: &[u8]) -> Result<(), GoodsError> {

@@ -33,7 +33,7 @@ use std::time::Duration;
 use semper_commerce::deal::DealError;
 use semper_core::ids::{DealId, KeySetId, StatementId};
 use semper_core::signature::Verify;
-use semper_core::time::{Seconds, Time};
+use semper_core::time::Seconds;
 use semper_support::approval::{ApprovalError, KeyHolder};
 use semper_support::archive::{Archive, CommitError, ReadError};
 use semper_support::channel::{Post, PostError};
@@ -47,9 +47,11 @@ use crate::stamp::StampError;
 pub use book::{Book, BookError, Contact};
 pub use deals::{Beginning, FRAME_ARBITER, FRAME_DEAL, title};
 use entry::Entries;
-pub use entry::{Ask, Entry, Handing};
+pub use entry::{Entry, Handing};
 pub use issuer::Issuers;
-pub use payments::{OperationView, PaymentError, PaymentParts, Payments, Systems};
+pub use payments::{OperationView, PaymentError, PaymentParts, Payments};
+pub use semper_vault::now;
+pub use semper_vault::rules::Systems;
 pub use stamps::Stamping;
 
 /// One party's node. Cheap to share: everything in it is shared.
@@ -337,12 +339,6 @@ impl fmt::Debug for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Node({:?})", self.settings)
     }
-}
-
-/// The present time. The one place of the node that reads a clock.
-pub fn now() -> Time {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    Time::from_unix(since.as_secs())
 }
 
 /// Waits until `notify` is notified, `span` is over, or `stop` becomes true; returns whether to go on.

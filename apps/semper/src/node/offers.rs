@@ -21,7 +21,8 @@ use semper_support::approval::{Answer, ApprovalError, Exhibit, SignRequest};
 use semper_support::archive::{Commit, ReadError};
 use semper_support::engine::Consent;
 
-use super::{Ask, Node, NodeError, now};
+use super::entry::Ask;
+use super::{Node, NodeError, now};
 
 const ARTICLES: &str = "article";
 const OFFERS: &str = "offer";

@@ -27,6 +27,7 @@ use semper_transfer::payment::means::{Means, System};
 use semper_transfer::payment::module::{Context, Event as Happening, Funding, Next, Purse, StepError};
 use semper_transfer::payment::operation::{Answer, Operation, OperationId, Outcome, PurseId, Task};
 use semper_transfer::payment::pay::Offered;
+use semper_vault::rules::Systems;
 use tokio::sync::{Mutex, Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -55,9 +56,6 @@ const REFRESH_MAX: Duration = Duration::from_secs(5);
 const STEPS_AT_ONCE: usize = 32;
 /// How often a step is computed again when another one on the same purse was stored meanwhile.
 const TRIES: usize = 16;
-
-/// The payment systems that this program knows.
-pub type Systems = Arc<[Box<dyn Module>]>;
 
 /// The means of payment of one party.
 pub struct Payments {

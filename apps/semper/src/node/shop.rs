@@ -161,7 +161,7 @@ impl Node {
         }
     }
 
-    /// Says where the goods go that are bought in a deal.
+    /// Notes where the user has taken the goods of a deal.
     ///
     /// # Errors
     /// Storage failed.
@@ -170,7 +170,7 @@ impl Node {
         self.archive.commit(Commit { records, ..Commit::default() }).await.map_err(NodeError::Commit)
     }
 
-    /// Where the goods of a deal go, if somebody has said so; once it has succeeded, where they are.
+    /// Where the goods of a deal are, once it has succeeded.
     ///
     /// # Errors
     /// Storage failed.

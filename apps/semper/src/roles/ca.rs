@@ -35,7 +35,7 @@ use tokio::sync::Mutex;
 
 use crate::control::Problem;
 use crate::node::now;
-use crate::secrets::Secrets;
+use crate::secrets::{self, Secrets};
 
 /// The register's key in the archive.
 const REGISTER: &[u8] = b"ca";
@@ -364,8 +364,8 @@ pub async fn fetch(ca: &str) -> Result<(Vec<u8>, Vec<u8>)> {
 /// # Errors
 /// The authority does not answer, or refuses.
 pub async fn enrol(ca: &str, code: &str, name: &str, secrets: &Secrets) -> Result<Vec<Vec<u8>>> {
-    let request = request::make(secrets.certificate_key(), name, None, secrets.key_set().id())?;
-    let card = secrets.bare_card(name)?;
+    let request = request::make(&secrets::certificate_key(secrets)?, name, None, secrets.key_set().id())?;
+    let card = secrets::bare_card(secrets, name)?;
     let enrolment = Enrolment { code: code.to_owned(), request: BASE64.encode(&request), card };
     let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30)).build()?;
     let url = format!("{}/certificates", ca.trim_end_matches('/'));

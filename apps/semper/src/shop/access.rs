@@ -1,7 +1,5 @@
 //! From information that the user gives for the show of a right, and from a right that the user shows, to an offer and to a deal.
 
-use std::path::Path;
-
 use semper_commerce::access::AccessOffer;
 use semper_commerce::deal::Deal;
 use semper_commerce::offer::{Order, Pace};
@@ -59,9 +57,6 @@ pub(super) async fn take_up(node: &Node, order: BuyOrder) -> Result<Beginning, S
     let held = fitting(node, &offer, owner.id(), &order.credential).await?;
     let deal = DealId::from_array(node.random().map_err(NodeError::Crypto)?);
     let (contact, card) = node.met(&deal, owner.id(), &card).await?;
-    if !order.save_as.is_empty() {
-        node.save_as(deal, Path::new(&order.save_as)).await?;
-    }
     let title = escape(offer.goods.name(), 0);
     let taken = Order {
         offer: id,

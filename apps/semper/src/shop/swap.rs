@@ -1,7 +1,5 @@
 //! From a file that the user gives for another one to an offer and to a deal.
 
-use std::path::Path;
-
 use semper_commerce::deal::Deal;
 use semper_commerce::swap::{Bid, FileOffer, WantedFile};
 use semper_commerce::terms::Named;
@@ -80,9 +78,6 @@ pub async fn swap(node: &Node, order: SwapOrder) -> Result<Beginning, ShopError>
     let asked = bid.ask(&Encapsulator)?;
     let deal = DealId::from_array(node.random().map_err(NodeError::Crypto)?);
     let (contact, card) = node.met(&deal, owner.id(), &card).await?;
-    if !order.save_as.is_empty() {
-        node.save_as(deal, Path::new(&order.save_as)).await?;
-    }
     let title = format!("{} for another file", escape(offer.goods.name(), 0));
     let evidence = vec![(EvidenceKind::Key, key.as_bytes().to_vec())];
     let own = Own { seed: seed.as_bytes().to_vec(), ..Own::default() };

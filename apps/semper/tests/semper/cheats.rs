@@ -140,7 +140,7 @@ fn the_control_interface_is_for_its_user() {
     world.init("alice", &[]);
     let _alice = world.up("alice");
     let mode = |name: &str| world.path("alice").join(name).metadata().unwrap().permissions().mode() & 0o777;
-    assert_eq!((mode("run/control.json"), mode("keys"), mode("run")), (0o600, 0o600, 0o700));
+    assert_eq!((mode("run/control.json"), mode("vault/keys"), mode("run")), (0o600, 0o600, 0o700));
     let endpoint = world.endpoint("alice").unwrap();
     let address = format!("127.0.0.1:{}", endpoint["port"]);
     let token = endpoint["token"].as_str().unwrap();
@@ -148,7 +148,7 @@ fn the_control_interface_is_for_its_user() {
     let get = |path: &str, host: &str, authorization: &str| {
         raw(&address, &format!("GET {path} HTTP/1.1\nHost: {host}\nConnection: close\n{authorization}\n"), b"").0
     };
-    for path in ["/deals", "/approvals", "/contacts", "/alive"] {
+    for path in ["/deals", "/purses", "/contacts", "/alive"] {
         assert_eq!(get(path, &address, &format!("Authorization: Bearer {token}\n")), 200, "{path}");
         assert_eq!(get(path, &address, ""), 401, "{path}");
         assert_eq!(get(path, &address, &format!("Authorization: Bearer {wrong}\n")), 401, "{path}");

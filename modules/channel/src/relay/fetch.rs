@@ -8,14 +8,14 @@ use semper_core::cose::Statement;
 use semper_core::hash::Digest;
 use semper_core::time::Seconds;
 use semper_support::channel::{Inbox, PostError, Refusal};
-use semper_support::crypto::{Open, Randomness, Signer};
+use semper_support::crypto::{CryptoError, Open, Randomness, Signer};
 use tokio::sync::watch;
 
 use super::request::{ITEMS_MAX, Letter, MAIL_TYPE, MAILBOX_REQUEST_TYPE, Mail, MailboxRequest, SignedRequest};
 use crate::Clock;
 use crate::backoff;
 use crate::client::{Client, ClientOptions, Failed, misbehaved, unusable};
-use crate::envelope::{Envelope, Letter as Opened};
+use crate::envelope::{Envelope, Letter as Opened, Unopened};
 
 /// How long a request asks the relay to wait for messages.
 const WAIT: Seconds = Seconds(25);
@@ -140,6 +140,7 @@ impl RelayInbox {
         let sealed = Envelope::digest(&letter.sealed);
         let taken = match Opened::open(&*self.open, &letter.sealed) {
             Ok(opened) => self.handler.deliver(opened.frame).await.map(drop),
+            Err(Unopened::Sealed(error @ CryptoError::Unavailable)) => Err(Refusal::Busy(error.to_string())),
             Err(_) => Err(Refusal::Malformed("the message cannot be opened".to_owned())),
         };
         match taken {

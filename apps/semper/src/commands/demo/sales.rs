@@ -13,6 +13,7 @@ use super::stage::{Stage, moment, shown};
 use super::{Exhibit, Proves, say, title};
 use crate::control::OfferOrder;
 use crate::control::client::Client;
+use crate::home::Home;
 use crate::now;
 
 /// What is sold, as what, and for how much.
@@ -173,7 +174,7 @@ impl Stage {
             sigma: 10,
         };
         let endpoint = std::fs::read(self.dir.join("bob/run/control.json"))?;
-        let client = Client::new(serde_json::from_slice(&endpoint)?)?;
+        let client = Client::new(serde_json::from_slice(&endpoint)?, Home::at(Some(self.dir.join("bob")))?)?;
         let offered = tokio::runtime::Handle::current().block_on(client.sell(&order))?;
         Ok(format!("{}/offers/{}", self.address("bob")?, offered.id))
     }

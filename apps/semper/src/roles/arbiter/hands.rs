@@ -17,6 +17,7 @@ use semper_support::archive::Fact;
 use semper_transfer::payment::journal::Entry;
 use semper_transfer::payment::operation::{self, Operation, OperationId, Task};
 use semper_transfer::payment::statement::{PaymentRequest, order_hash};
+use semper_vault::rules::DUE_SPACE;
 use tokio::time::Instant;
 
 use super::money::{MoneyError, PATIENCE};
@@ -25,8 +26,6 @@ use super::{Arbiter, DecideError, TRIES};
 
 /// How long after a payment has failed it is begun again, at the earliest.
 const REST: Seconds = Seconds(60);
-/// Fact space of the payments that verdicts have made due: order hash → the request that is paid. The key holder signs orders for no others.
-pub(crate) const DUE_SPACE: &str = "hands-due";
 
 const ROLES: [Role; 2] = [Role::ORIGINATOR, Role::RESPONDER];
 

@@ -52,6 +52,7 @@ use semper_transfer::payment::means::{LockKind, System};
 use semper_transfer::payment::module::{IssuerReply, IssuerRequest};
 use semper_transfer::payment::operation::{Failure, Lock, Operation, OperationId, Outcome, PurseId, Task};
 use semper_transfer::payment::statement::Side;
+use semper_vault::rules::{Purpose, Vault};
 use tokio::sync::watch;
 use tower::ServiceExt as _;
 use zeroize::Zeroizing;
@@ -59,7 +60,6 @@ use zeroize::Zeroizing;
 use super::money::{Money, MoneyError};
 use super::{Arbiter, ArbiterParts, DecideError};
 use crate::node::{Issuers, PaymentParts, Payments, Systems, now};
-use crate::vault::{Purpose, Vault};
 
 const ISSUER: &str = "https://issuer.test";
 const SYSTEMS: [&str; 2] = ["ecash", "account"];

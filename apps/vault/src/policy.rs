@@ -38,6 +38,7 @@ pub struct Subject {
 #[derive(Clone, Debug)]
 pub struct Policy {
     rules: Vec<Rule>,
+    text: String,
 }
 
 #[derive(Clone, Debug)]
@@ -99,7 +100,12 @@ impl Policy {
             let (peer, arbiter) = (key_set(rule.peer)?, key_set(rule.arbiter)?);
             rules.push(Rule { what: rule.what, peer, arbiter, up_to });
         }
-        Ok(Self { rules })
+        Ok(Self { rules, text: text.to_owned() })
+    }
+
+    /// The text that it was read from.
+    pub fn text(&self) -> &str {
+        &self.text
     }
 
     /// Whether a rule allows it. A rule that names a peer or an arbiter allows nothing whose peer or arbiter is unknown.
