@@ -1,7 +1,7 @@
 //! One deal: where it stands, what has happened, what can be proven by whom, its files, what can be done.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -63,7 +63,8 @@ pub(super) async fn goods(State(desk): State<Arc<Desk>>, reader: Reader, Path(id
     let read = async {
         let missing = || Failure::missing("no-such-file", String::new());
         let entry = desk.node.entry(deal_id(&id)?).await?;
-        let path = orders::saved_as(&desk.node, &entry).await?.map(PathBuf::from).ok_or_else(missing)?;
+        let path = orders::saved_as(&desk.node, &entry).await?.map(PathBuf::from);
+        let path = path.filter(|path| desk.keeps(path)).ok_or_else(missing)?;
         let file = File::open(&path).await.map_err(|error| Failure { detail: error.to_string(), ..missing() })?;
         let size = file.metadata().await.map(|data| data.len()).map_err(|_| missing())?;
         let parts = stream::try_unfold(file, async |mut file| {
@@ -137,7 +138,9 @@ impl Desk {
                 @if let Some(path) = &saved_as {
                     h2 { (language.text("goods")) }
                     p { (language.text("saved-as")) " " bdi.code { (escape(path, 0)) } }
-                    p { a.button href={ "/deals/" (deal.id) "/goods" } { (language.text("goods-save")) } }
+                    @if self.keeps(FilePath::new(path)) {
+                        p { a.button href={ "/deals/" (deal.id) "/goods" } { (language.text("goods-save")) } }
+                    }
                 }
                 @if !files.is_empty() {
                     h2 { (language.text("files")) }
@@ -155,6 +158,11 @@ impl Desk {
             section #details data-live="" { (details(language, &deal)) }
         };
         self.page(reader, "/", &escape(&deal.title, 0), &content).await
+    }
+
+    /// Whether a file is among the goods of the data directory. What its owner has taken away the node does not read.
+    fn keeps(&self, path: &FilePath) -> bool {
+        path.starts_with(self.home.goods())
     }
 
     /// What a folder shows. Its signatures are checked beside everything else that the node does.
