@@ -9,7 +9,7 @@
 //! is signed all the same, and so is what standing rules allow, because contracts have dates, and a vault that stops at night would lose
 //! its user's money.
 //!
-//! Each connection has a thread; there are at most [`CONNECTIONS_MAX`] to a socket. Nothing here waits for anything but its caller.
+//! Each connection has a thread; there are at most 64 to a socket. Nothing here waits for anything but its caller.
 
 use std::fs;
 use std::io::{self, ErrorKind, Write as _};
