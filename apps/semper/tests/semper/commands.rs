@@ -125,8 +125,7 @@ fn no_means_no_on_both_sides() {
     let _bob = world.start("bob", &["up"]);
     let begun = world.type_in("alice", &["sign", &file, "--with", "bob", "--no-wait"], "sign\n").good();
     let deal = deal_in(&begun);
-    world.wait("bob", &deal, "a question", |view| view["state"] == "await-promise-signature");
-    world.type_in("bob", &["approve"], "no\n").good();
+    world.type_in("bob", &["approve", &world.asked("bob")], "no\n").good();
     assert_eq!(world.ending("bob", &deal), "lapsed");
     assert_standing(&world, "bob", &deal, "open: only one party has promised; nobody is bound");
     // Alice has promised: only the arbiter's word makes sure that her promise completes nothing.
