@@ -177,12 +177,7 @@ pub struct Draft {
 /// ```
 impl Encode for Draft {
     fn to_value(&self) -> Value {
-        cbor::record()
-            .put(0, self.kind.name())
-            .put_item(1, &self.suite)
-            .put_item(2, &self.signer)
-            .put_bytes(3, &self.payload)
-            .build()
+        self.fields().build()
     }
 }
 
@@ -191,14 +186,7 @@ impl Decode for Draft {
 
     fn from_value(value: Value) -> Result<Self, DecodeError> {
         let mut fields = cbor::Fields::open(value)?;
-        let name = fields.text(0, "kind", 64)?;
-        let kind = Kind::ALL.iter().copied().find(|kind| kind.name() == name);
-        let draft = Self {
-            kind: kind.ok_or(DecodeError::field("kind", Problem::Unknown { what: "kind", found: name }))?,
-            suite: fields.item(1, "suite")?,
-            signer: fields.item(2, "signer")?,
-            payload: fields.bytes(3, "payload", Self::PAYLOAD_MAX)?,
-        };
+        let draft = Self::read(&mut fields)?;
         fields.close()?;
         Ok(draft)
     }
@@ -207,6 +195,30 @@ impl Decode for Draft {
 impl Draft {
     /// Most bytes of a payload in an encoded draft.
     pub const PAYLOAD_MAX: usize = 64 * 1024;
+
+    /// Its fields 0 to 3, in a record that may have more.
+    pub fn fields(&self) -> cbor::Record {
+        cbor::record()
+            .put(0, self.kind.name())
+            .put_item(1, &self.suite)
+            .put_item(2, &self.signer)
+            .put_bytes(3, &self.payload)
+    }
+
+    /// Reads [`Draft::fields`] from a record that may have more.
+    ///
+    /// # Errors
+    /// The field that is missing or malformed.
+    pub fn read(fields: &mut cbor::Fields) -> Result<Self, DecodeError> {
+        let name = fields.text(0, "kind", 64)?;
+        let kind = Kind::ALL.iter().copied().find(|kind| kind.name() == name);
+        Ok(Self {
+            kind: kind.ok_or(DecodeError::field("kind", Problem::Unknown { what: "kind", found: name }))?,
+            suite: fields.item(1, "suite")?,
+            signer: fields.item(2, "signer")?,
+            payload: fields.bytes(3, "payload", Self::PAYLOAD_MAX)?,
+        })
+    }
 
     /// The identifier that the signed statement will have.
     pub fn id(&self) -> StatementId {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use semper_commerce::deal::Deal;
 use semper_core::cbor::{Decode, DecodeError, Encode, Fields, Problem, Value, record};
-use semper_core::cose::{Draft, Kind};
+use semper_core::cose::Draft;
 use semper_core::ids::{DealId, KeySetId, StatementId};
 use semper_core::party::KeySet;
 use semper_core::time::Time;
@@ -215,28 +215,14 @@ impl Ask {
 
 impl Encode for Ask {
     fn to_value(&self) -> Value {
-        record()
-            .put(0, self.draft.kind.name())
-            .put_item(1, &self.draft.suite)
-            .put_item(2, &self.draft.signer)
-            .put_bytes(3, &self.draft.payload)
-            .put(4, self.consent == Consent::Ask)
-            .build()
+        self.draft.fields().put(4, self.consent == Consent::Ask).build()
     }
 }
 
 impl Decode for Ask {
     fn from_value(value: Value) -> Result<Self, DecodeError> {
         let mut fields = Fields::open(value)?;
-        let name = fields.text(0, "kind", 64)?;
-        let kind = Kind::ALL.iter().copied().find(|kind| kind.name() == name);
-        let kind = kind.ok_or(DecodeError::field("kind", Problem::Unknown { what: "kind", found: name }))?;
-        let draft = Draft {
-            kind,
-            suite: fields.item(1, "suite")?,
-            signer: fields.item(2, "signer")?,
-            payload: fields.bytes(3, "payload", 64 * 1024)?,
-        };
+        let draft = Draft::read(&mut fields)?;
         let consent = if fields.bool(4, "consent")? { Consent::Ask } else { Consent::Implied };
         fields.close()?;
         Ok(Self { draft, consent })
