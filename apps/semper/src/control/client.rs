@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::home::Home;
-use crate::node::goods::{GoodsError, take};
+use crate::node::goods::{self, GoodsError};
 
 use super::{
     AllOpened, AnswerOrder, ApprovalView, Begun, BuyOrder, ContactOrder, ContactView, CredentialView, DealView,
@@ -169,11 +169,13 @@ impl Client {
             return Ok(view);
         };
         let Ok(wanted) = std::fs::read_to_string(self.home.wanted(deal)) else { return Ok(view) };
-        let goods = self.home.goods();
-        let taking = tokio::task::spawn_blocking(move || take(&goods, deal, Path::new(&wanted)));
-        if let Some(path) = taking.await.map_err(|_| GoodsError::Stopped)?? {
-            let path = path.display().to_string();
+        let from = self.home.goods();
+        let copying = tokio::task::spawn_blocking(move || goods::copy(&from, deal, Path::new(&wanted)));
+        if let Some(copied) = copying.await.map_err(|_| GoodsError::Stopped)?? {
+            let path = copied.to.display().to_string();
             self.post::<()>(&format!("/deals/{}/taken", view.id), &path).await?;
+            // Only now: if the power fails before, the next look copies to the same place and tells the node again.
+            copied.done()?;
             view.saved_as = Some(path);
         }
         Ok(view)

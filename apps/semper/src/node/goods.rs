@@ -344,12 +344,31 @@ pub fn bought(goods: &Path, deal: DealId) -> PathBuf {
     goods.join("bought").join(deal.to_string())
 }
 
-/// Takes the file that a deal has bought to `wanted`, or to a similar name if something else is there; nothing if it was taken before. Done by
-/// the user's side: a node writes nowhere but into its own directories. What stands there instead of a file is not followed.
+/// A file that was copied to where its owner wants it.
+#[derive(Debug)]
+pub struct Copied {
+    /// The copy.
+    pub to: PathBuf,
+    from: PathBuf,
+}
+
+impl Copied {
+    /// Removes what was copied, once it is stored where the copy is.
+    ///
+    /// # Errors
+    /// `File`: the file is still where it was.
+    pub fn done(self) -> Result<(), GoodsError> {
+        at(&self.from, fs::remove_file(&self.from))
+    }
+}
+
+/// Copies the file that a deal has bought to `wanted`, or to a similar name if something else is there; nothing if it was taken before. Done by
+/// the user's side: a node writes nowhere but into its own directories. What stands there instead of a file is not followed. Copied again, as
+/// after a power failure, it is in the same place.
 ///
 /// # Errors
 /// `File`: the file is still where it was.
-pub fn take(goods: &Path, deal: DealId, wanted: &Path) -> Result<Option<PathBuf>, GoodsError> {
+pub fn copy(goods: &Path, deal: DealId, wanted: &Path) -> Result<Option<Copied>, GoodsError> {
     use std::os::unix::fs::OpenOptionsExt as _;
     let dir = bought(goods, deal);
     let entries = match fs::read_dir(&dir) {
@@ -369,9 +388,7 @@ pub fn take(goods: &Path, deal: DealId, wanted: &Path) -> Result<Option<PathBuf>
         let mut copy = at(wanted, tempfile::NamedTempFile::new_in(folder))?;
         at(&from, io::copy(&mut source, copy.as_file_mut()))?;
         at(copy.path(), copy.as_file().sync_all())?;
-        let kept = keep(copy, wanted)?;
-        at(&from, fs::remove_file(&from))?;
-        return Ok(Some(kept));
+        return Ok(Some(Copied { to: keep(copy, wanted)?, from }));
     }
     Ok(None)
 }
@@ -475,6 +492,23 @@ mod tests {
         let mut file = tempfile::NamedTempFile::new_in(dir).unwrap();
         append(&mut file, bytes).unwrap();
         file
+    }
+
+    // The power may fail between the copy, the word to the node and the removal: done again, it ends with one file, where the node says it is.
+    #[test]
+    fn what_was_bought_is_taken_to_one_place_whenever_the_power_fails() {
+        let dir = tempfile::tempdir().unwrap();
+        let (goods, deal, wanted) = (dir.path().join("goods"), DealId::from_array([1; 16]), dir.path().join("a.csv"));
+        assert!(copy(&goods, deal, &wanted).unwrap().is_none(), "nothing was bought");
+        fs::create_dir_all(bought(&goods, deal)).unwrap();
+        fs::write(bought(&goods, deal).join("theirs.csv"), "1,2").unwrap();
+        fs::write(&wanted, "mine").unwrap();
+        let first = copy(&goods, deal, &wanted).unwrap().unwrap();
+        let again = copy(&goods, deal, &wanted).unwrap().unwrap();
+        assert_eq!(first.to, again.to);
+        assert_eq!((fs::read(&again.to).unwrap(), fs::read(&wanted).unwrap()), (b"1,2".to_vec(), b"mine".to_vec()));
+        again.done().unwrap();
+        assert!(copy(&goods, deal, &wanted).unwrap().is_none(), "it was taken");
     }
 
     // Two purchases with one name, or a file that the user has put there meanwhile: what was paid for must not replace it. And a power failure
