@@ -123,13 +123,10 @@ impl Process {
     fn begin(dir: &Path) -> Result<Option<Self>> {
         let own = std::env::current_exe().context("this program does not know where it is")?;
         let beside = own.with_file_name(PROGRAM);
-        let mut command = if beside.is_file() { Command::new(beside) } else { Command::new(own) };
-        if command.get_program().to_string_lossy().ends_with(PROGRAM) {
-            command.arg("--for-one-process");
-        } else {
-            command.args([COMMAND, "--for-one-process"]);
-        }
-        command.arg("--vault").arg(dir).stdin(Stdio::piped()).stdout(Stdio::null());
+        let (program, hidden) = if beside.is_file() { (beside, None) } else { (own, Some(COMMAND)) };
+        let mut command = Command::new(program);
+        command.args(hidden).args(["--for-one-process", "--vault"]).arg(dir);
+        command.stdin(Stdio::piped()).stdout(Stdio::null());
         let mut started = Self(command.spawn().context("the vault's process cannot be started")?);
         let until = Instant::now() + PROCESS_TIME;
         loop {
@@ -165,8 +162,18 @@ impl Drop for Process {
 }
 
 /// Fact spaces of the archive in which a node kept what its keys had signed and approved, before the vault had a log.
-const FORMER_SPACES: [&str; 7] =
-    ["vault-answer", "vault-way", "vault-approved", "vault-release", "vault-locked", "vault-shows", "vault-requested"];
+const FORMER_SPACES: [&str; 10] = [
+    "vault-answer",
+    "vault-way",
+    "vault-approved",
+    "vault-release",
+    "vault-locked",
+    "vault-shows",
+    "vault-passes",
+    "vault-passed",
+    "vault-money",
+    "vault-requested",
+];
 /// Facts that are brought over at once.
 const PAGE: usize = 64;
 
