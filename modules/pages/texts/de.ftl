@@ -394,6 +394,7 @@ buy-to-deal = Zum Geschäft
 look-again = Noch einmal ansehen
 not-in-basket = Dieses Angebot ist hier nicht offen. Fügen Sie den Link noch einmal ein.
 error-link = Unter diesem Link gibt es kein Angebot.
+error-busy = Es wird zu viel auf einmal geholt. Warten Sie, bis etwas gekommen ist, und versuchen Sie es dann noch einmal.
 error-buy = Es wurde nicht bestellt. Kein Geld wurde bewegt.
 
 # Verkaufen.

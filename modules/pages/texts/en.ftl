@@ -394,6 +394,7 @@ buy-to-deal = To the deal
 look-again = Look again
 not-in-basket = This offer is not open here. Paste its link again.
 error-link = There is no offer to be had at this link.
+error-busy = Too much is being fetched at once. Wait until something has come, and try again.
 error-buy = It was not ordered. No money moved.
 
 # Selling.

@@ -26,7 +26,7 @@ use crate::home::Home;
 use crate::sale::{self, Found, FoundAccess, FoundRight};
 use crate::{now, shop};
 
-/// Most offers that are looked at at once; the oldest that nobody has ordered goes first.
+/// Most offers that are looked at at once; the oldest that is not being fetched goes first.
 const BASKETS_MAX: usize = 16;
 /// How often an open page is told how far the goods have come.
 const TELL_EVERY: Duration = Duration::from_millis(500);
@@ -64,20 +64,19 @@ enum Stage {
 }
 
 impl Baskets {
-    fn put(&self, basket: Basket) -> StatementId {
+    fn put(&self, basket: Basket) -> Result<StatementId, Failure> {
         let (id, mut known) = (basket.found.id(), lock(&self.0));
         let busy = |basket: &Basket| matches!(*lock(&basket.stage), Stage::Fetching);
         if known.get(&id).is_some_and(|known| busy(known)) {
-            return id;
+            return Ok(id);
         }
-        if known.len() >= BASKETS_MAX {
+        if known.len() >= BASKETS_MAX && !known.contains_key(&id) {
             let idle = known.iter().filter(|(_, basket)| !busy(basket));
-            if let Some(oldest) = idle.min_by_key(|(_, basket)| basket.since).map(|(id, _)| *id) {
-                known.remove(&oldest);
-            }
+            let oldest = idle.min_by_key(|(_, basket)| basket.since).map(|(id, _)| *id);
+            known.remove(&oldest.ok_or_else(|| Failure::refused("error-busy", ""))?);
         }
         known.insert(id, Arc::new(basket));
-        id
+        Ok(id)
     }
 
     fn get(&self, id: &str) -> Result<Arc<Basket>, Failure> {
@@ -199,7 +198,7 @@ pub(super) async fn look(State(desk): State<Arc<Desk>>, reader: Reader, Query(Pa
         let found = wanted(&desk.home, link.trim()).await;
         let found = found.map_err(|error| Failure::refused("error-link", format!("{error:#}")))?;
         let basket = Basket { found, since: Instant::now(), done: AtomicU64::new(0), stage: Mutex::new(Stage::Seen) };
-        Ok(Redirect::to(&format!("/buy/{}", desk.baskets.put(basket))).into_response())
+        Ok(Redirect::to(&format!("/buy/{}", desk.baskets.put(basket)?)).into_response())
     };
     shown(&reader, found.await)
 }

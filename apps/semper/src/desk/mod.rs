@@ -116,11 +116,12 @@ impl Desk {
     ) -> Result<Response, Failure> {
         let language = reader.language;
         let waiting = self.node.questions().await.map_err(NodeError::Read)?;
+        let offers = self.node.offers_asked().await?.len();
         let place = |path, key, waiting| Place { path, name: language.text(key), waiting };
         let places = [
             place("/", "deals", waiting),
             place("/wallet", "wallet", 0),
-            place("/offers", "offers", 0),
+            place("/offers", "offers", offers),
             place("/contacts", "contacts", 0),
         ];
         let frame =
