@@ -63,6 +63,8 @@ registry! {
     FOLDER = "semper/folder/1";
     /// Key that protects a stored secret.
     KEY_STORE = "semper/key-store/1";
+    /// Key that protects secrets whose other key is on a security token.
+    TOKEN_KEYS = "semper/token-keys/1";
     /// Idempotency key of one input of a machine.
     INPUT = "semper/input/1";
     /// Leaf of a Merkle tree over the ciphertext of a good.

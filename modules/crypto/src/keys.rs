@@ -1,11 +1,13 @@
 //! Secret signature keys.
 
 use std::fmt;
+use std::sync::Arc;
 
 use aws_lc_rs::agreement::{self, ECDH_P256};
 use aws_lc_rs::rand::SystemRandom as AwsRandom;
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, ML_DSA_65_SIGNING, PqdsaKeyPair,
+    ECDSA_P256_SHA256_FIXED_SIGNING, ED25519, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, ML_DSA_65_SIGNING,
+    PqdsaKeyPair, UnparsedPublicKey,
 };
 use semper_core::cbor::{Decode, DecodeError, Fields, Problem, Value};
 use semper_core::cose::{Draft, Signed};
@@ -22,13 +24,26 @@ pub struct SecretKeys {
     public: KeySet,
 }
 
-/// One secret key, with the bytes that it is kept as: a seed of 32 bytes, or PKCS#8 for P-256.
+/// An Ed25519 key on a security token, which signs with it and does not give it out.
+pub trait TokenKey: Send + Sync {
+    /// The public side.
+    fn public_key(&self) -> [u8; 32];
+
+    /// The signature over a message (RFC 8032, without pre-hash).
+    ///
+    /// # Errors
+    /// `Unavailable`: the token was taken out, has forgotten its PIN, or does not sign so long a message.
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, CryptoError>;
+}
+
+/// One secret key, with the bytes that it is kept as: a seed of 32 bytes, PKCS#8 for P-256, nothing for a key on a token.
 struct SecretKey {
     kept: Zeroizing<Vec<u8>>,
     pair: Pair,
 }
 
 enum Pair {
+    Token(Arc<dyn TokenKey>),
     Ed25519(Ed25519KeyPair),
     Es256(EcdsaKeyPair),
     MlDsa65(PqdsaKeyPair),
@@ -43,6 +58,14 @@ impl SecretKeys {
         let keys =
             suite.algorithms().iter().map(|algorithm| SecretKey::generate(*algorithm)).collect::<Result<_, _>>()?;
         Self::join(suite, keys)
+    }
+
+    /// Fresh hybrid keys, of which that for Ed25519 is the token's: without the token nothing is signed, and without the other key neither.
+    ///
+    /// # Errors
+    /// `NoRandomness`; `Malformed`: the token's public key is none.
+    pub fn with_token(token: Arc<dyn TokenKey>) -> Result<Self, CryptoError> {
+        Self::join(Suite::Hybrid, vec![SecretKey::on_token(token), SecretKey::generate(Algorithm::MlDsa65)?])
     }
 
     /// The keys that belong to secret seeds, one per algorithm in the suite's order: the seed of RFC 8032 or FIPS 204, or the secret
@@ -61,21 +84,24 @@ impl SecretKeys {
         )
     }
 
-    /// The keys as they are kept. Whoever has these bytes can sign.
+    /// The keys as they are kept. Whoever has these bytes, and the token if a key is on one, can sign.
     ///
     /// ```text
-    /// secret-keys = { 0: 1, 1: suite, 2: [+ bstr] }      ; in the suite's order: a seed (32 bytes), or PKCS#8 for P-256
+    /// secret-keys = { 0: 1, 1: suite, 2: [+ bstr] }   ; in the suite's order: a seed (32 bytes), PKCS#8 for P-256, nothing for a token's key
     /// ```
     pub fn export(&self) -> Zeroizing<Vec<u8>> {
         let small = |n: u64| {
             u8::try_from(n).expect("suites and their algorithms are few, and a kept key is shorter than 256 bytes")
         };
         // By hand: an encoder would leave copies of the keys in memory that nobody wipes.
-        let len = 7 + self.keys.iter().map(|key| 2 + key.kept.len()).sum::<usize>();
-        let mut out = Zeroizing::new(Vec::with_capacity(len));
+        let most = 7 + self.keys.iter().map(|key| 2 + key.kept.len()).sum::<usize>();
+        let mut out = Zeroizing::new(Vec::with_capacity(most));
         out.extend([0xa3, 0, 1, 1, small(self.suite.code()), 2, 0x80 + small(self.keys.len() as u64)]);
         for key in &self.keys {
-            out.extend([0x58, small(key.kept.len() as u64)]);
+            match key.kept.len() {
+                0 => out.push(0x40),
+                len => out.extend([0x58, small(len as u64)]),
+            }
             out.extend_from_slice(&key.kept);
         }
         out
@@ -84,11 +110,33 @@ impl SecretKeys {
     /// The keys from the form in which they are kept.
     ///
     /// # Errors
-    /// `Malformed`.
+    /// `Malformed`, also if a key is on a token.
     pub fn import(bytes: &[u8]) -> Result<Self, CryptoError> {
+        Self::import_with(bytes, None)
+    }
+
+    /// The keys from the form in which they are kept, with the one that is on the token.
+    ///
+    /// # Errors
+    /// `Malformed`, also if none of them is on a token.
+    pub fn import_with_token(bytes: &[u8], token: Arc<dyn TokenKey>) -> Result<Self, CryptoError> {
+        Self::import_with(bytes, Some(token))
+    }
+
+    fn import_with(bytes: &[u8], mut token: Option<Arc<dyn TokenKey>>) -> Result<Self, CryptoError> {
         let kept = Kept::from_bytes(bytes).map_err(|_| CryptoError::Malformed("secret keys"))?;
-        let with = kept.suite.algorithms().iter().zip(kept.keys);
-        let keys = with.map(|(algorithm, kept)| SecretKey::from_kept(*algorithm, kept)).collect::<Result<_, _>>()?;
+        let mut keys = Vec::new();
+        for (algorithm, kept) in kept.suite.algorithms().iter().zip(kept.keys) {
+            keys.push(match (algorithm, kept.is_empty()) {
+                (Algorithm::Ed25519, true) => {
+                    SecretKey::on_token(token.take().ok_or(CryptoError::Malformed("secret keys"))?)
+                }
+                _ => SecretKey::from_kept(*algorithm, kept)?,
+            });
+        }
+        if token.is_some() {
+            return Err(CryptoError::Malformed("secret keys"));
+        }
         Self::join(kept.suite, keys)
     }
 
@@ -115,6 +163,10 @@ impl Signer for SecretKeys {
 }
 
 impl SecretKey {
+    fn on_token(token: Arc<dyn TokenKey>) -> Self {
+        Self { kept: Zeroizing::default(), pair: Pair::Token(token) }
+    }
+
     fn generate(algorithm: Algorithm) -> Result<Self, CryptoError> {
         let kept = match algorithm {
             Algorithm::Ed25519 | Algorithm::MlDsa65 => {
@@ -162,6 +214,7 @@ impl SecretKey {
 
     fn public_key(&self) -> Vec<u8> {
         match &self.pair {
+            Pair::Token(token) => token.public_key().to_vec(),
             Pair::Ed25519(pair) => pair.public_key().as_ref().to_vec(),
             Pair::Es256(pair) => pair.public_key().as_ref().to_vec(),
             Pair::MlDsa65(pair) => pair.public_key().as_ref().to_vec(),
@@ -169,8 +222,15 @@ impl SecretKey {
     }
 
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, CryptoError> {
-        // With a key that was read without complaint only the random numbers can fail.
+        // With a key that was read without complaint only the random numbers can fail, or a token.
         match &self.pair {
+            Pair::Token(token) => {
+                let signature = token.sign(message)?;
+                // A token that fails in the middle must not put a statement into the world that nobody can check.
+                let checked = UnparsedPublicKey::new(&ED25519, token.public_key()).verify(message, &signature);
+                checked.map_err(|_| CryptoError::Unavailable)?;
+                Ok(signature)
+            }
             Pair::Ed25519(pair) => Ok(pair.sign(message).as_ref().to_vec()),
             Pair::Es256(pair) => {
                 let signature = pair.sign(&AwsRandom::new(), message).map_err(|_| CryptoError::NoRandomness)?;
@@ -312,6 +372,50 @@ mod tests {
             assert!(!accepts(&[&[form], &key[1..]].concat()), "{form:02x}");
             assert!(!accepts(&[&[form], &key[1..33]].concat()), "{form:02x}");
         }
+    }
+
+    /// A token in software: right, or with a fault in what it signs.
+    struct Token(Ed25519KeyPair, u8);
+
+    impl TokenKey for Token {
+        fn public_key(&self) -> [u8; 32] {
+            self.0.public_key().as_ref().try_into().unwrap()
+        }
+
+        fn sign(&self, message: &[u8]) -> Result<Vec<u8>, CryptoError> {
+            let mut signature = self.0.sign(message).as_ref().to_vec();
+            signature[5] ^= self.1;
+            Ok(signature)
+        }
+    }
+
+    fn token(seed: u8, fault: u8) -> Arc<dyn TokenKey> {
+        Arc::new(Token(Ed25519KeyPair::from_seed_unchecked(&[seed; 32]).unwrap(), fault))
+    }
+
+    // Keys of which one is on a token are kept without it, and come back with it and with no other.
+    #[test]
+    fn a_key_on_a_token_is_half_of_the_keys() {
+        let keys = SecretKeys::with_token(token(1, 0)).unwrap();
+        assert!(is_good(&keys, &keys.sign(draft(&keys, b"x")).unwrap()));
+        let kept = keys.export();
+        let again = SecretKeys::import_with_token(&kept, token(1, 0)).unwrap();
+        assert_eq!(again.key_set(), keys.key_set());
+        assert!(is_good(&keys, &again.sign(draft(&keys, b"x")).unwrap()));
+        assert!(SecretKeys::import(&kept).is_err(), "read without the token");
+        let other = SecretKeys::import_with_token(&kept, token(2, 0)).unwrap();
+        assert_ne!(other.key_set().id(), keys.key_set().id());
+        let whole = SecretKeys::generate(Suite::Hybrid).unwrap().export();
+        assert!(SecretKeys::import_with_token(&whole, token(1, 0)).is_err(), "a token that nothing asks for");
+        let value = record().put(0, 1_u64).put_item(1, &Suite::Hybrid);
+        let places = vec![Value::bytes([]), Value::bytes(keys.keys[1].kept.as_slice())];
+        assert_eq!(*kept, value.put(2, places).build().encode());
+    }
+
+    #[test]
+    fn what_a_token_signs_wrongly_goes_nowhere() {
+        let keys = SecretKeys::with_token(token(1, 4)).unwrap();
+        assert_eq!(keys.sign(draft(&keys, b"x")), Err(CryptoError::Unavailable));
     }
 
     #[test]

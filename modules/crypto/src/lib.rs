@@ -1,7 +1,7 @@
 //! Module: the real cryptography behind the ports of [`semper_core::signature`] and [`semper_support::crypto`].
 //!
 //! - [`Verifier`] checks signatures (aws-lc-rs), strictly: odd points of Ed25519 are refused.
-//! - [`SecretKeys`] signs with all algorithms of a suite.
+//! - [`SecretKeys`] signs with all algorithms of a suite; one of its keys may be on a security token ([`TokenKey`]).
 //! - [`Sealer`] and [`OpenKey`] seal and open messages (HPKE, RFC 9180).
 //! - [`Encapsulator`] and [`DecapsulationKey`] encapsulate so that the seed can be shown later (X25519, ML-KEM-768, X-Wing).
 //! - [`PassphraseStore`] keeps secrets under a passphrase (Argon2id, AES-256-GCM).
@@ -30,7 +30,7 @@ mod seal;
 mod verify;
 
 pub use kem::{DecapsulationKey, Encapsulator};
-pub use keys::SecretKeys;
+pub use keys::{SecretKeys, TokenKey};
 pub use passphrase::PassphraseStore;
 pub use random::SystemRandom;
 pub use seal::{OpenKey, Sealer};
