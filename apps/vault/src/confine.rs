@@ -63,16 +63,17 @@ impl fmt::Display for Confinement {
     }
 }
 
-/// Confines the vault to the directory `dir`: it opens no file elsewhere, no network, starts no program, and nobody reads its memory.
+/// Confines the vault to the directory `dir`: it opens no file elsewhere, no network, starts no program, and nobody reads its memory. If it
+/// works with a foreign library, that one has what it `needs`, and may look into directories and lock files.
 ///
 /// # Errors
 /// The kernel can, and refused.
-pub fn vault(dir: &Path) -> Result<Confinement, ConfineError> {
+pub fn vault(dir: &Path, needs: Option<&[PathBuf]>) -> Result<Confinement, ConfineError> {
     #[cfg(target_os = "linux")]
-    return linux::vault(dir);
+    return linux::vault(dir, needs);
     #[cfg(not(target_os = "linux"))]
     {
-        let _ = dir;
+        let _ = (dir, needs);
         Ok(Confinement::default())
     }
 }
@@ -95,7 +96,7 @@ pub fn node(paths: &NodePaths) -> Result<Confinement, ConfineError> {
 mod linux {
     use std::collections::BTreeMap;
     use std::fmt::Display;
-    use std::path::Path;
+    use std::path::{Path, PathBuf};
 
     use landlock::{
         ABI, Access as _, AccessFs, AccessNet, BitFlags, Ruleset, RulesetAttr as _, RulesetCreated,
@@ -116,7 +117,7 @@ mod linux {
     /// Devices that any process may use.
     const DEVICES: &[&str] = &["/dev/null", "/dev/urandom", "/dev/random", "/dev/tty"];
 
-    pub(super) fn vault(dir: &Path) -> Result<Confinement, ConfineError> {
+    pub(super) fn vault(dir: &Path, needs: Option<&[PathBuf]>) -> Result<Confinement, ConfineError> {
         // Neither a debugger nor a core file gets at the keys.
         set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(failed)?;
         let ruleset = Ruleset::default()
@@ -124,11 +125,13 @@ mod linux {
             .and_then(|rules| rules.handle_access(AccessNet::from_all(TRIED)))
             .and_then(|rules| rules.scope(Scope::from_all(TRIED)))
             .and_then(Ruleset::create)
-            .and_then(|rules| rules.add_rules(path_beneath_rules([dir], writes())));
+            .and_then(|rules| rules.add_rules(path_beneath_rules([dir], writes())))
+            .and_then(|rules| rules.add_rules(path_beneath_rules(needs.unwrap_or_default(), writes())));
         let paths = extent(ruleset.and_then(RulesetCreated::restrict_self).map_err(failed)?.ruleset);
         // What is not on the list is answered as by a kernel that does not know it: libraries then do without it.
         let unknown = SeccompAction::Errno(libc::ENOSYS.unsigned_abs());
-        let allowed = vault_calls().into_iter().map(|call| (call, Vec::new()));
+        let foreign = needs.map(|_| foreign_calls()).unwrap_or_default();
+        let allowed = vault_calls().into_iter().chain(foreign).map(|call| (call, Vec::new()));
         let allowed = allowed.chain([(libc::SYS_socket, vec![unix_socket()?]), (libc::SYS_clone, vec![thread()?])]);
         let calls = filter(allowed.collect(), unknown, SeccompAction::Allow)?;
         Ok(Confinement { paths, calls })
@@ -273,6 +276,15 @@ mod linux {
         ];
         #[cfg(target_arch = "x86_64")]
         calls.extend([libc::SYS_open, libc::SYS_stat, libc::SYS_poll, libc::SYS_rename, libc::SYS_unlink]);
+        calls
+    }
+
+    /// What a token's module calls besides: it has files of its own, or asks a service by a socket.
+    fn foreign_calls() -> Vec<i64> {
+        let mut calls =
+            vec![libc::SYS_getdents64, libc::SYS_flock, libc::SYS_faccessat, libc::SYS_umask, libc::SYS_mkdirat];
+        #[cfg(target_arch = "x86_64")]
+        calls.extend([libc::SYS_access, libc::SYS_lstat, libc::SYS_mkdir]);
         calls
     }
 

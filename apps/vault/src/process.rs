@@ -16,9 +16,8 @@ use std::time::Duration;
 
 use semper_crypto::Sealer;
 
-use crate::confine;
-use crate::keys::FileKeyring;
 use crate::serve::{Bound, ServeError, Settings, Span};
+use crate::{confine, keys};
 
 /// The exit code that says that another process serves the vault.
 pub const IN_USE: u8 = 4;
@@ -54,7 +53,7 @@ struct Arguments {
 /// [`ServeError`].
 pub fn bind(dir: &Path, settings: Settings) -> Result<Bound, ServeError> {
     let systems = semper_payment::judges(Arc::new(Sealer)).into();
-    Bound::at(dir, Box::new(FileKeyring::new(dir.join(KEYS))), systems, settings)
+    Bound::at(dir, keys::at(&dir.join(KEYS))?, systems, settings)
 }
 
 /// Serves a vault until the process ends. `arguments` are those after the program's name.
@@ -86,7 +85,7 @@ pub fn main(arguments: impl Iterator<Item = String>) -> ExitCode {
             return ENVIRONMENT.into();
         }
     };
-    match confine::vault(&arguments.dir) {
+    match confine::vault(&arguments.dir, bound.needs()) {
         Ok(confinement) if confinement.is_whole() => {}
         Ok(confinement) => eprintln!("semper-vault: {confinement}"),
         Err(error) => {

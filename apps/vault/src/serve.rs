@@ -113,6 +113,9 @@ pub enum ServeError {
     /// Another process serves it.
     #[error("the vault in {0} is served by another process")]
     InUse(PathBuf),
+    /// The keys are on a security token that cannot be asked.
+    #[error(transparent)]
+    Keys(#[from] KeyringError),
     /// The directory or the sockets cannot be made.
     #[error("the vault in {dir} cannot be served: {error}")]
     Io {
@@ -166,6 +169,11 @@ impl Bound {
             _lock: lock,
         };
         Ok(Self { shared: Arc::new(shared), node, user })
+    }
+
+    /// What a foreign library needs for the keys, as by [`Keyring::needs`].
+    pub fn needs(&self) -> Option<&[PathBuf]> {
+        self.shared.keyring.needs()
     }
 
     /// Serves, on threads of this process.
@@ -383,7 +391,7 @@ impl Shared {
             let words = format!("too many wrong passphrases; try again in {} seconds", pause.as_secs() + 1);
             return Err(Problem::new(Code::TooOften, words));
         }
-        let keys = self.keyring.open(passphrase).map_err(|error| match error {
+        let keys: Keys = self.keyring.open(passphrase).map(Keys::from).map_err(|error| match error {
             KeyringError::WrongPassphrase => {
                 tries.wrong = tries.wrong.saturating_add(1);
                 let doublings = tries.wrong.saturating_sub(FREE_TRIES + 1).min(16);

@@ -6,16 +6,16 @@ use semper_core::signature::Verify as _;
 use semper_crypto::{Sealer, Verifier};
 use semper_support::crypto::{Seal as _, Signer};
 
-use super::{Keyring, KeyringError};
+use super::{Keyring, KeyringError, Keys};
 
 /// Checks a keyring that holds keys and opens with `passphrase`.
 pub fn keeps_the_contract(keyring: &dyn Keyring, passphrase: &[u8]) {
-    let keys = keyring.open(passphrase).unwrap();
+    let keys = Keys::from(keyring.open(passphrase).unwrap());
     // A wrong passphrase opens nothing, and closes nothing for the right one.
     for wrong in [&passphrase[1..], b"", &[passphrase, b" "].concat()] {
         assert!(matches!(keyring.open(wrong), Err(KeyringError::WrongPassphrase)), "{wrong:?}");
     }
-    let again = keyring.open(passphrase).unwrap();
+    let again = Keys::from(keyring.open(passphrase).unwrap());
     assert_eq!(keys.signer.key_set(), again.signer.key_set());
     assert_eq!(keys.transport.key_set(), again.transport.key_set());
     assert_eq!(keys.log, again.log, "the log could not be read any more");

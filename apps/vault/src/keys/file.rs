@@ -2,10 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Keyring, KeyringError, Keys, Secrets};
-
-/// Largest key file, in bytes.
-const FILE_MAX: u64 = 1024 * 1024;
+use super::{Keyring, KeyringError, Secrets, read};
 
 /// A file with [`Secrets`] under a passphrase (Argon2id, AES-256-GCM). It is read anew each time it is opened.
 #[derive(Clone, Debug)]
@@ -19,13 +16,12 @@ impl FileKeyring {
 }
 
 impl Keyring for FileKeyring {
-    fn open(&self, passphrase: &[u8]) -> Result<Keys, KeyringError> {
-        let unreadable = |error: std::io::Error| KeyringError::Unreadable(format!("{}: {error}", self.0.display()));
-        if std::fs::metadata(&self.0).map_err(unreadable)?.len() > FILE_MAX {
-            return Err(KeyringError::Unreadable(format!("{} is no key file: it is too long", self.0.display())));
-        }
-        let blob = std::fs::read(&self.0).map_err(unreadable)?;
-        Ok(Secrets::reveal(passphrase, &blob)?.into())
+    fn open(&self, passphrase: &[u8]) -> Result<Secrets, KeyringError> {
+        Ok(Secrets::reveal(passphrase, &read(&self.0)?)?)
+    }
+
+    fn protect(&self, secrets: &Secrets, passphrase: &[u8]) -> Result<Vec<u8>, KeyringError> {
+        Ok(secrets.protect(passphrase)?)
     }
 }
 
@@ -35,7 +31,7 @@ mod tests {
 
     use zeroize::Zeroizing;
 
-    use super::super::contract;
+    use super::super::{FILE_MAX, contract};
     use super::*;
 
     #[test]

@@ -6,12 +6,13 @@
 //! ```
 
 use std::fmt;
+use std::sync::Arc;
 
 use semper_core::cbor::{Decode, DecodeError, Fields, Value, record};
 use semper_core::domain;
 use semper_core::hash::Digest;
 use semper_core::party::{KeySet, Suite};
-use semper_crypto::{OpenKey, PassphraseStore, SecretKeys, SystemRandom};
+use semper_crypto::{OpenKey, PassphraseStore, SecretKeys, SystemRandom, TokenKey};
 use semper_support::crypto::{CryptoError, KemSuite, KeyStore as _, Randomness as _, Signer as _};
 use zeroize::Zeroizing;
 
@@ -39,25 +40,46 @@ impl Secrets {
     /// # Errors
     /// `NoRandomness`.
     pub fn generate(certificate: Zeroizing<Vec<u8>>) -> Result<Self, CryptoError> {
+        Self::with_signer(SecretKeys::generate(Suite::Hybrid)?, certificate)
+    }
+
+    /// Fresh keys as by [`Secrets::generate`], beside signature keys that are there.
+    ///
+    /// # Errors
+    /// `NoRandomness`.
+    pub fn with_signer(signer: SecretKeys, certificate: Zeroizing<Vec<u8>>) -> Result<Self, CryptoError> {
         let (mut replies, mut seed) = (Zeroizing::new([0; 32]), Zeroizing::new([0; 32]));
         SystemRandom.fill(&mut *replies)?;
         SystemRandom.fill(&mut *seed)?;
         Ok(Self {
             replies,
             seed,
-            signer: SecretKeys::generate(Suite::Hybrid)?,
+            signer,
             inbox: OpenKey::generate(KemSuite::XWing)?,
             transport: SecretKeys::generate(Suite::Ed25519)?,
             certificate,
         })
     }
 
-    /// The keys as they are kept.
+    /// The keys under a passphrase, as the file of a data directory keeps them.
     ///
     /// # Errors
     /// `NoRandomness`.
     pub fn protect(&self, passphrase: &[u8]) -> Result<Vec<u8>, CryptoError> {
-        let plain = Zeroizing::new(
+        PassphraseStore::default().protect(passphrase, &label(), &self.to_bytes())
+    }
+
+    /// The keys from the form in which they are under a passphrase.
+    ///
+    /// # Errors
+    /// `WrongPassphrase`; `Malformed`: these are no keys of this version.
+    pub fn reveal(passphrase: &[u8], blob: &[u8]) -> Result<Self, CryptoError> {
+        Self::read(&PassphraseStore::default().reveal(passphrase, &label(), blob)?, None)
+    }
+
+    /// The keys as bytes, without what is on a token.
+    pub(super) fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
+        Zeroizing::new(
             record()
                 .put(0, 1_u64)
                 .put_bytes(1, &*self.signer.export())
@@ -68,19 +90,20 @@ impl Secrets {
                 .put_bytes(6, *self.seed)
                 .build()
                 .encode(),
-        );
-        PassphraseStore::default().protect(passphrase, &label(), &plain)
+        )
     }
 
-    /// The keys from the form in which they are kept.
+    /// The keys from their bytes, and the one that is on a token.
     ///
     /// # Errors
-    /// `WrongPassphrase`; `Malformed`: these are no keys of this version.
-    pub fn reveal(passphrase: &[u8], blob: &[u8]) -> Result<Self, CryptoError> {
-        let plain = PassphraseStore::default().reveal(passphrase, &label(), blob)?;
-        let stored = Stored::from_bytes(&plain).map_err(|_| CryptoError::Malformed("key file"))?;
+    /// `Malformed`.
+    pub(super) fn read(bytes: &[u8], token: Option<Arc<dyn TokenKey>>) -> Result<Self, CryptoError> {
+        let stored = Stored::from_bytes(bytes).map_err(|_| CryptoError::Malformed("key file"))?;
         Ok(Self {
-            signer: SecretKeys::import(&stored.signer)?,
+            signer: match token {
+                None => SecretKeys::import(&stored.signer)?,
+                Some(token) => SecretKeys::import_with_token(&stored.signer, token)?,
+            },
             inbox: OpenKey::import(&stored.inbox)?,
             transport: SecretKeys::import(&stored.transport)?,
             certificate: stored.certificate,

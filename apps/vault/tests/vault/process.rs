@@ -175,7 +175,7 @@ fn a_confined_process() {
     let archive = dir.join("archive");
     std::fs::create_dir_all(&archive).unwrap();
     let confinement = match how.as_str() {
-        "vault" => vault(&archive).unwrap(),
+        "vault" => vault(&archive, None).unwrap(),
         "node" => node(&NodePaths { read: vec![dir.join("node")], write: vec![archive.clone()] }).unwrap(),
         _ => Default::default(),
     };
