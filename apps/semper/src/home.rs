@@ -27,6 +27,7 @@ use semper_core::cbor::Decode as _;
 use semper_core::ids::DealId;
 use semper_core::party::KeySet;
 use semper_vault::confine::NodePaths;
+use semper_vault::keys::{self, Keyring, Token};
 use semper_vault::wire::NODE_DIR;
 use serde::{Deserialize, Serialize};
 
@@ -421,7 +422,7 @@ impl Home {
     }
 
     /// Where the keys are: in the vault if there is one.
-    fn keys_path(&self) -> PathBuf {
+    pub(crate) fn keys_path(&self) -> PathBuf {
         let vault = self.vault();
         if vault.exists() { vault.join("keys") } else { self.dir.join("keys") }
     }
@@ -457,9 +458,7 @@ impl Home {
     /// # Errors
     /// It holds keys already, or cannot be written.
     pub fn create(&self, config: &Config, keys: &[u8], card: &str) -> Result<()> {
-        if self.keys_path().exists() {
-            bail!("{} is in use already; choose another directory with --dir", self.dir.display());
-        }
+        self.ensure_unused()?;
         make_private_dir(&self.dir)?;
         if config.role == Role::Party {
             make_private_dir(&self.vault())?;
@@ -468,6 +467,17 @@ impl Home {
         write_private(&self.config_path(), toml::to_string_pretty(config)?.as_bytes())?;
         // Last: a directory with keys is complete.
         write_private(&self.keys_path(), keys)
+    }
+
+    /// That nothing was made here yet.
+    ///
+    /// # Errors
+    /// It holds keys already.
+    pub fn ensure_unused(&self) -> Result<()> {
+        if self.keys_path().exists() {
+            bail!("{} is in use already; choose another directory with --dir", self.dir.display());
+        }
+        Ok(())
     }
 
     /// The configuration.
@@ -487,6 +497,19 @@ impl Home {
     /// They cannot be read.
     pub fn keys(&self) -> Result<Vec<u8>> {
         fs::read(self.keys_path()).with_context(|| format!("cannot read the keys in {}", self.dir.display()))
+    }
+
+    /// The security token that the keys are on, if they are on one.
+    pub fn token(&self) -> Option<Token> {
+        keys::token(&self.keys_path())
+    }
+
+    /// What opens the keys.
+    ///
+    /// # Errors
+    /// They are on a security token whose module cannot be loaded.
+    pub fn keyring(&self) -> Result<Box<dyn Keyring>> {
+        Ok(keys::at(&self.keys_path())?)
     }
 
     /// The contact card.

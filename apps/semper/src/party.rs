@@ -27,6 +27,7 @@ use semper_transfer::payment::module::BODY_MAX;
 use semper_trust::CertificateKey;
 use semper_trust::card::ContactCard;
 use semper_vault::client::NodeSide;
+use semper_vault::keys::{Keyring as _, Pkcs11Keyring, Token};
 use semper_vault::policy::Policy;
 use semper_vault::rules::{Purpose, Vault};
 use tokio::sync::{Notify, watch};
@@ -69,17 +70,39 @@ const SYSTEM_ANCHORS: &str = "/etc/ssl/certs/ca-certificates.crt";
 ///
 /// # Errors
 /// The directory is in use already, the passphrase is shorter than [`PASSPHRASE_MIN`], there is no such address here. Nothing was made.
-pub fn create(home: &Home, mut config: Config, passphrase: &[u8]) -> Result<KeySetId> {
+pub fn create(home: &Home, config: Config, passphrase: &[u8]) -> Result<KeySetId> {
     anyhow::ensure!(
         passphrase.len() >= PASSPHRASE_MIN,
         "a passphrase has at least {PASSPHRASE_MIN} bytes; nothing was made"
     );
+    let secrets = secrets::generate()?;
+    create_with(home, config, &secrets, || Ok(secrets.protect(passphrase)?))
+}
+
+/// Makes a party's data directory as [`create`] does, with keys on a security token whose PIN is `passphrase`.
+///
+/// # Errors
+/// As [`create`], and if the token is not there, does not take the PIN, or cannot make the keys. No directory was made; at worst a key stays on
+/// the token that nobody uses.
+pub fn create_on_token(home: &Home, config: Config, token: Token, passphrase: &[u8]) -> Result<KeySetId> {
+    anyhow::ensure!(config.role == Role::Party, "only the keys of a party are on a token; nothing was made");
+    home.ensure_unused()?;
+    let (keyring, signer) = Pkcs11Keyring::make(&home.keys_path(), token, passphrase)?;
+    let secrets = secrets::generate_beside(signer)?;
+    create_with(home, config, &secrets, || Ok(keyring.protect(&secrets, passphrase)?))
+}
+
+fn create_with(
+    home: &Home,
+    mut config: Config,
+    secrets: &Secrets,
+    protected: impl FnOnce() -> Result<Vec<u8>>,
+) -> Result<KeySetId> {
     // Bound until the directory is made, so that two directories made at once get two ports.
     let listener = TcpListener::bind(config.listen).with_context(|| format!("cannot listen on {}", config.listen))?;
     config.listen = listener.local_addr()?;
-    let secrets = secrets::generate()?;
-    let card = secrets::card(&secrets, &config, &[])?;
-    home.create(&config, &secrets.protect(passphrase)?, &card)?;
+    let card = secrets::card(secrets, &config, &[])?;
+    home.create(&config, &protected()?, &card)?;
     Ok(secrets.key_set().id())
 }
 
@@ -561,9 +584,9 @@ fn token() -> Result<String> {
 /// The keys of a data directory.
 ///
 /// # Errors
-/// The passphrase is wrong, or the file is damaged.
+/// The passphrase is wrong, the file is damaged, or a token that has the keys is not there.
 pub fn unlock(home: &Home, passphrase: &[u8]) -> Result<Secrets> {
-    Ok(Secrets::reveal(passphrase, &home.keys()?)?)
+    Ok(home.keyring()?.open(passphrase)?)
 }
 
 /// The connection to the node that runs on a data directory, if one does.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use semper_core::cose::Statement;
-use semper_crypto::{Sealer, SystemRandom};
+use semper_crypto::{Sealer, SecretKeys, SystemRandom};
 use semper_exchange::arbiter::rules_hash;
 use semper_payment::account::payment::Level;
 use semper_support::channel::InboxAddress;
@@ -25,6 +25,14 @@ use crate::stamp;
 /// The system gives no random numbers.
 pub fn generate() -> Result<Secrets> {
     Ok(Secrets::generate(CertificateKey::generate(KeyType::P256, &SystemRandom)?.to_pkcs8())?)
+}
+
+/// Fresh keys as by [`generate`], beside signature keys that are there.
+///
+/// # Errors
+/// The system gives no random numbers.
+pub fn generate_beside(signer: SecretKeys) -> Result<Secrets> {
+    Ok(Secrets::with_signer(signer, CertificateKey::generate(KeyType::P256, &SystemRandom)?.to_pkcs8())?)
 }
 
 /// The key that certificates are about.

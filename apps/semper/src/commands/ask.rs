@@ -32,6 +32,25 @@ pub(super) fn typed(question: &str, yes: &str) -> Result<bool> {
 /// # Errors
 /// The file cannot be read, there is no terminal, or the two do not agree.
 pub(super) fn passphrase(file: Option<&Path>, fresh: bool) -> Result<Zeroizing<Vec<u8>>> {
+    let first = secret(file, "Passphrase: ")?;
+    if fresh && file.is_none() {
+        let second = Zeroizing::new(rpassword::prompt_password("Once more: ")?);
+        if *first != second.as_bytes() {
+            bail!("the two passphrases differ; nothing was made");
+        }
+    }
+    Ok(first)
+}
+
+/// The PIN of a security token, which it has already, from a file or the terminal.
+///
+/// # Errors
+/// As [`passphrase`].
+pub(super) fn pin(file: Option<&Path>, label: &str) -> Result<Zeroizing<Vec<u8>>> {
+    secret(file, &format!("PIN of the token {label:?}: "))
+}
+
+fn secret(file: Option<&Path>, prompt: &str) -> Result<Zeroizing<Vec<u8>>> {
     if let Some(file) = file {
         let mut text = Zeroizing::new(std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?);
         while text.last().is_some_and(|byte| matches!(byte, b'\n' | b'\r')) {
@@ -42,14 +61,8 @@ pub(super) fn passphrase(file: Option<&Path>, fresh: bool) -> Result<Zeroizing<V
     if !std::io::stdin().is_terminal() {
         bail!("a passphrase is needed: give its file with --passphrase-file or SEMPER_PASSPHRASE_FILE");
     }
-    let first = Zeroizing::new(rpassword::prompt_password("Passphrase: ")?);
-    if fresh {
-        let second = Zeroizing::new(rpassword::prompt_password("Once more: ")?);
-        if first != second {
-            bail!("the two passphrases differ; nothing was made");
-        }
-    }
-    Ok(Zeroizing::new(first.as_bytes().to_vec()))
+    let typed = Zeroizing::new(rpassword::prompt_password(prompt)?);
+    Ok(Zeroizing::new(typed.as_bytes().to_vec()))
 }
 
 /// Four groups of five digits from a hash, for comparing over the telephone: about 66 bits.

@@ -9,6 +9,7 @@ use data_encoding::HEXLOWER;
 use semper_core::cbor::Encode as _;
 use semper_crypto::Verifier;
 use semper_trust::card::ContactCard;
+use semper_vault::keys::Token;
 
 use super::{Common, ask};
 use crate::home::{Config, Home, Role};
@@ -35,6 +36,15 @@ pub(super) struct Init {
     /// That relay's contact card: with it, others can prove that they have handed something in for you
     #[arg(long, value_name = "FILE", requires = "relay")]
     relay_card: Option<PathBuf>,
+    /// Make the keys on a security token: the path of its PKCS #11 module. Its PIN is then the passphrase
+    #[arg(long, value_name = "MODULE", requires = "token_label")]
+    token: Option<PathBuf>,
+    /// The label of that token
+    #[arg(long, value_name = "LABEL", requires = "token")]
+    token_label: Option<String>,
+    /// A file or directory that the module must reach while the vault runs, such as where SoftHSM keeps its tokens; may be given again
+    #[arg(long, value_name = "PATH", requires = "token")]
+    token_needs: Vec<PathBuf>,
 }
 
 impl Init {
@@ -48,22 +58,50 @@ impl Init {
                 bail!("{} is in use already; choose another directory with --dir", home.dir().display());
             }
         }
-        let passphrase = ask::passphrase(common.passphrase_file.as_deref(), true)?;
+        if self.token.is_some() && self.role != [Role::Party] {
+            bail!("only the keys of a party are on a token; nothing was made");
+        }
+        let passphrase = match &self.token_label {
+            None => ask::passphrase(common.passphrase_file.as_deref(), true)?,
+            Some(label) => ask::pin(common.passphrase_file.as_deref(), label)?,
+        };
         for (role, home) in self.role.iter().zip(&homes) {
             self.make(*role, home, &passphrase)?;
         }
-        println!("There is no way to recover a lost passphrase: keep it, and keep a copy of the directory.");
+        match &self.token_label {
+            None => {
+                println!("There is no way to recover a lost passphrase: keep it, and keep a copy of the directory.");
+            }
+            Some(label) => {
+                println!("The keys are on the token {label:?} and cannot be copied; its PIN is the passphrase.");
+                println!(
+                    "What was signed stays good without it, but nothing more is signed, and nothing that is sealed for you opens."
+                );
+                println!("E-cash needs its words then: `semper wallet backup`.");
+            }
+        }
         Ok(())
     }
 
     fn make(&self, role: Role, home: &Home, passphrase: &[u8]) -> Result<()> {
         let mut config = Config::new(self.name.clone(), role, self.listen, self.address.clone(), self.relay.clone());
         config.relay_keys = self.relay_card.as_deref().map(relay_keys).transpose()?;
-        let key_set = party::create(home, config, passphrase)?;
+        let key_set = match self.token()? {
+            None => party::create(home, config, passphrase)?,
+            Some(token) => party::create_on_token(home, config, token, passphrase)?,
+        };
         println!("Made {} for {} ({}).", home.dir().display(), self.name, role.name());
         println!("Your key: {key_set}");
         println!("Your card: {}. Give it to those you deal with.", home.card_path().display());
         Ok(())
+    }
+
+    fn token(&self) -> Result<Option<Token>> {
+        let (Some(module), Some(label)) = (&self.token, &self.token_label) else { return Ok(None) };
+        // The vault is started from anywhere.
+        let whole = |path: &PathBuf| path.canonicalize().with_context(|| format!("there is no {}", path.display()));
+        let needs = self.token_needs.iter().map(whole).collect::<Result<_>>()?;
+        Ok(Some(Token { module: whole(module)?, needs, label: label.clone() }))
     }
 }
 

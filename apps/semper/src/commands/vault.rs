@@ -5,6 +5,7 @@ use clap::Subcommand;
 use semper_core::text::escape;
 use semper_vault::client::UserSide;
 use semper_vault::decisions::{Event, What};
+use semper_vault::keys::Token;
 use semper_vault::log::LogEntry;
 use semper_vault::wire::{Condition, State};
 
@@ -43,7 +44,7 @@ impl Vault {
             bail!("no vault runs here; it runs with `semper up`");
         };
         match self {
-            Vault::State { json } => say(&user.state()?, json),
+            Vault::State { json } => say(&user.state()?, home.token().as_ref(), json),
             Vault::Unlock => {
                 user.unlock(&ask::passphrase(common.passphrase_file.as_deref(), false)?, None)?;
                 println!("Unlocked.");
@@ -58,11 +59,12 @@ impl Vault {
     }
 }
 
-fn say(state: &State, json: bool) {
+fn say(state: &State, token: Option<&Token>, json: bool) {
     let key_set = state.key_set.as_ref().map(|key_set| key_set.id().to_string());
+    let label = token.map(|token| &token.label);
     if json {
         let (condition, process) = (state.condition.name(), state.pid);
-        println!("{}", serde_json::json!({ "state": condition, "process": process, "key": key_set }));
+        println!("{}", serde_json::json!({ "state": condition, "process": process, "key": key_set, "token": label }));
         return;
     }
     match state.condition {
@@ -74,6 +76,7 @@ fn say(state: &State, json: bool) {
         Condition::Open => println!("Open: it takes your answers."),
     }
     key_set.iter().for_each(|key_set| println!("Key: {key_set}"));
+    label.iter().for_each(|label| println!("On the security token {}; its PIN is the passphrase.", escape(label, 0)));
     println!("Process: {}", state.pid);
 }
 

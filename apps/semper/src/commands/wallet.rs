@@ -11,7 +11,6 @@ use super::{Common, approve, ask, session};
 use crate::control::client::Client;
 use crate::control::{OperationView, PurseOrder, PurseView, TaskOrder};
 use crate::party;
-use crate::secrets::Secrets;
 
 /// Your money: purses at mints (e-cash) and banks (accounts).
 #[derive(Debug, Subcommand)]
@@ -292,16 +291,19 @@ async fn restore(common: &Common, file: &std::path::Path) -> Result<ExitCode> {
         bail!("stop the node of {} first; nothing was changed", home.dir().display());
     }
     let passphrase = ask::passphrase(common.passphrase_file.as_deref(), false)?;
-    let mut secrets: Secrets = party::unlock(&home, &passphrase)?;
-    if *secrets.seed != *seed {
+    let keyring = home.keyring()?;
+    // The keys are let go before a node of this command opens them.
+    let is_other = *keyring.open(&passphrase)?.seed != *seed;
+    if is_other {
         let session = session::connect(common.home()?, common.passphrase_file.as_deref(), false).await?;
         let purses = session.client().purses().await?;
         session.end().await?;
         if !purses.is_empty() {
             bail!("this directory has purses of its own seed; restore into a new one. Nothing was changed");
         }
+        let mut secrets = keyring.open(&passphrase)?;
         secrets.seed = seed;
-        home.set_keys(&secrets.protect(&passphrase)?)?;
+        home.set_keys(&keyring.protect(&secrets, &passphrase)?)?;
     }
     let session = session::connect(common.home()?, common.passphrase_file.as_deref(), false).await?;
     let client = session.client();

@@ -28,6 +28,7 @@ mod stamp;
 mod submission;
 mod swap;
 mod tls;
+mod token;
 mod trade;
 mod trade_crash;
 mod tutorial;

@@ -23,6 +23,8 @@ pub struct World {
     ip: String,
     /// By how much the clocks of processes that start now are ahead, as libfaketime takes it.
     ahead: Option<&'static str>,
+    /// Where SoftHSM has its tokens, if there are some.
+    tokens: Option<PathBuf>,
 }
 
 /// How a command ended and what it said.
@@ -97,7 +99,7 @@ impl World {
         let ip = format!("127.{}.{}.{count}", 1 + pid / 250 % 250, 1 + pid % 250);
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("passphrase"), "only for tests\n").unwrap();
-        Self { dir, ip, ahead: None }
+        Self { dir, ip, ahead: None, tokens: None }
     }
 
     /// Alice and Bob, who know each other and accept the same arbiter. Nobody runs yet.
@@ -173,8 +175,23 @@ impl World {
         self.ahead = Some(by);
     }
 
+    /// Makes a security token in software, whose PIN is the passphrase. It is in the directory `tokens`.
+    pub fn token(&mut self, label: &str) {
+        let tokens = self.path("tokens");
+        fs::create_dir(&tokens).unwrap();
+        let conf = self.file("softhsm2.conf", format!("directories.tokendir = {}\n", tokens.display()));
+        let pin = fs::read_to_string(self.path("passphrase")).unwrap();
+        let mut command = Command::new("softhsm2-util");
+        command.args(["--init-token", "--free", "--label", label, "--pin", pin.trim(), "--so-pin", "of the officer"]);
+        Ran::of(&command.env("SOFTHSM2_CONF", &conf).output().unwrap()).good();
+        self.tokens = Some(conf.into());
+    }
+
     pub fn command(&self, party: &str, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_semper"));
+        if let Some(tokens) = &self.tokens {
+            command.env("SOFTHSM2_CONF", tokens);
+        }
         if let Some(by) = self.ahead {
             // Only the time of day is another; timers run as they do.
             command.env("LD_PRELOAD", faketime()).env("FAKETIME", by).env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
