@@ -798,6 +798,25 @@ fn a_decision_can_be_checked_by_anybody() {
     assert_eq!(other.again(&checks(&made.cast), &case), Err(Uncheckable::OtherRules));
 }
 
+// Attack 37: a judge that leaves evidence out. Its decision names the case that it was made from, so it can be held against the whole, where
+// anybody finds something else; and it cannot pass for a decision about the whole.
+#[test]
+fn judge_omits_evidence() {
+    let made = exchange(SIGNING, None);
+    let folder = made.folder(O);
+    let cut = without(&folder, Kind::Final, Some(id(&made.cast, R)));
+    let claim = "agreed(responder)";
+    let [whole, part] = [&folder, &cut].map(|folder| decision(&made.cast, std::slice::from_ref(folder), claim));
+    assert_eq!((whole.rulings[0].outcome, part.rulings[0].outcome), (Proven, Undecided));
+    let cases = [&folder, &cut].map(|folder| Case::of(std::slice::from_ref(folder)).unwrap());
+    let checks = checks(&made.cast);
+    assert_eq!(part.again(&checks, &cases[1]), Ok(part.clone()), "it follows from what it was made from");
+    assert_eq!(part.again(&checks, &cases[0]), Err(Uncheckable::OtherCase));
+    let passed_off = Decision { case: whole.case, ..part };
+    assert_ne!(passed_off.again(&checks, &cases[0]), Ok(passed_off.clone()));
+    assert_eq!(whole.again(&checks, &cases[0]), Ok(whole.clone()));
+}
+
 #[test]
 fn standard_questions_are_answered_for_both_sides() {
     let made = exchange(PURCHASE, Some((R, 1)));

@@ -11,10 +11,11 @@ use semper_core::ids::ContainerId;
 use semper_core::imprint::Imprint;
 use semper_core::party::{Algorithm, Suite};
 use semper_core::time::Time;
-use semper_exchange::claims::{Case, Claim, Decision, Outcome, Policy, Ruling, Sunset, bind, judge};
+use semper_exchange::claims::{Case, Claim, Decision, Outcome, Policy, Revocation, Ruling, Sunset, bind, judge};
 use semper_exchange::evidence::{Finding, Folder, Item};
 use semper_sim::deal::SIGNING;
 use semper_sim::scenario::Cast;
+use semper_support::crypto::Signer as _;
 use semper_support::engine::EvidenceKind;
 use semper_support::stamp::{CertificateId, ReadStamps, Stamp};
 
@@ -170,12 +171,70 @@ fn signatures_past_their_algorithms_time_count_if_they_were_dated_before() {
     }
 }
 
+// Attack 33: a thief signs with keys that their owner has revoked, or an owner revokes them to be rid of what it has signed. What was dated
+// before counts, and nothing else, whichever half of the contract it is.
+#[test]
+fn key_revoked_between_promise_and_final() {
+    let made = exchange(SIGNING, None);
+    let folder = made.folder(O);
+    let theirs = super::id(&made.cast, crate::parties::R);
+    let kind = |signed: &Signed| signed.kind() == Kind::Promise;
+    let of = |folder: &Folder, from: u64| {
+        let revoked = vec![Revocation { key_set: theirs, from: Time::from_unix(from) }];
+        decided(&made.cast, folder, "agreed(responder)", &Policy { revoked, ..trusting() }).outcome
+    };
+    assert_eq!(of(&all_dated(&folder), DATE), Proven, "all of it was dated before");
+    assert_eq!(of(&dated(&folder, DATE, CLERK, kind), DATE), Undecided, "the final came after, for all that is known");
+    assert_eq!(of(&folder, DATE), Undecided, "nothing is dated");
+    assert_eq!(of(&all_dated(&folder), DATE - 1), Undecided, "dated when the key was revoked already");
+    assert_eq!(of(&dated(&folder, DATE, b"crony", |_| true), DATE), Undecided, "dated by somebody who is not trusted");
+    assert_eq!(of(&folder, 3 * DATE), Proven, "judged before it was revoked");
+    let others = vec![Revocation { key_set: super::id(&made.cast, O), from: Time::from_unix(0) }];
+    let judged = |text| decided(&made.cast, &folder, text, &Policy { revoked: others.clone(), ..trusting() }).outcome;
+    assert_eq!(judged("promised(responder)"), Proven, "somebody else's keys");
+    assert_eq!(judged("promised(originator)"), Undecided);
+}
+
+// Attack 36: an arbiter that does not answer. Whoever has asked it in time shows that by somebody else's clock, and by nobody's word alone; that
+// it has asked about this contract, and not about another one.
+#[test]
+fn arbiter_silent_and_request_witnessed() {
+    let made = exchange(SIGNING, Some((crate::parties::R, 1)));
+    let folder = made.folder(O);
+    let folder =
+        Folder { items: folder.items.into_iter().filter(|item| !is_by_arbiter(&made.cast, item)).collect(), ..folder };
+    let questions = [Kind::Abort, Kind::Resolve];
+    let question = |signed: &Signed| questions.contains(&signed.kind());
+    let asked = before("asked(originator", NEW_YEAR, " by stamp");
+    let of = |folder: &Folder, text: &str| decided(&made.cast, folder, text, &trusting()).outcome;
+    assert_eq!(of(&folder, "asked(originator)"), Proven);
+    assert_eq!(of(&folder, &asked), Undecided, "by its own clock");
+    let witnessed = dated(&folder, DATE, CLERK, question);
+    assert_eq!(of(&witnessed, &asked), Proven);
+    assert_eq!(of(&witnessed, &before("asked(originator", DAY_BEFORE, " by stamp")), Undecided, "too late");
+    assert_eq!(of(&witnessed, &before("asked(responder", NEW_YEAR, " by stamp")), Undecided, "somebody else's request");
+    assert_eq!(of(&dated(&folder, DATE, b"crony", question), &asked), Undecided, "by somebody who is not trusted");
+    assert_eq!(
+        of(&dated(&folder, DATE, CLERK, |signed| !question(signed)), &asked),
+        Undecided,
+        "dated is something else"
+    );
+    // The answer, when it comes, changes nothing about who asked.
+    assert_eq!(of(&dated(&made.folder(O), DATE, CLERK, question), &asked), Proven);
+}
+
+fn is_by_arbiter(cast: &Cast, item: &Item) -> bool {
+    let signed = Signed::from_bytes(&item.bytes).ok().filter(|_| item.kind == EvidenceKind::Statement);
+    signed.is_some_and(|signed| signed.signer() == cast.arbiter.key_set().id())
+}
+
 // A policy that loses its trust on the way would make another judge find something else.
 #[test]
 fn a_decision_carries_whom_it_trusted_and_is_checked_with_that() {
     let made = exchange(SIGNING, None);
     let sunsets = vec![Sunset { algorithm: Algorithm::MlDsa65, from: Time::from_unix(7) }];
-    let policy = Policy { sunsets, ..trusting() };
+    let revoked = vec![Revocation { key_set: super::id(&made.cast, O), from: Time::from_unix(3 * DATE) }];
+    let policy = Policy { sunsets, revoked, ..trusting() };
     assert_eq!(Policy::from_bytes(&policy.to_bytes()).unwrap(), policy);
     let case = Case::of(&[all_dated(&made.folder(O))]).unwrap();
     let claim = before("agreed(originator", NEW_YEAR, " by stamp").parse().unwrap();

@@ -14,7 +14,7 @@ use super::{GARBAGE, decision};
 use crate::parties::exchange;
 
 /// Claims, each with what it says.
-const CLAIMS: [(&str, &str); 12] = [
+const CLAIMS: [(&str, &str); 13] = [
     ("agreed(originator)", "the originator of some contract is bound by it"),
     ("paid(payer, >= 20.00 EUR, before 2026-11-21T12:00:00Z)", "somebody paid 20 euros or more, at noon or before"),
     ("refunded(payer, >= 1.00 EUR <= 2.00 EUR)", "between two amounts, both included"),
@@ -34,6 +34,10 @@ const CLAIMS: [(&str, &str); 12] = [
     (
         "submitted(originator, before 2026-11-21T12:00:00Z)",
         "the originator's promise was handed in for the responder at noon or before",
+    ),
+    (
+        "asked(originator, before 2026-11-21T12:00:00Z by stamp)",
+        "a time-stamp says that the originator's request to the arbiter is older than noon",
     ),
     ("used-right(responder)", "the holder of a right showed it under some contract"),
     ("deposited(originator, >= 1.00 EUR)", "the originator handed its money to the arbiter"),

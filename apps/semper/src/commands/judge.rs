@@ -11,8 +11,8 @@ use semper_core::cose::Statement as _;
 use semper_core::ids::KeySetId;
 use semper_core::party::Algorithm;
 use semper_exchange::claims::{
-    self, Case, Claim, Decision, Outcome, Policy, Question, Ruling, SignedDecision, Sunset, bind, decide, questions,
-    rules,
+    self, Case, Claim, Decision, Outcome, Policy, Question, Revocation, Ruling, SignedDecision, Sunset, bind, decide,
+    questions, rules,
 };
 use semper_exchange::evidence::{Checks, Folder, Report, Subject, What};
 use semper_support::crypto::Signer as _;
@@ -60,6 +60,10 @@ pub(super) struct Judge {
     /// "Ed25519=2040-01-01T00:00:00Z" (also ES256, ML-DSA-65). A signature of two algorithms stands while one of them does
     #[arg(long = "sunset", value_name = "ALGORITHM=TIME", conflicts_with = "check")]
     sunsets: Vec<String>,
+    /// Hold signatures of a key to prove nothing from a moment on, because it was stolen or lost, unless a time-stamp shows that they are older; for
+    /// example "5f3c…=2026-11-21T12:00:00Z"
+    #[arg(long = "revoked", value_name = "KEY=TIME", conflicts_with = "check")]
+    revoked: Vec<String>,
     #[command(flatten)]
     trusted: Trusted,
     #[command(flatten)]
@@ -128,7 +132,8 @@ impl Judge {
         let (arbiters, signers) = (keys(&self.arbiters)?, keys(&self.signers)?);
         let stampers = self.stampers.read()?.iter().map(|der| CertificateId::of(der)).collect();
         let sunsets = self.sunsets.iter().map(|text| sunset(text)).collect::<Result<_>>()?;
-        Ok(Policy { arbiters, signers, stampers, sunsets, ..Policy::at(at.unwrap_or_else(now)) })
+        let revoked = self.revoked.iter().map(|text| revocation(text)).collect::<Result<_>>()?;
+        Ok(Policy { arbiters, signers, stampers, sunsets, revoked, ..Policy::at(at.unwrap_or_else(now)) })
     }
 }
 
@@ -141,6 +146,14 @@ fn sunset(text: &str) -> Result<Sunset> {
     let algorithm = ALGORITHMS.iter().find(|(known, _)| *known == name.to_ascii_lowercase());
     let (_, algorithm) = algorithm.ok_or_else(wrong)?;
     Ok(Sunset { algorithm: *algorithm, from: claims::time(time).ok_or_else(wrong)? })
+}
+
+fn revocation(text: &str) -> Result<Revocation> {
+    let wrong =
+        || anyhow!("{text:?} revokes no key; write it like 5f3c…=2026-11-21T12:00:00Z, with all 64 digits of the key");
+    let (key_set, time) = text.split_once('=').ok_or_else(wrong)?;
+    let key_set = KeySetId::parse(key_set).ok_or_else(wrong)?;
+    Ok(Revocation { key_set, from: claims::time(time).ok_or_else(wrong)? })
 }
 
 /// The keys that were named, if any were.

@@ -82,7 +82,8 @@ fn head(item: &Item) -> Vec<u8> {
 /// Whose word counts for whoever judges, and when it is judged.
 ///
 /// ```text
-/// policy = { 0: at, 1: skew, ? 2: [* key set id], ? 3: [* key set id], ? 4: [+ certificate id], ? 5: [+ sunset] }
+/// policy = { 0: at, 1: skew, ? 2: [* key set id], ? 3: [* key set id], ? 4: [+ certificate id], ? 5: [+ sunset],
+///            ? 6: [+ revocation] }
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
@@ -99,6 +100,22 @@ pub struct Policy {
     pub stampers: Vec<CertificateId>,
     /// The algorithms whose signatures prove nothing any more unless a time-stamp shows that they are older.
     pub sunsets: Vec<Sunset>,
+    /// The keys whose signatures prove nothing any more unless a time-stamp shows that they are older.
+    pub revoked: Vec<Revocation>,
+}
+
+/// From when on signatures of a key set prove nothing, because somebody else may have made them: it was stolen, and its owner has said so. What a
+/// trusted time-stamp dates before counts on.
+///
+/// ```text
+/// revocation = [key set id, time]
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Revocation {
+    /// Whose keys.
+    pub key_set: KeySetId,
+    /// The instant.
+    pub from: Time,
 }
 
 /// From when on signatures of an algorithm prove nothing, because they can be forged. What a trusted time-stamp dates before counts on.
@@ -117,7 +134,8 @@ pub struct Sunset {
 impl Policy {
     /// The parties' own arbiter counts, and every signer; clocks may be ten minutes ahead.
     pub fn at(at: Time) -> Self {
-        Self { at, skew: Seconds(600), arbiters: None, signers: None, stampers: Vec::new(), sunsets: Vec::new() }
+        let (stampers, sunsets, revoked) = (Vec::new(), Vec::new(), Vec::new());
+        Self { at, skew: Seconds(600), arbiters: None, signers: None, stampers, sunsets, revoked }
     }
 
     /// Whether an arbiter's word counts.
@@ -131,8 +149,14 @@ impl Policy {
         known && stamp.before <= self.at.after(self.skew)
     }
 
+    /// From when on what a key set has signed proves nothing, at the instant of the judgement: it was revoked, or its algorithms fell.
+    pub fn ends(&self, suite: Suite, signer: KeySetId) -> Option<Time> {
+        let revoked = self.revoked.iter().filter(|revoked| revoked.key_set == signer).map(|revoked| revoked.from);
+        revoked.filter(|from| *from <= self.at).chain(self.sunset(suite)).min()
+    }
+
     /// From when on statements of a suite prove nothing: every algorithm of it has to be past its time, because one that stands is enough.
-    pub fn sunset(&self, suite: Suite) -> Option<Time> {
+    fn sunset(&self, suite: Suite) -> Option<Time> {
         let of = |algorithm: &Algorithm| {
             self.sunsets.iter().filter(|sunset| sunset.algorithm == *algorithm).map(|sunset| sunset.from).min()
         };
@@ -155,7 +179,8 @@ impl Encode for Policy {
         let sunsets: Vec<Value> = self.sunsets.iter().map(Encode::to_value).collect();
         let some = |list: Vec<Value>| (!list.is_empty()).then_some(list);
         let policy = policy.put_some(2, ids(&self.arbiters)).put_some(3, ids(&self.signers));
-        policy.put_some(4, some(stampers)).put_some(5, some(sunsets)).build()
+        let revoked: Vec<Value> = self.revoked.iter().map(Encode::to_value).collect();
+        policy.put_some(4, some(stampers)).put_some(5, some(sunsets)).put_some(6, some(revoked)).build()
     }
 }
 
@@ -165,8 +190,9 @@ impl Decode for Policy {
         let (at, skew) = (fields.item(0, "at")?, fields.item(1, "skew")?);
         let (arbiters, signers) = (ids(&mut fields, 2, "arbiters")?, ids(&mut fields, 3, "signers")?);
         let (stampers, sunsets) = (some(&mut fields, 4, "stampers")?, some(&mut fields, 5, "sunsets")?);
+        let revoked = some(&mut fields, 6, "revoked keys")?;
         fields.close()?;
-        Ok(Self { at, skew, arbiters, signers, stampers, sunsets })
+        Ok(Self { at, skew, arbiters, signers, stampers, sunsets, revoked })
     }
 }
 
@@ -184,6 +210,21 @@ impl Decode for Sunset {
         let known = [Algorithm::Ed25519, Algorithm::Es256, Algorithm::MlDsa65];
         let algorithm = known.into_iter().find(|algorithm| Value::int(algorithm.cose()) == number);
         Ok(Self { algorithm: algorithm.ok_or_else(wrong)?, from: Time::from_value(from)? })
+    }
+}
+
+impl Encode for Revocation {
+    fn to_value(&self) -> Value {
+        Value::Array(vec![self.key_set.to_value(), self.from.to_value()])
+    }
+}
+
+impl Decode for Revocation {
+    fn from_value(value: Value) -> Result<Self, DecodeError> {
+        let wrong = || DecodeError::field("revoked keys", Problem::OutOfRange("a key set and a time"));
+        let Value::Array(pair) = value else { return Err(wrong()) };
+        let [key_set, from]: [Value; 2] = pair.try_into().map_err(|_| wrong())?;
+        Ok(Self { key_set: KeySetId::from_value(key_set)?, from: Time::from_value(from)? })
     }
 }
 

@@ -122,6 +122,8 @@ verbs! {
     Refunded = "refunded";
     /// Signed something that existed before a time, by a time-stamp.
     Stamped = "stamped";
+    /// Asked the arbiter to abort or to complete the contract, or complained to it.
+    Asked = "asked";
     /// Handed its promise, or what it sent under its signature, in for the other party.
     Submitted = "submitted";
     /// Handed its final in for the other party.

@@ -350,6 +350,7 @@ impl Object<'_> {
         let signature = |who| gives(who) == Some(&Leg::Signature);
         match condition {
             C::IsParty => matches!(position, Position::Party(_)) && !self.is_of_many(),
+            C::HasArbiter => matches!(self, Object::Contract { contract, .. } if contract.core.arbiter().is_some()),
             C::HasNoArbiter => matches!(self, Object::Contract { contract, .. } if contract.core.arbiter().is_none()),
             C::IsOneOfMany => matches!(position, Position::Party(_)) && self.is_of_many(),
             C::IsOriginator | C::PeerIsResponder => position == Position::Party(Role::ORIGINATOR),
@@ -456,12 +457,12 @@ impl Stamps {
         Some(When { dated, tokens: all.into_iter().flat_map(|when| when.tokens).collect() })
     }
 
-    /// Whether the signatures behind a fact count: their algorithms stand, or a time-stamp shows that they are older.
+    /// Whether the signatures behind a fact count: their algorithms and keys stand, or a time-stamp shows that they are older.
     fn stands(&self, fact: &Fact, report: &Report, policy: &Policy) -> bool {
         fact.evidence.iter().all(|digest| {
-            let suite = report.suites.get(&StatementId::from_digest(*digest));
-            let sunset = suite.and_then(|suite| policy.sunset(*suite));
-            sunset.is_none_or(|from| self.0.get(digest).is_some_and(|(before, _)| *before <= from))
+            let signed = report.signed.get(&StatementId::from_digest(*digest));
+            let ends = signed.and_then(|(suite, signer)| policy.ends(*suite, *signer));
+            ends.is_none_or(|from| self.0.get(digest).is_some_and(|(before, _)| *before <= from))
         })
     }
 }
@@ -484,7 +485,8 @@ impl Evidence {
             | (E::Misbehaved(who), What::Misbehaved(by) | What::MisbehavedAttested(by))
             | (E::Taken(who), What::Took(by, Side::Payee)) => role(who) == Some(by),
             (E::LetOff(who), What::LetOff(by)) => role(who) == Some(by),
-            (E::PromiseHandedIn, What::SubmittedPromise(by))
+            (E::Asked, What::AskedAbort(by) | What::AskedResolve(by) | What::Complained(by))
+            | (E::PromiseHandedIn, What::SubmittedPromise(by))
             | (E::FinalHandedIn, What::SubmittedFinal(by))
             | (E::RightKept, What::RightKept(by))
             | (E::RightTaken, What::RightTaken(by))

@@ -18,7 +18,7 @@ mod standard;
 mod tests;
 mod text;
 
-pub use case::{Case, CaseError, FOLDERS_MAX, Policy, Sunset};
+pub use case::{Case, CaseError, FOLDERS_MAX, Policy, Revocation, Sunset};
 pub use claim::{Actor, Claim, Did, Interval, JOINED_MAX, NESTING_MAX, Period, STATEMENTS_MAX, Verb};
 pub use decision::{CLAIMS_MAX, Decision, Ground, Misconduct, Outcome, Ruling, SignedDecision, Uncheckable};
 pub use judge::{bind, decide, judge};

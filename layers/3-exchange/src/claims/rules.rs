@@ -81,6 +81,7 @@ pub(super) enum Needs {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Condition {
     IsParty,
+    HasArbiter,
     HasNoArbiter,
     IsOneOfMany,
     IsOriginator,
@@ -129,6 +130,7 @@ pub(super) enum Evidence {
     LetOff(Who),
     Preimage,
     Transferred,
+    Asked,
     PromiseHandedIn,
     FinalHandedIn,
     ContainerHandedIn,
@@ -159,12 +161,13 @@ const fn stamped(evidence: Evidence) -> Needs {
 }
 
 /// The words that rules are made of.
-const PIECES: [(&str, Needs); 68] = {
+const PIECES: [(&str, Needs); 70] = {
     use Condition as C;
     use Evidence as E;
     use Who::{Actor, Peer};
     [
         ("the actor is a party", condition(C::IsParty)),
+        ("the contract has an arbiter", condition(C::HasArbiter)),
         ("the contract has no arbiter", condition(C::HasNoArbiter)),
         ("the actor is one of many signers", condition(C::IsOneOfMany)),
         ("the actor is the originator", condition(C::IsOriginator)),
@@ -222,6 +225,7 @@ const PIECES: [(&str, Needs); 68] = {
         ("time-stamp of the verdict \"aborted\"", stamped(E::Aborted)),
         ("time-stamp of the verdict \"resolved\"", stamped(E::Resolved)),
         ("proof that the payee's request in the contract was paid", shown(E::Transferred)),
+        ("request to the arbiter by the actor", shown(E::Asked)),
         ("submission of the promise by the actor", shown(E::PromiseHandedIn)),
         ("submission of the final by the actor", shown(E::FinalHandedIn)),
         ("submission of the container", shown(E::ContainerHandedIn)),

@@ -270,7 +270,9 @@ fn statements(report: &Report, me: KeySetId) -> Vec<(Did, Option<bool>)> {
 /// Whether what was done speaks for whoever did it, or against it. `None`: for both.
 fn speaks_for_actor(verb: Verb) -> Option<bool> {
     match verb {
-        Verb::Paid | Verb::Delivered | Verb::Submitted | Verb::SubmittedFinal | Verb::Deposited => Some(true),
+        Verb::Paid | Verb::Delivered | Verb::Asked | Verb::Submitted | Verb::SubmittedFinal | Verb::Deposited => {
+            Some(true)
+        }
         Verb::Offered
         | Verb::Promised
         | Verb::Agreed

@@ -34,8 +34,8 @@ pub struct Report {
     pub stamps: Vec<Stamped>,
     /// What was handed in for its recipient, or was to be: one for each message of which this can be proven.
     pub submissions: Vec<HandedIn>,
-    /// How the statements are signed, and receipts and cards that show that something was handed in.
-    pub suites: BTreeMap<StatementId, Suite>,
+    /// How and by whom the statements are signed, and receipts and cards that show that something was handed in.
+    pub signed: BTreeMap<StatementId, (Suite, KeySetId)>,
     /// The key sets that appear, for whoever knows or certifies whose they are.
     pub key_sets: Vec<KeySet>,
     /// What is missing, does not fit, or shows misconduct.

@@ -100,13 +100,18 @@ pub fn examine<'a>(checks: &Checks<'_>, deal: DealId, items: impl IntoIterator<I
     let stray_preimages = pool.kept_preimages.iter().filter(|(_, hash)| !hashes.contains(hash));
     let unfit = unfit.chain(stray_preimages.map(|(item, _)| Finding::StrayPreimage { item: *item }));
     let findings = pool.findings.into_iter().chain(unfit).chain(strays).chain(stray_files).collect();
-    let handed = pool.submitted.iter().filter_map(|submission| submission.handed.as_ref());
-    let handed = handed.flat_map(|handed| [handed.receipt, handed.card].into_iter().zip(handed.suites));
-    let suites = pool.statements.iter().map(|(id, signed)| (*id, signed.suite())).chain(handed).collect();
+    let handed =
+        pool.submitted.iter().filter_map(|submission| Some((submission.handed.as_ref()?, submission.recipient)));
+    let handed = handed.flat_map(|(handed, recipient)| {
+        let [receipt, card] = handed.suites;
+        [(handed.receipt, (receipt, handed.agent)), (handed.card, (card, recipient))]
+    });
+    let said = pool.statements.iter().map(|(id, signed)| (*id, (signed.suite(), signed.signer())));
+    let signed = said.chain(handed).collect();
     let submissions = pool.submitted;
     let key_sets = pool.key_sets.into_values().collect();
     let facts = pool.facts.into_iter().collect();
-    Report { deal, contracts, transfers, payments, stamps, submissions, suites, key_sets, findings, facts }
+    Report { deal, contracts, transfers, payments, stamps, submissions, signed, key_sets, findings, facts }
 }
 
 /// What a folder holds, sorted; statements only if their signatures are good.
