@@ -200,6 +200,39 @@ fn abort_after_final() {
     assert!(report.findings.iter().any(|f| matches!(f, Finding::CompletedAfterAbort { role, .. } if *role == O)));
 }
 
+// A party's disk is set back to before its final, by itself or by a backup. Whatever it asks for then, its peer holds the contract; and a stranger sees
+// who has done it.
+#[test]
+fn rollback_of_a_partys_archive() {
+    let cast = Cast::default();
+    let core = cast.core(1);
+    let [first, second] = promises(&cast, &core);
+    let before = awaiting_promise(&cast, &core);
+    let completed = receive(&cast, &before, &message_of(second.clone())).unwrap();
+    assert_eq!(completed.state.state().name(), "await-final-signature");
+    let fin = cast.completion(&core, O);
+    let went_out = handle(&cast, &completed.state, Input::Signed(fin.clone())).unwrap();
+    assert!(went_out.effects.iter().any(|effect| matches!(effect, Effect::Send(_))));
+    // The peer completes it. Then the older state is back, and its user loses patience.
+    let peer = receive(&cast, &awaiting_final(&cast, &core, R), &last(fin.clone())).unwrap();
+    let theirs = cast.completion(&core, R);
+    assert!(peer.effects.iter().any(|effect| matches!(effect, Effect::Sign { .. })), "{:?}", peer.effects);
+    let given_up = handle(&cast, &before, Input::GiveUp).unwrap();
+    assert_eq!(given_up.state.state().name(), "await-abort-signature");
+    let abort = cast.abort(&core);
+    let answer = rule_on(&cast, &abort);
+    let shown = [&first, &second, &fin, &theirs, &abort.question, &answer.statement];
+    let report = report(&cast, &core, &shown);
+    assert_eq!(report.contracts[0].standing, Standing::Complete, "{report:?}");
+    assert!(report.findings.iter().any(|f| matches!(f, Finding::CompletedAfterAbort { role, .. } if *role == O)));
+    // Nothing that its peer sends again makes it go on from there, and a run that has not been set back does not ask for an abort.
+    let asking = handle(&cast, &given_up.state, Input::Signed(abort.question)).unwrap();
+    let again = receive(&cast, &asking.state, &message_of(second)).unwrap();
+    assert_eq!(again.state, asking.state);
+    let patient = handle(&cast, &went_out.state, Input::GiveUp).unwrap();
+    assert_eq!(patient.state.state().name(), "await-resolve-signature");
+}
+
 #[test]
 fn continue_after_abort() {
     let cast = Cast::default();

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cargo_metadata::{DependencyKind, MetadataCommand, Package};
+use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package, PackageId};
 
 /// What a layer must not see, directly or through others: runtimes, sockets, files, clocks.
 const IO: &[&str] = &["tokio", "sqlx", "reqwest", "axum", "hyper", "rustls", "mio", "rusqlite", "socket2", "aws-lc-rs"];
@@ -62,24 +62,44 @@ fn arrows_point_down() {
     }
 }
 
+// Attack 18: under an AEAD that does not commit to its key, one ciphertext opens to two contents under two keys, and nobody can say which was sold.
+// Content is therefore enciphered without one, and hashed; what could bring one back is kept out of the room.
+#[test]
+fn non_committing_aead() {
+    const AEADS: &[&str] =
+        &["aead", "aes-gcm", "chacha20poly1305", "aes-gcm-siv", "ascon-aead", "aws-lc-rs", "hpke", "age"];
+    let metadata = MetadataCommand::new().exec().unwrap();
+    let sees = |name: &str| {
+        let package = metadata.packages.iter().find(|package| package.name.as_str() == name).unwrap();
+        shipped(&metadata, &package.id).into_iter().filter(|name| AEADS.contains(&name.as_str())).collect::<Vec<_>>()
+    };
+    assert_eq!(sees("semper-exchange"), Vec::<String>::new());
+    assert!(!sees("semper-crypto").is_empty(), "the search finds none anywhere");
+}
+
 #[test]
 fn no_io_below_the_modules() {
     let metadata = MetadataCommand::new().exec().unwrap();
     let root = metadata.workspace_root.as_str();
-    let nodes: BTreeMap<_, _> = metadata.resolve.as_ref().unwrap().nodes.iter().map(|n| (&n.id, n)).collect();
     let layers = metadata.workspace_packages().into_iter().filter(|p| matches!(place(p, root), Place::Layer(_)));
     for layer in layers {
-        let (mut seen, mut open) = (BTreeSet::new(), vec![&layer.id]);
-        while let Some(id) = open.pop() {
-            if !seen.insert(id) {
-                continue;
-            }
-            let name = metadata[id].name.as_str();
-            assert!(!IO.contains(&name), "{} must not see {name}, directly or through others", layer.name);
+        for name in shipped(&metadata, &layer.id) {
+            assert!(!IO.contains(&name.as_str()), "{} must not see {name}, directly or through others", layer.name);
+        }
+    }
+}
+
+/// What ships with a crate: it and all that it needs, directly or through others, and not for its tests alone.
+fn shipped(metadata: &Metadata, of: &PackageId) -> BTreeSet<String> {
+    let nodes: BTreeMap<_, _> = metadata.resolve.as_ref().unwrap().nodes.iter().map(|n| (&n.id, n)).collect();
+    let (mut seen, mut open) = (BTreeSet::new(), vec![of]);
+    while let Some(id) = open.pop() {
+        if seen.insert(id) {
             let normal = nodes[id].deps.iter().filter(|d| d.dep_kinds.iter().any(|k| k.kind == DependencyKind::Normal));
             open.extend(normal.map(|dependency| &dependency.pkg));
         }
     }
+    seen.into_iter().map(|id| metadata[id].name.to_string()).collect()
 }
 
 // The rules must be able to fail.

@@ -273,6 +273,32 @@ fn pom_wrong_length() {
     assert!(Pom::from_bytes(&pom(&sale, Claim::BadChunk(claim)).to_bytes()).is_err());
 }
 
+// Attack 24: a buyer that has the key wants its money back too, and complains with a chunk that it has made, or a leaf, or a key.
+#[test]
+fn refund_and_key_by_a_fabricated_chunk() {
+    let world = World::new(KemSuite::XWing);
+    let sale = world.honest(1, 2 * CHUNK_LEN + 100);
+    let refused = |claim| world.judge(&sale.good, &pom(&sale, Claim::BadChunk(claim))).unwrap_err();
+    for place in 0..3 {
+        let true_claim = shown(&sale, place);
+        assert_eq!(refused(true_claim.clone()), Refused::ChunkIsRight, "chunk {place} is as it should be");
+        for at in [0, true_claim.chunk.len() / 2, true_claim.chunk.len() - 1] {
+            let mut claim = true_claim.clone();
+            claim.chunk[at] ^= 1;
+            assert_eq!(refused(claim), Refused::NotInTree(Side::Cipher), "chunk {place}, byte {at}");
+        }
+        let mut claim = true_claim;
+        claim.plain_leaf = Digest::from_array([7; 32]);
+        assert_eq!(refused(claim), Refused::NotInTree(Side::Plain));
+    }
+    let other = ArticleKey::from_array([9; 32]);
+    let said = KeyAttestation { cid: sale.good.cid(), slot: SLOT, key: other };
+    let claim = BadChunk { key: KeyEvidence::Attested(sign(&world.buyer, &said)), ..shown(&sale, 0) };
+    assert!(matches!(refused(claim), Refused::Signature(_)), "a key that the buyer says");
+    let bad = world.cheating(2, 2 * CHUNK_LEN, 1);
+    assert!(world.judge(&bad.good, &bad.proof().unwrap()).is_ok());
+}
+
 #[test]
 fn pom_second_preimage_leaf_node() {
     let world = World::new(KemSuite::X25519);

@@ -158,9 +158,9 @@ async fn a_lock_to_a_key_opens_to_its_signature_and_later_to_the_refund() {
     assert_eq!(state_of(&world.mint, &coins[0]).await, "SPENT");
 }
 
-// The payout must be what two of the three signed: no other outputs, no other coins, no single signer, until the date.
+// Attack 22. The payout must be what two of the three signed, whichever two: no other outputs, no other coins, no single signer, until the date.
 #[tokio::test]
-async fn two_of_three_name_the_payout() {
+async fn payout_substitution_when_the_arbiter_co_signs() {
     let world = World::new().await;
     let tag = Digest::from_array([9; 32]);
     let arbiter = lock_key(&secret_key(ARBITER).public_key(), &tag);

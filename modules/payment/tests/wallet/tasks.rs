@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use cashu::dhke::{blind_message, unblind_message};
 use cashu::nuts::Token;
 use cashu::secret::Secret;
@@ -20,11 +21,11 @@ use semper_support::crypto::Signer;
 use semper_support::engine::EvidenceKind;
 use semper_transfer::payment::Module;
 use semper_transfer::payment::claim::{self, Claim, Finding};
-use semper_transfer::payment::module::{Event, IssuerRequest, Next};
-use semper_transfer::payment::operation::{Money, Operation, Task};
+use semper_transfer::payment::module::{Event, IssuerReply, IssuerRequest, Next};
+use semper_transfer::payment::operation::{Lock, Money, Operation, Task};
 use semper_transfer::payment::statement::{PaymentRequest, Side};
 
-use super::world::{Clock, ISSUER, OurMint, Party, START, hash_locked, learn, pay, redeem};
+use super::world::{Clock, ISSUER, Issuer, OurMint, Party, START, hash_locked, learn, locked, pay, redeem};
 
 async fn mint(input_fee_ppk: u64) -> Arc<OurMint> {
     Arc::new(OurMint::open(Clock::at(START), input_fee_ppk).await)
@@ -218,6 +219,67 @@ async fn a_hash_lock_opens_for_its_preimage_and_comes_back_after_its_date() {
         alice.done(Task::Refresh).await;
         assert_eq!(alice.available() + bob.available(), mint.owed().await);
         assert_eq!(alice.pending(), 0);
+    }
+}
+
+// Attack 19: what is handed over as a lock is none, or one that its payer, or nobody, or somebody else opens. Whoever is to be paid gives nothing
+// for it, and the arbiter neither.
+#[tokio::test]
+async fn lock_without_refund_or_with_other_signers() {
+    let mint = mint(0).await;
+    let (mut alice, mut bob) = (party(1, &mint).with(2000).await, party(2, &mint).with(0).await);
+    let mut carol = party(3, &mint).with(0).await;
+    let (lock, token) = locked(&mut alice, &mut bob, &carol, 200).await;
+    let verify = |lock: &Lock, token: &[u8]| Task::VerifyLock { lock: lock.clone(), token: token.to_vec() };
+    for party in [&mut bob, &mut carol] {
+        party.done(verify(&lock, &token)).await;
+    }
+    // Coins of anybody; coins of the payee alone; a lock under another arbiter, for another contract, of less money; one that opens by a hash.
+    let anybodys = alice.done(Task::Send(alice.amount(200))).await.handover;
+    let request = bob.request(200).await;
+    let bobs = pay(&mut alice, &request).await.1.handover;
+    let dave = party(4, &mint).with(0).await;
+    let (others, under_dave) = locked(&mut alice, &mut bob, &dave, 201).await;
+    let (_, small) = locked(&mut alice, &mut bob, &carol, 100).await;
+    let (_, _, by_hash) = hash_locked(&mut alice, &mut bob, 200, [5; 32]).await;
+    for (name, token) in
+        [("bearer", anybodys), ("payee", bobs), ("arbiter", under_dave), ("less", small), ("hash", by_hash)]
+    {
+        for party in [&mut bob, &mut carol] {
+            let refused = party.run(verify(&lock, &token)).await.unwrap_err();
+            assert_eq!((refused.fault, refused.money), (Fault::PeerMisbehaved, Money::NotMoved), "{name}: {refused}");
+        }
+    }
+    // The same coins under terms that they do not have.
+    let later = Lock { refund_after: lock.refund_after.after(Seconds(1)), ..lock.clone() };
+    let soon = Lock { refund_after: alice.clock.now().after(Seconds(60)), ..lock.clone() };
+    let swapped = Lock { payer: lock.payee.clone(), payee: lock.payer.clone(), ..lock.clone() };
+    for wrong in [later, soon, swapped, Lock { tag: others.tag, amount: alice.amount(201), ..lock.clone() }] {
+        assert!(bob.run(verify(&wrong, &token)).await.is_err(), "{wrong:?}");
+    }
+    // At a mint that does not say that it keeps locks they are anybody's: there is none.
+    let silent = Arc::new(Keeps { honest: mint.clone(), without: "11" });
+    let mut alice = Party::new(5, "EUR", silent, &mint.clock).with(1000).await;
+    let refused = alice.run(Task::Lock(lock)).await.unwrap_err();
+    assert_eq!((refused.fault, refused.money), (Fault::ThirdParty, Money::NotMoved), "{refused}");
+}
+
+/// A mint that says nothing of one NUT.
+struct Keeps {
+    honest: Arc<OurMint>,
+    without: &'static str,
+}
+
+#[async_trait]
+impl Issuer for Keeps {
+    async fn ask(&self, request: IssuerRequest) -> IssuerReply {
+        let mut reply = self.honest.ask(request).await;
+        if let Ok(mut info) = serde_json::from_slice::<serde_json::Value>(&reply.body)
+            && info["nuts"].as_object_mut().is_some_and(|nuts| nuts.remove(self.without).is_some())
+        {
+            reply.body = serde_json::to_vec(&info).unwrap();
+        }
+        reply
     }
 }
 

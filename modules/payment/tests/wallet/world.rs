@@ -13,6 +13,7 @@ use axum::http::Request;
 use bitcoin::hashes::{Hash as _, sha256};
 use semper_core::amount::{Amount, Currency};
 use semper_core::cose::{Signed, Statement};
+use semper_core::domain;
 use semper_core::hash::Digest;
 use semper_core::ids::{Cid, DealId};
 use semper_core::party::Suite;
@@ -288,6 +289,23 @@ pub(crate) async fn hash_locked(
     let id = payer.id();
     let token = payer.run_as(id, Task::Lock(lock.clone())).await.unwrap().handover;
     (id, lock, token)
+}
+
+/// Money under a lock that `arbiter` decides about, one for each amount; the lock and its token.
+pub(crate) async fn locked(payer: &mut Party, payee: &mut Party, arbiter: &Party, minor: u64) -> (Lock, Vec<u8>) {
+    let amount = payer.amount(minor);
+    let lock = Lock {
+        tag: lock_tag(Cid::from_digest(Digest::of(domain::PURSE, &minor.to_be_bytes())), &[3; 32]),
+        amount,
+        refund_after: payer.clock.now().after(Seconds(7200)),
+        kind: LockKind::Arbiter,
+        payer: payer.done(Task::Prepare(amount)).await.handover,
+        payee: payee.done(Task::Prepare(amount)).await.handover,
+        arbiter: arbiter.module.arbiter_key(arbiter.keys.key_set()),
+        hash: None,
+    };
+    let token = payer.done(Task::Lock(lock.clone())).await.handover;
+    (lock, token)
 }
 
 /// Takes the money of a lock.

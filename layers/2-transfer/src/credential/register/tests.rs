@@ -328,10 +328,10 @@ fn happen(world: &World, event: Event) -> Option<World> {
     Some(after)
 }
 
-// A use is taken for one contract only, never more of them than were granted, and what was said to be kept is there. Every order of requests for two
+// Attack 35. A use is taken for one contract only, never more of them than were granted, and what was said to be kept is there. Every order of requests for two
 // contracts and a transfer, with dates that pass between them, over one and over two uses.
 #[test]
-fn no_order_of_requests_uses_a_right_twice() {
+fn one_show_credential_in_two_contracts() {
     use Event::{Aborted, Date, Reserve, Resolved, Shown, Transfer};
     for uses in [1, 2] {
         let mut open = vec![World {
