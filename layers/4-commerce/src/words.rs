@@ -22,8 +22,8 @@ pub(crate) type Fact = (&'static str, FieldValue);
 macro_rules! texts {
     ($folder:literal) => {
         [
-            include_str!(concat!("../../../services/", $folder, "/en.txt")),
-            include_str!(concat!("../../../services/", $folder, "/de.txt")),
+            include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../services/", $folder, "/en.txt")),
+            include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../services/", $folder, "/de.txt")),
         ]
     };
 }
