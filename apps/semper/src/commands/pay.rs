@@ -81,7 +81,7 @@ struct Fairly {
     /// How long the arbiter can be asked, in days; with --no-arbiter, how long the other party can take your money, which lies locked so long
     /// if it does not [default with --no-arbiter: 1]
     #[arg(long, default_value_t = 14, value_name = "DAYS", value_parser = clap::value_parser!(u64).range(1..3650))]
-    #[arg(default_value_if("no_arbiter", ArgPredicate::IsPresent, "1"))]
+    #[arg(default_value_if("no_arbiter", ArgPredicate::Equals("true".into()), "1"))]
     valid_for: u64,
     /// How long to wait for each message, in seconds; then the payment is ended, or the arbiter asked
     #[arg(long, default_value_t = 3600, value_name = "SECONDS")]
@@ -133,4 +133,24 @@ async fn trade(common: &Common, order: &TradeOrder, manner: &Manner) -> Result<E
     let session = manner.connect(common).await?;
     let deal = session.client().trade(order).await?.deal;
     manner.follow(session, &[deal]).await
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use clap::Parser as _;
+
+    use super::super::{Cli, Command};
+
+    // A flag that is not given has a value too: the short time of an exchange without an arbiter would hold for all.
+    #[test]
+    fn only_without_an_arbiter_the_time_is_short() {
+        for (flags, days) in [(vec![], 14), (vec!["--no-arbiter"], 1)] {
+            let words =
+                ["semper", "exchange", "1.00 EUR", "--for", "1.00 USD", "--with", "Bob"].into_iter().chain(flags);
+            let Command::Exchange(exchange) = Cli::try_parse_from(words).unwrap().command else { panic!() };
+            assert_eq!(exchange.fairly.valid_for, days);
+        }
+    }
 }
