@@ -106,6 +106,16 @@ fn create_with(
     Ok(secrets.key_set().id())
 }
 
+/// The card of a third party says what its configuration says: if that has changed, there is a new one.
+fn keep_card(home: &Home, config: &Config, secrets: &Secrets) -> Result<()> {
+    let stands = ContactCard::verify_text(&home.card()?, &Verifier)?;
+    let stands = stands.statement();
+    let text = secrets::card(secrets, config, &stands.certificates)?;
+    let card = ContactCard::verify_text(&text, &Verifier)?;
+    let same = ContactCard { time: stands.time, ..card.statement().clone() };
+    if same == *stands { Ok(()) } else { home.set_card(&text) }
+}
+
 /// A running party or third party.
 pub struct Running {
     store: Store,
@@ -145,7 +155,11 @@ impl Running {
                 };
                 Holder::Vault(tokio::task::spawn_blocking(held).await??)
             }
-            _ => Holder::Own(Box::new(unlock(home, passphrase)?)),
+            _ => {
+                let secrets = unlock(home, passphrase)?;
+                keep_card(home, &config, &secrets)?;
+                Holder::Own(Box::new(secrets))
+            }
         };
         Self::start_with(home, config, secrets, listen).await
     }

@@ -15,7 +15,7 @@ use semper_trust::{CertificateKey, KeyType};
 
 pub use semper_vault::keys::Secrets;
 
-use crate::home::{Config, Role};
+use crate::home::{ArbiterConfig, Config, Role};
 use crate::node::now;
 use crate::stamp;
 
@@ -54,11 +54,10 @@ pub fn card(secrets: &Secrets, config: &Config, chain: &[Vec<u8>]) -> Result<Str
     let inbox = InboxAddress { url, suite, public_key, agent: config.relay_agent()? };
     let services = match config.role {
         Role::Arbiter => {
-            vec![Service::Arbiter {
-                log: secrets.key_set().clone(),
-                rules: rules_hash(),
-                lock_keys: lock_keys(secrets),
-            }]
+            let (log, lock_keys) = (secrets.key_set().clone(), lock_keys(secrets));
+            let ArbiterConfig { issuers, in_line } = config.arbiter.clone().unwrap_or_default();
+            let in_line = in_line.then_some(Service::InLine { issuers });
+            [Service::Arbiter { log, rules: rules_hash(), lock_keys }].into_iter().chain(in_line).collect()
         }
         Role::Tsa => vec![Service::TimeStamps { url: format!("{}{}", config.base_url(), stamp::PATH) }],
         _ => Vec::new(),

@@ -7,6 +7,7 @@
 //! contact-card = { 0: 1, 1: name, 2: key-set, 3: kem suite, 4: kem public key, 5: [* inbox], 6: key-set (transport),
 //!                  7: [* certificate (DER)], 8: [* service], 9: time, ? 10: id of the card that this one replaces }
 //! service = { 0: "arbiter", 1: key-set (log), 2: rules hash, ? 3: [+ [payment system, key for locks]] } / { 0: "time-stamps", 1: url }
+//!         / { 0: "in-line", 1: [* issuer] }
 //! ```
 //! Source: `spec/certificates.md` §5.
 
@@ -36,8 +37,12 @@ pub const INBOXES_MAX: usize = 8;
 pub const SERVICES_MAX: usize = 8;
 /// Most keys for locks of one arbiter.
 pub const LOCK_KEYS_MAX: usize = 8;
+/// Most issuers at which an arbiter takes money into its hands, if it names them.
+pub const ISSUERS_MAX: usize = 32;
 /// Longest name of a payment system, in bytes.
 const SYSTEM_MAX: usize = 16;
+/// Longest address of an issuer, in bytes.
+const ISSUER_MAX: usize = 256;
 /// Longest key for locks, in bytes.
 const LOCK_KEY_MAX: usize = 8 * 1024;
 
@@ -63,6 +68,11 @@ pub enum Service {
         /// Its keys for locks of money, one for each payment system that it knows, in the order of their names; at most
         /// [`LOCK_KEYS_MAX`].
         lock_keys: Vec<LockKey>,
+    },
+    /// It takes money into its hands, as the arbiter of parties that agree to that, and pays it on or back (`spec/ix.md`).
+    InLine {
+        /// The mints and banks at which it does, at most [`ISSUERS_MAX`]; any if none is named.
+        issuers: Vec<String>,
     },
     /// It dates things, by RFC 3161.
     TimeStamps {
@@ -321,6 +331,7 @@ impl Encode for Service {
                 record().put(0, "arbiter").put_item(1, log).put_item(2, rules).put_some(3, keys).build()
             }
             Service::TimeStamps { url } => record().put(0, "time-stamps").put(1, url.as_str()).build(),
+            Service::InLine { issuers } => record().put(0, "in-line").put_list(1, issuers).build(),
         }
     }
 }
@@ -333,6 +344,11 @@ impl Decode for Service {
             let url = fields.text(1, "url", 2048)?;
             fields.close()?;
             return Ok(Service::TimeStamps { url });
+        }
+        if kind == "in-line" {
+            let issuers = fields.list(1, "issuers", ISSUERS_MAX)?;
+            fields.close()?;
+            return Ok(Service::InLine { issuers });
         }
         if kind != "arbiter" {
             return Err(DecodeError::field("kind", Problem::Unknown { what: "service", found: format!("{kind:?}") }));
@@ -360,6 +376,12 @@ impl Service {
             Service::Arbiter { lock_keys, .. } => lock_keys,
             Service::TimeStamps { url } => {
                 return name::check_url(url).map(drop).map_err(|_| rule("url", "an http or https url"));
+            }
+            Service::InLine { issuers } => {
+                check_count("issuers", issuers.len(), ISSUERS_MAX)?;
+                let good = |issuer: &String| issuer.len() <= ISSUER_MAX && name::check_url(issuer).is_ok();
+                let good = issuers.iter().all(good);
+                return if good { Ok(()) } else { Err(rule("issuers", "http or https urls")) };
             }
         };
         check_count("lock keys", lock_keys.len(), LOCK_KEYS_MAX)?;

@@ -150,9 +150,13 @@ impl Serve {
             if config.role != *role {
                 bail!("{} was made for the role {}, not {}", home.dir().display(), config.role.name(), role.name());
             }
+            let card = home.card()?;
             running.push(Running::start(home, &passphrase, None, true).await?);
             let (name, role, listen) = (config.name, role.name(), config.listen);
             println!("{name} runs as {role} on {listen}. Stop it with Ctrl-C or `semper stop`.");
+            if home.card()? != card {
+                println!("Its card says what semper.toml says now: give {} out again.", home.card_path().display());
+            }
         }
         until_stopped(running).await
     }

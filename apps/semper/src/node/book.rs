@@ -315,6 +315,20 @@ impl Contact {
         })
     }
 
+    /// Whether it takes money into its hands, by its card.
+    pub fn is_in_line(&self) -> bool {
+        self.card().services.iter().any(|service| matches!(service, Service::InLine { .. }))
+    }
+
+    /// Whether it takes money of an issuer's into its hands, by its card.
+    pub fn takes_in_line(&self, issuer: &str) -> bool {
+        let same = |named: &String| named.trim_end_matches('/') == issuer.trim_end_matches('/');
+        self.card().services.iter().any(|service| match service {
+            Service::InLine { issuers } => issuers.is_empty() || issuers.iter().any(same),
+            _ => false,
+        })
+    }
+
     fn to_bytes(&self) -> Vec<u8> {
         let stored = record().put(0, self.name.as_str()).put_item(1, self.card.signed()).put(2, self.arbiter);
         stored.build().encode()

@@ -21,6 +21,7 @@ fn full_card(scene: &Scene) -> ContactCard {
         services: vec![
             arbiter(Digest::of(domain::RULES, b"rules")),
             Service::TimeStamps { url: "https://stamps.example/tsa".to_owned() },
+            Service::InLine { issuers: vec!["https://bank.example".to_owned()] },
         ],
         ..scene.alice.card("Alice")
     }
