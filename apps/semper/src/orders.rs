@@ -293,6 +293,7 @@ pub fn view(entry: &Entry) -> DealView {
         trouble: entry.trouble.clone(),
         files: Vec::new(),
         saved_as: None,
+        in_hand: deal.in_hand().map(|amount| amount.to_string()),
         right: deal.agreement().and_then(|agreement| Some(right::sold(&agreement.core).ok()?.0.right)),
     }
 }

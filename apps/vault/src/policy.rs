@@ -23,7 +23,8 @@ use serde::Deserialize;
 #[derive(Clone, Debug, Default)]
 pub struct Subject {
     /// `contract`, `mail`, `acknowledgement`, `payment`, `account` (a request to a bank) or `offer`. No rule allows `exchange`, somebody's wish to
-    /// exchange money, `transfer`, money that our user gives for a receipt or a right by plain transfer, `right`, a right that our user shows or passes on,
+    /// exchange money, `transfer`, money that our user gives for a receipt or a right by plain transfer, `in-line`, money that goes through an
+    /// arbiter's hands, `right`, a right that our user shows or passes on,
     /// `credential`, one that is passed on as a gift, and `without arbiter`, a contract that nobody decides about.
     pub kind: &'static str,
     /// The other party of a contract or payment.

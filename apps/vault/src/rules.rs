@@ -3,12 +3,14 @@
 //! Whatever is signed with a party's keys is signed here. A statement that binds the user is shown first: the text is rendered
 //! here, from the document, and must be the one that the statement's contract names. What follows from an approved contract is
 //! signed without asking, within rules that the vault keeps itself: no final for a contract that was to be aborted, no abort of
-//! one whose final was signed; no release of locked money and no passing on of a right but what the contract promises; no word that a right is to be called back
+//! one whose final was signed; no payment to an arbiter but what it asks for under a contract that gives it money into its hands; no release of locked money and no passing on of a right but what the contract promises; no word that a right is to be called back
 //! beside one that its money has come; among many signers, round after round
 //! up to the question to the arbiter, and nothing after it. Every answer is stored before it is given, under the statement's identifier,
 //! and is the same for ever.
 //!
 //! Third parties sign by rule, not by asking: their vault signs only the kinds that their role needs ([`Purpose`]).
+
+mod deposit;
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,7 +22,9 @@ use semper_commerce::proposal::{Agreement, ProposalError};
 use semper_commerce::purchase;
 use semper_commerce::right::{self, RightOffer};
 use semper_commerce::swap::FileOffer;
-use semper_commerce::trade::{EXCHANGE_TEMPLATE, RECEIPT_TEMPLATE, RECEIPT_TRANSFER_TEMPLATE};
+use semper_commerce::trade::{
+    EXCHANGE_IN_LINE_TEMPLATE, EXCHANGE_TEMPLATE, RECEIPT_TEMPLATE, RECEIPT_TRANSFER_TEMPLATE,
+};
 use semper_core::cbor::{Decode, DecodeError, Encode, Fields, Value, record};
 use semper_core::container::{Ack, Container, ContainerStatement, Leaf};
 use semper_core::contract::{Core, Final, Profile, Promise, Quittance};
@@ -34,7 +38,7 @@ use semper_core::signature::{Verified, verify};
 use semper_core::text::escape;
 use semper_core::time::Time;
 use semper_crypto::Verifier;
-use semper_exchange::arbiter::hands::Deposit;
+use semper_exchange::arbiter::hands::Deposit as HandedIn;
 use semper_exchange::arbiter::many::Ask;
 use semper_exchange::arbiter::request::{Abort, Complaint, Inquiry, Resolve, Revocation, Settlement};
 use semper_exchange::cn::Round;
@@ -52,6 +56,8 @@ use crate::decisions::{Decision, Decisions, Event, What};
 use crate::now;
 use crate::policy::{Policy, Subject};
 
+pub use deposit::Deposit;
+
 /// Fact space of an arbiter's own: the payments that its verdicts have made due, hash of the order → the payee's request. Its service writes it with the verdict.
 pub const DUE_SPACE: &str = "hands-due";
 /// Fact space of the answers: statement → signed statement, or nothing for a refusal.
@@ -63,7 +69,7 @@ const WAYS: &str = "vault-way";
 const APPROVED: &str = "vault-approved";
 /// Fact space of the releases that approved contracts promise: lock tag → cid, then the release.
 const RELEASES: &str = "vault-release";
-/// Fact space of the orders that lock money: lock tag → statement. One order for each lock.
+/// Fact space of the orders that lock money or give it into an arbiter's hands: lock tag, or what is asked for → statement. One order for each.
 const LOCKED: &str = "vault-locked";
 /// Fact space of the rights that approved contracts show: tag → the request to keep a use.
 const SHOWS: &str = "vault-shows";
@@ -108,7 +114,7 @@ pub struct Vault<D: Decisions + ?Sized> {
 ///
 /// ```text
 /// approval = { 0: deal, 1: draft, 2: title, 3: text, 4: since, ? 5: cid, ? 6: release, ? 7: reservation request,
-///              ? 8: credential transfer }
+///              ? 8: credential transfer, ? 9: deposit }
 /// ```
 #[derive(Clone, Debug)]
 pub struct Approval {
@@ -175,6 +181,8 @@ pub struct Approves {
     pub shows: Option<ReservationRequest>,
     /// What the issuer of a right is asked to pass on under it, if it passes one on.
     pub passes: Option<CredentialTransfer>,
+    /// What is paid to its arbiter, if money goes through the arbiter's hands.
+    pub deposit: Option<Deposit>,
 }
 
 impl<D: Decisions + ?Sized> Vault<D> {
@@ -270,7 +278,10 @@ impl<D: Decisions + ?Sized> Vault<D> {
         }
         match (draft.kind, &request.exhibit) {
             (Kind::Promise | Kind::Round, Exhibit::Contract { core, document, template }) => {
-                self.judge_contract(draft, core, document, template)
+                self.judge_contract(draft, [core, document, template], None)
+            }
+            (Kind::Promise, Exhibit::InLine { core, document, template, arbiter }) => {
+                self.judge_contract(draft, [core, document, template], Some(arbiter))
             }
             (Kind::Round, Exhibit::Consequence) => {
                 let Round { cid, round, .. } = read(draft)?;
@@ -317,7 +328,7 @@ impl<D: Decisions + ?Sized> Vault<D> {
             (Kind::Complaint, Exhibit::Consequence) => self.follows(read::<Complaint>(draft)?.cid, Vec::new()).await,
             (Kind::Settlement, Exhibit::Consequence) => self.follows(read::<Settlement>(draft)?.cid, Vec::new()).await,
             (Kind::Inquiry, Exhibit::Consequence) => self.follows(read::<Inquiry>(draft)?.cid, Vec::new()).await,
-            (Kind::Deposit, Exhibit::Consequence) => self.follows(read::<Deposit>(draft)?.cid, Vec::new()).await,
+            (Kind::Deposit, Exhibit::Consequence) => self.follows(read::<HandedIn>(draft)?.cid, Vec::new()).await,
             (Kind::Resolve, Exhibit::Consequence) => self.follows(read::<Resolve>(draft)?.cid, Vec::new()).await,
             (Kind::Release, Exhibit::Consequence) => self.judge_release(draft).await,
             (Kind::PaymentOrder, Exhibit::Payment { request, salt }) => self.judge_pay(draft, request, salt).await,
@@ -399,10 +410,14 @@ impl<D: Decisions + ?Sized> Vault<D> {
         }
     }
 
-    /// An order that pays. One that an approved contract promises follows from it, once, and no abort of that contract any more; every other is asked.
+    /// An order that pays. One that an approved contract promises follows from it, once, and no abort of that contract any more, unless the arbiter is paid, which an abort
+    /// has pay back; every other is asked.
     async fn judge_pay(&self, draft: &Draft, request: &[u8], salt: &[u8; 32]) -> Result<Judgement, ApprovalError> {
         let order: PaymentOrder = read(draft)?;
-        let Some((cid, _)) = self.promised(order.order).await? else { return judge_payment(draft, request, salt) };
+        let Some((cid, _)) = self.promised(order.order).await? else {
+            let deposit = self.judge_deposit(draft, request, salt).await?;
+            return deposit.map_or_else(|| judge_payment(draft, request, salt), Ok);
+        };
         match self.judge_lock(draft).await? {
             Judgement::Sign(mut facts) => {
                 facts.push(part_way(cid, Slot::default(), b"final"));
@@ -510,12 +525,12 @@ impl<D: Decisions + ?Sized> Vault<D> {
         }
     }
 
+    /// A contract. `arbiter` is the key set of its arbiter, where money goes through the arbiter's hands.
     fn judge_contract(
         &self,
         draft: &Draft,
-        core: &[u8],
-        document: &[u8],
-        template: &[u8],
+        [core, document, template]: [&[u8]; 3],
+        arbiter: Option<&[u8]>,
     ) -> Result<Judgement, ApprovalError> {
         let mismatch = |e: &dyn fmt::Display| ApprovalError::Mismatch(e.to_string());
         let agreement = Agreement::from_parts(core, document, template).map_err(|e| mismatch(&e))?;
@@ -542,6 +557,7 @@ impl<D: Decisions + ?Sized> Vault<D> {
         // A promise to several is to nobody in particular: a rule for one of them does not allow it.
         let alone = !many && (role != Role::ORIGINATOR || agreement.core.terms.parties.len() == 2);
         let peer = agreement.core.party(role.peer()).filter(|_| alone);
+        let deposit = deposit::promised(&agreement, role, arbiter)?;
         let arbiter = agreement.core.arbiter();
         let (release, shows) = (promised_release(&agreement.core, role), shown_right(&agreement.core, role));
         let passes = passed_right(&agreement.core, role);
@@ -552,6 +568,8 @@ impl<D: Decisions + ?Sized> Vault<D> {
             _ if shows.is_some() || passes.is_some() => "right",
             // What is paid before it is known to be for good what it is paid for, its payer must run after: no rule decides that.
             (Some(_), RECEIPT_TRANSFER_TEMPLATE | right::TEMPLATE) => "transfer",
+            // Whom one trusts with money no rule decides.
+            (_, EXCHANGE_IN_LINE_TEMPLATE) => "in-line",
             // Whether the rate is good no rule can say.
             (Some(_), EXCHANGE_TEMPLATE) if role != Role::ORIGINATOR => "exchange",
             (Some(_), EXCHANGE_TEMPLATE | RECEIPT_TEMPLATE) => "payment",
@@ -561,7 +579,11 @@ impl<D: Decisions + ?Sized> Vault<D> {
         let subject = Subject { kind, peer, arbiter, amount };
         // What a hash locks no signature of ours lets go of.
         let release = release.filter(|_| arbiter.is_some());
-        Ok(Judgement::Ask { subject, text, contract: Some(Box::new(Approves { cid, release, shows, passes })) })
+        Ok(Judgement::Ask {
+            subject,
+            text,
+            contract: Some(Box::new(Approves { cid, release, shows, passes, deposit })),
+        })
     }
 
     /// A seller's promise: signed without asking if its contract follows from an offer that the user has approved, which still stands.
@@ -576,7 +598,7 @@ impl<D: Decisions + ?Sized> Vault<D> {
         let mismatch = |e: &dyn fmt::Display| ApprovalError::Mismatch(e.to_string());
         let order = Order::from_bytes(order).map_err(|e| mismatch(&e))?;
         let agreement = Agreement::from_parts(core, document, template).map_err(|e| mismatch(&e))?;
-        let asked = self.judge_contract(draft, core, document, template)?;
+        let asked = self.judge_contract(draft, [core, document, template], None)?;
         let offer = match self.answered(order.offer).await? {
             Some(Answer::Signed(signed)) if signed.kind() == Kind::Offer => signed.payload().to_vec(),
             _ => return Ok(asked),
@@ -831,7 +853,7 @@ impl<D: Decisions + ?Sized> fmt::Debug for Vault<D> {
 impl Approves {
     /// What is stored when the contract is approved, for what follows from it.
     fn facts(&self) -> Vec<Fact> {
-        let Self { cid, release, shows, passes } = self;
+        let Self { cid, release, shows, passes, deposit } = self;
         let of_contract = |space: &str, key: Digest, promised: Vec<u8>| {
             let value = [cid.as_bytes().as_slice(), &promised].concat();
             Fact { space: space.to_owned(), key: key.as_bytes().to_vec(), value }
@@ -844,7 +866,8 @@ impl Approves {
         let passed = passes.and_then(|transfer| {
             transfer.condition.map(|condition| of_contract(PASSES, condition.tag, transfer.to_bytes()))
         });
-        [fact(APPROVED, *cid, b"")].into_iter().chain(released).chain(shown).chain(passed).collect()
+        let deposited = deposit.as_ref().map(|deposit| deposit.fact(*cid));
+        [fact(APPROVED, *cid, b"")].into_iter().chain(released).chain(shown).chain(passed).chain(deposited).collect()
     }
 }
 
@@ -873,6 +896,7 @@ impl Encode for Approval {
             .put_some(6, approves.and_then(|approves| Some(approves.release.as_ref()?.to_value())))
             .put_some(7, approves.and_then(|approves| Some(approves.shows?.to_value())))
             .put_some(8, approves.and_then(|approves| Some(approves.passes?.to_value())))
+            .put_some(9, approves.and_then(|approves| Some(approves.deposit.as_ref()?.to_value())))
             .build()
     }
 }
@@ -888,10 +912,10 @@ impl Decode for Approval {
         let (title, text) = (fields.text(2, "title", 1024)?, fields.text(3, "text", RENDERED_MAX)?);
         let since = fields.item(4, "since")?;
         let (release, shows) = (fields.optional_item(6, "release")?, fields.optional_item(7, "reservation request")?);
-        let passes = fields.optional_item(8, "credential transfer")?;
+        let (passes, deposit) = (fields.optional_item(8, "credential transfer")?, fields.optional_item(9, "deposit")?);
         let cid: Option<Cid> = fields.optional_item(5, "cid")?;
         fields.close()?;
-        let approves = cid.map(|cid| Approves { cid, release, shows, passes });
+        let approves = cid.map(|cid| Approves { cid, release, shows, passes, deposit });
         Ok(Self { deal, draft, title, text, since, approves })
     }
 }

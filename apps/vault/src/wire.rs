@@ -403,6 +403,9 @@ impl Encode for Asked {
             Exhibit::Sale { core, document, template, order } => {
                 ("sale", [Some(core), Some(document), Some(template), Some(order)])
             }
+            Exhibit::InLine { core, document, template, arbiter } => {
+                ("in-line", [Some(core), Some(document), Some(template), Some(arbiter)])
+            }
             Exhibit::Container { container } => ("container", [Some(container), None, None, None]),
             Exhibit::Payment { request, salt } => ("payment", [Some(request), None, None, Some(salt)]),
             Exhibit::Credential { bundle } => ("credential", [Some(bundle), None, None, None]),
@@ -433,6 +436,10 @@ impl Decode for Asked {
             "sale" => {
                 let (core, document) = (part(1, "core")?, part(2, "document")?);
                 Exhibit::Sale { core, document, template: part(3, "template")?, order: part(4, "order")? }
+            }
+            "in-line" => {
+                let (core, document) = (part(1, "core")?, part(2, "document")?);
+                Exhibit::InLine { core, document, template: part(3, "template")?, arbiter: part(4, "arbiter")? }
             }
             "container" => Exhibit::Container { container: part(1, "container")? },
             "payment" => Exhibit::Payment { request: part(1, "request")?, salt: parts.exact(4, "salt")? },

@@ -52,6 +52,17 @@ pub enum Exhibit {
         /// The encoded order, which names the offer.
         order: Vec<u8>,
     },
+    /// A contract by which money goes through the hands of the arbiter, which is to be paid by nothing but its own request.
+    InLine {
+        /// The encoded contract core.
+        core: Vec<u8>,
+        /// The encoded document.
+        document: Vec<u8>,
+        /// The encoded template.
+        template: Vec<u8>,
+        /// The encoded key set of the arbiter.
+        arbiter: Vec<u8>,
+    },
     /// A container that is sent or acknowledged.
     Container {
         /// The encoded container.

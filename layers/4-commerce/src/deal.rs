@@ -624,12 +624,22 @@ impl Deal {
         }
     }
 
+    /// What the arbiter has of this party's money, through whose hands it goes, until it has paid.
+    pub fn in_hand(&self) -> Option<Amount> {
+        let Engine::Ix(ix) = self.running() else { return None };
+        let gives = ix.run().gives().handed().filter(|_| ix.stake().is_some_and(|stake| stake.taken));
+        gives.map(|handed| handed.asked.amount)
+    }
+
     /// What the user is shown for a statement that the deal wants signed.
     pub fn exhibit(&self, draft: &Draft) -> Exhibit {
         match (draft.kind, &self.agreement, self.running()) {
-            (Kind::Promise, Some(agreement), _) => match self.order_sold() {
-                Some(order) => agreement.sale(order),
-                None => agreement.exhibit(),
+            (Kind::Promise, Some(agreement), engine) => match (self.order_sold(), engine) {
+                (Some(order), _) => agreement.sale(order),
+                (None, Engine::Ix(ix)) => {
+                    ix.run().arbiter().map_or_else(|| agreement.exhibit(), |arbiter| agreement.in_line(arbiter))
+                }
+                (None, _) => agreement.exhibit(),
             },
             // The user is shown the contract once; the later rounds follow from the first.
             (Kind::Round, Some(agreement), Engine::Cn(cn)) if matches!(cn.state(), cn::State::AwaitConsent { .. }) => {

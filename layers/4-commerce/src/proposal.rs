@@ -12,6 +12,7 @@ use semper_core::contract::Core;
 use semper_core::document::{Document, DocumentError};
 use semper_core::hash::Digest;
 use semper_core::ids::TemplateId;
+use semper_core::party::KeySet;
 use semper_core::template::Template;
 use semper_core::text::escape;
 use semper_exchange::goods::plain_roots;
@@ -32,7 +33,7 @@ const CARD_MAX: usize = 256 * 1024;
 
 /// The contracts that this version knows the words of, each with the check that its words say what it does.
 type Check = fn(&Agreement) -> Result<(), &'static str>;
-const CONTRACTS: [(fn() -> Template, Check); 13] = [
+const CONTRACTS: [(fn() -> Template, Check); 14] = [
     (contract_file::template, contract_file::check),
     (contract_file::template_of_many, contract_file::check_of_many),
     (purchase::template, purchase::check),
@@ -46,6 +47,7 @@ const CONTRACTS: [(fn() -> Template, Check); 13] = [
     (trade::exchange_locked_template, trade::check),
     (trade::receipt_transfer_template, trade::check),
     (right::template, right::check),
+    (trade::exchange_in_line_template, trade::check),
 ];
 
 /// What is to be signed: the contract and the text that belongs to it.
@@ -141,6 +143,12 @@ impl Agreement {
     pub fn sale(&self, order: &Order) -> Exhibit {
         let [core, document, template] = self.encoded();
         Exhibit::Sale { core, document, template, order: order.to_bytes() }
+    }
+
+    /// What the user is shown for a signature by which money goes through the hands of `arbiter`.
+    pub fn in_line(&self, arbiter: &KeySet) -> Exhibit {
+        let [core, document, template] = self.encoded();
+        Exhibit::InLine { core, document, template, arbiter: arbiter.to_bytes() }
     }
 
     /// What it is about, in a few words.
@@ -335,6 +343,7 @@ mod tests {
             ("exchange-locked", "c9204f7f6be71061b38ce4a79ea4f3c5c06aa54348098190a44ac0051a9c5339"),
             ("receipt-transfer", "61f9c52dc02f470be453bf301488a96a9de6e5dac902aa74084cc083f7e92da3"),
             ("right-transfer", "5f431319cea5e804cbb61e84c7a25208b71741926fa96dc3de7d4ecdab00d022"),
+            ("exchange-in-line", "7f48d8c698edefd29d9442405e6298d13157102c035bd31c3748cd212fb7e462"),
         ];
         let shipped = CONTRACTS.map(|(template, _)| (template().name().to_owned(), template().id().to_string()));
         assert_eq!(shipped, expected.map(|(name, id)| (name.to_owned(), id.to_owned())));

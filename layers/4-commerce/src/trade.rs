@@ -7,6 +7,9 @@
 //! Money for a receipt can be paid by plain transfer (`services/receipt-transfer/`), where it cannot be locked or is not to be: the payee's signed request
 //! then stands in the contract in the place of a lock.
 //!
+//! Money can also go to the arbiter first, which pays it on or back (`services/exchange-in-line/`): only where both sides say so, and only by means whose issuer
+//! shows what was paid. Both sides' signed requests stand in the contract, by which the arbiter pays, so the asker's come with the trade and fix its date.
+//!
 //! A trade that names no arbiter asks for an exchange in which one hash locks what both give (`services/receipt-locked/`,
 //! `services/exchange-locked/`). Whoever answers draws the preimage and is the originator of that contract: it gives first, and takes first.
 //!
@@ -26,28 +29,33 @@ use semper_core::party::Role;
 use semper_core::template::Template;
 use semper_core::time::{Seconds, Time};
 use semper_exchange::gx::{
-    Decides, ItemsError, Leg, LockDeposit, Price, TransferDeposit, originators_refund, pay_until,
+    Decides, HandsDeposit, ItemsError, Leg, LockDeposit, Price, TransferDeposit, originators_refund, paid_out_until,
+    pay_until,
 };
-use semper_exchange::planner::{DatesError, Impossible, plan_of};
+use semper_exchange::planner::{DatesError, Impossible, check_dates, plan_of};
 use semper_transfer::payment::means::{LockKind, Means, ReceiptKind};
-use semper_transfer::payment::statement::{DETAILS_MAX, PURPOSE_MAX, PaymentRequest};
+use semper_transfer::payment::statement::{DETAILS_MAX, PURPOSE_MAX, PaymentRequest, Side};
 
 use crate::offer::{ARBITERS_MAX, ArbiterOffer, NAME_MAX};
 use crate::plan::{EXCHANGE, Plan, RECEIPT};
 use crate::proposal::{Agreement, Proposal};
 use crate::terms::{
-    Arbiter, DELTA, SIGMA, all_hold, arbiter, are_as_asked, check_dates_under, deadlines, item, pair, parties, priced,
-    refund_date,
+    self, Arbiter, DELTA, SIGMA, all_hold, arbiter, are_as_asked, check_dates_under, deadlines, item, pair, parties,
+    priced, refund_date,
 };
 use crate::words::{self, Fact, LOCALES, text};
 
 pub use texts::{
-    EXCHANGE_LOCKED_TEMPLATE, EXCHANGE_TEMPLATE, RECEIPT_LOCKED_TEMPLATE, RECEIPT_TEMPLATE, RECEIPT_TRANSFER_TEMPLATE,
-    exchange_locked_template, exchange_template, receipt_locked_template, receipt_template, receipt_transfer_template,
+    EXCHANGE_IN_LINE_TEMPLATE, EXCHANGE_LOCKED_TEMPLATE, EXCHANGE_TEMPLATE, RECEIPT_LOCKED_TEMPLATE, RECEIPT_TEMPLATE,
+    RECEIPT_TRANSFER_TEMPLATE, exchange_in_line_template, exchange_locked_template, exchange_template,
+    receipt_locked_template, receipt_template, receipt_transfer_template,
 };
 
 /// Most ways to pay, and to be paid, that a party names.
 pub const PLEDGES_MAX: usize = 8;
+/// The longest that an arbiter is to have money in its hands, from the trade until the contract closes: thirty days. It must then be paid out for another
+/// thirty, and banks hold money for no longer than ninety.
+pub const IN_LINE_MAX: Seconds = Seconds(30 * 24 * 3600);
 
 /// Where the asker's money stands in the contract.
 const FIRST: Slot = Slot(0);
@@ -58,8 +66,8 @@ const SECOND: Slot = Slot(1);
 ///
 /// ```text
 /// trade  = { 0: 1, 1: gives, ? 2: wants, 3: purpose, 4: [1*8 pledge], 5: [*8 pledge], 6: [*8 arbiter], 7: valid for, 8: asker's name,
-///            9: peer's name, 10: locale, ? 11: "transfer" }
-/// pledge = { 0: means, 1: details }
+///            9: peer's name, 10: locale, ? 11: "transfer" / "in-line", ? 12: closes }        ; 12 with "in-line" only
+/// pledge = { 0: means, 1: details, ? 2: signed payment request }                             ; 2 with "in-line" only
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Trade {
@@ -76,7 +84,8 @@ pub struct Trade {
     /// The arbiters that it accepts, the one that it likes best first, and what it calls them. None: one hash is to lock what both give, and
     /// every pledge is of a means that has such locks.
     pub arbiters: Vec<ArbiterOffer>,
-    /// From the answer until the arbiter takes no first request; without an arbiter, until the other party opens nothing any more.
+    /// From the answer until the arbiter takes no first request; without an arbiter, until the other party opens nothing any more. Of money that goes through the
+    /// arbiter's hands the trade says the date itself ([`Manner::InLine`]).
     pub valid_for: Seconds,
     /// What the asker calls itself.
     pub asker: String,
@@ -95,6 +104,11 @@ pub enum Manner {
     Locked,
     /// It is paid by plain transfer, for a receipt and under an arbiter.
     Transferred,
+    /// Both amounts go through the hands of the arbiter.
+    InLine {
+        /// Until when the arbiter takes them. The asker's requests follow from it ([`request_of_arbiter`]).
+        closes: Time,
+    },
 }
 
 /// A way to pay or to be paid, made ready.
@@ -104,6 +118,9 @@ pub struct Pledge {
     pub means: Means,
     /// The asker's details for a lock; nothing for a plain transfer.
     pub details: Vec<u8>,
+    /// Where money goes through the arbiter's hands: what the asker has signed of [`request_of_arbiter`]. By a pledge to pay it asks for its own money back, by one to be
+    /// paid for the other's.
+    pub request: Option<Signed>,
 }
 
 /// The answer to a trade, as the party that was asked writes it down.
@@ -119,25 +136,25 @@ pub struct Reply<'a> {
     /// How the asker pays.
     pub pays: Paid,
     /// How it is paid, if it wants money.
-    pub takes: Option<Choice>,
+    pub takes: Option<Paid>,
     /// Random bytes that make the contract unique.
     pub nonce: [u8; 32],
     /// The present time.
     pub now: Time,
 }
 
-/// How an asker pays.
+/// How one of the amounts is paid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Paid {
     /// Under a lock.
     Locked(Choice),
-    /// By plain transfer.
-    Transferred {
+    /// On a request: by plain transfer, or through the hands of the arbiter.
+    Requested {
         /// The pledge's place in the trade.
         place: usize,
-        /// What whoever answers has signed of [`request`].
+        /// What whoever answers has signed of [`request`], or of [`request_of_arbiter`]: of what the asker gives it asks to be paid, of its own to be paid back.
         request: Signed,
-        /// Random bytes that hide the request from the issuer.
+        /// Random bytes that hide the requests from the issuer.
         salt: [u8; 32],
     },
 }
@@ -183,12 +200,25 @@ pub enum ReplyError {
     /// The locks are not what such a contract needs.
     #[error("this cannot be exchanged: {0}")]
     Items(#[from] ItemsError),
+    /// The arbiter would hold money for longer than banks hold its payments.
+    #[error("an arbiter takes money into its hands for thirty days at most")]
+    TooLong,
+}
+
+/// How the money of a contract is put into the exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum How {
+    /// Under locks that this opens.
+    Locked(LockKind),
+    /// By plain transfer.
+    Transferred,
+    /// Through the hands of the arbiter.
+    InLine,
 }
 
 /// What a contract of these templates exchanges.
 struct Traded {
-    /// What opens its locks; nothing is locked where money is paid by plain transfer.
-    kind: Option<LockKind>,
+    how: How,
     /// The asker's money.
     gives: Price,
     /// The other's money, if it gives any.
@@ -201,12 +231,47 @@ impl Trade {
         if self.wants.is_some() { &EXCHANGE } else { &RECEIPT }
     }
 
-    /// What is to open the locks; nothing is locked if money is paid by plain transfer.
+    /// What it is called on the screen.
+    pub fn title(&self) -> String {
+        title_of(self.how(), self.gives, self.wants)
+    }
+
+    /// What is to open the locks; nothing is locked if money is paid by plain transfer or goes through the arbiter's hands.
     pub fn lock_kind(&self) -> Option<LockKind> {
+        self.how().lock()
+    }
+
+    fn how(&self) -> How {
         match self.manner {
-            Manner::Transferred => None,
-            Manner::Locked if self.arbiters.is_empty() => Some(LockKind::Hash),
-            Manner::Locked => Some(LockKind::Arbiter),
+            Manner::Transferred => How::Transferred,
+            Manner::InLine { .. } => How::InLine,
+            Manner::Locked if self.arbiters.is_empty() => How::Locked(LockKind::Hash),
+            Manner::Locked => How::Locked(LockKind::Arbiter),
+        }
+    }
+
+    /// When a contract closes that answers it now.
+    fn closes(&self, now: Time) -> Time {
+        match self.manner {
+            Manner::InLine { closes } => closes,
+            Manner::Locked | Manner::Transferred => now.after(self.valid_for),
+        }
+    }
+}
+
+impl How {
+    fn lock(self) -> Option<LockKind> {
+        match self {
+            How::Locked(kind) => Some(kind),
+            How::Transferred | How::InLine => None,
+        }
+    }
+
+    /// Whether the dates of a contract leave everybody the time that it needs.
+    fn check_dates(self, deadlines: &Deadlines, now: Time) -> Result<(), DatesError> {
+        match self {
+            How::InLine => check_dates(deadlines, now),
+            How::Locked(_) | How::Transferred => check_dates_under(self.lock(), deadlines, now),
         }
     }
 }
@@ -219,6 +284,19 @@ pub fn request(trade: &Trade, deal: DealId, place: usize, details: Vec<u8>, now:
     Some(PaymentRequest { deal, amount: trade.gives, purpose: trade.purpose.clone(), system, issuer, details, expires })
 }
 
+/// What either side of a trade signs of money that goes through the arbiter's hands, so that the arbiter pays it: an amount that is given by these means, into
+/// the purse with these details, for so long that its payee may be away. `closes` and `purpose` are those of the trade.
+pub fn request_of_arbiter(
+    (deal, purpose, closes): (DealId, &str, Time),
+    amount: Amount,
+    means: &Means,
+    details: Vec<u8>,
+) -> PaymentRequest {
+    let Means { system, issuer, .. } = means.clone();
+    let expires = paid_out_until(&deadlines(closes));
+    PaymentRequest { deal, amount, purpose: purpose.to_owned(), system, issuer, details, expires }
+}
+
 impl Reply<'_> {
     /// The proposal of the contract. The asker is its originator, or without an arbiter its responder. `nonce` makes its transfer unique.
     ///
@@ -226,38 +304,32 @@ impl Reply<'_> {
     /// [`ReplyError`].
     pub fn propose(&self, nonce: [u8; 16]) -> Result<Proposal, ReplyError> {
         let trade = self.trade;
-        let kind = trade.lock_kind();
+        let how = trade.how();
         let named = self.named()?;
         if !LOCALES.contains(&trade.locale.as_str()) {
             return Err(ReplyError::NoSuchChoice("language"));
         }
         let no_means = ReplyError::NoSuchChoice("means of payment");
-        let (place, manner) = match &self.pays {
-            Paid::Locked(choice) => (choice.place, Manner::Locked),
-            Paid::Transferred { place, .. } => (*place, Manner::Transferred),
-        };
-        let pays = trade.pays.get(place).filter(|_| manner == trade.manner).ok_or(no_means.clone())?;
-        let gives = priced(trade.gives, &pays.means, kind);
-        let deposit = match &self.pays {
-            Paid::Locked(choice) => choice.lock(&pays.details, &choice.details),
-            Paid::Transferred { request, salt, .. } => {
-                TransferDeposit { request: request.clone(), salt: *salt }.to_bytes()
-            }
-        };
+        let pays = trade.pays.get(self.pays.place()).ok_or(no_means.clone())?;
+        let gives = priced(trade.gives, &pays.means, how.lock());
+        let deposit = self.pays.deposit(how, pays, Side::Payer).ok_or(no_means.clone())?;
         let mut deposits = BTreeMap::from([(FIRST, deposit)]);
         let gets = match (trade.wants, &self.takes) {
-            (Some(wants), Some(choice)) => {
-                let takes = trade.takes.get(choice.place).ok_or(no_means)?;
-                deposits.insert(SECOND, choice.lock(&choice.details, &takes.details));
-                Some(priced(wants, &takes.means, kind))
+            (Some(wants), Some(paid)) => {
+                let takes = trade.takes.get(paid.place()).ok_or(no_means.clone())?;
+                deposits.insert(SECOND, paid.deposit(how, takes, Side::Payee).ok_or(no_means)?);
+                Some(priced(wants, &takes.means, how.lock()))
             }
             (None, None) => None,
             _ => return Err(no_means),
         };
-        let mut deadlines = deadlines(self.now.after(trade.valid_for));
-        deadlines.refund_after = kind.map(|kind| refund_date(kind, &deadlines));
-        check_dates_under(kind, &deadlines, self.now)?;
-        let traded = Traded { kind, gives, gets };
+        let mut deadlines = deadlines(trade.closes(self.now));
+        deadlines.refund_after = how.lock().map(|kind| refund_date(kind, &deadlines));
+        how.check_dates(&deadlines, self.now)?;
+        if how == How::InLine && deadlines.not_after > self.now.after(IN_LINE_MAX) {
+            return Err(ReplyError::TooLong);
+        }
+        let traded = Traded { how, gives, gets };
         let template = traded.template();
         let facts = traded.facts([self.asker, self.me], self.arbiter.map(|arbiter| arbiter.key_set), &deadlines);
         let names = [("first_name", text(&trade.asker)), ("second_name", text(&trade.peer))];
@@ -294,6 +366,32 @@ impl Reply<'_> {
     }
 }
 
+impl Paid {
+    fn place(&self) -> usize {
+        match self {
+            Paid::Locked(Choice { place, .. }) | Paid::Requested { place, .. } => *place,
+        }
+    }
+
+    /// What stands in the contract of money that is paid so, where the asker is its payer or its payee. `None`: it is not paid as was asked.
+    fn deposit(&self, how: How, pledge: &Pledge, asker: Side) -> Option<Vec<u8>> {
+        let (theirs, payer) = (pledge.details.as_slice(), asker == Side::Payer);
+        match (how, self) {
+            (How::Locked(_), Paid::Locked(choice)) if payer => Some(choice.lock(theirs, &choice.details)),
+            (How::Locked(_), Paid::Locked(choice)) => Some(choice.lock(&choice.details, theirs)),
+            (How::Transferred, Paid::Requested { request, salt, .. }) if payer => {
+                Some(TransferDeposit { request: request.clone(), salt: *salt }.to_bytes())
+            }
+            (How::InLine, Paid::Requested { request: ours, salt, .. }) => {
+                let (ours, theirs) = (ours.clone(), pledge.request.clone()?);
+                let [onward, back] = if payer { [ours, theirs] } else { [theirs, ours] };
+                Some(HandsDeposit { onward, back, salt: *salt }.to_bytes())
+            }
+            _ => None,
+        }
+    }
+}
+
 impl Choice {
     fn lock(&self, payer: &[u8], payee: &[u8]) -> Vec<u8> {
         let (payer, payee) = (payer.to_vec(), payee.to_vec());
@@ -304,12 +402,13 @@ impl Choice {
 impl Traded {
     /// What a contract exchanges, if it is one of these templates.
     fn of(agreement: &Agreement) -> Option<Self> {
-        let (kind, exchange) = match agreement.template.name() {
-            RECEIPT_TEMPLATE => (Some(LockKind::Arbiter), false),
-            EXCHANGE_TEMPLATE => (Some(LockKind::Arbiter), true),
-            RECEIPT_LOCKED_TEMPLATE => (Some(LockKind::Hash), false),
-            EXCHANGE_LOCKED_TEMPLATE => (Some(LockKind::Hash), true),
-            RECEIPT_TRANSFER_TEMPLATE => (None, false),
+        let (how, exchange) = match agreement.template.name() {
+            RECEIPT_TEMPLATE => (How::Locked(LockKind::Arbiter), false),
+            EXCHANGE_TEMPLATE => (How::Locked(LockKind::Arbiter), true),
+            RECEIPT_LOCKED_TEMPLATE => (How::Locked(LockKind::Hash), false),
+            EXCHANGE_LOCKED_TEMPLATE => (How::Locked(LockKind::Hash), true),
+            RECEIPT_TRANSFER_TEMPLATE => (How::Transferred, false),
+            EXCHANGE_IN_LINE_TEMPLATE => (How::InLine, true),
             _ => return None,
         };
         let items = agreement.core.terms.items.as_slice();
@@ -317,9 +416,9 @@ impl Traded {
             let item = items.iter().find(|item| item.kind == ItemKind::Money && item.slot == slot)?;
             Price::from_bytes(&item.descriptor).ok()
         };
-        let traded = Self { kind, gives: price(FIRST)?, gets: price(SECOND) };
+        let traded = Self { how, gives: price(FIRST)?, gets: price(SECOND) };
         // Which lock a price names is for its template to say.
-        if traded.gives.lock != kind {
+        if traded.gives.lock != how.lock() {
             return None;
         }
         (traded.gets.is_some() == exchange && traded.items() == items).then_some(traded)
@@ -327,11 +426,15 @@ impl Traded {
 
     /// The same two in the order of their roles: whoever knows the preimage is the originator.
     fn in_roles<T>(&self, [asker, other]: [T; 2]) -> [T; 2] {
-        if self.kind == Some(LockKind::Hash) { [other, asker] } else { [asker, other] }
+        if self.how == How::Locked(LockKind::Hash) { [other, asker] } else { [asker, other] }
     }
 
     fn profile(&self) -> Profile {
-        if self.kind == Some(LockKind::Hash) { Profile::Lx } else { Profile::Gx }
+        match self.how {
+            How::Locked(LockKind::Hash) => Profile::Lx,
+            How::InLine => Profile::Ix,
+            How::Locked(LockKind::Arbiter) | How::Transferred => Profile::Gx,
+        }
     }
 
     /// The asker's money, and the other's money or signature.
@@ -355,27 +458,31 @@ impl Traded {
         ];
         facts.extend(arbiter.map(|arbiter| ("arbiter", FieldValue::Party(arbiter))));
         facts.push(("closes", FieldValue::Time(deadlines.not_after)));
-        let Some(kind) = self.kind else {
-            facts.push(("pay_until", FieldValue::Time(pay_until(deadlines))));
-            return facts;
-        };
-        let refund_after = deadlines.refund_after.unwrap_or(deadlines.not_after);
-        facts.push(("refund_after", FieldValue::Time(refund_after)));
         if let Some(gets) = &self.gets {
             facts.extend([("other_amount", FieldValue::Amount(gets.amount)), ("other_means", words::means(gets))]);
-            let other = (kind == LockKind::Hash).then(|| originators_refund(deadlines, refund_after));
-            facts.extend(other.map(|date| ("other_refund_after", FieldValue::Time(date))));
         }
+        let refund_after = deadlines.refund_after.unwrap_or(deadlines.not_after);
+        let dates = match self.how {
+            How::Transferred => [Some(("pay_until", pay_until(deadlines))), None],
+            How::InLine => [Some(("take_by", paid_out_until(deadlines))), None],
+            How::Locked(kind) => {
+                let other = (kind == LockKind::Hash && self.gets.is_some())
+                    .then(|| ("other_refund_after", originators_refund(deadlines, refund_after)));
+                [Some(("refund_after", refund_after)), other]
+            }
+        };
+        facts.extend(dates.into_iter().flatten().map(|(name, date)| (name, FieldValue::Time(date))));
         facts
     }
 
     fn template(&self) -> Template {
-        match (self.kind, &self.gets) {
-            (None, _) => receipt_transfer_template(),
-            (Some(LockKind::Hash), None) => receipt_locked_template(),
-            (Some(LockKind::Hash), Some(_)) => exchange_locked_template(),
-            (_, None) => receipt_template(),
-            (_, Some(_)) => exchange_template(),
+        match (self.how, &self.gets) {
+            (How::InLine, _) => exchange_in_line_template(),
+            (How::Transferred, _) => receipt_transfer_template(),
+            (How::Locked(LockKind::Hash), None) => receipt_locked_template(),
+            (How::Locked(LockKind::Hash), Some(_)) => exchange_locked_template(),
+            (How::Locked(LockKind::Arbiter), None) => receipt_template(),
+            (How::Locked(LockKind::Arbiter), Some(_)) => exchange_template(),
         }
     }
 }
@@ -392,10 +499,10 @@ pub fn check(agreement: &Agreement) -> Result<(), &'static str> {
     if core.terms.parties.len() != 2 || core.terms.profile != traded.profile() || deadlines.complaints.is_some() {
         return Err("items");
     }
-    let arbiter = match traded.kind {
-        Some(LockKind::Hash) if core.arbiter().is_some() => return Err("arbiter"),
-        Some(LockKind::Hash) => None,
-        _ => Some(arbiter(core)?),
+    let arbiter = match traded.how {
+        How::Locked(LockKind::Hash) if core.arbiter().is_some() => return Err("arbiter"),
+        How::Locked(LockKind::Hash) => None,
+        How::Locked(LockKind::Arbiter) | How::Transferred | How::InLine => Some(arbiter(core)?),
     };
     words::agree(&agreement.document, traded.facts(parties, arbiter, deadlines))?;
     plan_of(core).map_err(|_| "plan")?;
@@ -409,19 +516,24 @@ pub fn check(agreement: &Agreement) -> Result<(), &'static str> {
     }
 }
 
-/// Whether a plain transfer by a means can be shown to an arbiter in time: its issuer says that the whole amount was taken, or gives it back.
+/// Whether a plain transfer by a means can be shown to an arbiter, or by one, in time: its issuer says that the whole amount was taken, or gives it back.
 pub fn transferable(means: &Means) -> bool {
     means.receipt == ReceiptKind::Issuer
 }
 
 /// What such a contract is called on the screen, if it is one.
 pub fn title(agreement: &Agreement) -> Option<String> {
-    let Traded { kind, gives, gets } = Traded::of(agreement)?;
-    Some(match gets {
-        Some(gets) => format!("{} for {}", gives.amount, gets.amount),
-        None if kind.is_none() => format!("{} for a receipt, by plain transfer", gives.amount),
-        None => format!("{} for a receipt", gives.amount),
-    })
+    let Traded { how, gives, gets } = Traded::of(agreement)?;
+    Some(title_of(how, gives.amount, gets.map(|gets| gets.amount)))
+}
+
+fn title_of(how: How, gives: Amount, wants: Option<Amount>) -> String {
+    let what = wants.map_or_else(|| "a receipt".to_owned(), |wants| wants.to_string());
+    match how {
+        How::Locked(_) => format!("{gives} for {what}"),
+        How::Transferred => format!("{gives} for {what}, by plain transfer"),
+        How::InLine => format!("{gives} for {what}, through the arbiter's hands"),
+    }
 }
 
 /// Whether a contract is what was asked for, and which pledges it has chosen. `now` is when it came.
@@ -432,47 +544,66 @@ pub fn title(agreement: &Agreement) -> Option<String> {
 /// What is not as asked.
 pub fn answers(agreement: &Agreement, trade: &Trade, now: Time) -> Result<Chosen, &'static str> {
     let core = &agreement.core;
-    let Traded { kind, gives, gets } = Traded::of(agreement).ok_or("items")?;
-    let lock = |slot: Slot| LockDeposit::from_bytes(core.deposits.get(&slot)?).ok();
-    let pledged = |pledges: &[Pledge], details: &[u8], price: &Price| {
-        let of = |pledge: &Pledge| {
-            pledge.details == details && (&pledge.means.system, &pledge.means.issuer) == (&price.system, &price.issuer)
-        };
-        pledges.iter().position(of)
-    };
+    let Traded { how, gives, gets } = Traded::of(agreement).ok_or("items")?;
     if (gives.amount, gets.as_ref().map(|price| price.amount)) != (trade.gives, trade.wants) {
         return Err("amounts");
     }
-    let details = match gives.lock {
-        Some(_) => lock(FIRST).ok_or("money")?.payer,
-        None => Vec::new(),
+    let pledged = |pledges: &[Pledge], slot, price: &Price, asker| {
+        let (details, request) = made_ready(core, how, slot, asker).ok_or("money")?;
+        let of = |pledge: &Pledge| {
+            let means = (&pledge.means.system, &pledge.means.issuer) == (&price.system, &price.issuer);
+            means && pledge.details == details && pledge.request == request
+        };
+        pledges.iter().position(of).ok_or("means")
     };
-    let pays = pledged(&trade.pays, &details, &gives).ok_or("means")?;
-    let takes = match &gets {
-        Some(gets) => Some(pledged(&trade.takes, &lock(SECOND).ok_or("money")?.payee, gets).ok_or("means")?),
-        None => None,
-    };
+    let pays = pledged(&trade.pays, FIRST, &gives, Side::Payer)?;
+    let takes = gets.as_ref().map(|gets| pledged(&trade.takes, SECOND, gets, Side::Payee)).transpose()?;
     let deadlines = &core.terms.deadlines;
     let arbiter = trade.arbiters.iter().find(|named| Some(named.key_set) == core.arbiter());
-    if kind != trade.lock_kind() || arbiter.is_none() != trade.arbiters.is_empty() {
+    if how != trade.how() || arbiter.is_none() != trade.arbiters.is_empty() {
         return Err("arbiter");
     }
     let said = |name, expected: &str| words::said(&agreement.document, name, expected);
-    let asked = now.after(trade.valid_for);
+    let in_time = match trade.manner {
+        Manner::InLine { closes } => *deadlines == terms::deadlines(closes),
+        Manner::Locked | Manner::Transferred => are_as_asked(deadlines, trade.closes(now), [DELTA, SIGMA]),
+    };
     let checks = [
         ("names", said("first_name", &trade.asker) && said("second_name", &trade.peer)),
         ("arbiter", said("arbiter_name", arbiter.map_or("", |arbiter| &arbiter.name))),
         ("purpose", said("purpose", &trade.purpose)),
         ("language", agreement.document.locale == trade.locale),
-        ("deadlines", are_as_asked(deadlines, asked, [DELTA, SIGMA])),
-        ("refund date", deadlines.refund_after == kind.map(|kind| refund_date(kind, deadlines))),
-        ("dates", check_dates_under(kind, deadlines, now).is_ok()),
+        ("deadlines", in_time),
+        ("refund date", deadlines.refund_after == how.lock().map(|kind| refund_date(kind, deadlines))),
+        ("dates", how.check_dates(deadlines, now).is_ok()),
     ];
     all_hold(checks).map(|()| Chosen { pays, takes })
 }
 
+/// What the asker has made ready of the money in a slot, where it is its payer or its payee: details and request, as in its pledge.
+fn made_ready(core: &Core, how: How, slot: Slot, asker: Side) -> Option<(Vec<u8>, Option<Signed>)> {
+    let deposit = core.deposits.get(&slot)?;
+    let payer = asker == Side::Payer;
+    Some(match how {
+        How::Locked(_) => {
+            let LockDeposit { payer: payers, payee, .. } = LockDeposit::from_bytes(deposit).ok()?;
+            (if payer { payers } else { payee }, None)
+        }
+        How::Transferred => (Vec::new(), None),
+        How::InLine => {
+            let HandsDeposit { onward, back, .. } = HandsDeposit::from_bytes(deposit).ok()?;
+            (Vec::new(), Some(if payer { back } else { onward }))
+        }
+    })
+}
+
 impl Encode for Trade {
     fn to_value(&self) -> Value {
+        let (manner, closes) = match self.manner {
+            Manner::Locked => (None, None),
+            Manner::Transferred => (Some("transfer"), None),
+            Manner::InLine { closes } => (Some("in-line"), Some(closes)),
+        };
         record()
             .put(0, 1_u64)
             .put_item(1, &self.gives)
@@ -485,7 +616,8 @@ impl Encode for Trade {
             .put(8, self.asker.as_str())
             .put(9, self.peer.as_str())
             .put(10, self.locale.as_str())
-            .put_some(11, (self.manner == Manner::Transferred).then_some("transfer"))
+            .put_some(11, manner)
+            .put_some(12, closes.map(|closes| closes.to_value()))
             .build()
     }
 }
@@ -496,6 +628,7 @@ impl Decode for Trade {
     fn from_value(value: Value) -> Result<Self, DecodeError> {
         let mut fields = Fields::open(value)?;
         fields.version(0, 1)?;
+        let closes = fields.optional_item(12, "closes")?;
         let trade = Self {
             gives: fields.item(1, "gives")?,
             wants: fields.optional_item(2, "wants")?,
@@ -507,16 +640,26 @@ impl Decode for Trade {
             asker: fields.text(8, "asker", NAME_MAX)?,
             peer: fields.text(9, "peer", NAME_MAX)?,
             locale: fields.text(10, "locale", 35)?,
-            manner: match fields.optional_item::<String>(11, "manner")?.as_deref() {
-                None => Manner::Locked,
-                Some("transfer") => Manner::Transferred,
-                Some(other) => {
+            manner: match (fields.optional_item::<String>(11, "manner")?.as_deref(), closes) {
+                (None, None) => Manner::Locked,
+                (Some("transfer"), None) => Manner::Transferred,
+                (Some("in-line"), Some(closes)) => Manner::InLine { closes },
+                (None | Some("transfer" | "in-line"), _) => {
+                    let rule = "what goes through the arbiter's hands says until when, and nothing else does";
+                    return Err(DecodeError::field("closes", Problem::OutOfRange(rule)));
+                }
+                (Some(other), _) => {
                     let problem = Problem::Unknown { what: "manner", found: other.to_owned() };
                     return Err(DecodeError::field("manner", problem));
                 }
             },
         };
         fields.close()?;
+        let in_line = trade.how() == How::InLine;
+        if in_line && (trade.wants.is_none() || trade.arbiters.is_empty()) {
+            let rule = "money goes through the hands of an arbiter for other money";
+            return Err(DecodeError::field("manner", Problem::OutOfRange(rule)));
+        }
         if trade.manner == Manner::Transferred && (trade.wants.is_some() || trade.arbiters.is_empty()) {
             let rule = "money by plain transfer is for a receipt, under an arbiter";
             return Err(DecodeError::field("manner", Problem::OutOfRange(rule)));
@@ -526,7 +669,8 @@ impl Decode for Trade {
             let fits = |pledge: &Pledge| {
                 let currency = Some(pledge.means.currency) == amount.map(|amount| amount.currency());
                 let fits = |kind| pledge.means.locks.contains(&kind);
-                currency && kind.map_or_else(|| transferable(&pledge.means), fits)
+                let means = kind.map_or_else(|| transferable(&pledge.means), fits);
+                currency && means && pledge.request.is_some() == in_line
             };
             pledges.is_empty() == amount.is_none() && pledges.iter().all(fits)
         };
@@ -540,14 +684,19 @@ impl Decode for Trade {
 
 impl Encode for Pledge {
     fn to_value(&self) -> Value {
-        record().put_item(0, &self.means).put_bytes(1, &self.details).build()
+        let request = self.request.as_ref().map(Encode::to_value);
+        record().put_item(0, &self.means).put_bytes(1, &self.details).put_some(2, request).build()
     }
 }
 
 impl Decode for Pledge {
     fn from_value(value: Value) -> Result<Self, DecodeError> {
         let mut fields = Fields::open(value)?;
-        let pledge = Self { means: fields.item(0, "means")?, details: fields.bytes(1, "details", DETAILS_MAX)? };
+        let pledge = Self {
+            means: fields.item(0, "means")?,
+            details: fields.bytes(1, "details", DETAILS_MAX)?,
+            request: fields.optional_item(2, "request")?,
+        };
         fields.close()?;
         Ok(pledge)
     }

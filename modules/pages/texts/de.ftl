@@ -82,6 +82,8 @@ state-refunding-after = Nicht zustande gekommen. Ihr Geld kommt nach {$date} zur
 state-paying = Das Geld ist unterwegs.
 state-issuer = Wartet auf den Aussteller des Rechts.
 state-decided = Der Schiedsrichter hat für Sie entschieden. Ihr Geld kommt, wenn die Frist für Beschwerden vorbei ist, am {$date}.
+state-in-hand = Der Schiedsrichter hat Ihr Geld, {$amount}, und wartet auf das der anderen Seite.
+state-untaken = Nicht geschehen. Ihr Geld kommt von seiner ausgebenden Stelle zurück.
 state-arbiter = Wartet auf den Schiedsrichter.
 
 # One deal.

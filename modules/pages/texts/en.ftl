@@ -82,6 +82,8 @@ state-refunding-after = Not done. Your money comes back after {$date}.
 state-paying = The money is on its way.
 state-issuer = Waits for the issuer of the right.
 state-decided = The arbiter has decided for you. Your money comes when the time for complaints is over, on {$date}.
+state-in-hand = The arbiter has your money, {$amount}, and waits for the other party's.
+state-untaken = Not done. Your money comes back from its issuer.
 state-arbiter = Waits for the arbiter.
 
 # One deal.

@@ -220,6 +220,8 @@ pub(super) fn sentence(deal: &DealView) -> String {
             "the arbiter has decided for you; your money comes when the time for complaints is over, on {}",
             Time::from_unix(date)
         ),
+        Standing::InHand(amount) => format!("the arbiter has your money, {amount}, and waits for the other party's"),
+        Standing::Untaken => "not done; your money comes back from its issuer".to_owned(),
         Standing::Arbiter => "waits for the arbiter".to_owned(),
     };
     let trouble = deal.trouble.as_ref().map(|trouble| format!(" [{trouble}]"));
@@ -257,6 +259,9 @@ fn show(deal: &DealView, json: bool) -> Result<()> {
     }
     if let Some(right) = &deal.right {
         println!("  right     {}", escape(right, 0));
+    }
+    if let Some(amount) = &deal.in_hand {
+        println!("  in hand   {amount}, which the arbiter has of yours");
     }
     for file in &deal.files {
         println!("  file      {} ({} bytes, hash {})", file.name, file.size, file.hash);

@@ -8,7 +8,7 @@ use clap::builder::ArgPredicate;
 
 use super::Common;
 use super::follow::Manner;
-use crate::control::{PayOrder, TradeOrder};
+use crate::control::{PayOrder, TradeManner, TradeOrder};
 
 /// Pay somebody, by the means that both of you have and like best.
 #[derive(Debug, Args)]
@@ -46,9 +46,10 @@ pub(super) struct Pay {
 /// Exchange money for other money: both amounts change hands, or neither.
 ///
 /// The other party reads the contract and answers. If one of you falls silent half-way, the arbiter gives each the other's money, or sends both
-/// amounts back. With --no-arbiter nobody does: one hash locks both amounts.
+/// amounts back. With --no-arbiter nobody does: one hash locks both amounts. With --in-line nothing is locked: both of you pay the arbiter.
 #[derive(Debug, Args)]
-#[command(after_help = "Example: semper exchange \"10.00 EUR\" --for \"11.00 USD\" --with Bob")]
+#[command(after_help = "Examples: semper exchange \"10.00 EUR\" --for \"11.00 USD\" --with Bob\n          \
+                        semper exchange \"10.00 EUR\" --for \"11.00 USD\" --with Bob --in-line --arbiter Carol")]
 #[command(mut_arg("no_wait", |arg| arg.help("Do not wait for the end")))]
 pub(super) struct Exchange {
     /// What you give, with the currency: "10.00 EUR"
@@ -59,6 +60,10 @@ pub(super) struct Exchange {
     /// The other party, as your contact book calls them
     #[arg(long, value_name = "CONTACT")]
     with: String,
+    /// Lock nothing: both of you pay the arbiter first, which pays each the other's money, or both back. You trust it with the money, which it
+    /// could keep. For bank accounts that cannot be locked for you, with an arbiter that takes money into its hands
+    #[arg(long, conflicts_with = "no_arbiter")]
+    in_line: bool,
     #[command(flatten)]
     fairly: Fairly,
     #[command(flatten)]
@@ -92,7 +97,10 @@ impl Pay {
     pub(super) async fn run(self, common: &Common) -> Result<ExitCode> {
         let Self { to, amount, purpose, anonymous, receipt, by_transfer, fairly, manner } = self;
         if receipt {
-            let order = TradeOrder { by_transfer, ..fairly.order(to, amount, None, purpose) };
+            let mut order = fairly.order(to, amount, None, purpose);
+            if by_transfer {
+                order.manner = TradeManner::Transfer;
+            }
             return trade(common, &order, &manner).await;
         }
         let order = PayOrder { to, amount, purpose, anonymous, patience: fairly.patience };
@@ -104,28 +112,21 @@ impl Pay {
 
 impl Exchange {
     pub(super) async fn run(self, common: &Common) -> Result<ExitCode> {
-        let Self { gives, wants, with, fairly, manner } = self;
-        trade(common, &fairly.order(with, gives, Some(wants), String::new()), &manner).await
+        let Self { gives, wants, with, in_line, fairly, manner } = self;
+        let mut order = fairly.order(with, gives, Some(wants), String::new());
+        if in_line {
+            order.manner = TradeManner::InLine;
+        }
+        trade(common, &order, &manner).await
     }
 }
 
 impl Fairly {
     fn order(self, with: String, gives: String, wants: Option<String>, purpose: String) -> TradeOrder {
         let Self { arbiter, no_arbiter, language, valid_for, patience } = self;
+        let manner = if no_arbiter { TradeManner::NoArbiter } else { TradeManner::Locked };
         let valid_for = valid_for * 24 * 3600;
-        let by_transfer = false;
-        TradeOrder {
-            with,
-            gives,
-            wants,
-            purpose,
-            arbiter,
-            no_arbiter,
-            by_transfer,
-            locale: language,
-            patience,
-            valid_for,
-        }
+        TradeOrder { with, gives, wants, purpose, arbiter, manner, locale: language, patience, valid_for }
     }
 }
 
@@ -146,7 +147,7 @@ mod tests {
     // A flag that is not given has a value too: the short time of an exchange without an arbiter would hold for all.
     #[test]
     fn only_without_an_arbiter_the_time_is_short() {
-        for (flags, days) in [(vec![], 14), (vec!["--no-arbiter"], 1)] {
+        for (flags, days) in [(vec![], 14), (vec!["--in-line"], 14), (vec!["--no-arbiter"], 1)] {
             let words =
                 ["semper", "exchange", "1.00 EUR", "--for", "1.00 USD", "--with", "Bob"].into_iter().chain(flags);
             let Command::Exchange(exchange) = Cli::try_parse_from(words).unwrap().command else { panic!() };

@@ -78,6 +78,9 @@ pub struct DealView {
     /// The right that is sold in it, if one is.
     #[serde(default)]
     pub right: Option<String>,
+    /// What the arbiter has of ours, through whose hands it goes: `12.00 EUR`.
+    #[serde(default)]
+    pub in_hand: Option<String>,
 }
 
 /// A file of a deal.
@@ -333,18 +336,30 @@ pub struct TradeOrder {
     /// The arbiter, by its name in the contact book; the first that both accept if empty.
     #[serde(default)]
     pub arbiter: String,
-    /// Whether there is to be no arbiter: one hash locks what both give.
+    /// How the money is put into the exchange.
     #[serde(default)]
-    pub no_arbiter: bool,
-    /// Whether money for a receipt is to be paid by plain transfer. If not, it is where none of our purses has money that can be locked.
-    #[serde(default)]
-    pub by_transfer: bool,
+    pub manner: TradeManner,
     /// The language of the contract, `en` or `de`.
     pub locale: String,
     /// How long each message is waited for, in seconds.
     pub patience: u64,
     /// How long from now the arbiter can be asked, in seconds; without one, how long the other party can open the locks.
     pub valid_for: u64,
+}
+
+/// How money is put into a trade.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TradeManner {
+    /// Under locks that an arbiter decides over. A receipt is paid for by plain transfer where none of our purses has money that can be locked.
+    #[default]
+    Locked,
+    /// Under locks that one hash opens, without an arbiter.
+    NoArbiter,
+    /// By plain transfer, for a receipt.
+    Transfer,
+    /// Through the hands of the arbiter, for other money.
+    InLine,
 }
 
 /// Goods to be offered. They are encoded and in the node's goods directory already.

@@ -71,6 +71,10 @@ pub enum Standing<'a> {
     Paying,
     /// The issuer of the right is awaited.
     Issuer,
+    /// The arbiter has this much of ours in its hands, and is awaited.
+    InHand(&'a str),
+    /// Not done: the issuer of our money gives it back.
+    Untaken,
     /// The arbiter has decided for us; money comes when the time for complaints is over.
     Decided(u64),
     /// The arbiter is awaited.
@@ -115,7 +119,7 @@ impl<'a> Standing<'a> {
             "unconfirmed" if receipt => Standing::PaidWithoutReceipt,
             "unconfirmed" if deal.right.is_some() => Standing::PaidUnconfirmed,
             "unconfirmed" => Standing::Unacknowledged,
-            "lapsed" if receipt || deal.right.is_some() => Standing::NothingPaid,
+            "lapsed" if receipt || deal.plan == "exchange/1" || deal.right.is_some() => Standing::NothingPaid,
             "lapsed" => Standing::Lapsed,
             "refunded" => Standing::Refunded,
             "recalled" => Standing::Recalled,
@@ -128,6 +132,9 @@ impl<'a> Standing<'a> {
     }
 
     fn of_open(deal: &'a DealView) -> Self {
+        if let (Some(amount), "arbiter") = (&deal.in_hand, deal.waits_for.as_str()) {
+            return Standing::InHand(amount);
+        }
         match (deal.waits_for.as_str(), deal.until) {
             ("us", _) => Standing::Asks,
             ("peer", _) if !deal.missing.is_empty() => Standing::Missing(&deal.missing),
@@ -135,6 +142,7 @@ impl<'a> Standing<'a> {
             ("peer", Some(date)) => Standing::PeerOrRefund(date),
             ("peer", None) => Standing::Peer,
             ("payment", date) if deal.state == "await-refund" => Standing::Refunding(date),
+            ("payment", _) if deal.state == "reclaiming" && deal.plan == "exchange/1" => Standing::Untaken,
             ("payment", _) => Standing::Paying,
             ("issuer", _) => Standing::Issuer,
             (_, Some(date)) if deal.right.is_some() => Standing::PeerOrRecall(date),

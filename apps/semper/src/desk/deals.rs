@@ -248,6 +248,8 @@ fn standing(language: Language, deal: &DealView) -> String {
         Standing::Paying => text("state-paying"),
         Standing::Issuer => text("state-issuer"),
         Standing::Decided(date) => dated("state-decided", date),
+        Standing::InHand(amount) => language.text_with("state-in-hand", &[("amount", amount.into())]),
+        Standing::Untaken => text("state-untaken"),
         Standing::Arbiter => text("state-arbiter"),
     }
 }

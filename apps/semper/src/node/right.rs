@@ -10,17 +10,15 @@ use semper_commerce::offer::Order;
 use semper_commerce::right::{self, RightOffer, Sale};
 use semper_core::cbor::{Decode as _, Encode as _};
 use semper_core::container::Container;
-use semper_core::cose::{Kind, Signed, Statement as _};
+use semper_core::cose::{Kind, Signed};
 use semper_core::ids::{DealId, KeySetId, Slot};
 use semper_core::party::{KeySet, Role};
 use semper_core::signature::{Verified, verify};
 use semper_exchange::gx::{Own, Right};
-use semper_support::approval::{Answer, Exhibit, SignRequest};
 use semper_support::archive::ReadError;
 use semper_support::engine::{Effect, Ending, EvidenceKind};
 use semper_transfer::credential::{Bundle, Credential, Serial};
 use semper_transfer::payment::operation::Task;
-use semper_transfer::payment::statement::PaymentRequest;
 
 use super::many::Record;
 use super::shop::{Unsold, referee};
@@ -64,19 +62,6 @@ impl Node {
         let container = proposal.map_err(|error| Unsold::Refused(error.to_string()))?.to_container();
         let own = Own { purse: Some((deal, purse)), shows: offer.bundle.to_bytes(), ..Own::default() };
         Ok((container.map_err(|error| Unsold::Refused(error.to_string()))?, own))
-    }
-
-    /// Our signed request for money by plain transfer. It binds to nothing but to ask no more.
-    pub(super) async fn requested(&self, request: PaymentRequest) -> Result<Signed, Unsold> {
-        let me = self.keys.key_set();
-        let draft = request.draft(me.suite(), me.id());
-        let asked = SignRequest { deal: request.deal, draft, exhibit: Exhibit::Consequence };
-        match self.keys.request(asked).await {
-            Ok(Answer::Signed(request)) => Ok(request),
-            Ok(Answer::Waiting | Answer::Declined) | Err(_) => {
-                Err(Unsold::Refused("the keys are not available now".to_owned()))
-            }
-        }
     }
 
     /// Whether we hold a credential and have not passed it on.

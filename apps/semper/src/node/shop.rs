@@ -24,17 +24,19 @@ use semper_commerce::terms::Arbiter;
 use semper_core::amount::Amount;
 use semper_core::cbor::{Decode, DecodeError, Fields, Value, record};
 use semper_core::container::Container;
-use semper_core::cose::Signed;
+use semper_core::cose::{Signed, Statement as _};
 use semper_core::ids::{DealId, KeySetId, Slot, StatementId};
 use semper_crypto::Encapsulator;
 use semper_exchange::arbiter::rules_hash;
 use semper_exchange::goods::{DepositKey, Seed};
 use semper_exchange::gx::Own;
+use semper_support::approval::{Answer as Signature, Exhibit, SignRequest};
 use semper_support::archive::Commit;
 use semper_support::crypto::Encapsulate as _;
 use semper_transfer::payment::means::{LockKind, Means, PayerAnonymity, System};
 use semper_transfer::payment::negotiation::Demand;
 use semper_transfer::payment::operation::{Operation, OperationId, PurseId, Task};
+use semper_transfer::payment::statement::PaymentRequest;
 
 use super::offers::Stated;
 use super::{BookError, Contact, Node, NodeError, PaymentError, now};
@@ -158,6 +160,22 @@ impl Node {
                 Err(failure) => Err(NodeError::NotReady(failure.to_string())),
             },
             None => Err(NodeError::NotReady("the purse does not get ready".to_owned())),
+        }
+    }
+
+    /// Our signed request for money. It binds to nothing but to ask no more.
+    ///
+    /// # Errors
+    /// The keys are not available.
+    pub async fn requested(&self, request: PaymentRequest) -> Result<Signed, NodeError> {
+        let me = self.keys.key_set();
+        let draft = request.draft(me.suite(), me.id());
+        let asked = SignRequest { deal: request.deal, draft, exhibit: Exhibit::Consequence };
+        match self.keys.request(asked).await {
+            Ok(Signature::Signed(request)) => Ok(request),
+            Ok(Signature::Waiting | Signature::Declined) | Err(_) => {
+                Err(NodeError::NotReady("the keys are not available now".to_owned()))
+            }
         }
     }
 

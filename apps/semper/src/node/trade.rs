@@ -4,21 +4,23 @@
 //! asked only when the asker has promised: composing a contract binds nobody. Whether our purses hold enough is not looked at: the answer would
 //! tell every contact what we have.
 //!
-//! To one by plain transfer it answers with a contract that holds its signed payment request. That binds it to nothing but to ask no more.
+//! To one by plain transfer it answers with a contract that holds its signed payment request. That binds it to nothing but to ask no more. To one through the arbiter's
+//! hands likewise, with its requests for the asker's money and for its own back; under an arbiter that says on its card, as it is known here, that it takes such money.
 //!
 //! To a trade that names no arbiter, this party answers with a contract whose locks one hash opens. Its preimage is drawn for this contract alone
 //! and stored with the deal before the contract goes out; it leaves this party only when it takes the asker's money with it.
 
-use semper_commerce::trade::{Choice, Paid, Pledge, Reply, Trade, request, transferable};
+use semper_commerce::trade::{Choice, Manner, Paid, Pledge, Reply, Trade, request, request_of_arbiter, transferable};
 use semper_core::amount::Amount;
 use semper_core::cbor::Decode as _;
 use semper_core::container::Container;
-use semper_core::contract::{Core, Item, ItemKind};
+use semper_core::contract::{Core, Item, ItemKind, Profile};
 use semper_core::hash::Digest;
 use semper_core::ids::{DealId, KeySetId, Slot};
+use semper_core::time::Time;
 use semper_exchange::goods::preimage_hash;
 use semper_exchange::gx::{Decides, LockDeposit, Own, Price};
-use semper_transfer::payment::means::{LockKind, PayerAnonymity, System};
+use semper_transfer::payment::means::{LockKind, Means, PayerAnonymity, System};
 use semper_transfer::payment::negotiation::Demand;
 use semper_transfer::payment::operation::{PurseId, Task};
 
@@ -53,7 +55,11 @@ impl Node {
     /// The contract that answers a trade, or why there is none.
     pub(super) async fn reply(&self, deal: DealId, asker: KeySetId, trade: &Trade) -> Result<(Container, Own), Unsold> {
         let refused = |reason: &str| Unsold::Refused(reason.to_owned());
-        let Some(kind) = trade.lock_kind() else { return self.reply_by_transfer(deal, asker, trade).await };
+        let kind = match (trade.manner, trade.lock_kind()) {
+            (Manner::InLine { closes }, _) => return self.reply_in_line(deal, asker, trade, closes).await,
+            (_, None) => return self.reply_by_transfer(deal, asker, trade).await,
+            (_, Some(kind)) => kind,
+        };
         if kind == LockKind::Hash {
             let judge = Judge::Preimage(self.random().map_err(NodeError::Crypto)?);
             return match self.commons(&judge, trade).await? {
@@ -125,7 +131,7 @@ impl Node {
         };
         let pays = self.choice(deal, Slot(0), pays).await?;
         let takes = match takes {
-            Some(takes) => Some(self.choice(deal, Slot(1), takes).await?),
+            Some(takes) => Some(Paid::Locked(self.choice(deal, Slot(1), takes).await?)),
             None => None,
         };
         let random = self.random().map_err(NodeError::Crypto)?;
@@ -150,13 +156,7 @@ impl Node {
             arbiter = arbiter.or(known.as_ref().and_then(referee));
         }
         let arbiter = arbiter.ok_or_else(|| refused("none of the arbiters is accepted"))?;
-        let demand = Demand { amount: trade.gives, anonymity: PayerAnonymity::None, lock: None };
-        let mut common = None;
-        for (place, Pledge { means, .. }) in trade.pays.iter().enumerate() {
-            if common.is_none() && demand.misfit(means).is_none() && transferable(means) {
-                common = self.purse_for(means).await?.map(|purse| (place, purse));
-            }
-        }
+        let common = self.transferred(&trade.pays, trade.gives, |_| true).await?;
         let (place, purse) = common.ok_or_else(|| refused("there is no bank in common that shows what was paid"))?;
         let details = self.ready(deal, Slot::default(), purse, Task::Expect(trade.gives)).await?;
         let now = now();
@@ -164,7 +164,7 @@ impl Node {
         let request = request.ok_or_else(|| refused("there is no such means of payment"))?;
         let request = self.requested(request).await?;
         let salt = self.random().map_err(NodeError::Crypto)?;
-        let pays = Paid::Transferred { place, request, salt };
+        let pays = Paid::Requested { place, request, salt };
         let nonce = self.random().map_err(NodeError::Crypto)?;
         let reply = Reply {
             trade,
@@ -182,14 +182,90 @@ impl Node {
         Ok((container.map_err(|error| refused(&error.to_string()))?, own))
     }
 
+    /// The first way to pay by plain transfer that this party has too, at an issuer that is `good`.
+    async fn transferred(
+        &self,
+        pledges: &[Pledge],
+        amount: Amount,
+        good: impl Fn(&str) -> bool,
+    ) -> Result<Option<(usize, PurseId)>, NodeError> {
+        let demand = Demand { amount, anonymity: PayerAnonymity::None, lock: None };
+        let fits = |means: &Means| demand.misfit(means).is_none() && transferable(means) && good(&means.issuer);
+        for (place, Pledge { means, .. }) in pledges.iter().enumerate().filter(|(_, pledge)| fits(&pledge.means)) {
+            if let Some(purse) = self.purse_for(means).await? {
+                return Ok(Some((place, purse)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The contract that answers a trade through the arbiter's hands, with our signed requests in it.
+    async fn reply_in_line(
+        &self,
+        deal: DealId,
+        asker: KeySetId,
+        trade: &Trade,
+        closes: Time,
+    ) -> Result<(Container, Own), Unsold> {
+        let refused = |reason: &str| Unsold::Refused(reason.to_owned());
+        let wants = trade.wants.ok_or_else(|| refused("money goes through the arbiter's hands for other money"))?;
+        // An account may have been paid into: ours is looked at before it is to pay. What it holds does not show in the answer.
+        self.payments.holding(wants).await.map_err(NodeError::Payment)?;
+        let mut why = "none of the arbiters is accepted";
+        for named in &trade.arbiters {
+            let known = self.book.by_key_set(named.key_set).await.ok().filter(|contact| contact.arbiter);
+            let Some((contact, arbiter)) =
+                known.and_then(|contact| referee(&contact).map(|arbiter| (contact, arbiter)))
+            else {
+                continue;
+            };
+            if !contact.is_in_line() {
+                why = "no arbiter that is accepted takes money into its hands, by the card that is known of it";
+                continue;
+            }
+            let good = |issuer: &str| contact.takes_in_line(issuer);
+            let pays = self.transferred(&trade.pays, trade.gives, good).await?;
+            let takes = self.transferred(&trade.takes, wants, good).await?;
+            let Some((pays, takes)) = pays.zip(takes) else {
+                why = "there is no bank in common for both amounts that shows what was paid, and where the arbiter takes money";
+                continue;
+            };
+            // Our money goes out of the second purse, and comes back there.
+            let own = Own { purse: Some((deal, takes.1)), comes_to: Some(pays.1), ..Own::default() };
+            let about = (deal, trade.purpose.as_str(), closes);
+            let pays = self.asked_in_line(about, (Slot(0), trade.gives), &trade.pays, pays).await?;
+            let takes = Some(self.asked_in_line(about, (Slot(1), wants), &trade.takes, takes).await?);
+            let nonce = self.random().map_err(NodeError::Crypto)?;
+            let (me, arbiter) = (self.keys.key_set().id(), Some(&arbiter));
+            let reply = Reply { trade, asker, me, arbiter, pays, takes, nonce, now: now() };
+            let proposal = reply.propose(self.random().map_err(NodeError::Crypto)?);
+            let container = proposal.map_err(|error| refused(&error.to_string()))?.to_container();
+            return Ok((container.map_err(|error| refused(&error.to_string()))?, own));
+        }
+        Err(refused(why))
+    }
+
+    /// Our request to the arbiter for an amount, by the asker's pledge in this place.
+    async fn asked_in_line(
+        &self,
+        about: (DealId, &str, Time),
+        (slot, amount): (Slot, Amount),
+        pledges: &[Pledge],
+        (place, purse): (usize, PurseId),
+    ) -> Result<Paid, NodeError> {
+        let details = self.ready(about.0, slot, purse, Task::Expect(amount)).await?;
+        let request = self.requested(request_of_arbiter(about, amount, &pledges[place].means, details)).await?;
+        Ok(Paid::Requested { place, request, salt: self.random().map_err(NodeError::Crypto)? })
+    }
+
     async fn choice(&self, deal: DealId, slot: Slot, common: Common) -> Result<Choice, NodeError> {
         let Common { place, purse, amount, decides } = common;
         let details = self.ready(deal, slot, purse, Task::Prepare(amount)).await?;
         Ok(Choice { place, details, decides, salt: self.random().map_err(NodeError::Crypto)? })
     }
 
-    /// Which key of the arbiter's in a deal's contract is not known to be its own, if one is not: it is not on its card, or the card is not here
-    /// any more. Whoever holds another one could decide alone, together with one party.
+    /// What the arbiter of a deal's contract is not known to stand for, if there is anything: a key in it that is not on its card, money in its hands, or the card is not here
+    /// any more. Whoever holds another key could decide alone, together with one party.
     pub(super) async fn foreign_key(&self, entry: &Entry) -> Result<Option<&'static str>, NodeError> {
         let Some(agreement) = entry.deal.agreement() else { return Ok(None) };
         let Some(arbiter) = agreement.core.arbiter() else { return Ok(None) };
@@ -197,6 +273,9 @@ impl Node {
             Err(BookError::Unknown(_)) => return Ok(Some("the contract's arbiter is no contact any more")),
             known => known?,
         };
+        if agreement.core.terms.profile == Profile::Ix && !contact.is_in_line() {
+            return Ok(Some("the contract's arbiter does not say on its card that it takes money into its hands"));
+        }
         let deposit_key = referee(&contact).map(|arbiter| arbiter.deposit_key.id());
         Ok(foreign(&agreement.core, deposit_key, |system| contact.lock_key(system)))
     }
@@ -233,7 +312,7 @@ mod tests {
     use semper_commerce::terms::Arbiter;
     use semper_commerce::trade::Manner;
     use semper_core::amount::Currency;
-    use semper_core::time::{Seconds, Time};
+    use semper_core::time::Seconds;
     use semper_exchange::goods::DepositKey;
     use semper_support::crypto::KemSuite;
     use semper_transfer::payment::means::{Fees, Limits, Means, ReceiptKind, Reversal};
@@ -259,7 +338,7 @@ mod tests {
             gives: Amount::parse("10.00 EUR").unwrap(),
             wants: None,
             purpose: String::new(),
-            pays: vec![Pledge { means, details: vec![1; 4] }],
+            pays: vec![Pledge { means, details: vec![1; 4], request: None }],
             takes: Vec::new(),
             arbiters: vec![ArbiterOffer { name: "Ann".to_owned(), key_set: key_set(3) }],
             valid_for: Seconds(100_000),

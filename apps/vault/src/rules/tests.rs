@@ -2,6 +2,8 @@
 //! arbiter.
 #![allow(clippy::unwrap_used)]
 
+mod deposit;
+
 use semper_commerce::offer::{ArbiterOffer, Pace};
 use semper_commerce::purchase::Sale;
 use semper_commerce::terms::Arbiter;
@@ -44,7 +46,7 @@ fn cid() -> Cid {
 
 /// The contract is approved, and nothing else follows from it.
 fn approves() -> Approves {
-    Approves { cid: cid(), release: None, shows: None, passes: None }
+    Approves { cid: cid(), release: None, shows: None, passes: None, deposit: None }
 }
 
 fn release(tag: u8, to: Side, amount: &str) -> Release {
@@ -389,7 +391,7 @@ fn locked_receipt(payer: KeySetId, payee: KeySetId) -> Agreement {
         gives: Amount::parse("3.00 EUR").unwrap(),
         wants: None,
         purpose: String::new(),
-        pays: vec![Pledge { means, details: vec![1] }],
+        pays: vec![Pledge { means, details: vec![1], request: None }],
         takes: Vec::new(),
         arbiters: Vec::new(),
         valid_for: Seconds(100_000),

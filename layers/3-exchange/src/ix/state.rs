@@ -137,6 +137,22 @@ impl Ix {
         &self.state
     }
 
+    /// What this party has at stake, from both promises on and until it has been paid or takes its payment back.
+    pub fn stake(&self) -> Option<&Stake> {
+        match &self.state {
+            State::Asking { stake, .. }
+            | State::AwaitAnswer { stake, .. }
+            | State::Paying { stake }
+            | State::Resting { stake } => Some(stake),
+            State::Receiving { .. }
+            | State::Reclaiming { .. }
+            | State::Ready
+            | State::AwaitPromiseSignature { .. }
+            | State::AwaitPeerPromise { .. }
+            | State::Ended { .. } => None,
+        }
+    }
+
     /// How the run ended, if it has.
     pub fn ending(&self) -> Option<Ending> {
         match self.state {

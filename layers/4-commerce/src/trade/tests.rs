@@ -22,7 +22,7 @@ fn pledge(issuer: &str, currency: &str, details: u8) -> Pledge {
         limits: Limits { least: 1, most: 1_000_000 },
         latency: Seconds(1),
     };
-    Pledge { means, details: vec![details; 4] }
+    Pledge { means, details: vec![details; 4], request: None }
 }
 
 fn trade(wants: Option<&str>) -> Trade {
@@ -57,7 +57,7 @@ fn proposal(trade: &Trade) -> Proposal {
 /// The answer whose locks are decided so, if there is one.
 fn propose(trade: &Trade, [first, second]: [Decides; 2]) -> Result<Proposal, ReplyError> {
     let choice = |place, decides| Choice { place, details: vec![9; 4], decides, salt: [8; 32] };
-    let takes = trade.wants.map(|_| choice(0, second));
+    let takes = trade.wants.map(|_| Paid::Locked(choice(0, second)));
     let (asker, me, nonce) = (key_set(1), key_set(2), [6; 32]);
     let arbiter = Some(arbiter()).filter(|_| !trade.arbiters.is_empty());
     let arbiter = arbiter.as_ref();
@@ -100,7 +100,7 @@ fn transferred(late: u64) -> (Trade, Result<Proposal, ReplyError>) {
     wanted.expires = Time::from_unix(wanted.expires.unix().wrapping_add(late));
     let signer = key_set(2);
     let draft = Draft { kind: Kind::PaymentRequest, suite: Suite::Ed25519, signer, payload: wanted.to_bytes() };
-    let pays = Paid::Transferred { place: 1, request: draft.assemble(vec![vec![1; 64]]).unwrap(), salt: [8; 32] };
+    let pays = Paid::Requested { place: 1, request: draft.assemble(vec![vec![1; 64]]).unwrap(), salt: [8; 32] };
     let arbiter = arbiter();
     let (asker, me, arbiter) = (key_set(1), signer, Some(&arbiter));
     let reply = Reply { trade: &asked, asker, me, arbiter, pays, takes: None, nonce: [6; 32], now: NOW };
@@ -135,6 +135,104 @@ fn a_receipt_is_paid_for_by_plain_transfer() {
         Trade { pays: trade(None).pays, ..asked.clone() },
         Trade { manner: Manner::Transferred, ..trade(Some("11.00 USD")) },
     ] {
+        assert!(Trade::from_bytes(&wrong.to_bytes()).is_err());
+    }
+}
+
+const CLOSES: Time = Time::from_unix(NOW.unix() + 100_000);
+
+/// A trade through the arbiter's hands, by a change of what the asker signs.
+fn in_line_trade(change: impl Fn(&mut PaymentRequest)) -> Trade {
+    let asked = Trade { manner: Manner::InLine { closes: CLOSES }, ..trade(Some("11.00 USD")) };
+    let ready = |pledge: &Pledge, amount: Amount| {
+        let means = Means { receipt: ReceiptKind::Issuer, ..pledge.means.clone() };
+        let request = Some(signed(1, amount, &means, pledge.details.clone(), &change));
+        Pledge { means, details: Vec::new(), request }
+    };
+    let pays = asked.pays.iter().map(|pledge| ready(pledge, asked.gives)).collect();
+    let takes = asked.takes.iter().map(|pledge| ready(pledge, asked.wants.unwrap())).collect();
+    Trade { pays, takes, ..asked }
+}
+
+fn signed(by: u8, amount: Amount, means: &Means, details: Vec<u8>, change: &impl Fn(&mut PaymentRequest)) -> Signed {
+    let mut request = request_of_arbiter((DealId::from_array([9; 16]), "holidays", CLOSES), amount, means, details);
+    change(&mut request);
+    let (kind, suite, payload) = (Kind::PaymentRequest, Suite::Ed25519, request.to_bytes());
+    Draft { kind, suite, signer: key_set(by), payload }.assemble(vec![vec![1; 64]]).unwrap()
+}
+
+/// The answer to it, by a change of what whoever answers signs.
+fn in_line(asked: &Trade, change: impl Fn(&mut PaymentRequest)) -> Result<Proposal, ReplyError> {
+    let paid = |place: usize, pledges: &[Pledge], amount| {
+        let request = signed(2, amount, &pledges[place].means, vec![9; 4], &change);
+        Paid::Requested { place, request, salt: [8; 32] }
+    };
+    let (pays, takes) = (paid(1, &asked.pays, asked.gives), Some(paid(0, &asked.takes, asked.wants.unwrap())));
+    let arbiter = arbiter();
+    let (asker, me, arbiter) = (key_set(1), key_set(2), Some(&arbiter));
+    Reply { trade: asked, asker, me, arbiter, pays, takes, nonce: [6; 32], now: NOW }.propose([0; 16])
+}
+
+fn as_it_is(_: &mut PaymentRequest) {}
+
+// Each side's requests stand in the contract where the arbiter looks for them: on to the recipient, back to the owner.
+#[test]
+fn money_goes_through_the_hands_of_the_arbiter() {
+    let asked = in_line_trade(as_it_is);
+    assert_eq!(Trade::from_bytes(&asked.to_bytes()), Ok(asked.clone()));
+    let good = in_line(&asked, as_it_is).unwrap().into_agreement();
+    assert_eq!(answers(&good, &asked, NOW), Ok(Chosen { pays: 1, takes: Some(0) }));
+    assert_eq!((check(&good), good.core.terms.profile), (Ok(()), Profile::Ix));
+    assert_eq!(title(&good).as_deref(), Some("10.00 EUR for 11.00 USD, through the arbiter's hands"));
+    assert_eq!(pair(&good.core), Ok([key_set(1), key_set(2)]));
+    let [first, second] = Leg::of(&good.core).unwrap();
+    let signers = [&first, &second].map(|leg| leg.handed().map(|h| (h.onward.signer(), h.back.signer())));
+    assert_eq!(signers, [Some((key_set(2), key_set(1))), Some((key_set(1), key_set(2)))]);
+    assert_eq!(first.handed().map(|handed| handed.back.clone()), asked.pays[1].request);
+    for locale in LOCALES {
+        let other = Trade { locale: locale.to_owned(), ..asked.clone() };
+        assert!(in_line(&other, as_it_is).unwrap().into_agreement().text().is_ok());
+    }
+    for field in ["first", "second", "amount", "means", "arbiter", "closes", "take_by", "other_amount", "other_means"] {
+        let mut other = good.clone();
+        other.document.fields.remove(field).unwrap();
+        assert_eq!(check(&other), Err(field));
+    }
+}
+
+// Whoever answers would like the asker's money to come back elsewhere, to be paid more, or for longer; or to have no arbiter's hands in it, or the arbiter's hands in
+// what was to be locked.
+#[test]
+fn what_goes_through_the_arbiters_hands_is_what_was_asked() {
+    let asked = in_line_trade(as_it_is);
+    for change in [
+        |request: &mut PaymentRequest| request.amount = Amount::parse("10.01 EUR").unwrap(),
+        |request: &mut PaymentRequest| request.purpose.push('x'),
+        |request: &mut PaymentRequest| request.expires = request.expires.after(Seconds(1)),
+        |request: &mut PaymentRequest| request.deal = DealId::from_array([8; 16]),
+    ] {
+        assert!(matches!(in_line(&asked, change), Err(ReplyError::Items(ItemsError::Request(_)))));
+        assert!(matches!(in_line(&in_line_trade(change), as_it_is), Err(ReplyError::Items(ItemsError::Request(_)))));
+    }
+    let good = in_line(&asked, as_it_is).unwrap().into_agreement();
+    let elsewhere = in_line_trade(|request| request.details.push(1));
+    assert_eq!(answers(&good, &elsewhere, NOW), Err("means"));
+    assert_eq!(answers(&good, &trade(Some("11.00 USD")), NOW), Err("means"));
+    assert_eq!(answers(&agreement(&trade(Some("11.00 USD"))), &asked, NOW), Err("means"));
+    let later = Trade { manner: Manner::InLine { closes: CLOSES.after(Seconds(1)) }, ..asked.clone() };
+    assert_eq!(answers(&good, &later, NOW), Err("deadlines"));
+    assert_eq!(answers(&good, &asked, CLOSES), Err("dates"));
+    // An arbiter would hold it for too long; a mint proves no payment; and somebody must take it.
+    let long = Trade { manner: Manner::InLine { closes: NOW.after(IN_LINE_MAX).after(Seconds(1)) }, ..asked.clone() };
+    assert!(in_line(&long, as_it_is).is_err());
+    let mut mint = asked.clone();
+    mint.pays[0].means.receipt = ReceiptKind::Witness;
+    let mut bare = asked.clone();
+    bare.takes[0].request = None;
+    let nobody = Trade { arbiters: Vec::new(), ..asked.clone() };
+    let receipt = Trade { wants: None, takes: Vec::new(), ..asked.clone() };
+    let locked = Trade { manner: Manner::Locked, ..asked };
+    for wrong in [mint, bare, nobody, receipt, locked] {
         assert!(Trade::from_bytes(&wrong.to_bytes()).is_err());
     }
 }

@@ -14,6 +14,8 @@ pub const RECEIPT_LOCKED_TEMPLATE: &str = "receipt-locked";
 pub const EXCHANGE_LOCKED_TEMPLATE: &str = "exchange-locked";
 /// The name of the template of a payment with receipt by plain transfer.
 pub const RECEIPT_TRANSFER_TEMPLATE: &str = "receipt-transfer";
+/// The name of the template of an exchange of money through the hands of the arbiter.
+pub const EXCHANGE_IN_LINE_TEMPLATE: &str = "exchange-in-line";
 
 /// The template of a payment with receipt.
 pub fn receipt_template() -> Template {
@@ -48,6 +50,17 @@ pub fn exchange_locked_template() -> Template {
     let (en, de) = ("the second party's money is locked until", "das Geld der zweiten Partei ist gesperrt bis");
     fields.push(required("other_refund_after", FieldKind::Time, en, de));
     words::template(EXCHANGE_LOCKED_TEMPLATE, fields, texts!("exchange-locked"))
+}
+
+/// The template of an exchange of money through the hands of the arbiter.
+pub fn exchange_in_line_template() -> Template {
+    let mut fields = fields(PARTIES);
+    fields.extend(words::arbiter_fields());
+    fields.extend(other_money());
+    let (en, de) =
+        ("the arbiter's payments can be taken until", "die Zahlungen des Schiedsrichters können genommen werden bis");
+    fields.push(required("take_by", FieldKind::Time, en, de));
+    words::template(EXCHANGE_IN_LINE_TEMPLATE, fields, texts!("exchange-in-line"))
 }
 
 /// What the two are called, in the order of [`LOCALES`].
