@@ -371,7 +371,7 @@ impl Starting {
                     clock: clock(),
                 }));
                 let inbox = self.inbox(arbiter.clone(), Arc::new(opener), Arc::new(transport));
-                Ok(Made::service(inbox.merge(arbiter.routes()), Router::new()))
+                Ok(Made::service(inbox.merge(arbiter.routes()), arbiter.operator_routes()))
             }
             Role::Ca => {
                 let (verify, random) = (Arc::new(Verifier), Arc::new(SystemRandom));

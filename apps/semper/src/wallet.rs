@@ -11,7 +11,7 @@ use semper_transfer::payment::operation::{OperationId, PurseId, Task};
 use semper_transfer::payment::statement::PURPOSE_MAX;
 
 use crate::control::{MeansView, OperationView as View, PayOrder, PurseOrder, PurseView, TaskOrder};
-use crate::node::{BookError, Node, OperationView, PaymentError};
+use crate::node::{BookError, Node, OperationView, PaymentError, Payments};
 
 /// Why an order is not usable. No money moved.
 #[derive(Debug, thiserror::Error)]
@@ -85,10 +85,17 @@ pub async fn pay(node: &Node, order: PayOrder) -> Result<(Deal, String, String),
 /// # Errors
 /// [`WalletError`].
 pub async fn open(node: &Node, order: &PurseOrder) -> Result<OperationId, WalletError> {
+    Ok(node.payments().open_purse(&order.system, &order.issuer, currency_of(order)?).await?.1)
+}
+
+/// The currency of a purse that is to be opened, at an address that can be asked.
+///
+/// # Errors
+/// The address or the currency is none.
+pub fn currency_of(order: &PurseOrder) -> Result<Currency, WalletError> {
     ServiceClient::check(&order.issuer)?;
     let code = order.currency.to_ascii_uppercase();
-    let currency = Currency::parse(&code).ok_or_else(|| WalletError::Currency(order.currency.clone()))?;
-    Ok(node.payments().open_purse(&order.system, &order.issuer, currency).await?.1)
+    Currency::parse(&code).ok_or_else(|| WalletError::Currency(order.currency.clone()))
 }
 
 /// Begins what the owner wants of a purse.
@@ -183,10 +190,10 @@ pub async fn purse_id(node: &Node, start: &str) -> Result<PurseId, WalletError> 
 ///
 /// # Errors
 /// `Read`.
-pub async fn purses(node: &Node) -> Result<Vec<PurseView>, WalletError> {
-    let purses = node.payments().purses().await?;
+pub async fn purses(payments: &Payments) -> Result<Vec<PurseView>, WalletError> {
+    let purses = payments.purses().await?;
     let view = |purse: &Purse| {
-        let module = node.payments().module(&purse.system)?;
+        let module = payments.module(&purse.system)?;
         let balance = module.balance(purse);
         Some(PurseView {
             id: purse.id.to_string(),

@@ -1,6 +1,7 @@
 //! The command line: each command a file.
 
 mod approve;
+mod arbiter;
 mod ask;
 mod contact;
 mod credential;
@@ -128,6 +129,9 @@ enum Command {
     /// What a certification authority does: invite somebody, revoke a certificate
     #[command(subcommand)]
     Ca(serve::Ca),
+    /// What the operator of an arbiter does: money in its hands, what it owes, its purses
+    #[command(subcommand)]
+    Arbiter(arbiter::Arbiter),
     /// What the operator of a mint does: audit, rotate the keys
     #[command(subcommand)]
     Mint(serve::Mint),
@@ -225,6 +229,7 @@ async fn run(common: Common, command: Command) -> Result<ExitCode> {
         Command::Stamp(stamp) => stamp.run(&common).await?,
         Command::Certify(certify) => certify.run(&common).await?,
         Command::Ca(ca) => ca.run(&common).await?,
+        Command::Arbiter(arbiter) => arbiter.run(&common).await?,
         Command::Mint(mint) => mint.run(&common).await?,
         Command::Bank(bank) => bank.run(&common).await?,
         Command::Credential(credential) => credential.run(&common).await?,

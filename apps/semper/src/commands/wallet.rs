@@ -215,7 +215,7 @@ fn sentence(view: &OperationView) -> String {
     format!("{}: {what}{address}{trouble}", view.verb)
 }
 
-fn balance(purses: &[PurseView], json: bool) -> Result<()> {
+pub(super) fn balance(purses: &[PurseView], json: bool) -> Result<()> {
     if json {
         println!("{}", serde_json::to_string_pretty(purses)?);
         return Ok(());

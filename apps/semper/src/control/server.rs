@@ -374,7 +374,7 @@ async fn buy(State(on): State<Controlled>, Json(order): Json<BuyOrder>) -> Reply
 }
 
 async fn purses(State(on): State<Controlled>) -> Reply<Vec<PurseView>> {
-    Ok(Json(wallet::purses(&on.node).await?))
+    Ok(Json(wallet::purses(on.node.payments()).await?))
 }
 
 async fn open_purse(State(on): State<Controlled>, Json(order): Json<PurseOrder>) -> Reply<Begun> {

@@ -74,7 +74,7 @@ pub(super) async fn operation(State(desk): State<Arc<Desk>>, reader: Reader, Pat
 impl Desk {
     async fn show_wallet(&self, reader: &Reader) -> Result<Response, Failure> {
         let language = reader.language;
-        let purses = wallet::purses(&self.node).await?;
+        let purses = wallet::purses(self.node.payments()).await?;
         let history = self.node.payments().history(HISTORY).await.map_err(WalletError::Payment)?;
         let history: Vec<_> = history.iter().map(wallet::view).collect();
         let content = html! {

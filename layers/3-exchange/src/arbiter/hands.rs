@@ -272,6 +272,12 @@ impl Hands {
         }
     }
 
+    /// Whether nothing can come any more: no token is being taken, and the contract is decided or its time is over.
+    pub fn is_over(&self, not_after: Time, now: Time) -> bool {
+        let taking = self.holdings.iter().any(|holding| matches!(holding, Holding::Taking(..)));
+        !taking && (self.outcome.is_some() || now.max(self.time) > not_after)
+    }
+
     /// Whether the answer to a party must wait: for an issuer that is asked about its token, or, if it asks how it stands and has paid, for a decision.
     /// Where a payment to it is due, the answer waits for the payment besides.
     pub fn is_awaited(&self, by: Role, asked: &Asked) -> bool {
@@ -288,6 +294,11 @@ impl Hands {
             Holding::Taking(_, attempt) => Some(OperationId::of_case(cid, "take", by.to_string().as_bytes(), attempt)),
             _ => None,
         }
+    }
+
+    /// The operations that may have taken a party's token: the last of them that was begun has ended well, if the arbiter has the deposit.
+    pub fn takings(cid: Cid, by: Role) -> impl Iterator<Item = OperationId> {
+        (0..TRIES_MAX).map(move |attempt| OperationId::of_case(cid, "take", by.to_string().as_bytes(), attempt))
     }
 
     /// The last operation that pays a party, if one was begun.

@@ -66,7 +66,8 @@ impl Arbiter {
                 }
                 let opened = self.open(&case).await?;
                 // Whoever was first has opened it: the details are those of one operation for each party.
-                self.register.open_hands(case.cid(), &opened).await.map_err(DecideError::Commit)?;
+                let opening = self.register.open_hands(case.cid(), &opened, not_after);
+                opening.await.map_err(DecideError::Commit)?;
                 continue;
             };
             let event = match self.news(&case, &hands).await? {

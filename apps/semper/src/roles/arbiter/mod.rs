@@ -3,12 +3,13 @@
 //! The decision itself is [`semper_exchange::arbiter`]; here it is stored and answered. Cell or closing, request, statement and log leaf
 //! are one commit (`register.rs`); only then does the answer leave. Two requests at once: the second finds the cell taken and gets
 //! what stands. Where money is locked, its issuer is asked before a ruling, and its payout is authorised after one (`money.rs`).
-//! Money that nobody can lock goes through its hands (`hands.rs`), if its operator has agreed to that.
+//! Money that nobody can lock goes through its hands (`hands.rs`), if its operator has agreed to that, who sees what is there and what is due (`owes.rs`).
 
 pub(crate) mod hands;
 mod many;
 mod metrics;
 mod money;
+pub mod owes;
 mod register;
 #[cfg(test)]
 mod tests;
@@ -43,6 +44,7 @@ use semper_support::crypto::{Decapsulate, Encapsulate};
 use semper_transfer::payment::Module;
 use semper_transfer::payment::statement::Side;
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 use self::metrics::Metrics;
 use self::money::{Money, MoneyError};
@@ -81,6 +83,8 @@ pub struct Arbiter {
     register: Register,
     money: Money,
     metrics: Metrics,
+    /// How much was in its hands when it was counted last, for the metrics.
+    counted: tokio::sync::Mutex<Option<(Instant, String)>>,
 }
 
 /// Why a request was not decided.
@@ -116,6 +120,7 @@ impl Arbiter {
             register: Register::new(parts.archive.clone()),
             money: Money::new(parts.archive.clone(), parts.payments.clone(), parts.issuers.clone()),
             metrics: Metrics::default(),
+            counted: tokio::sync::Mutex::default(),
             parts,
         }
     }
@@ -234,6 +239,14 @@ impl Arbiter {
         }
     }
 
+    /// The routes for its operator; to be mounted behind the control token.
+    pub fn operator_routes(self: &Arc<Self>) -> Router {
+        Router::new()
+            .route("/arbiter/hands", get(owes::page))
+            .route("/arbiter/purses", get(owes::purses).post(owes::open_purse))
+            .with_state(self.clone())
+    }
+
     /// The routes by which anybody can watch the log grow, and the operator how the arbiter fares.
     pub fn routes(self: &Arc<Self>) -> Router {
         Router::new().route("/log", get(log_page)).route("/metrics", get(metrics_page)).with_state(self.clone())
@@ -345,5 +358,6 @@ async fn log_page(
 }
 
 async fn metrics_page(State(arbiter): State<Arc<Arbiter>>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], arbiter.metrics.text())
+    let counted = arbiter.metrics.text() + &arbiter.gauges().await;
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], counted)
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use semper_channel::ServiceClient;
+use semper_core::amount::Currency;
 use semper_core::domain;
 use semper_core::hash::Digest;
 use semper_core::ids::Cid;
@@ -16,7 +17,7 @@ use semper_exchange::arbiter::request::Case;
 use semper_exchange::arbiter::service::cell_key;
 use semper_exchange::gx::Price;
 use semper_support::archive::{Archive, Commit, CommitError, Fact, ReadError};
-use semper_transfer::payment::operation::{Failure, Lock, Operation, OperationId, Outcome, PurseId, Task};
+use semper_transfer::payment::operation::{Answer, Failure, Lock, Operation, OperationId, Outcome, PurseId, Task};
 use semper_transfer::payment::statement::Side;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -64,6 +65,21 @@ pub(super) enum MoneyError {
     /// Storage failed.
     #[error(transparent)]
     Commit(#[from] CommitError),
+}
+
+/// Why a purse is not open.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub(super) enum OpenError {
+    /// The issuer refuses.
+    #[error("{0}")]
+    Failed(Failure),
+    /// It has not answered yet. It is asked on.
+    #[error("the issuer has not answered yet, and is asked again: {0}")]
+    Silent(String),
+    /// The purses do not work now, or there are too many.
+    #[error(transparent)]
+    Payment(#[from] PaymentError),
 }
 
 impl Money {
@@ -151,11 +167,29 @@ impl Money {
         Err(MoneyError::Refused("the issuer of the locked money has failed to confirm it".to_owned()))
     }
 
+    /// Opens a purse, and has its issuer say what it is to know of it before any contract names it. What has failed before is tried again.
+    ///
+    /// # Errors
+    /// The issuer refuses, or does not answer in time: then it is asked on.
+    pub(super) async fn open(&self, system: &str, issuer: &str, currency: Currency) -> Result<(), OpenError> {
+        let purse = self.payments.purse_at(system, issuer, currency).await?;
+        let first = first_terms(&purse);
+        self.payments.begin(Operation { id: first, purse, deal: None, task: Task::Refresh }).await?;
+        let mut look = first;
+        if let Some(Answer { result: Err(_), .. }) = self.payments.end_of(first, Duration::ZERO).await? {
+            look = self.payments.begin_operation(purse, Task::Refresh).await?;
+        }
+        match self.payments.end_of(look, PATIENCE).await? {
+            Some(answer) => answer.result.map(drop).map_err(OpenError::Failed),
+            None => Err(OpenError::Silent(self.payments.operation(look).await?.trouble.unwrap_or_default())),
+        }
+    }
+
     pub(super) async fn purse(&self, price: &Price) -> Result<PurseId, MoneyError> {
         let refused = |error: &dyn std::fmt::Display| MoneyError::Refused(error.to_string());
         ServiceClient::check(&price.issuer).map_err(|e| refused(&e))?;
         if !self.issuers.is_empty() && !self.issuers.iter().any(|known| known == price.issuer.trim_end_matches('/')) {
-            return Err(refused(&"this arbiter does not decide over locks of this issuer"));
+            return Err(refused(&"this arbiter does not decide over money at this issuer"));
         }
         let purse = self.payments.purse_at(price.system.as_str(), &price.issuer, price.amount.currency()).await;
         purse.map_err(|error| match error {
@@ -180,7 +214,10 @@ impl Money {
         Ok(match answer.result {
             Ok(outcome) => Ended::Well(outcome),
             Err(failure) if is_final(&failure) => Ended::Refused(failure.reason),
-            Err(_) => Ended::Failed(when),
+            Err(failure) => {
+                tracing::warn!(operation = %id, %failure, "an issuer has failed");
+                Ended::Failed(when)
+            }
         })
     }
 }

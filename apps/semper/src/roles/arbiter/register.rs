@@ -8,6 +8,7 @@
 //! fact log-leaf         index (8 bytes, big-endian) → leaf
 //! state `log`           frontier
 //! state `hands/` cid    what is kept of a contract that goes through the arbiter's hands
+//! record hands-open     cid → until when its deposits are taken (8 bytes, big-endian); until nothing of it is in the arbiter's hands, or due from it
 //! state `many/` cid     who was refused in a contract that many sign, and by whose request it was resolved
 //! ```
 
@@ -15,8 +16,10 @@ use std::sync::Arc;
 
 use semper_core::cbor::{Decode, DecodeError, Encode};
 use semper_core::cose::Signed;
+use semper_core::hash::Digest;
 use semper_core::ids::{Cid, StatementId};
 use semper_core::merkle::Frontier;
+use semper_core::time::Time;
 use semper_exchange::arbiter::Cell;
 use semper_exchange::arbiter::hands::{self, Hands};
 use semper_exchange::arbiter::log;
@@ -32,6 +35,8 @@ const LOG: &[u8] = b"log";
 const MANY: &[u8] = b"many/";
 /// The prefix of the states of contracts that go through the arbiter's hands.
 const HANDS: &[u8] = b"hands/";
+/// Record space of the contracts of which the arbiter may have money in its hands, or owe some.
+const OPEN_SPACE: &str = "hands-open";
 /// Fact space of the log's leaves.
 const LEAF_SPACE: &str = "log-leaf";
 /// Fact space of the requests that verdicts rest on.
@@ -136,12 +141,32 @@ impl Register {
     }
 
     /// Stores that the arbiter takes part, unless it does.
-    pub(super) async fn open_hands(&self, cid: Cid, hands: &Hands) -> Result<(), CommitError> {
+    pub(super) async fn open_hands(&self, cid: Cid, hands: &Hands, not_after: Time) -> Result<(), CommitError> {
         let state = PutState { key: hands_key(cid), replaces: 0, bytes: hands.to_bytes() };
-        match self.archive.commit(Commit { states: vec![state], ..Commit::default() }).await {
+        let until = Some(not_after.unix().to_be_bytes().to_vec());
+        let records = vec![(OPEN_SPACE.to_owned(), cid.as_bytes().to_vec(), until)];
+        match self.archive.commit(Commit { states: vec![state], records, ..Commit::default() }).await {
             Ok(()) | Err(CommitError::Stale { .. }) => Ok(()),
             Err(error) => Err(error),
         }
+    }
+
+    /// Contracts of which the arbiter may have money in its hands, or owe some, after one of them, and until when their deposits are taken.
+    pub(super) async fn open(&self, after: Option<Cid>, most: usize) -> Result<Vec<(Cid, Time)>, ReadError> {
+        let after = after.map(|cid| cid.as_bytes().to_vec());
+        let open = self.archive.records(OPEN_SPACE, after.as_deref(), most).await?;
+        let read = |(cid, until): (Vec<u8>, Vec<u8>)| {
+            let cid = Cid::from_digest(Digest::from_array(cid.try_into().ok()?));
+            Some((cid, Time::from_unix(u64::from_be_bytes(until.try_into().ok()?))))
+        };
+        let damaged = || ReadError("the register: a contract in the arbiter's hands".to_owned());
+        open.into_iter().map(|record| read(record).ok_or_else(damaged)).collect()
+    }
+
+    /// Nothing of a contract is in the arbiter's hands or due from it any more, and never will be.
+    pub(super) async fn close(&self, cid: Cid) -> Result<(), CommitError> {
+        let records = vec![(OPEN_SPACE.to_owned(), cid.as_bytes().to_vec(), None)];
+        self.archive.commit(Commit { records, ..Commit::default() }).await
     }
 
     /// Stores what a ruling changes in one commit: the record with the version that it replaces, the verdict if there is one, the payment operations that begin

@@ -128,6 +128,13 @@ impl World {
         self.question(change, by, &deposit, &token)
     }
 
+    /// Whom the arbiter owes how much.
+    async fn owed(&self) -> Vec<(String, String)> {
+        let contracts = self.arbiter.in_hand(None).await.unwrap().contracts;
+        let parties = contracts.into_iter().flat_map(|contract| contract.parties);
+        parties.filter_map(|party| Some((party.role, party.owes?.amount))).collect()
+    }
+
     /// Takes what the arbiter pays.
     async fn collect(&self, by: Role, request: &Signed, said: &Said) {
         let task = Task::Receive { request: request.clone(), token: said.token.clone() };
@@ -140,6 +147,10 @@ impl World {
         }
         [self.party(O).available().await, self.party(R).available().await]
     }
+}
+
+fn owed((role, minor): (&str, u64)) -> (String, String) {
+    (role.to_owned(), eur(minor).to_string())
 }
 
 fn outcome(said: &Said) -> Option<Outcome> {
@@ -221,6 +232,11 @@ async fn nothing_is_lost_between_verdict_and_payment() {
     let stands = world.arbiter.register.verdict_of_hands(change.core.cid()).await.unwrap();
     let verdict = Verdict::from_bytes(stands.unwrap().statement.payload()).unwrap();
     assert_eq!(verdict.outcome, Outcome::Resolved, "the verdict is stored, and nobody is paid");
+    assert_eq!(
+        world.owed().await,
+        [("the originator", GIVES[1]), ("the responder", GIVES[0])].map(owed),
+        "it owes both"
+    );
     // The power fails; nothing is left but what is stored.
     world.restart();
     world.silent.store(false, Ordering::SeqCst);
@@ -231,6 +247,8 @@ async fn nothing_is_lost_between_verdict_and_payment() {
     world.collect(O, &change.deposits[1].onward, &told).await;
     let [o, r] = before;
     assert_eq!(world.balances().await, [o - GIVES[0] + GIVES[1], r - GIVES[1] + GIVES[0]]);
+    assert_eq!(world.owed().await, [], "what is paid is not owed");
+    assert!(world.arbiter.register.open(None, 10).await.unwrap().is_empty(), "and not looked at again");
 }
 
 #[tokio::test(flavor = "multi_thread")]
