@@ -14,6 +14,7 @@ mod credential;
 mod demo;
 mod desk;
 mod examples;
+mod in_line;
 mod judge;
 mod load;
 mod mail;
