@@ -326,7 +326,7 @@ impl Reply<'_> {
         let mut deadlines = deadlines(trade.closes(self.now));
         deadlines.refund_after = how.lock().map(|kind| refund_date(kind, &deadlines));
         how.check_dates(&deadlines, self.now)?;
-        if how == How::InLine && deadlines.not_after > self.now.after(IN_LINE_MAX) {
+        if how == How::InLine && deadlines.not_after > self.now.after(IN_LINE_MAX).after(SIGMA) {
             return Err(ReplyError::TooLong);
         }
         let traded = Traded { how, gives, gets };

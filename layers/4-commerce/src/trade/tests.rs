@@ -223,8 +223,12 @@ fn what_goes_through_the_arbiters_hands_is_what_was_asked() {
     assert_eq!(answers(&good, &later, NOW), Err("deadlines"));
     assert_eq!(answers(&good, &asked, CLOSES), Err("dates"));
     // An arbiter would hold it for too long; a mint proves no payment; and somebody must take it.
-    let long = Trade { manner: Manner::InLine { closes: NOW.after(IN_LINE_MAX).after(Seconds(1)) }, ..asked.clone() };
-    assert!(in_line(&long, as_it_is).is_err());
+    for (late, wrong) in [(SIGMA, false), (Seconds(SIGMA.0 + 1), true)] {
+        let closes = NOW.after(IN_LINE_MAX).after(late);
+        let expires = |request: &mut PaymentRequest| request.expires = paid_out_until(&deadlines(closes));
+        let long = Trade { manner: Manner::InLine { closes }, ..in_line_trade(expires) };
+        assert_eq!(in_line(&long, expires).err(), wrong.then_some(ReplyError::TooLong));
+    }
     let mut mint = asked.clone();
     mint.pays[0].means.receipt = ReceiptKind::Witness;
     let mut bare = asked.clone();
