@@ -4,26 +4,36 @@
 
 mod deposit;
 
-use semper_commerce::offer::{ArbiterOffer, Pace};
+use semper_commerce::offer::{ArbiterOffer, Order, Pace};
+use semper_commerce::proposal::Agreement;
 use semper_commerce::purchase::Sale;
+use semper_commerce::right;
 use semper_commerce::terms::Arbiter;
 use semper_commerce::trade::{Choice, Manner, Paid, Pledge, Reply, Trade};
 use semper_core::amount::{Amount, Currency};
-use semper_core::container::{Attributes, Information, Node as Part};
+use semper_core::cbor::Encode as _;
+use semper_core::container::{Attributes, Container, ContainerStatement, Information, Leaf, Node as Part};
+use semper_core::contract::Promise;
 use semper_core::cose::Statement;
-use semper_core::ids::{KeySetId, Slot};
-use semper_core::party::Suite;
-use semper_core::time::Seconds;
-use semper_crypto::{DecapsulationKey, Encapsulator, SecretKeys};
+use semper_core::domain;
+use semper_core::hash::Digest;
+use semper_core::ids::{DealId, KeySetId, Slot};
+use semper_core::party::{Role, Suite};
+use semper_core::time::{Seconds, Time};
+use semper_crypto::{DecapsulationKey, Encapsulator, SecretKeys, Verifier};
 use semper_exchange::arbiter::verdict::{ClosedUnused, Closing, ClosingOutcome};
 use semper_exchange::goods::{ArticleKey, DepositKey, Descriptor, Seed, Size};
-use semper_exchange::gx::Decides;
+use semper_exchange::gx::{Decides, Leg};
 use semper_store::MemoryArchive;
 use semper_support::archive::{Archive as _, Commit};
 use semper_support::crypto::{Decapsulate as _, Encapsulate as _, KemSuite};
-use semper_transfer::credential::{Condition, Serial, Uses};
+use semper_transfer::credential::{
+    Bundle, Condition, Credential, CredentialTransfer, ReservationRequest, Serial, Uses,
+};
 use semper_transfer::payment::means::{Fees, Limits, LockKind, Means, PayerAnonymity, ReceiptKind, Reversal, System};
+use semper_transfer::payment::statement::{PaymentOrder, Side, order_hash};
 
+use super::container::MESSAGE_NAME;
 use super::*;
 
 fn vault(purpose: Purpose) -> (Vault<MemoryArchive>, Arc<MemoryArchive>) {

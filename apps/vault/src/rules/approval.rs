@@ -1,0 +1,147 @@
+//! What waits for the user, and what follows from it once it is approved.
+
+use semper_core::cbor::{Decode, DecodeError, Encode, Fields, Value, record};
+use semper_core::cose::{Draft, Kind};
+use semper_core::document::RENDERED_MAX;
+use semper_core::domain;
+use semper_core::hash::Digest;
+use semper_core::ids::{Cid, DealId};
+use semper_core::time::Time;
+use semper_support::archive::Fact;
+use semper_transfer::credential::{CredentialTransfer, ReservationRequest};
+use semper_transfer::payment::statement::Release;
+
+use super::{APPROVED, Deposit, PASSES, RELEASES, SHOWS, fact};
+
+/// Something that waits for the user's word.
+///
+/// ```text
+/// approval = { 0: deal, 1: draft, 2: title, 3: text, 4: since, ? 5: cid, ? 6: release, ? 7: reservation request,
+///              ? 8: credential transfer, ? 9: deposit }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Approval {
+    /// The deal.
+    pub deal: DealId,
+    /// The statement.
+    pub draft: Draft,
+    /// What is asked, in one line.
+    pub title: String,
+    /// What is shown and signed.
+    pub text: String,
+    /// Since when it waits.
+    pub since: Time,
+    /// The contract that it approves, if it is a promise, and what follows from that.
+    pub approves: Option<Approves>,
+}
+
+/// What the user says to a question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UserAnswer {
+    /// Sign it. The user has seen the text with this hash.
+    Approve {
+        /// [`Approval::text_hash`] of what was shown: what is approved is what was shown.
+        seen: Digest,
+    },
+    /// Do not sign it, ever.
+    Decline,
+}
+
+/// A contract that is approved, and what follows from that.
+#[derive(Clone, Debug)]
+pub struct Approves {
+    /// The contract.
+    pub cid: Cid,
+    /// The release of locked money that it promises, if it promises money. Money by plain transfer goes by the hash of its order.
+    pub release: Option<Release>,
+    /// What the issuer of a right is asked to keep for it, if it shows one.
+    pub shows: Option<ReservationRequest>,
+    /// What the issuer of a right is asked to pass on under it, if it passes one on.
+    pub passes: Option<CredentialTransfer>,
+    /// What is paid to its arbiter, if money goes through the arbiter's hands.
+    pub deposit: Option<Deposit>,
+}
+
+pub(super) fn title(kind: Kind) -> String {
+    match kind {
+        Kind::Promise | Kind::Round => "Sign this contract?",
+        Kind::Offer => "Offer this to anybody?",
+        Kind::Container => "Send this, signed by you?",
+        Kind::Ack => "Sign that you have received this?",
+        Kind::PaymentOrder => "Pay this?",
+        Kind::AccountRequest => "Ask your bank for this?",
+        Kind::CredentialTransfer => "Pass this right on?",
+        _ => "Sign this?",
+    }
+    .to_owned()
+}
+
+impl Approves {
+    /// What is stored when the contract is approved, for what follows from it.
+    pub(super) fn facts(&self) -> Vec<Fact> {
+        let Self { cid, release, shows, passes, deposit } = self;
+        let of_contract = |space: &str, key: Digest, promised: Vec<u8>| {
+            let value = [cid.as_bytes().as_slice(), &promised].concat();
+            Fact { space: space.to_owned(), key: key.as_bytes().to_vec(), value }
+        };
+        let shown = shows.map(|request| {
+            let (space, key) = (SHOWS.to_owned(), request.tag.as_bytes().to_vec());
+            Fact { space, key, value: request.to_bytes() }
+        });
+        let released = release.as_ref().map(|release| of_contract(RELEASES, release.tag, release.to_bytes()));
+        let passed = passes.and_then(|transfer| {
+            transfer.condition.map(|condition| of_contract(PASSES, condition.tag, transfer.to_bytes()))
+        });
+        let deposited = deposit.as_ref().map(|deposit| deposit.fact(*cid));
+        [fact(APPROVED, *cid, b"")].into_iter().chain(released).chain(shown).chain(passed).chain(deposited).collect()
+    }
+}
+
+impl Approval {
+    /// What is stored with the signature, for what follows from it.
+    pub(super) fn facts(&self) -> Vec<Fact> {
+        self.approves.as_ref().map_or_else(Vec::new, Approves::facts)
+    }
+
+    /// The hash of the shown text, which an answer must name.
+    pub fn text_hash(&self) -> Digest {
+        Digest::of(domain::RENDER, self.text.as_bytes())
+    }
+}
+
+impl Encode for Approval {
+    fn to_value(&self) -> Value {
+        let approves = self.approves.as_ref();
+        record()
+            .put_item(0, &self.deal)
+            .put_item(1, &self.draft)
+            .put(2, self.title.as_str())
+            .put(3, self.text.as_str())
+            .put_item(4, &self.since)
+            .put_some(5, approves.map(|approves| approves.cid.to_value()))
+            .put_some(6, approves.and_then(|approves| Some(approves.release.as_ref()?.to_value())))
+            .put_some(7, approves.and_then(|approves| Some(approves.shows?.to_value())))
+            .put_some(8, approves.and_then(|approves| Some(approves.passes?.to_value())))
+            .put_some(9, approves.and_then(|approves| Some(approves.deposit.as_ref()?.to_value())))
+            .build()
+    }
+}
+
+impl Decode for Approval {
+    // The text, and the statement.
+    const BYTES_MAX: usize = RENDERED_MAX + 128 * 1024;
+
+    fn from_value(value: Value) -> Result<Self, DecodeError> {
+        let mut fields = Fields::open(value)?;
+        let deal = fields.item(0, "deal")?;
+        let draft = fields.item(1, "draft")?;
+        let (title, text) = (fields.text(2, "title", 1024)?, fields.text(3, "text", RENDERED_MAX)?);
+        let since = fields.item(4, "since")?;
+        let (release, shows) = (fields.optional_item(6, "release")?, fields.optional_item(7, "reservation request")?);
+        let (passes, deposit) = (fields.optional_item(8, "credential transfer")?, fields.optional_item(9, "deposit")?);
+        let cid: Option<Cid> = fields.optional_item(5, "cid")?;
+        fields.close()?;
+        let approves = cid.map(|cid| Approves { cid, release, shows, passes, deposit });
+        Ok(Self { deal, draft, title, text, since, approves })
+    }
+}
