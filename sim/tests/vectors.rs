@@ -1,10 +1,11 @@
-//! The vectors of `spec/vectors/exchange.json`, `signers.json` and `credentials.json` that are messages of the layers above the core: read and written the same, refused when damaged.
+//! The vectors of `spec/vectors/exchange.json`, `signers.json`, `credentials.json` and `mandates.json` that are messages of the layers above the core: read and written the same, refused when damaged.
 //!
 //! What could go wrong: a message changes its form while the specification keeps the old one. The vectors are made without the
 //! encoders of these layers, by `semper-core`'s test `vectors`, which also checks them against `spec/semper.cddl`.
 
 #![allow(clippy::unwrap_used)]
 
+use semper_commerce::mandate::Mandate;
 use semper_core::cbor::{self, Decode, Encode, Value};
 use semper_core::contract::Core;
 use semper_core::hash::Digest;
@@ -64,13 +65,14 @@ fn read(type_name: &str, bytes: &[u8]) -> Option<bool> {
         "spend" => same::<Spend>(bytes),
         "credential-bundle" => same::<Bundle>(bytes),
         "submission" => same::<Submission>(bytes),
+        "mandate" => same::<Mandate>(bytes),
         _ => None,
     }
 }
 
 #[test]
 fn messages_are_those_of_the_specification() {
-    assert_eq!(["exchange", "signers", "credentials"].map(checked), [40, 7, 11]);
+    assert_eq!(["exchange", "signers", "credentials", "mandates"].map(checked), [40, 7, 11, 2]);
 }
 
 /// Checks the messages of a file of vectors, and counts them.

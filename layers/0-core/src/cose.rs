@@ -130,6 +130,8 @@ kinds! {
     Reservation = "reservation";
     /// The issuer has taken back a use of a credential.
     Spend = "spend";
+    /// "My keys may sign this without asking me." By the party whose keys they are.
+    Mandate = "mandate";
 }
 
 impl Kind {

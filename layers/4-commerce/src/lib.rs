@@ -13,7 +13,8 @@
 //! engine of a lower layer. A [`proposal`] is what one party suggests that all sign; [`contract_file`] makes one over any file,
 //! [`purchase`] makes one from an [`offer`] and an [`order`], [`letter`] one over certified mail,
 //! [`trade`] one over money for a receipt or for other money, [`swap`] one over
-//! information for information, [`access`] one over information for the show of a right, [`right`] one over a right that is passed on for money.
+//! information for information, [`access`] one over information for the show of a right, [`right`] one over a right that is passed on for money. A [`mandate`] says what a party's keys
+//! may sign without asking.
 
 pub mod access;
 pub mod contract_file;
@@ -21,6 +22,7 @@ pub mod deal;
 #[cfg(test)]
 mod fixtures;
 pub mod letter;
+pub mod mandate;
 pub mod offer;
 pub mod order;
 pub mod plan;

@@ -149,6 +149,9 @@ impl Agreement {
     pub fn in_line(&self, arbiter: &KeySet) -> Exhibit {
         let [core, document, template] = self.encoded();
         Exhibit::InLine { core, document, template, arbiter: arbiter.to_bytes() }
+    /// The process that its template stands for, with the version: `buy/1`.
+    pub fn process(&self) -> String {
+        process_of(&self.template)
     }
 
     /// What it is about, in a few words.
@@ -174,6 +177,15 @@ impl Agreement {
     fn encoded(&self) -> [Vec<u8>; 3] {
         [self.core.to_bytes(), self.document.to_bytes(), self.template.to_bytes()]
     }
+}
+
+/// The processes that this version knows, as [`Agreement::process`] names them.
+pub fn processes() -> impl Iterator<Item = String> {
+    CONTRACTS.iter().map(|(template, _)| process_of(&template()))
+}
+
+fn process_of(template: &Template) -> String {
+    format!("{}/{}", template.name(), template.version())
 }
 
 impl Proposal {

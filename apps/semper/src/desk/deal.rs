@@ -270,6 +270,7 @@ fn is_told(kind: Kind) -> bool {
             | Kind::AccountStatement
             | Kind::AccountRequest
             | Kind::Decision
+            | Kind::Mandate
     )
 }
 

@@ -6,6 +6,7 @@ mod credentials;
 mod documents;
 mod encoding;
 mod exchange;
+mod mandates;
 mod signed;
 mod signers;
 
@@ -13,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use data_encoding::HEXLOWER;
 use ed25519_dalek::{Signer, SigningKey};
-use semper_core::amount::Amount;
+use semper_core::amount::{Amount, Currency};
 use semper_core::cbor::{self, Encode, Map, Record, Value, record};
 use semper_core::container::{
     Ack, Anonymity, Attributes, Container, ContainerStatement, Disposition, Information, Leaf, Node,
@@ -35,7 +36,7 @@ use serde_json::{Value as Json, json};
 use sha2::{Digest as _, Sha256};
 
 /// Every file with its vectors.
-pub(crate) fn all() -> [(&'static str, Json); 10] {
+pub(crate) fn all() -> [(&'static str, Json); 11] {
     let visible = (0..=u32::from(char::MAX)).filter(|c| char::from_u32(*c).is_some_and(semper_core::text::is_visible));
     let mut ranges: Vec<(u32, u32)> = Vec::new();
     for c in visible {
@@ -53,6 +54,7 @@ pub(crate) fn all() -> [(&'static str, Json); 10] {
         ("exchange", Json::Array(exchange::exchange())),
         ("signers", Json::Array(signers::signers())),
         ("credentials", Json::Array(credentials::credentials())),
+        ("mandates", Json::Array(mandates::mandates())),
         ("visible", json!(ranges)),
         ("registry", registry()),
     ]
