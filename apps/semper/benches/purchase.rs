@@ -28,6 +28,10 @@ const MIB: u32 = 1 << 20;
 const PURCHASES: u32 = 30;
 const PRICE: &str = "1.00 EUR";
 
+/// What Bob signs without being asked, and what Alice does.
+const OFFER: &str = "what = \"offer\"";
+const PURCHASE: &str = "what = \"purchase\"\nup_to = \"50.00 EUR\"";
+
 struct Party {
     home: Home,
     running: Running,
@@ -41,7 +45,7 @@ impl Party {
             mint.test_money = true;
         }
         party::create(&home, config, PASSPHRASE).unwrap();
-        let policy = Policy::parse(&format!("[[allow]]\nwhat = \"{allowed}\"")).unwrap();
+        let policy = Policy::parse(&format!("[[allow]]\n{allowed}")).unwrap();
         let running = Running::start(&home, PASSPHRASE, Some(policy), true).await.unwrap();
         Self { home, running }
     }
@@ -84,10 +88,10 @@ fn main() {
 
 async fn measure() {
     let dir = tempfile::tempdir().unwrap();
-    let arbiter = Party::start(dir.path(), "Carol", Role::Arbiter, "offer").await;
-    let mint = Party::start(dir.path(), "Mint", Role::Mint, "offer").await;
-    let bob = Party::start(dir.path(), "Bob", Role::Party, "offer").await;
-    let alice = Party::start(dir.path(), "Alice", Role::Party, "contract").await;
+    let arbiter = Party::start(dir.path(), "Carol", Role::Arbiter, OFFER).await;
+    let mint = Party::start(dir.path(), "Mint", Role::Mint, OFFER).await;
+    let bob = Party::start(dir.path(), "Bob", Role::Party, OFFER).await;
+    let alice = Party::start(dir.path(), "Alice", Role::Party, PURCHASE).await;
     let issuer = mint.home.config().unwrap().base_url();
     for party in [&alice, &bob] {
         let card = ContactOrder { card: arbiter.home.card().unwrap(), name: String::new(), arbiter: true };

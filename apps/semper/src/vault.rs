@@ -14,7 +14,7 @@ use semper_core::ids::StatementId;
 use semper_core::party::KeySet;
 use semper_store::SqliteArchive;
 use semper_support::approval::{Answer, ApprovalError, KeyHolder, SignRequest};
-use semper_support::archive::Archive as _;
+use semper_support::archive::Archive;
 use semper_vault::client::{CallError, NodeSide, UserSide};
 use semper_vault::decisions::{Decision, Decisions as _, Event, What};
 use semper_vault::keys::Secrets;
@@ -215,7 +215,7 @@ async fn copy(home: &Home, log: &Log) -> Result<()> {
     for space in FORMER_SPACES {
         let mut after: Option<Vec<u8>> = None;
         loop {
-            let facts = archive.facts(space, after.as_deref(), PAGE).await?;
+            let facts = Archive::facts(&archive, space, after.as_deref(), PAGE).await?;
             let Some(last) = facts.last() else { break };
             after = Some(last.key.clone());
             let event = Event::of_vault(What::BroughtOver, String::new());

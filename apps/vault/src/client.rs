@@ -11,8 +11,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use semper_commerce::mandate::Mandate;
 use semper_core::cbor::{Decode, Encode as _};
 use semper_core::cose::{Draft, Signed};
+use semper_core::hash::Digest;
 use semper_core::ids::StatementId;
 use semper_core::party::KeySet;
 use semper_support::approval::{Answer, ApprovalError, SignRequest};
@@ -21,7 +23,7 @@ use zeroize::Zeroizing;
 
 use crate::keys::Lent;
 use crate::log::LogEntry;
-use crate::rules::{Approval, UserAnswer};
+use crate::rules::{Approval, Granted, UserAnswer};
 use crate::wire::{
     Answered, Asked, Code, Hello, List, NODE_DIR, Page, Pending, Problem, Question, State, TOKEN, TOKEN_LEN, USER_DIR,
     length, read_frame, socket_path, write_frame,
@@ -263,8 +265,8 @@ impl UserSide {
         read(&self.line.call(Question::State, &[])?)
     }
 
-    /// Gives the passphrase: opens the keys, or has answers taken again. `rules` are the standing rules that hold from now on, as a policy
-    /// file has them; without them those that hold stand, and there are none after the keys were locked.
+    /// Gives the passphrase: opens the keys, or has answers taken again. `rules` are the policy that holds from now on, as its file
+    /// has it; without one that which holds stands, and there is none after the keys were locked.
     ///
     /// # Errors
     /// [`Code::WrongPassphrase`], [`Code::TooOften`]; [`Code::Unavailable`] if the log was changed: nothing is open then.
@@ -302,6 +304,44 @@ impl UserSide {
         self.line.call(Question::Answer, &[&Answered { statement, seen }.to_bytes()]).map(drop)
     }
 
+    /// The mandates that are in force, and those that ended in the last 30 days; what ends first comes first.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub fn mandates(&self) -> Result<Vec<Granted>> {
+        Ok(read::<List<Granted>>(&self.line.call(Question::Mandates, &[])?)?.0)
+    }
+
+    /// Has the user asked whether a mandate is to be granted: the question waits then, under the name that is returned. It is issued now,
+    /// whatever it says.
+    ///
+    /// # Errors
+    /// [`Code::BadMandate`]: nothing waits.
+    pub fn propose(&self, mandate: &Mandate) -> Result<StatementId> {
+        let id = self.line.call(Question::Propose, &[&mandate.to_bytes()])?;
+        let id = id.as_slice().try_into().map_err(|_| CallError::Unreadable)?;
+        Ok(StatementId::from_digest(Digest::from_array(id)))
+    }
+
+    /// Revokes a mandate: nothing is covered by it any more when this returns. While the keys are locked it is kept, and carried out before
+    /// anything is signed. No passphrase is needed, and no name is checked while they are locked.
+    ///
+    /// # Errors
+    /// [`Code::NoMandate`].
+    pub fn revoke(&self, mandate: StatementId) -> Result<Revoked> {
+        let told = self.line.call(Question::Revoke, &[mandate.as_bytes()])?;
+        Ok(if told.is_empty() { Revoked::InTheLog } else { Revoked::WhenUnlocked })
+    }
+
+    /// A mandate as it was signed, whenever that was: what shows others what was allowed.
+    ///
+    /// # Errors
+    /// [`Code::NoMandate`].
+    pub fn mandate(&self, mandate: StatementId) -> Result<Signed> {
+        let signed = self.line.call(Question::Mandate, &[mandate.as_bytes()])?;
+        Signed::from_bytes(&signed).map_err(|_| CallError::Unreadable)
+    }
+
     /// Entries of the log after the first `skip`, at most `limit` and what goes into one answer.
     ///
     /// # Errors
@@ -309,6 +349,15 @@ impl UserSide {
     pub fn history(&self, skip: u64, limit: u64) -> Result<Vec<LogEntry>> {
         Ok(read::<List<LogEntry>>(&self.line.call(Question::Log, &[&Page { skip, limit }.to_bytes()])?)?.0)
     }
+}
+
+/// What became of a revocation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Revoked {
+    /// It is in the log.
+    InTheLog,
+    /// The keys are locked: it is kept, and the first thing that is done when they are opened.
+    WhenUnlocked,
 }
 
 impl fmt::Debug for NodeSide {

@@ -8,8 +8,10 @@ use semper_core::cbor::{Decode as _, Encode as _};
 use semper_core::cose::{Draft, Kind};
 use semper_core::hash::Digest;
 use semper_core::ids::StatementId;
+use semper_core::time::Time;
 use semper_support::archive::{Archive, Commit, CommitError, Fact, ReadError};
 
+use crate::now;
 use crate::rules::Approval;
 
 /// One thing that a vault has done, with everything that stands from then on. It is kept as a whole or not at all.
@@ -30,14 +32,14 @@ pub struct Event {
     pub what: What,
     /// To which statement, and its kind; to none if the vault was unlocked or its decisions were brought over.
     pub statement: Option<(StatementId, Kind)>,
-    /// The hash of the whole text that the user had seen or a standing rule allowed.
+    /// The hash of the whole text that the user had seen, or that a mandate or a rule covered.
     pub seen: Option<Digest>,
-    /// What nobody was shown: the text that a standing rule allowed, as far as [`TEXT_MAX`]; the standing rules that the vault was unlocked
+    /// What nobody was shown: the text that a mandate or a rule covered, as far as [`TEXT_MAX`]; the policy that the vault was unlocked
     /// with. What was shown stands in the question.
     pub text: String,
 }
 
-/// Most bytes that are kept of a text that a standing rule allowed.
+/// Most bytes that are kept of a text that nobody was shown.
 pub const TEXT_MAX: usize = 64 * 1024;
 
 /// See [`Event`].
@@ -49,13 +51,17 @@ pub enum What {
     Approved,
     /// The user has declined it.
     Declined,
-    /// A standing rule of the user allows it; it was signed.
+    /// A rule of the policy that the vault was unlocked with covers it; it was signed.
     ByRule,
+    /// A mandate of the user covers it; it was signed and counted, see [`MandateUse`](crate::rules::MandateUse).
+    ByMandate,
+    /// The user has revoked a mandate.
+    Revoked,
     /// It follows from what was approved before; it was signed.
     Followed,
     /// Nobody needs the signature any more.
     Withdrawn,
-    /// The passphrase was given, and with it the standing rules that hold from now on.
+    /// The passphrase was given, and with it the policy that holds from now on.
     Unlocked,
     /// Facts from the archive of the party's node, which kept them before the vault had a log.
     BroughtOver,
@@ -63,11 +69,13 @@ pub enum What {
 
 impl What {
     /// Everything that can happen.
-    pub const ALL: [What; 8] = [
+    pub const ALL: [What; 10] = [
         What::Asked,
         What::Approved,
         What::Declined,
         What::ByRule,
+        What::ByMandate,
+        What::Revoked,
         What::Followed,
         What::Withdrawn,
         What::Unlocked,
@@ -81,6 +89,8 @@ impl What {
             What::Approved => "approved",
             What::Declined => "declined",
             What::ByRule => "by-rule",
+            What::ByMandate => "by-mandate",
+            What::Revoked => "revoked",
             What::Followed => "followed",
             What::Withdrawn => "withdrawn",
             What::Unlocked => "unlocked",
@@ -95,10 +105,10 @@ impl Event {
         Self { what, statement: Some((draft.id(), draft.kind)), seen: None, text: String::new() }
     }
 
-    /// A standing rule allows a statement with this text.
-    pub fn by_rule(draft: &Draft, seen: Digest, mut text: String) -> Self {
+    /// A statement with this text was signed, and nobody was shown it.
+    pub fn unasked(what: What, draft: &Draft, seen: Digest, mut text: String) -> Self {
         text.truncate(text.floor_char_boundary(TEXT_MAX));
-        Self { seen: Some(seen), text, ..Self::of(What::ByRule, draft) }
+        Self { seen: Some(seen), text, ..Self::of(what, draft) }
     }
 
     /// Something happened to the vault itself.
@@ -122,6 +132,12 @@ pub trait Decisions: Send + Sync {
     /// Storage failed, as for all that follow.
     async fn fact(&self, space: &str, key: &[u8]) -> Result<Option<Vec<u8>>, ReadError>;
 
+    /// Facts of a space in key order, after the key `after`, at most `limit`.
+    async fn facts(&self, space: &str, after: Option<&[u8]>, limit: usize) -> Result<Vec<Fact>, ReadError>;
+
+    /// The present time, and never before what was kept: what is over stays over when a clock is set back.
+    fn now(&self) -> Time;
+
     /// The question about a statement, if it waits.
     async fn waiting(&self, statement: StatementId) -> Result<Option<Approval>, ReadError>;
 
@@ -144,6 +160,15 @@ impl<A: Archive + ?Sized> Decisions for A {
 
     async fn fact(&self, space: &str, key: &[u8]) -> Result<Option<Vec<u8>>, ReadError> {
         Archive::fact(self, space, key).await
+    }
+
+    async fn facts(&self, space: &str, after: Option<&[u8]>, limit: usize) -> Result<Vec<Fact>, ReadError> {
+        Archive::facts(self, space, after, limit).await
+    }
+
+    /// The time of this machine: a third party has no mandates.
+    fn now(&self) -> Time {
+        now()
     }
 
     async fn waiting(&self, statement: StatementId) -> Result<Option<Approval>, ReadError> {

@@ -60,6 +60,8 @@ struct Inner {
     places: Vec<u64>,
     facts: BTreeMap<(String, Vec<u8>), Kept>,
     waiting: BTreeMap<StatementId, Approval>,
+    /// The latest time of an entry, and at which anybody asked for the time since.
+    latest: Time,
     /// Nothing more is written after a failure of which it is not known what it left in the file.
     failed: Option<String>,
 }
@@ -158,15 +160,8 @@ impl Log {
         self.len() == 0
     }
 
-    fn inner(&self) -> MutexGuard<'_, Inner> {
-        // Every change is made whole or marked as failed before the lock is let go.
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-#[async_trait]
-impl Decisions for Log {
-    async fn decide(&self, decision: Decision) -> Result<(), CommitError> {
+    /// Keeps a decision that was made at `time`.
+    pub(crate) fn write(&self, decision: Decision, time: Time) -> Result<(), CommitError> {
         let mut inner = self.inner();
         if let Some(failed) = &inner.failed {
             return Err(CommitError::Storage(failed.clone()));
@@ -176,7 +171,7 @@ impl Decisions for Log {
                 return Err(CommitError::Taken { stands: Fact { value, ..fact.clone() } });
             }
         }
-        let body = LogEntry { number: inner.head.number, time: now(), decision }.to_bytes();
+        let body = LogEntry { number: inner.head.number, time, decision }.to_bytes();
         // What could not be read again would close the log for ever; and what is remembered is what is written, to the last character.
         let entry = LogEntry::from_bytes(&body).map_err(|_| CommitError::Malformed("no entry for the vault's log"))?;
         let place = inner.head.end;
@@ -199,12 +194,43 @@ impl Decisions for Log {
             return Err(CommitError::Unknown(error.to_string()));
         }
         inner.head = head;
-        inner.take(place, entry.decision);
+        inner.take(place, entry);
         Ok(())
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        // Every change is made whole or marked as failed before the lock is let go.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Decisions for Log {
+    async fn decide(&self, decision: Decision) -> Result<(), CommitError> {
+        self.write(decision, now())
     }
 
     async fn fact(&self, space: &str, key: &[u8]) -> Result<Option<Vec<u8>>, ReadError> {
         self.inner().fact(space, key)
+    }
+
+    async fn facts(&self, space: &str, after: Option<&[u8]>, limit: usize) -> Result<Vec<Fact>, ReadError> {
+        let inner = self.inner();
+        let start = (space.to_owned(), after.unwrap_or_default().to_vec());
+        let behind = inner.facts.range(start..).map(|((space, key), _)| (space, key));
+        let keys = behind.take_while(|(other, _)| *other == space).map(|(_, key)| key);
+        let keys = keys.filter(|key| after.is_none_or(|after| key.as_slice() > after)).take(limit);
+        let fact = |key: &Vec<u8>| {
+            let value = inner.fact(space, key)?.expect("its key is here");
+            Ok(Fact { space: space.to_owned(), key: key.clone(), value })
+        };
+        keys.map(fact).collect()
+    }
+
+    fn now(&self) -> Time {
+        let mut inner = self.inner();
+        inner.latest = inner.latest.max(now());
+        inner.latest
     }
 
     async fn waiting(&self, statement: StatementId) -> Result<Option<Approval>, ReadError> {
@@ -218,8 +244,9 @@ impl Decisions for Log {
 
 impl Inner {
     /// Remembers what the entry at `place` says.
-    fn take(&mut self, place: u64, decision: Decision) {
-        let Decision { event, facts, question } = decision;
+    fn take(&mut self, place: u64, entry: LogEntry) {
+        let Decision { event, facts, question } = entry.decision;
+        self.latest = self.latest.max(entry.time);
         self.places.push(place);
         for Fact { space, key, value } in facts {
             let kept = if value.len() > INLINE_MAX { Kept::InEntry(place) } else { Kept::Here(value) };
@@ -273,13 +300,14 @@ impl Reader<'_> {
         let file = self.file.try_clone().map_err(|error| self.failed(error))?;
         let start = Head { number: 0, end: FIRST, tag: [0; TAG] };
         let (places, facts, waiting) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
-        let mut inner = Inner { file, head: start, places, facts, waiting, failed: None };
+        let latest = Time::from_unix(0);
+        let mut inner = Inner { file, head: start, places, facts, waiting, latest, failed: None };
         while inner.head.end < head.end {
             let number = inner.head.number;
             let Some((next, entry)) = self.entry(inner.head, len)? else {
                 return Err(self.damaged(format!("entry {number} is not as it was written")));
             };
-            inner.take(inner.head.end, entry.decision);
+            inner.take(inner.head.end, entry);
             inner.head = next;
         }
         if inner.head != head {
@@ -288,7 +316,7 @@ impl Reader<'_> {
         // An entry that was written whole before its head was stands: its signature may be in a log that was copied.
         if let Some((next, entry)) = self.entry(inner.head, len)? {
             write_head(self.file, self.key, next).map_err(|error| self.failed(error))?;
-            inner.take(inner.head.end, entry.decision);
+            inner.take(inner.head.end, entry);
             inner.head = next;
         }
         if inner.head.end < len {

@@ -1,53 +1,35 @@
-//! Standing answers: a file that says what may be signed without asking.
+//! What may be signed without asking for as long as the keys are unlocked: a file that is given together with the passphrase.
 //!
 //! ```toml
 //! # What `semper up --yes --policy FILE` may sign. What no rule allows still waits for the user.
 //! [[allow]]
-//! what = "contract"                  # "contract", "mail", "acknowledgement", "payment", "account" or "offer"
+//! what = "contract"                  # "contract", "purchase", "payment", "account", "offer", "mail" or "acknowledgement"
 //! peer = "5f3c…"                     # key set of the other party; any if left out
 //! arbiter = "09ab…"                  # key set of the arbiter; any if left out
+//! process = "sign/1"                 # how the contract comes about; any if left out
 //!
 //! [[allow]]
 //! what = "payment"
-//! up_to = "20.00 EUR"                # each payment, also one for a receipt or for other money; needed for payments
+//! up_to = "20.00 EUR"                # each; needed for purchases, payments and accounts
 //! ```
+//! A rule is the scope of a mandate. It ends when the keys are locked and begins anew with each start, so nothing is counted under it and nobody
+//! signs it: what is to hold in total, or until a date, is a mandate.
 
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use semper_commerce::mandate::{Act, Matter, Scope, Uncovered};
 use semper_core::amount::Amount;
 use semper_core::ids::KeySetId;
 use serde::Deserialize;
 
-/// What is to be signed, as far as a policy looks at it.
-#[derive(Clone, Debug, Default)]
-pub struct Subject {
-    /// `contract`, `mail`, `acknowledgement`, `payment`, `account` (a request to a bank) or `offer`. No rule allows `exchange`, somebody's wish to
-    /// exchange money, `transfer`, money that our user gives for a receipt or a right by plain transfer, `in-line`, money that goes through an
-    /// arbiter's hands, `right`, a right that our user shows or passes on,
-    /// `credential`, one that is passed on as a gift, and `without arbiter`, a contract that nobody decides about.
-    pub kind: &'static str,
-    /// The other party of a contract or payment.
-    pub peer: Option<KeySetId>,
-    /// The arbiter of a contract.
-    pub arbiter: Option<KeySetId>,
-    /// The amount of a payment, or the money that our user gives in a contract.
-    pub amount: Option<Amount>,
-}
+use crate::rules::is_known;
 
 /// Rules under which the user is not asked.
 #[derive(Clone, Debug)]
 pub struct Policy {
-    rules: Vec<Rule>,
+    scopes: Vec<Scope>,
     text: String,
-}
-
-#[derive(Clone, Debug)]
-struct Rule {
-    what: String,
-    peer: Option<KeySetId>,
-    arbiter: Option<KeySetId>,
-    up_to: Option<Amount>,
 }
 
 #[derive(Deserialize)]
@@ -63,10 +45,9 @@ struct FileRule {
     what: String,
     peer: Option<String>,
     arbiter: Option<String>,
+    process: Option<String>,
     up_to: Option<String>,
 }
-
-const KINDS: [&str; 6] = ["contract", "mail", "acknowledgement", "payment", "account", "offer"];
 
 impl Policy {
     /// Reads a policy file.
@@ -85,23 +66,8 @@ impl Policy {
     /// A rule in it is not one.
     pub fn parse(text: &str) -> Result<Self> {
         let file: File = toml::from_str(text)?;
-        let key_set = |text: Option<String>| -> Result<Option<KeySetId>> {
-            let parse = |text: String| KeySetId::parse(&text).with_context(|| format!("{text:?} is not a key set"));
-            text.map(parse).transpose()
-        };
-        let mut rules = Vec::new();
-        for rule in file.allow {
-            if !KINDS.contains(&rule.what.as_str()) {
-                bail!("a rule allows {:?}; known are {}", rule.what, KINDS.join(", "));
-            }
-            if (rule.what == "payment") != rule.up_to.is_some() {
-                bail!("a rule for payments, and no other, says up to which amount: up_to = \"20.00 EUR\"");
-            }
-            let up_to = rule.up_to.map(|text| Amount::parse(&text).with_context(|| format!("{text:?}"))).transpose()?;
-            let (peer, arbiter) = (key_set(rule.peer)?, key_set(rule.arbiter)?);
-            rules.push(Rule { what: rule.what, peer, arbiter, up_to });
-        }
-        Ok(Self { rules, text: text.to_owned() })
+        let scopes = file.allow.into_iter().map(scope).collect::<Result<_>>()?;
+        Ok(Self { scopes, text: text.to_owned() })
     }
 
     /// The text that it was read from.
@@ -109,14 +75,41 @@ impl Policy {
         &self.text
     }
 
-    /// Whether a rule allows it. A rule that names a peer or an arbiter allows nothing whose peer or arbiter is unknown.
-    pub fn allows(&self, subject: &Subject) -> bool {
-        self.rules.iter().any(|rule| {
-            rule.what == subject.kind
-                && (rule.peer.is_none() || rule.peer == subject.peer)
-                && (rule.arbiter.is_none() || rule.arbiter == subject.arbiter)
-                && rule.up_to.is_none_or(|most| subject.amount.is_some_and(|amount| most.minus(amount).is_ok()))
-        })
+    /// Whether a rule covers an act.
+    ///
+    /// # Errors
+    /// Why each rule does not that is for the same matter.
+    pub fn covers(&self, act: &Act) -> Result<(), Vec<Uncovered>> {
+        let mut whys = Vec::new();
+        for scope in self.scopes.iter().filter(|scope| scope.matter == act.matter) {
+            match scope.covers(act) {
+                Ok(()) => return Ok(()),
+                Err(why) => whys.push(why),
+            }
+        }
+        Err(whys)
+    }
+}
+
+fn scope(rule: FileRule) -> Result<Scope> {
+    let FileRule { what, peer, arbiter, process, up_to } = rule;
+    let Some(matter) = Matter::parse(&what) else {
+        let known = Matter::ALL.map(Matter::name);
+        bail!("a rule allows {what:?}; known are {}", known.join(", "));
+    };
+    let key_set = |text: Option<String>| -> Result<Option<KeySetId>> {
+        let parse = |text: String| KeySetId::parse(&text).with_context(|| format!("{text:?} is not a key set"));
+        text.map(parse).transpose()
+    };
+    process.as_deref().map_or(Ok(()), is_known).map_err(anyhow::Error::msg)?;
+    let per_deal = up_to.map(|text| Amount::parse(&text).with_context(|| format!("{text:?}"))).transpose()?;
+    let scope = Scope { matter, peer: key_set(peer)?, arbiter: key_set(arbiter)?, process, per_deal };
+    match scope.check() {
+        Ok(()) => Ok(scope),
+        Err(_) if matter.moves_money() && per_deal.is_none() => {
+            bail!("a rule for {what} says up to which amount each may be: up_to = \"20.00 EUR\"")
+        }
+        Err(wrong) => bail!("a rule for {what} is none: {wrong}"),
     }
 }
 
@@ -133,25 +126,29 @@ mod tests {
     // A rule that were read more widely than it is written would sign what its user did not allow.
     #[test]
     fn a_rule_allows_just_what_it_says() {
-        let text = format!("[[allow]]\nwhat = \"contract\"\npeer = \"{}\"\n", key_set(1));
+        let text = format!("[[allow]]\nwhat = \"contract\"\npeer = \"{}\"\nprocess = \"sign/1\"\n", key_set(1));
         let policy = Policy::parse(&text).unwrap();
-        let subject = |kind, peer| Subject { kind, peer, ..Subject::default() };
-        assert!(policy.allows(&subject("contract", Some(key_set(1)))));
-        assert!(!policy.allows(&subject("contract", Some(key_set(2)))));
-        assert!(!policy.allows(&subject("contract", None)));
-        assert!(!policy.allows(&subject("mail", Some(key_set(1)))));
+        let act = |matter, peer| Act { peer, process: Some("sign/1".to_owned()), ..Act::of(matter) };
+        assert!(policy.covers(&act(Matter::Contract, Some(key_set(1)))).is_ok());
+        assert!(policy.covers(&act(Matter::Contract, Some(key_set(2)))).is_err());
+        assert!(policy.covers(&act(Matter::Contract, None)).is_err());
+        assert!(policy.covers(&act(Matter::Purchase, Some(key_set(1)))).is_err());
+        let other = Act { process: Some("buy/1".to_owned()), ..act(Matter::Contract, Some(key_set(1))) };
+        assert!(policy.covers(&other).is_err());
     }
 
     // A limit that is not applied spends what its user did not allow.
     #[test]
-    fn a_payment_rule_has_a_limit() {
-        let policy = Policy::parse("[[allow]]\nwhat = \"payment\"\nup_to = \"20.00 EUR\"").unwrap();
-        let subject = |text| Subject { kind: "payment", amount: Amount::parse(text).ok(), ..Subject::default() };
-        assert!(policy.allows(&subject("20.00 EUR")));
-        for amount in ["20.01 EUR", "1.00 USD", "nothing"] {
-            assert!(!policy.allows(&subject(amount)), "{amount}");
+    fn what_moves_money_has_a_limit() {
+        for what in ["purchase", "payment", "account"] {
+            let policy = Policy::parse(&format!("[[allow]]\nwhat = \"{what}\"\nup_to = \"20.00 EUR\"")).unwrap();
+            let act = |text| Act { amount: Amount::parse(text).ok(), ..Act::of(Matter::parse(what).unwrap()) };
+            assert!(policy.covers(&act("20.00 EUR")).is_ok());
+            for amount in ["20.01 EUR", "1.00 USD", "nothing"] {
+                assert!(policy.covers(&act(amount)).is_err(), "{amount}");
+            }
+            assert!(Policy::parse(&format!("[[allow]]\nwhat = \"{what}\"")).is_err());
         }
-        assert!(Policy::parse("[[allow]]\nwhat = \"payment\"").is_err());
     }
 
     // A misspelt key would otherwise silently widen the rule to any peer.
@@ -160,7 +157,10 @@ mod tests {
         for text in [
             "[[allow]]\nwhat = \"contract\"\npeers = \"x\"",
             "[[allow]]\nwhat = \"all\"",
-            "[[allow]]\nwhat = \"mail\"\npeer = \"12\"",
+            "[[allow]]\nwhat = \"contract\"\npeer = \"12\"",
+            "[[allow]]\nwhat = \"contract\"\nup_to = \"1.00 EUR\"",
+            "[[allow]]\nwhat = \"mail\"\nprocess = \"mail/1\"",
+            "[[allow]]\nwhat = \"contract\"\nprocess = \"sing/1\"",
         ] {
             assert!(Policy::parse(text).is_err(), "{text}");
         }

@@ -6,7 +6,7 @@
 //!
 //! Keys are in memory from the time when the passphrase is given until the vault is locked or stopped. A user who does not answer for
 //! [`Settings::idle`] is taken for gone: from then on no answer is taken without the passphrase. What follows from what was approved before
-//! is signed all the same, and so is what standing rules allow, because contracts have dates, and a vault that stops at night would lose
+//! is signed all the same, and so is what mandates and the policy cover, because contracts have dates, and a vault that stops at night would lose
 //! its user's money.
 //!
 //! Each connection has a thread; there are at most 64 to a socket. Nothing here waits for anything but its caller.
@@ -24,6 +24,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
+use semper_commerce::mandate::Mandate;
 use semper_core::cbor::{Decode as _, DecodeError, Encode as _};
 use semper_core::cose::{Draft, Kind};
 use semper_core::hash::Digest;
@@ -38,7 +39,8 @@ use crate::decisions::{Decision, Decisions as _, Event, What};
 use crate::keys::{Keyring, KeyringError, Keys, Lent};
 use crate::log::Log;
 use crate::policy::Policy;
-use crate::rules::{Purpose, Systems, UserAnswer, Vault};
+use crate::revocations::Revocations;
+use crate::rules::{Purpose, Systems, UserAnswer, Vault, VaultError};
 use crate::wire::{
     Answered, Asked, Code, Condition, FRAME_MAX, Hello, List, NODE_DIR, Page, Pending, Problem, Question, State, TOKEN,
     TOKEN_LEN, USER_DIR, read_frame, socket_path, split, write_frame,
@@ -60,7 +62,7 @@ const NEWS_TIME: Duration = Duration::from_secs(20);
 const FREE_TRIES: u32 = 3;
 /// The longest pause after a wrong passphrase.
 const PAUSE_MAX: Duration = Duration::from_secs(60);
-/// Most bytes of standing rules.
+/// Most bytes of a policy.
 const RULES_MAX: usize = crate::decisions::TEXT_MAX;
 /// Most entries of the log in one answer.
 const PAGE_MAX: u64 = 64;
@@ -318,6 +320,19 @@ impl Shared {
             }
             (Side::User, Some(Question::Answer)) => self.take_answer(body),
             (Side::User, Some(Question::Log)) => self.history(body),
+            (Side::User, Some(Question::Mandates)) => {
+                let mandates = ready(self.opened()?.vault.mandates())?;
+                Ok(Zeroizing::new(List(within_a_frame(mandates)).to_bytes()))
+            }
+            (Side::User, Some(Question::Propose)) => {
+                let mandate = Mandate::from_bytes(body).map_err(unreadable)?;
+                Ok(Zeroizing::new(ready(self.opened()?.vault.propose(mandate))?.as_bytes().to_vec()))
+            }
+            (Side::User, Some(Question::Revoke)) => self.revoke(statement(body)?),
+            (Side::User, Some(Question::Mandate)) => {
+                let signed = ready(self.opened()?.vault.mandate(statement(body)?))?;
+                Ok(Zeroizing::new(signed.bytes().to_vec()))
+            }
             (Side::User, Some(Question::State)) => Ok(Zeroizing::new(self.condition().to_bytes())),
             _ => Err(Problem::new(Code::NotAsked, "this is not asked here")),
         }
@@ -334,10 +349,38 @@ impl Shared {
     }
 
     fn withdraw(&self, body: &[u8]) -> Outcome {
-        let id = body.try_into().map_err(|_| Problem::new(Code::NotAsked, "a statement's name has 32 bytes"))?;
-        let id = StatementId::from_digest(Digest::from_array(id));
-        ready(self.opened()?.vault.withdraw(id))?;
+        ready(self.opened()?.vault.withdraw(statement(body)?))?;
         Ok(Zeroizing::default())
+    }
+
+    /// Revokes a mandate. While the keys are locked nothing is signed and the log is closed: then it is kept until they are opened.
+    fn revoke(&self, id: StatementId) -> Outcome {
+        let state = self.state();
+        match state.opened.clone() {
+            Some(opened) => {
+                drop(state);
+                ready(opened.vault.revoke(id))?;
+                Ok(Zeroizing::default())
+            }
+            None => {
+                let kept = Revocations::of(&self.dir.join(USER_DIR)).keep(id);
+                kept.map_err(|error| Problem::new(Code::Unavailable, format!("the revocation is not kept: {error}")))?;
+                Ok(Zeroizing::new(vec![0]))
+            }
+        }
+    }
+
+    /// Carries out what was revoked while the keys were locked. What was never granted is no matter.
+    fn revoke_waiting(&self, vault: &Vault<Log>) -> Result<(), Problem> {
+        let failed = |error: io::Error| Problem::new(Code::Unavailable, format!("the revocations that wait: {error}"));
+        let revocations = Revocations::of(&self.dir.join(USER_DIR));
+        for id in revocations.waiting().map_err(failed)? {
+            match ready(vault.revoke(id)) {
+                Ok(()) | Err(VaultError::NoMandate(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        revocations.carried_out().map_err(failed)
     }
 
     fn open(&self, body: &[u8]) -> Outcome {
@@ -361,7 +404,9 @@ impl Shared {
 
     fn pending(&self) -> Outcome {
         let waiting = ready(self.opened()?.vault.waiting())?;
-        let pending = waiting.iter().map(|waits| Pending { statement: waits.draft.id(), deal: waits.deal });
+        // Whether mandates wait is the user's matter.
+        let waiting = waiting.iter().filter(|waits| waits.draft.kind != Kind::Mandate);
+        let pending = waiting.map(|waits| Pending { statement: waits.draft.id(), deal: waits.deal });
         Ok(Zeroizing::new(List(pending.collect()).to_bytes()))
     }
 
@@ -382,7 +427,7 @@ impl Shared {
         let (rules, passphrase) = split(body).ok_or_else(|| Problem::new(Code::NotAsked, "no rules"))?;
         let rules = rules.strip_prefix(&[1]).map(std::str::from_utf8).transpose().ok();
         let rules = rules.filter(|rules| rules.is_none_or(|rules| rules.len() <= RULES_MAX));
-        let rules = rules.ok_or_else(|| Problem::new(Code::NotAsked, "the standing rules are too long, or no text"))?;
+        let rules = rules.ok_or_else(|| Problem::new(Code::NotAsked, "the policy is too long, or no text"))?;
         let policy = rules.map(Policy::parse).transpose();
         let policy = policy.map_err(|error| Problem::new(Code::NotAsked, format!("{error:#}")))?;
         let mut tries = self.tries.lock().unwrap_or_else(PoisonError::into_inner);
@@ -419,7 +464,9 @@ impl Shared {
         state.heard = Instant::now();
         if state.opened.is_none() || rules.is_some() {
             state.log = OpenLog { log: Arc::downgrade(&log), key_set: Some(keys.signer.key_set().clone()) };
-            state.opened = Some(Arc::new(self.with_keys(keys, log, policy)));
+            let opened = self.with_keys(keys, log, policy);
+            self.revoke_waiting(&opened.vault)?;
+            state.opened = Some(Arc::new(opened));
         }
         Ok(Zeroizing::default())
     }
@@ -489,6 +536,12 @@ fn within_a_frame<T: semper_core::cbor::Encode>(items: Vec<T>) -> Vec<T> {
         left > 0
     };
     items.into_iter().take_while(fits).collect()
+}
+
+/// The statement that a question names.
+fn statement(body: &[u8]) -> Result<StatementId, Problem> {
+    let id = body.try_into().map_err(|_| Problem::new(Code::NotAsked, "a statement's name has 32 bytes"))?;
+    Ok(StatementId::from_digest(Digest::from_array(id)))
 }
 
 fn unreadable(error: DecodeError) -> Problem {

@@ -22,6 +22,10 @@
 //!  20 answer                               { 0: statement, ? 1: hash seen }    –                   ; no hash: declined
 //!  21 log                                  { 0: skip, 1: limit }               [* log entry]
 //!  22 state                                –                                   { 0: name, ? 1: key set, 2: entries, 3: lasting, 4: process, 5: owner }
+//!  40 mandates                             –                                   [* granted]
+//!  41 ask for a mandate                    mandate                             statement (32): the question that waits then
+//!  42 revoke a mandate                     statement (32)                      nothing: revoked; 1 byte: kept until the keys are opened
+//!  43 a mandate                            statement (32)                      signed statement
 //!
 //! sign-request = { 0: deal, 1: draft, 2: exhibit }
 //! exhibit      = { 0: name, ? 1: core or other bytes, ? 2: document, ? 3: template, ? 4: order or salt }
@@ -89,6 +93,10 @@ questions! {
     Answer = 20;
     Log = 21;
     State = 22;
+    Mandates = 40;
+    Propose = 41;
+    Revoke = 42;
+    Mandate = 43;
 }
 
 /// Why a question got no answer, as it travels.
@@ -143,6 +151,10 @@ codes! {
     NotAsked = 11;
     /// A sealed message does not open with the party's key.
     CannotOpen = 12;
+    /// No mandate of this name was granted.
+    NoMandate = 40;
+    /// What is to be granted is no mandate.
+    BadMandate = 41;
 }
 
 impl Problem {
@@ -181,6 +193,8 @@ impl From<VaultError> for Problem {
         let code = match &error {
             VaultError::NotWaiting(_) => Code::NotWaiting,
             VaultError::NotSeen => Code::NotSeen,
+            VaultError::NoMandate(_) => Code::NoMandate,
+            VaultError::BadMandate(_) => Code::BadMandate,
             _ => Code::Unavailable,
         };
         match error {

@@ -149,6 +149,8 @@ impl Agreement {
     pub fn in_line(&self, arbiter: &KeySet) -> Exhibit {
         let [core, document, template] = self.encoded();
         Exhibit::InLine { core, document, template, arbiter: arbiter.to_bytes() }
+    }
+
     /// The process that its template stands for, with the version: `buy/1`.
     pub fn process(&self) -> String {
         process_of(&self.template)

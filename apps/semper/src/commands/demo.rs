@@ -68,7 +68,7 @@ impl Demo {
         ensure!(std::fs::read_dir(&dir)?.next().is_none(), "{} is not empty; choose another directory", dir.display());
         let article = Article::new(&dir, self.file, &self.price)?;
         let begun = Instant::now();
-        let stage = Stage::set(&dir)?;
+        let stage = Stage::set(&dir, article.price)?;
         let paid_in = stage.fund(article.price)?;
         let (mut folders, pending) = stage.sales(&article)?;
         folders.extend(stage.payments()?);

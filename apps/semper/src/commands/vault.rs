@@ -7,6 +7,7 @@ use semper_vault::client::UserSide;
 use semper_vault::decisions::{Event, What};
 use semper_vault::keys::Token;
 use semper_vault::log::LogEntry;
+use semper_vault::rules::MandateUse;
 use semper_vault::wire::{Condition, State};
 
 use super::{Common, ask};
@@ -71,7 +72,7 @@ fn say(state: &State, token: Option<&Token>, json: bool) {
         Condition::Locked => println!("Locked: nothing is signed before `semper vault unlock`."),
         Condition::Idle => {
             println!("Open, but you were away for long: `semper vault unlock` before your next answer.");
-            println!("What follows from what you have approved, and what your rules allow, is signed meanwhile.");
+            println!("What follows from what you have approved, and what your mandates cover, is signed meanwhile.");
         }
         Condition::Open => println!("Open: it takes your answers."),
     }
@@ -103,15 +104,36 @@ fn sentence(entry: &LogEntry) -> String {
         What::Asked => "asked about",
         What::Approved => "you approved, signed",
         What::Declined => "you declined",
-        What::ByRule => "a rule of yours allows, signed",
+        What::ByRule => "a rule of your policy covers, signed",
+        What::ByMandate => "a mandate of yours covers, signed",
+        What::Revoked => "you revoked",
         What::Followed => "follows from what you approved, signed",
         What::Withdrawn => "needed no more",
         What::Unlocked if text.is_empty() => return "unlocked".to_owned(),
-        What::Unlocked => return "unlocked, with rules".to_owned(),
+        What::Unlocked => return "unlocked, with a policy".to_owned(),
         What::BroughtOver => return "answers from before the vault had a log".to_owned(),
     };
     let title = entry.decision.question.as_ref().map(|question| format!(": {}", escape(&question.title, 0)));
-    format!("{verb}{about}{}", title.unwrap_or_default())
+    let under = used(entry).map(|used| under(&used));
+    format!("{verb}{about}{}{}", title.unwrap_or_default(), under.unwrap_or_default())
+}
+
+/// The use of a mandate that an entry is.
+fn used(entry: &LogEntry) -> Option<MandateUse> {
+    entry.decision.facts.iter().find_map(MandateUse::read)
+}
+
+/// Which mandate was used, how far, and the limits that were in force.
+fn under(used: &MandateUse) -> String {
+    let MandateUse { mandate, number, amount, spent, per_deal, total, uses, until, .. } = used;
+    let times = uses.map_or_else(String::new, |uses| format!(" of {uses}"));
+    let money = match (amount, spent, per_deal, total) {
+        (Some(amount), Some(spent), Some(each), Some(total)) => {
+            format!(", {amount} of at most {each}; {spent} of {total} are counted")
+        }
+        _ => String::new(),
+    };
+    format!(": mandate {}, use {number}{times}{money}, until {until}", &mandate.to_string()[..12])
 }
 
 fn json_of(entry: &LogEntry) -> serde_json::Value {
@@ -127,5 +149,16 @@ fn json_of(entry: &LogEntry) -> serde_json::Value {
         "deal": question.map(|question| question.deal.to_string()),
         "seen": seen.map(|seen| seen.to_hex()),
         "text": shown,
+        "mandate": used(entry).map(|used| serde_json::json!({
+            "id": used.mandate.to_string(),
+            "use": used.number,
+            "amount": used.amount.map(|amount| amount.to_string()),
+            "spent": used.spent.map(|amount| amount.to_string()),
+            "left": used.left().map(|amount| amount.to_string()),
+            "per_deal": used.per_deal.map(|amount| amount.to_string()),
+            "total": used.total.map(|amount| amount.to_string()),
+            "uses": used.uses,
+            "until": used.until.unix(),
+        })),
     })
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::world::{Process, World, deal_in};
 
 const SELLER: &str = "[[allow]]\nwhat = \"offer\"\n";
-const BUYER: &str = "[[allow]]\nwhat = \"contract\"\n";
+const BUYER: &str = "[[allow]]\nwhat = \"contract\"\n\n[[allow]]\nwhat = \"purchase\"\nup_to = \"50.00 EUR\"\n";
 
 /// Bob sells, Alice buys; they do not know each other. Both accept the arbiter and have a purse at the mint, Alice with money in hers.
 pub struct Market {
@@ -17,6 +17,11 @@ pub struct Market {
 impl Market {
     pub fn new(funds: &str) -> Self {
         Self::under([("alice", BUYER), ("bob", SELLER)], funds)
+    }
+
+    /// The same with a buyer who is asked about everything.
+    pub fn with_careful_buyer(funds: &str) -> Self {
+        Self::under([("alice", ""), ("bob", SELLER)], funds)
     }
 
     /// The same with users who are asked about everything.

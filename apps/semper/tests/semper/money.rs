@@ -16,7 +16,8 @@ use serde_json::Value;
 
 use crate::world::{Process, World, deal_in, random, until};
 
-const POLICY: &str = "[[allow]]\nwhat = \"payment\"\nup_to = \"50.00 EUR\"\n\n[[allow]]\nwhat = \"account\"\n";
+const POLICY: &str =
+    "[[allow]]\nwhat = \"payment\"\nup_to = \"50.00 EUR\"\n\n[[allow]]\nwhat = \"account\"\nup_to = \"100.00 EUR\"\n";
 
 /// Alice and Bob, who know each other, and a bank where both have an account; Alice has 100 euros. Some towns have a mint, too.
 struct Town {

@@ -177,7 +177,7 @@ fn a_right_is_sold_and_sold_on() {
     let listed = world.run("bob", &["offers", "list"]).good();
     assert!(listed.contains(RIGHT) && listed.contains("12.00 EUR") && listed.contains("a right"), "{listed}");
     let deal = sale.order("alice", &link, "60");
-    // Her rules allow contracts, but no rule pays what can be lost.
+    // Her policy covers contracts, but nothing covers what is paid and can be lost.
     let shown = sale.signs("alice");
     for part in ["SALE OF A RIGHT", RIGHT, "at least 3 times", "12.00 EUR by account", "called back", &serial] {
         assert!(shown.contains(part), "{part:?} is not in: {shown}");

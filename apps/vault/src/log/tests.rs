@@ -27,6 +27,7 @@ fn question(byte: u8, text: &str) -> Decision {
         text: text.to_owned(),
         since: Time::from_unix(1),
         approves: None,
+        uncovered: String::new(),
     };
     Decision { event: Event::of(What::Asked, &draft(byte)), facts: Vec::new(), question: Some(approval) }
 }
@@ -188,4 +189,37 @@ async fn a_log_of_other_keys_is_refused() {
     assert!(matches!(Log::open(&path, &[8; 32]), Err(LogError::Damaged { .. })));
     fs::write(&path, b"").unwrap();
     assert!(is_refused(&path), "an empty file is no log that was just made");
+}
+
+// What was over would otherwise begin again: a mandate whose end the vault has seen.
+#[tokio::test]
+async fn time_does_not_go_back_when_the_clock_does() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = three(&dir).await;
+    let log = Log::open(&path, &KEY).unwrap();
+    let (before, future) = (log.now(), now().after(semper_core::time::Seconds(1_000_000)));
+    assert!(before < future);
+    log.write(answer(7, 1), future).unwrap();
+    // The clock is back where it was; entries say what it says.
+    log.decide(answer(8, 1)).await.unwrap();
+    assert!(log.now() == future && log.history(4, 1).unwrap()[0].time < future);
+    drop(log);
+    assert_eq!(Log::open(&path, &KEY).unwrap().now(), future);
+}
+
+#[tokio::test]
+async fn facts_of_a_space_come_in_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = Log::open(&dir.path().join("log"), &KEY).unwrap();
+    for byte in [3, 1, 2] {
+        log.decide(answer(byte, usize::from(byte) * 200)).await.unwrap();
+    }
+    let keys = async |after: Option<&[u8]>, limit| {
+        let facts = Decisions::facts(&log, "answer", after, limit).await.unwrap();
+        facts.iter().map(|fact| (fact.key[0], fact.value.len())).collect::<Vec<_>>()
+    };
+    assert_eq!(keys(None, 9).await, [(1, 200), (2, 400), (3, 600)]);
+    assert_eq!(keys(Some(&[1]), 1).await, [(2, 400)]);
+    assert_eq!(keys(Some(&[0, 9]), 9).await.len(), 3);
+    assert!(keys(Some(&[3]), 9).await.is_empty() && Decisions::facts(&log, "answe", None, 9).await.unwrap().is_empty());
 }

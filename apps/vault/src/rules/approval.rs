@@ -11,13 +11,13 @@ use semper_support::archive::Fact;
 use semper_transfer::credential::{CredentialTransfer, ReservationRequest};
 use semper_transfer::payment::statement::Release;
 
-use super::{APPROVED, Deposit, PASSES, RELEASES, SHOWS, fact};
+use super::{APPROVED, Deposit, PASSES, RELEASES, SHOWS, fact, mandate};
 
 /// Something that waits for the user's word.
 ///
 /// ```text
 /// approval = { 0: deal, 1: draft, 2: title, 3: text, 4: since, ? 5: cid, ? 6: release, ? 7: reservation request,
-///              ? 8: credential transfer, ? 9: deposit }
+///              ? 8: credential transfer, ? 9: deposit, ? 17: uncovered }
 /// ```
 #[derive(Clone, Debug)]
 pub struct Approval {
@@ -33,6 +33,8 @@ pub struct Approval {
     pub since: Time,
     /// The contract that it approves, if it is a promise, and what follows from that.
     pub approves: Option<Approves>,
+    /// Why it was not signed without asking though there are mandates, a line for each; empty if there are none. It is shown, and not signed.
+    pub uncovered: String,
 }
 
 /// What the user says to a question.
@@ -71,6 +73,7 @@ pub(super) fn title(kind: Kind) -> String {
         Kind::PaymentOrder => "Pay this?",
         Kind::AccountRequest => "Ask your bank for this?",
         Kind::CredentialTransfer => "Pass this right on?",
+        Kind::Mandate => "Grant this mandate?",
         _ => "Sign this?",
     }
     .to_owned()
@@ -100,7 +103,7 @@ impl Approves {
 impl Approval {
     /// What is stored with the signature, for what follows from it.
     pub(super) fn facts(&self) -> Vec<Fact> {
-        self.approves.as_ref().map_or_else(Vec::new, Approves::facts)
+        self.approves.iter().flat_map(Approves::facts).chain(mandate::granted(&self.draft)).collect()
     }
 
     /// The hash of the shown text, which an answer must name.
@@ -123,6 +126,7 @@ impl Encode for Approval {
             .put_some(7, approves.and_then(|approves| Some(approves.shows?.to_value())))
             .put_some(8, approves.and_then(|approves| Some(approves.passes?.to_value())))
             .put_some(9, approves.and_then(|approves| Some(approves.deposit.as_ref()?.to_value())))
+            .put_some(17, (!self.uncovered.is_empty()).then_some(self.uncovered.as_str()))
             .build()
     }
 }
@@ -140,8 +144,9 @@ impl Decode for Approval {
         let (release, shows) = (fields.optional_item(6, "release")?, fields.optional_item(7, "reservation request")?);
         let (passes, deposit) = (fields.optional_item(8, "credential transfer")?, fields.optional_item(9, "deposit")?);
         let cid: Option<Cid> = fields.optional_item(5, "cid")?;
+        let uncovered: Option<String> = fields.optional_item(17, "uncovered")?;
         fields.close()?;
         let approves = cid.map(|cid| Approves { cid, release, shows, passes, deposit });
-        Ok(Self { deal, draft, title, text, since, approves })
+        Ok(Self { deal, draft, title, text, since, approves, uncovered: uncovered.unwrap_or_default() })
     }
 }

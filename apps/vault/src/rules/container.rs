@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use semper_commerce::mandate::{Act, Matter};
 use semper_core::cbor::Decode as _;
 use semper_core::container::{Ack, Container, ContainerStatement, Leaf};
 use semper_core::cose::{Draft, Kind};
@@ -9,7 +10,6 @@ use semper_core::text::escape;
 use semper_support::approval::ApprovalError;
 
 use super::{Judgement, read};
-use crate::policy::Subject;
 
 /// The name of a text message in a container; its words are shown.
 pub(super) const MESSAGE_NAME: &str = "message.txt";
@@ -24,9 +24,8 @@ pub(super) fn judge_container(draft: &Draft, container: &[u8]) -> Result<Judgeme
     if named != container.id() {
         return Err(mismatch(&"the statement is about another container"));
     }
-    let kind = if draft.kind == Kind::Ack { "acknowledgement" } else { "mail" };
-    let subject = Subject { kind, ..Subject::default() };
-    Ok(Judgement::Ask { subject, text: describe(&container), contract: None })
+    let matter = if draft.kind == Kind::Ack { Matter::Acknowledgement } else { Matter::Mail };
+    Ok(Judgement::Ask { act: Ok(Act::of(matter)), text: describe(&container), contract: None })
 }
 
 /// What a container holds, as it is shown: a line for each thing, and a text message in full.

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use semper_commerce::access::{self, AccessOffer};
+use semper_commerce::mandate::{Act, Matter};
 use semper_commerce::offer::{Offer, Order};
 use semper_commerce::proposal::{Agreement, ProposalError};
 use semper_commerce::purchase;
@@ -26,7 +27,6 @@ use semper_transfer::payment::statement::{Release, Side, order_hash};
 use super::{Approves, Judgement, Vault, deposit, read, unavailable, way};
 use crate::decisions::Decisions;
 use crate::now;
-use crate::policy::Subject;
 
 impl<D: Decisions + ?Sized> Vault<D> {
     /// A contract. `arbiter` is the key set of its arbiter, where money goes through the arbiter's hands.
@@ -58,36 +58,35 @@ impl<D: Decisions + ?Sized> Vault<D> {
         if named != cid || !mine || many != (draft.kind == Kind::Round) {
             return Err(mismatch(&"the statement is about another contract or role"));
         }
-        // A promise to several is to nobody in particular: a rule for one of them does not allow it.
+        // A promise to several is to nobody in particular: a mandate for one of them does not cover it.
         let alone = !many && (role != Role::ORIGINATOR || agreement.core.terms.parties.len() == 2);
         let peer = agreement.core.party(role.peer()).filter(|_| alone);
         let deposit = deposit::promised(&agreement, role, arbiter)?;
         let arbiter = agreement.core.arbiter();
         let (release, shows) = (promised_release(&agreement.core, role), shown_right(&agreement.core, role));
         let passes = passed_right(&agreement.core, role);
-        let kind = match (&release, agreement.template.name()) {
-            // What cannot be undone by anybody no rule allows.
-            _ if arbiter.is_none() => "without arbiter",
-            // A right may be worth more than money.
-            _ if shows.is_some() || passes.is_some() => "right",
-            // What is paid before it is known to be for good what it is paid for, its payer must run after: no rule decides that.
-            (Some(_), RECEIPT_TRANSFER_TEMPLATE | right::TEMPLATE) => "transfer",
-            // Whom one trusts with money no rule decides.
-            (_, EXCHANGE_IN_LINE_TEMPLATE) => "in-line",
-            // Whether the rate is good no rule can say.
-            (Some(_), EXCHANGE_TEMPLATE) if role != Role::ORIGINATOR => "exchange",
-            (Some(_), EXCHANGE_TEMPLATE | RECEIPT_TEMPLATE) => "payment",
-            _ => "contract",
+        let matter = match (&release, agreement.template.name()) {
+            _ if arbiter.is_none() => Err("nobody could undo a mistake: there is no arbiter"),
+            // It may be worth more than money.
+            _ if shows.is_some() || passes.is_some() => Err("a right is used or given away"),
+            (Some(_), RECEIPT_TRANSFER_TEMPLATE | right::TEMPLATE) => {
+                Err("it is paid before it is known to be for good what it is paid for")
+            }
+            (_, EXCHANGE_IN_LINE_TEMPLATE) => Err("money goes through an arbiter's hands"),
+            (Some(_), EXCHANGE_TEMPLATE) if role != Role::ORIGINATOR => {
+                Err("whether the rate is good no limit can say")
+            }
+            (Some(_), EXCHANGE_TEMPLATE | RECEIPT_TEMPLATE) => Ok(Matter::Payment),
+            (Some(_), purchase::TEMPLATE) => Ok(Matter::Purchase),
+            (Some(_), _) => Err("money is given in a way that no limit knows"),
+            (None, _) => Ok(Matter::Contract),
         };
         let amount = release.as_ref().map(|release| release.amount);
-        let subject = Subject { kind, peer, arbiter, amount };
+        let process = Some(agreement.process());
+        let act = matter.map(|matter| Act { matter, peer, arbiter, process, amount });
         // What a hash locks no signature of ours lets go of.
         let release = release.filter(|_| arbiter.is_some());
-        Ok(Judgement::Ask {
-            subject,
-            text,
-            contract: Some(Box::new(Approves { cid, release, shows, passes, deposit })),
-        })
+        Ok(Judgement::Ask { act, text, contract: Some(Box::new(Approves { cid, release, shows, passes, deposit })) })
     }
 
     /// A seller's promise: signed without asking if its contract follows from an offer that the user has approved, which still stands.

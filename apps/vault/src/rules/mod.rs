@@ -5,7 +5,7 @@
 //! signed without asking, within rules that the vault keeps itself: no final for a contract that was to be aborted, no abort of
 //! one whose final was signed; no payment to an arbiter but what it asks for under a contract that gives it money into its hands; no release of locked money and no passing on of a right but what the contract promises; no word that a right is to be called back
 //! beside one that its money has come; among many signers, round after round
-//! up to the question to the arbiter, and nothing after it. Every answer is stored before it is given, under the statement's identifier,
+//! up to the question to the arbiter, and nothing after it. What a mandate of the user covers is signed without asking too, and counted. Every answer is stored before it is given, under the statement's identifier,
 //! and is the same for ever.
 //!
 //! Third parties sign by rule, not by asking: their vault signs only the kinds that their role needs ([`Purpose`]).
@@ -14,6 +14,7 @@ mod approval;
 mod container;
 mod contract;
 mod deposit;
+mod mandate;
 mod money;
 mod right;
 
@@ -22,6 +23,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use semper_commerce::access::AccessOffer;
+use semper_commerce::mandate::{Act, Matter};
 use semper_commerce::offer::Offer;
 use semper_commerce::right::RightOffer;
 use semper_commerce::swap::FileOffer;
@@ -47,10 +49,12 @@ use self::approval::title;
 pub use self::approval::{Approval, Approves, UserAnswer};
 use self::container::judge_container;
 pub use self::deposit::Deposit;
+pub(crate) use self::mandate::is_known;
+pub use self::mandate::{Granted, MANDATES_MAX, MandateUse};
 use self::right::judge_transfer;
 use crate::decisions::{Decision, Decisions, Event, What};
 use crate::now;
-use crate::policy::{Policy, Subject};
+use crate::policy::Policy;
 
 /// Fact space of an arbiter's own: the payments that its verdicts have made due, hash of the order → the payee's request. Its service writes it with the verdict.
 pub const DUE_SPACE: &str = "hands-due";
@@ -111,6 +115,12 @@ pub enum VaultError {
     /// The user has seen another text.
     #[error("the text that was shown is not the one that is signed")]
     NotSeen,
+    /// No mandate of this name was granted.
+    #[error("no such mandate was granted: {0}")]
+    NoMandate(StatementId),
+    /// What is to be granted is no mandate.
+    #[error("this is no mandate: {0}")]
+    BadMandate(String),
     /// Signing failed.
     #[error(transparent)]
     Approval(#[from] ApprovalError),
@@ -121,14 +131,14 @@ pub enum VaultError {
 
 /// What is to be done about a request.
 enum Judgement {
-    /// Show it to the user. If it approves a contract: which, and what follows from it.
-    Ask { subject: Subject, text: String, contract: Option<Box<Approves>> },
+    /// Show it to the user, unless a mandate covers the act; or why no mandate can. If it approves a contract: which, and what follows from it.
+    Ask { act: Result<Act, &'static str>, text: String, contract: Option<Box<Approves>> },
     /// It follows from what was approved. The facts are stored with it; if one is taken by another value, it is refused.
     Sign(Vec<Fact>),
 }
 
 impl<D: Decisions + ?Sized> Vault<D> {
-    /// A vault over `signer`'s keys that keeps what it decides in `decisions`. `policy` answers for the user where it fits.
+    /// A vault over `signer`'s keys that keeps what it decides in `decisions`. What `policy` covers is signed without asking.
     /// `systems` put statements of payment systems into words.
     pub fn new(
         signer: Box<dyn Signer>,
@@ -253,7 +263,7 @@ impl<D: Decisions + ?Sized> Vault<D> {
                     (_, _, Ok(offer)) => offer.describe(),
                     _ => read::<AccessOffer>(draft)?.describe(),
                 };
-                Ok(Judgement::Ask { subject: Subject { kind: "offer", ..Subject::default() }, text, contract: None })
+                Ok(Judgement::Ask { act: Ok(Act::of(Matter::Offer)), text, contract: None })
             }
             (Kind::ReservationRequest, Exhibit::Consequence) => self.judge_reservation(draft).await,
             (Kind::CredentialTransfer, Exhibit::Credential { bundle }) => judge_transfer(draft, bundle),
@@ -291,9 +301,9 @@ impl<D: Decisions + ?Sized> Vault<D> {
             }
             (Kind::AccountRequest, Exhibit::Statement | Exhibit::Consequence) => match self.wording(draft) {
                 Wording::Harmless => Ok(Judgement::Sign(Vec::new())),
-                Wording::Binding(text) => {
-                    let subject = Subject { kind: "account", ..Subject::default() };
-                    Ok(Judgement::Ask { subject, text, contract: None })
+                Wording::Binding { text, most } => {
+                    let act = Act { amount: most, ..Act::of(Matter::Account) };
+                    Ok(Judgement::Ask { act: Ok(act), text, contract: None })
                 }
                 Wording::Foreign => {
                     Err(ApprovalError::Forbidden("a statement that nobody can put into words is not signed".into()))
@@ -333,12 +343,16 @@ impl<D: Decisions + ?Sized> Vault<D> {
         }
     }
 
-    async fn ask(&self, approval: Approval, subject: &Subject) -> Result<Answer, ApprovalError> {
-        let with = approval.facts();
-        if self.policy.as_ref().is_some_and(|policy| policy.allows(subject)) {
-            let event = Event::by_rule(&approval.draft, approval.text_hash(), approval.text);
-            return self.sign(event, approval.draft, with).await;
-        }
+    /// Asks the user, unless a mandate covers the act.
+    async fn ask(&self, mut approval: Approval, act: Result<Act, &'static str>) -> Result<Answer, ApprovalError> {
+        approval.uncovered = match act {
+            Ok(act) => match self.sign_covered(&approval, &act).await? {
+                Ok(answer) => return Ok(answer),
+                Err(whys) => whys,
+            },
+            Err(never) if self.has_mandates().await? => format!("no mandate can cover it: {never}"),
+            Err(_) => String::new(),
+        };
         // What a user has to read is stored, and must be readable again. A contract is never longer; a message may be.
         if approval.text.len() > RENDERED_MAX {
             return Err(ApprovalError::Forbidden("the text is too long to be shown".into()));
@@ -365,6 +379,10 @@ impl<D: Decisions + ?Sized> KeyHolder for Vault<D> {
 
     async fn withdraw(&self, request: StatementId) -> Result<(), ApprovalError> {
         let Some(approval) = self.decisions.waiting(request).await.map_err(unavailable)? else { return Ok(()) };
+        // The user has asked for it, and nobody else takes it back.
+        if approval.draft.kind == Kind::Mandate {
+            return Err(ApprovalError::Forbidden("a mandate is its user's matter".into()));
+        }
         let event = Event::of(What::Withdrawn, &approval.draft);
         let decision = Decision { event, facts: Vec::new(), question: None };
         self.decisions.decide(decision).await.map_err(|e| ApprovalError::Unavailable(e.to_string()))
@@ -380,11 +398,11 @@ impl<D: Decisions + ?Sized> KeyHolder for Vault<D> {
         }
         match self.judge(&request).await? {
             Judgement::Sign(facts) => self.sign(Event::of(What::Followed, &request.draft), request.draft, facts).await,
-            Judgement::Ask { subject, text, contract } => {
+            Judgement::Ask { act, text, contract } => {
                 let title = title(request.draft.kind);
                 let SignRequest { deal, draft, .. } = request;
-                let approves = contract.map(|contract| *contract);
-                self.ask(Approval { deal, draft, title, text, since: now(), approves }, &subject).await
+                let (approves, uncovered) = (contract.map(|contract| *contract), String::new());
+                self.ask(Approval { deal, draft, title, text, since: now(), approves, uncovered }, act).await
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use semper_commerce::mandate::{Act, Matter};
 use semper_core::cbor::Decode as _;
 use semper_core::cose::{Draft, Kind, Signed};
 use semper_core::hash::Digest;
@@ -14,7 +15,6 @@ use semper_transfer::payment::statement::{PaymentOrder, PaymentRequest, Release,
 
 use super::{DUE_SPACE, Judgement, LOCKED, RELEASES, Vault, part_way, read, unavailable};
 use crate::decisions::Decisions;
-use crate::policy::Subject;
 
 impl<D: Decisions + ?Sized> Vault<D> {
     /// A release of locked money: exactly what an approved contract promises, and no abort any more after it.
@@ -117,7 +117,6 @@ fn judge_payment(draft: &Draft, request: &[u8], salt: &[u8; 32]) -> Result<Judge
         issuer = escape(&asked.issuer, 11),
         until = asked.expires,
     );
-    let subject =
-        Subject { kind: "payment", peer: Some(signed.signer()), amount: Some(asked.amount), ..Subject::default() };
-    Ok(Judgement::Ask { subject, text, contract: None })
+    let act = Act { peer: Some(signed.signer()), amount: Some(asked.amount), ..Act::of(Matter::Payment) };
+    Ok(Judgement::Ask { act: Ok(act), text, contract: None })
 }

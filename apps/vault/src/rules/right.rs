@@ -14,7 +14,6 @@ use semper_transfer::credential::{Bundle, Credential, CredentialTransfer, Reserv
 
 use super::{Judgement, MONEY, PASSED, PASSES, SHOWS, Vault, fact, part_way, read, unavailable};
 use crate::decisions::Decisions;
-use crate::policy::Subject;
 
 impl<D: Decisions + ?Sized> Vault<D> {
     /// A use of a right: exactly for an approved contract that shows it.
@@ -55,7 +54,7 @@ impl<D: Decisions + ?Sized> Vault<D> {
     }
 }
 
-/// A credential that is passed on: the one that is shown. No rule allows it.
+/// A credential that is passed on: the one that is shown. No mandate covers it.
 pub(super) fn judge_transfer(draft: &Draft, bundle: &[u8]) -> Result<Judgement, ApprovalError> {
     let mismatch = |e: &dyn fmt::Display| ApprovalError::Mismatch(e.to_string());
     let bundle = Bundle::from_bytes(bundle).map_err(|e| mismatch(&e))?;
@@ -81,6 +80,5 @@ pub(super) fn judge_transfer(draft: &Draft, bundle: &[u8]) -> Result<Judgement, 
         until = credential.until,
         serial = credential.serial,
     );
-    let subject = Subject { kind: "credential", peer: Some(transfer.to), ..Subject::default() };
-    Ok(Judgement::Ask { subject, text, contract: None })
+    Ok(Judgement::Ask { act: Err("a right is given away"), text, contract: None })
 }

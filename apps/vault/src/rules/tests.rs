@@ -112,6 +112,7 @@ async fn a_party_releases_what_an_approved_contract_promises() {
         text: String::new(),
         since: Time::from_unix(1),
         approves: Some(Approves { release: Some(promised.clone()), ..approves() }),
+        uncovered: String::new(),
     };
     let stored = Approval::from_bytes(&approval.to_bytes()).unwrap();
     archive.commit(Commit { facts: stored.facts(), ..Commit::default() }).await.unwrap();
@@ -172,6 +173,7 @@ async fn a_party_has_a_use_kept_for_an_approved_contract_only() {
         text: String::new(),
         since: Time::from_unix(1),
         approves: Some(Approves { shows: Some(right), ..approves() }),
+        uncovered: String::new(),
     };
     let stored = Approval::from_bytes(&approval.to_bytes()).unwrap();
     archive.commit(Commit { facts: stored.facts(), ..Commit::default() }).await.unwrap();
@@ -203,6 +205,7 @@ async fn a_party_passes_a_right_on_for_an_approved_contract_only() {
         text: String::new(),
         since: Time::from_unix(1),
         approves: Some(Approves { passes: Some(right), ..approves() }),
+        uncovered: String::new(),
     };
     let stored = Approval::from_bytes(&approval.to_bytes()).unwrap();
     archive.commit(Commit { facts: stored.facts(), ..Commit::default() }).await.unwrap();

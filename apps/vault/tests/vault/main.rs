@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 #![expect(unreachable_pub, reason = "a test binary has no outside: `pub` marks what other modules use")]
 
+mod mandate;
 mod node;
 mod process;
 mod user;

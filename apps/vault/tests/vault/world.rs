@@ -43,7 +43,7 @@ impl World {
         world
     }
 
-    /// One whose vault is open and has no standing rules.
+    /// One whose vault is open and has no policy.
     pub fn open() -> Self {
         let world = Self::locked(Settings::default());
         world.user().unlock(PASSPHRASE, None).unwrap();

@@ -101,8 +101,13 @@ pub enum Wording {
     Foreign,
     /// It asks something, or takes money in: it may be signed without asking the user.
     Harmless,
-    /// It binds, or moves money out: the user is asked over this text, which says who, what, how much, until when.
-    Binding(String),
+    /// It binds, or moves money out: the user is asked, unless it is within a limit.
+    Binding {
+        /// What the user is asked over: who, what, how much, until when.
+        text: String,
+        /// The most that it can cost, with everything on top; none if the statement does not say it: then it is within no limit.
+        most: Option<Amount>,
+    },
 }
 
 /// What a module may look at besides the purse and the operation.

@@ -186,7 +186,9 @@ impl Module for AccountModule {
         }
         match AccountRequest::from_bytes(&draft.payload) {
             Err(_) => Wording::Foreign,
-            Ok(request) if request.action.gives_up_money() => Wording::Binding(request.describe()),
+            Ok(request) if request.action.gives_up_money() => {
+                Wording::Binding { text: request.describe(), most: request.action.most() }
+            }
             Ok(_) => Wording::Harmless,
         }
     }

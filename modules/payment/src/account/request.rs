@@ -212,6 +212,15 @@ impl Action {
         }
     }
 
+    /// The most that the account can lose by it, with the fee, as far as the request itself says it.
+    pub fn most(&self) -> Option<Amount> {
+        match self {
+            Action::Transfer { amount, fee_most, .. } => amount.plus(*fee_most).ok(),
+            Action::Refund { amount, .. } => Some(*amount),
+            _ => None,
+        }
+    }
+
     /// What [`semper_support::crypto::Seal`] and `Open` are given as context for the key of the MACs.
     pub fn verifier_context(bank: KeySetId) -> Vec<u8> {
         [domain::PURSE.as_bytes(), bank.as_bytes()].concat()

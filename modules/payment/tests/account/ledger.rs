@@ -357,8 +357,8 @@ async fn a_request_says_what_it_does_in_plain_words() {
         module.wording(&Draft { kind, suite, signer, payload: request.payload().to_vec() })
     };
     let binding = wording(transfer(AccountNumber::from_body(17), 1250, "rent"));
-    assert!(matches!(binding, Wording::Binding(text) if text.contains("12.50 EUR")));
-    assert!(matches!(wording(Action::Void { hold: digest(1) }), Wording::Binding(_)));
+    assert!(matches!(binding, Wording::Binding { text, most: Some(_) } if text.contains("12.50 EUR")));
+    assert!(matches!(wording(Action::Void { hold: digest(1) }), Wording::Binding { most: None, .. }));
     assert_eq!(wording(Action::Statement { from: 0, most: 1 }), Wording::Harmless);
     let garbage =
         Draft { kind: Kind::AccountRequest, payload: vec![0xff], suite: request.suite(), signer: request.signer() };

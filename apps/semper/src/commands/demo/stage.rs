@@ -8,6 +8,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use semper_core::amount::Amount;
 use serde_json::Value;
 
 use super::{say, title};
@@ -15,9 +16,18 @@ use super::{say, title};
 /// How long anything may take before the demonstration gives up on it.
 const DEADLINE: Duration = Duration::from_secs(120);
 
-/// What Alice and Bob let their nodes sign without asking, so that the demonstration runs by itself.
-const POLICY: &str = "[[allow]]\nwhat = \"contract\"\n\n[[allow]]\nwhat = \"offer\"\n\n[[allow]]\nwhat = \"mail\"\n\n[[allow]]\nwhat = \"acknowledgement\"\n\n\
-     [[allow]]\nwhat = \"payment\"\nup_to = \"20.00 EUR\"\n\n[[allow]]\nwhat = \"account\"\n";
+/// What Alice and Bob let their nodes sign without asking, so that the demonstration runs by itself: purchases at `price`, and what the bank is told.
+fn policy(price: Amount) -> Result<String> {
+    let most =
+        price.minor().checked_mul(5).and_then(|cents| cents.checked_add(4_000)).context("the price is too high")?;
+    let most = Amount::new(most, price.currency())?;
+    let unlimited =
+        ["contract", "offer", "mail", "acknowledgement"].map(|what| format!("[[allow]]\nwhat = \"{what}\"\n\n"));
+    let payment = Amount::new(2_000, price.currency())?;
+    let limited = [("purchase", price), ("payment", payment), ("account", most)]
+        .map(|(what, most)| format!("[[allow]]\nwhat = \"{what}\"\nup_to = \"{most}\"\n\n"));
+    Ok([unlimited.concat(), limited.concat()].concat())
+}
 
 /// The parties and their processes.
 pub(super) struct Stage {
@@ -40,8 +50,8 @@ impl Drop for Process {
 }
 
 impl Stage {
-    /// Sets up a certification authority, an arbiter, a bank, a mint, Alice and Bob, and starts them all.
-    pub fn set(dir: &Path) -> Result<Self> {
+    /// Sets up a certification authority, an arbiter, a bank, a mint, Alice and Bob, who buy at `price`, and starts them all.
+    pub fn set(dir: &Path, price: Amount) -> Result<Self> {
         title("Six parties, each a process with a directory of its own");
         let passphrase = dir.join("passphrase.txt");
         std::fs::write(&passphrase, "only for the demonstration\n")?;
@@ -75,7 +85,7 @@ impl Stage {
             add.extend(stage.trusted());
             stage.good(party, &add.iter().map(String::as_str).collect::<Vec<_>>())?;
             stage.good(party, &["contact", "add", &card("arbiter"), "--arbiter"])?;
-            std::fs::write(dir.join(party).join("policy.toml"), POLICY)?;
+            std::fs::write(dir.join(party).join("policy.toml"), policy(price)?)?;
             stage.up(party)?;
         }
         say("Alice and Bob, who have each other's certified cards; Carol, the arbiter whom both accept;");
