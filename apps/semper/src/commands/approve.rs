@@ -4,6 +4,7 @@ use anyhow::{Result, bail};
 use clap::Args;
 use semper_core::domain;
 use semper_core::hash::Digest;
+use semper_core::text::escape;
 use semper_vault::wire::Code;
 
 use super::{Common, ask, session};
@@ -75,6 +76,10 @@ pub(super) async fn put(client: &Client, approval: &ApprovalView) -> Result<()> 
     println!("{}\n", approval.title);
     println!("{}\n", frame(&approval.text));
     let seen = Digest::of(domain::RENDER, approval.text.as_bytes());
+    if let Some(uncovered) = &approval.uncovered {
+        println!("You are asked because");
+        println!("{}\n", uncovered.lines().map(|why| format!("  - {}", escape(why, 4))).collect::<Vec<_>>().join("\n"));
+    }
     println!("Check words of this text: {}", ask::check_words(&seen));
     let approve = ask::typed("Type `sign` to sign it, `no` to decline: ", "sign")?;
     let answer = approval.answered(approve);

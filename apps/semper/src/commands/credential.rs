@@ -331,7 +331,7 @@ fn key(who: &str) -> Result<KeySetId> {
 }
 
 /// A date or a moment.
-fn moment(text: &str, time_of_day: &str) -> Result<Time> {
+pub(super) fn moment(text: &str, time_of_day: &str) -> Result<Time> {
     let whole = if text.contains('T') { text.to_owned() } else { format!("{text}{time_of_day}") };
     semper_exchange::claims::time(&whole).with_context(|| format!("{text:?} is no date; write one like 2026-12-31"))
 }

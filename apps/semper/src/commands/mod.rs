@@ -11,6 +11,7 @@ mod desk;
 mod follow;
 mod init;
 mod judge;
+mod mandate;
 mod offers;
 mod order;
 mod pay;
@@ -121,6 +122,9 @@ enum Command {
     /// The holder of your keys: what it was asked and has signed, and whether it does
     #[command(subcommand)]
     Vault(vault::Vault),
+    /// What your keys may sign without asking you: limits that you have signed yourself
+    #[command(subcommand)]
+    Mandate(mandate::Mandates),
     /// Your deals
     #[command(subcommand)]
     Deals(deals::Deals),
@@ -225,6 +229,7 @@ async fn run(common: Common, command: Command) -> Result<ExitCode> {
         Command::Approve(approve) => approve.run(&common).await?,
         Command::Decline(decline) => decline.run(&common).await?,
         Command::Vault(vault) => vault.run(&common)?,
+        Command::Mandate(mandate) => mandate.run(&common).await?,
         Command::Deals(deals) => return deals.run(&common).await,
         Command::Stamp(stamp) => stamp.run(&common).await?,
         Command::Certify(certify) => certify.run(&common).await?,

@@ -107,6 +107,9 @@ pub struct ApprovalView {
     pub text: String,
     /// Since when it waits, in seconds since 1970.
     pub since: u64,
+    /// Why no mandate covers it, a line for each; nothing if there are no mandates. It is not signed.
+    #[serde(default)]
+    pub uncovered: Option<String>,
 }
 
 impl From<Approval> for ApprovalView {
@@ -117,6 +120,7 @@ impl From<Approval> for ApprovalView {
             title: approval.title,
             text: approval.text,
             since: approval.since.unix(),
+            uncovered: Some(approval.uncovered).filter(|uncovered| !uncovered.is_empty()),
         }
     }
 }

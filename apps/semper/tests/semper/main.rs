@@ -18,6 +18,7 @@ mod in_line;
 mod judge;
 mod load;
 mod mail;
+mod mandate;
 mod market;
 mod money;
 mod relay;
