@@ -50,7 +50,7 @@ use crate::roles::issuer::{self, Issuer, IssuerParts};
 use crate::roles::tsa::{TsaParts, TsaService};
 use crate::secrets::{self, Secrets};
 use crate::stamp;
-use crate::vault::{self, Held, Keys};
+use crate::vault::{self, Gone, Held, Keys};
 
 /// Shortest passphrase, in bytes.
 pub const PASSPHRASE_MIN: usize = 8;
@@ -121,6 +121,7 @@ pub struct Running {
     store: Store,
     stop: watch::Sender<bool>,
     asked: Arc<Notify>,
+    gone: Arc<Gone>,
     tasks: JoinSet<()>,
     servers: Vec<Server>,
     endpoint: Endpoint,
@@ -176,8 +177,9 @@ impl Running {
         let store = Store::open(home, &config, patience(listen)).await?;
         let archive = store.archive();
         let (stop, stopped) = watch::channel(false);
-        let asked = Arc::new(Notify::new());
-        let mut starting = Starting { home: home.clone(), config, archive, stopped, tasks: JoinSet::new() };
+        let (asked, gone) = (Arc::new(Notify::new()), Arc::new(Gone::default()));
+        let tasks = JoinSet::new();
+        let mut starting = Starting { home: home.clone(), config, archive, stopped, tasks, gone: gone.clone() };
         let made = starting.role(holder, &home.card()?, listen).await?;
         let mut servers = Vec::new();
         if listen {
@@ -196,6 +198,7 @@ impl Running {
             store,
             stop,
             asked,
+            gone,
             tasks: starting.tasks,
             servers,
             endpoint,
@@ -213,9 +216,18 @@ impl Running {
         Ok(Client::new(self.endpoint.clone(), self.home.clone())?)
     }
 
-    /// Returns when somebody asks for a stop through the control interface.
-    pub async fn asked_to_stop(&self) {
-        self.asked.notified().await;
+    /// Returns when it is to be stopped: somebody has asked for that through the control interface.
+    ///
+    /// # Errors
+    /// The vault has ended by itself: nothing is signed and no message opened any more. Whatever was begun goes on after the next start.
+    pub async fn asked_to_stop(&self) -> Result<()> {
+        tokio::select! {
+            () = self.asked.notified() => Ok(()),
+            () = self.gone.wait() => anyhow::bail!(
+                "the holder of your keys has ended: nothing can be signed and no message be opened. No money moved by that; `semper up` starts \
+                 both again, and what was begun goes on"
+            ),
+        }
     }
 
     /// Stops: takes nothing new, finishes what is on its way, closes the archive.
@@ -323,6 +335,7 @@ struct Starting {
     archive: Arc<dyn Archive>,
     stopped: watch::Receiver<bool>,
     tasks: JoinSet<()>,
+    gone: Arc<Gone>,
 }
 
 impl Starting {
@@ -437,6 +450,7 @@ impl Starting {
             other => anyhow::bail!("account_level in semper.toml is 1, 2 or 3, not {other}"),
         };
         let keys = vault.keys().clone();
+        let gone = vault.is_ours().then(|| self.gone.clone());
         // Opens what is sealed for the party, and signs receipts.
         let side: Arc<NodeSide> = keys.side();
         let lent = side.lent()?;
@@ -471,7 +485,7 @@ impl Starting {
         };
         let node = Node::new(parts, settings);
         self.tasks.spawn(node.clone().run(self.stopped.clone()));
-        self.tasks.spawn(keys.clone().watch(node.clone(), self.stopped.clone()));
+        self.tasks.spawn(keys.clone().watch(node.clone(), gone, self.stopped.clone()));
         if let (Some(relay), true) = (&self.config.relay, listen) {
             let url = semper_channel::mailbox_url(relay, &Signer::key_set(&*side).id());
             let (open, handler) = (side.clone(), node.clone());

@@ -3,9 +3,11 @@
 //! `semper up` gives the vault a process of its own. A command that runs a node for itself, and a program over this library, have it in their
 //! own process; it is asked over the same sockets.
 
+use std::io;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -23,7 +25,7 @@ use semper_vault::policy::Policy;
 use semper_vault::process;
 use semper_vault::serve::{ServeError, Serving, Settings, Span};
 use semper_vault::wire::{Pending, State};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::home::{Home, make_private_dir, write_private};
 use crate::node::Node;
@@ -36,6 +38,8 @@ pub const COMMAND: &str = "vault-process";
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// How long a vault's process may take to begin or to end.
 const PROCESS_TIME: Duration = Duration::from_secs(10);
+/// How long a vault's process may be silent before it counts as gone.
+const GONE_AFTER: Duration = Duration::from_secs(5);
 /// How long a question for news waits. A node that stops waits for it.
 const NEWS_SECONDS: u8 = 1;
 
@@ -115,6 +119,11 @@ impl Held {
     /// The node's way to it.
     pub(crate) fn keys(&self) -> &Arc<Keys> {
         &self.keys
+    }
+
+    /// Whether nobody but this process would start it again.
+    pub(crate) fn is_ours(&self) -> bool {
+        !matches!(self._at, Place::Lasting)
     }
 }
 
@@ -202,7 +211,7 @@ pub fn bring_over(home: &Home, passphrase: &[u8]) -> Result<()> {
         std::fs::File::open(home.dir())?.sync_all()?;
     }
     match std::fs::remove_file(&former) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
             Err(error).with_context(|| format!("cannot remove {}, whose keys are in the vault now", former.display()))
         }
         _ => Ok(()),
@@ -225,6 +234,27 @@ async fn copy(home: &Home, log: &Log) -> Result<()> {
     Ok(archive.close().await?)
 }
 
+/// That a node's vault has ended before it.
+#[derive(Debug, Default)]
+pub(crate) struct Gone {
+    told: AtomicBool,
+    notify: Notify,
+}
+
+impl Gone {
+    fn tell(&self) {
+        self.told.store(true, Ordering::Release);
+        self.notify.notify_one();
+    }
+
+    /// Returns when it has.
+    pub(crate) async fn wait(&self) {
+        while !self.told.load(Ordering::Acquire) {
+            self.notify.notified().await;
+        }
+    }
+}
+
 /// The node's way to its vault.
 #[derive(Debug)]
 pub(crate) struct Keys(Arc<NodeSide>);
@@ -243,19 +273,34 @@ impl Keys {
         self.ask(NodeSide::pending).await
     }
 
-    /// Has the node look at its questions whenever the user has answered one, until `stop` becomes true.
-    pub(crate) async fn watch(self: Arc<Self>, node: Arc<Node>, mut stop: watch::Receiver<bool>) {
-        let mut known = 0;
+    /// Has the node look at its questions whenever the user has answered one, until `stop` becomes true. Tells `gone`, if there is one, when
+    /// the vault does not answer any more: without the passphrase, which the node has forgotten, nobody can start it again.
+    pub(crate) async fn watch(
+        self: Arc<Self>,
+        node: Arc<Node>,
+        gone: Option<Arc<Gone>>,
+        mut stop: watch::Receiver<bool>,
+    ) {
+        let (mut known, mut heard) = (0, Instant::now());
         loop {
             let news = tokio::select! {
                 news = self.ask(move |side| side.news(known, NEWS_SECONDS)) => news,
                 _ = stop.wait_for(|stop| *stop) => return,
             };
+            // A vault that refuses, or is slow, is there.
+            let slow = |error: &io::Error| matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut);
+            if !matches!(&news, Err(CallError::Silent(error)) if !slow(error)) {
+                heard = Instant::now();
+            }
             match news {
                 Ok(news) if news == known => {}
                 Ok(news) => {
                     known = news;
                     node.look_at_asks();
+                }
+                Err(_) if heard.elapsed() >= GONE_AFTER && gone.is_some() => {
+                    gone.inspect(|gone| gone.tell());
+                    return;
                 }
                 Err(error) => {
                     tracing::warn!(%error, "the vault does not answer");

@@ -162,20 +162,20 @@ impl Serve {
     }
 }
 
-/// Runs until a signal comes or somebody asks one of them to stop; then all end.
+/// Runs until a signal comes, somebody asks one of them to stop, or one has lost its vault; then all end.
 async fn until_stopped(running: Vec<Running>) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut asked: FuturesUnordered<_> = running.iter().map(Running::asked_to_stop).collect();
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
-        _ = asked.next() => {}
-    }
+    let ended = tokio::select! {
+        _ = tokio::signal::ctrl_c() => Ok(()),
+        _ = terminate.recv() => Ok(()),
+        ended = asked.next() => ended.unwrap_or(Ok(())),
+    };
     drop(asked);
     for running in running {
         running.stop().await;
     }
-    Ok(())
+    ended
 }
 
 /// Stops the node that runs on a data directory.

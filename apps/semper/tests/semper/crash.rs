@@ -6,7 +6,7 @@ use std::time::Duration;
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
 
-use crate::world::{Process, World, deal_in, random};
+use crate::world::{Process, World, deal_in, random, until};
 
 const ROUNDS: usize = 12;
 
@@ -139,4 +139,22 @@ fn mail_survives() {
         }
     }
     assert_eq!(running.world.json("bob", &["deals", "list", "--json"]).as_array().unwrap().len(), 4);
+}
+
+// A node whose vault was killed can sign nothing and open nothing. It would go on to fail every question, and nobody would know why.
+#[test]
+fn a_node_ends_when_its_vault_has() {
+    let world = World::of_two();
+    let node = world.start("alice", &["up"]);
+    let vault = world.json("alice", &["vault", "state", "--json"])["process"].as_u64().unwrap();
+    assert_ne!(vault, u64::from(node.id()));
+    assert!(std::process::Command::new("kill").args(["-KILL", &vault.to_string()]).status().unwrap().success());
+    assert!(until(|| world.endpoint("alice").is_none().then_some(())).is_some(), "it goes on without its vault");
+    let said = until(|| {
+        let log = std::fs::read_to_string(world.path("alice").join("log.txt")).unwrap();
+        log.contains("the holder of your keys has ended").then_some(())
+    });
+    assert!(said.is_some(), "it does not say why");
+    let _again = world.start("alice", &["up"]);
+    assert!(world.run("alice", &["vault", "state"]).good().contains("Open"));
 }
