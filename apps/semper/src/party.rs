@@ -17,6 +17,7 @@ use semper_channel::{
 use semper_core::ids::KeySetId;
 use semper_core::time::Seconds;
 use semper_crypto::{DecapsulationKey, Encapsulator, Sealer, SystemRandom, Verifier};
+use semper_pages::doors::Doors;
 use semper_payment::account::payment::Level;
 use semper_store::{OpenError, PostgresArchive, PostgresOptions, SqliteArchive};
 use semper_support::approval::KeyHolder;
@@ -38,7 +39,7 @@ use zeroize::Zeroizing;
 use crate::control::Endpoint;
 use crate::control::client::Client;
 use crate::control::server::{Controlled, guarded, party_routes};
-use crate::desk::{Desk, Doors};
+use crate::desk::{self, Desk};
 use crate::home::{Announced, Config, Home, Role};
 use crate::node::goods::GoodsStore;
 use crate::node::{Node, Parts, PaymentParts, Payments, Settings, Stamping, Systems, now};
@@ -502,7 +503,7 @@ impl Starting {
     /// The desk of a party, with a port of its own, and the doors into it.
     fn desk(&self, node: &Arc<Node>) -> Result<((TcpListener, Router), Arc<Doors>)> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
-        let doors = Arc::new(Doors::new(listener.local_addr()?.port())?);
+        let doors = Arc::new(Doors::new(desk::HOUSE, listener.local_addr()?.port(), Box::new(SystemRandom))?);
         let desk = Desk::new(node.clone(), doors.clone(), self.home.clone(), self.config.base_url());
         Ok(((listener, desk.routes()), doors))
     }

@@ -43,7 +43,12 @@ pub struct Frame<'a> {
     pub live: bool,
 }
 
-impl Frame<'_> {
+impl<'a> Frame<'a> {
+    /// The frame of a page that belongs to no place. A change of language leads to the beginning.
+    pub fn alone(language: Language, title: &'a str) -> Self {
+        Self { language, title, owner: "", places: &[], here: "", path: "/", live: false }
+    }
+
     /// The page with its content.
     pub fn around(&self, content: &Markup) -> Markup {
         let language = self.language;

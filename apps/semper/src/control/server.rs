@@ -12,6 +12,7 @@ use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use semper_core::cbor::Encode;
 use semper_core::ids::{DealId, StatementId};
+use semper_pages::doors::Doors;
 use semper_support::channel::MESSAGE_BYTES_MAX;
 use semper_support::engine::Input;
 use semper_transfer::payment::operation::OperationId;
@@ -25,7 +26,6 @@ use super::{
     SendOrder, SignOrder, StampOrder, StampView, StandsOrder, SwapOrder, TaskOrder, TradeOrder,
 };
 use crate::credentials::{self, CredentialError};
-use crate::desk::Doors;
 use crate::node::{Beginning, Node, NodeError};
 use crate::orders;
 use crate::shop::{self, ShopError};

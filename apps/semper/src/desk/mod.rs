@@ -5,7 +5,6 @@
 //! printed; it works once. The desk never asks for a signature: what has to be approved waits with the holder of the keys.
 //!
 //! ```text
-//!   entry     links, sessions, who may ask at all
 //!   deals     the deal browser         deal    one deal: time line, what is proven, files
 //!   wallet    purses and operations    people  contacts          shop    offers
 //!   buy       what a link offers       sell    a file and a price
@@ -16,7 +15,6 @@
 mod buy;
 mod deal;
 mod deals;
-mod entry;
 mod people;
 mod sell;
 mod shop;
@@ -26,32 +24,29 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Form, FromRequestParts, State};
-use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::middleware;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::StatusCode;
+use axum::response::Response;
 use axum::response::sse::{Event, KeepAlive, Sse};
-use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use futures_util::stream::{self, Stream};
 use maud::{Markup, html};
-use semper_pages::Language;
-use semper_pages::frame::{Frame, Place, SCRIPT, STYLE};
-use serde::Deserialize;
+use semper_pages::doors::{Doors, House};
+use semper_pages::frame::{Frame, Place};
+use semper_pages::{Reader, document};
 use tokio::sync::watch;
 
 use crate::bench::Bench;
 use crate::home::Home;
 use crate::node::{Node, NodeError};
 
-pub use entry::Doors;
-
+/// Whose doors the desk's are.
+pub const HOUSE: House =
+    House { name: "desk", command: "semper desk", opening: "opening", first: "back-to-deals", closed: "closed-title" };
 /// Largest form: a contact card is the largest thing that is pasted.
 const FORM_MAX: usize = 256 * 1024;
 /// How often a silent stream of changes says that it is still there; a connection may be silent for 90 s.
 const STILL_HERE: Duration = Duration::from_secs(30);
-/// The cookie of the language that the user has chosen.
-const LANGUAGE: &str = "semper-language";
 
 /// What the desk shows.
 pub struct Desk {
@@ -94,16 +89,8 @@ impl Desk {
             .route("/sell", get(sell::ask).post(sell::sell).layer(DefaultBodyLimit::max(sell::UPLOAD_MAX)))
             .route("/live", get(live))
             .fallback(missing)
-            .layer(middleware::from_fn_with_state(self.clone(), entry::inside));
-        Router::new()
-            .route("/style.css", get(async || ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], STYLE)))
-            .route("/live.js", get(async || ([(header::CONTENT_TYPE, "text/javascript; charset=utf-8")], SCRIPT)))
-            .route("/enter/{token}", get(entry::enter))
-            .route("/language", post(set_language))
-            .merge(inside)
-            .layer(DefaultBodyLimit::max(FORM_MAX))
-            .layer(middleware::from_fn_with_state(self.clone(), entry::guard))
-            .with_state(self.clone())
+            .with_state(self.clone());
+        self.doors.before(inside, FORM_MAX)
     }
 
     /// A page of the desk.
@@ -128,57 +115,6 @@ impl Desk {
             Frame { language, title, owner: self.node.name(), places: &places, here, path: &reader.path, live: true };
         Ok(document(StatusCode::OK, &frame.around(content)))
     }
-}
-
-/// A page as a response.
-fn document(status: StatusCode, page: &Markup) -> Response {
-    (status, [(header::CONTENT_TYPE, "text/html; charset=utf-8")], page.0.clone()).into_response()
-}
-
-/// Who reads a page.
-struct Reader {
-    language: Language,
-    /// The path and query of the page.
-    path: String,
-}
-
-impl<S: Send + Sync> FromRequestParts<S> for Reader {
-    type Rejection = std::convert::Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
-        let path = parts.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
-        Ok(Self { language: language(&parts.headers), path })
-    }
-}
-
-/// The language that the user has chosen, or the one that the browser asks for.
-fn language(headers: &HeaderMap) -> Language {
-    let chosen = entry::cookie(headers, LANGUAGE).and_then(Language::with_tag);
-    let asked = headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
-    chosen.unwrap_or_else(|| asked.map_or_else(Language::default, Language::accepted))
-}
-
-#[derive(Deserialize)]
-struct LanguageForm {
-    language: String,
-    back: String,
-}
-
-async fn set_language(Form(form): Form<LanguageForm>) -> Response {
-    let mut response = Redirect::to(own_path(&form.back)).into_response();
-    let cookie = Language::with_tag(&form.language).and_then(|language| {
-        HeaderValue::from_str(&format!("{LANGUAGE}={}; Path=/; SameSite=Strict", language.tag())).ok()
-    });
-    if let Some(cookie) = cookie {
-        response.headers_mut().insert(header::SET_COOKIE, cookie);
-    }
-    response
-}
-
-/// A path of the desk itself; nothing else is gone to.
-fn own_path(path: &str) -> &str {
-    let own = path.starts_with('/') && !path.starts_with("//") && !path.contains(['\\', '\r', '\n']);
-    if own { path } else { "/" }
 }
 
 /// Tells an open page of every change.
@@ -227,7 +163,7 @@ impl Failure {
             }
             p { a href="/" { (language.text("back-to-deals")) } }
         };
-        document(self.status, &entry::alone(language, &title).around(&content))
+        document(self.status, &Frame::alone(language, &title).around(&content))
     }
 }
 
