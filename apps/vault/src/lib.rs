@@ -15,6 +15,7 @@ pub mod process;
 mod revocations;
 pub mod rules;
 pub mod serve;
+pub mod sheet;
 pub mod wire;
 
 use semper_core::time::Time;

@@ -11,6 +11,7 @@ use semper_core::party::Suite;
 use tempfile::TempDir;
 
 use super::*;
+use crate::sheet::Sheet;
 
 const KEY: [u8; 32] = [7; 32];
 
@@ -28,6 +29,7 @@ fn question(byte: u8, text: &str) -> Decision {
         since: Time::from_unix(1),
         approves: None,
         uncovered: String::new(),
+        sheet: Sheet::of_draft(&draft(byte)),
     };
     Decision { event: Event::of(What::Asked, &draft(byte)), facts: Vec::new(), question: Some(approval) }
 }

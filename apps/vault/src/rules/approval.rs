@@ -1,5 +1,7 @@
 //! What waits for the user, and what follows from it once it is approved.
 
+use std::collections::BTreeSet;
+
 use semper_core::cbor::{Decode, DecodeError, Encode, Fields, Value, record};
 use semper_core::cose::{Draft, Kind};
 use semper_core::document::RENDERED_MAX;
@@ -11,13 +13,14 @@ use semper_support::archive::Fact;
 use semper_transfer::credential::{CredentialTransfer, ReservationRequest};
 use semper_transfer::payment::statement::Release;
 
-use super::{APPROVED, Deposit, PASSES, RELEASES, SHOWS, fact, mandate};
+use super::{APPROVED, Deposit, MET, PASSES, RELEASES, SHOWS, fact, mandate};
+use crate::sheet::{SHEET_MAX, Sheet, Who};
 
 /// Something that waits for the user's word.
 ///
 /// ```text
 /// approval = { 0: deal, 1: draft, 2: title, 3: text, 4: since, ? 5: cid, ? 6: release, ? 7: reservation request,
-///              ? 8: credential transfer, ? 9: deposit, ? 17: uncovered }
+///              ? 8: credential transfer, ? 9: deposit, ? 16: sheet, ? 17: uncovered }     ; 16 in all but questions of earlier versions
 /// ```
 #[derive(Clone, Debug)]
 pub struct Approval {
@@ -35,6 +38,8 @@ pub struct Approval {
     pub approves: Option<Approves>,
     /// Why it was not signed without asking though there are mandates, a line for each; empty if there are none. It is shown, and not signed.
     pub uncovered: String,
+    /// What a screen shows beside the text.
+    pub sheet: Sheet,
 }
 
 /// What the user says to a question.
@@ -106,6 +111,13 @@ impl Approval {
         self.approves.iter().flat_map(Approves::facts).chain(mandate::granted(&self.draft)).collect()
     }
 
+    /// What is stored when the user has seen it and approved: whom it concerned. What is signed unasked the user has not seen.
+    pub(super) fn met(&self) -> impl Iterator<Item = Fact> {
+        // Whoever is named twice in one part is met once.
+        let who: BTreeSet<Vec<u8>> = self.sheet.who.iter().map(Who::key).collect();
+        who.into_iter().map(|key| Fact { space: MET.to_owned(), key, value: Vec::new() })
+    }
+
     /// The hash of the shown text, which an answer must name.
     pub fn text_hash(&self) -> Digest {
         Digest::of(domain::RENDER, self.text.as_bytes())
@@ -126,27 +138,30 @@ impl Encode for Approval {
             .put_some(7, approves.and_then(|approves| Some(approves.shows?.to_value())))
             .put_some(8, approves.and_then(|approves| Some(approves.passes?.to_value())))
             .put_some(9, approves.and_then(|approves| Some(approves.deposit.as_ref()?.to_value())))
+            .put_item(16, &self.sheet)
             .put_some(17, (!self.uncovered.is_empty()).then_some(self.uncovered.as_str()))
             .build()
     }
 }
 
 impl Decode for Approval {
-    // The text, and the statement.
-    const BYTES_MAX: usize = RENDERED_MAX + 128 * 1024;
+    // The text, the statement, and the sheet.
+    const BYTES_MAX: usize = RENDERED_MAX + 128 * 1024 + SHEET_MAX;
 
     fn from_value(value: Value) -> Result<Self, DecodeError> {
         let mut fields = Fields::open(value)?;
         let deal = fields.item(0, "deal")?;
-        let draft = fields.item(1, "draft")?;
+        let draft: Draft = fields.item(1, "draft")?;
         let (title, text) = (fields.text(2, "title", 1024)?, fields.text(3, "text", RENDERED_MAX)?);
         let since = fields.item(4, "since")?;
         let (release, shows) = (fields.optional_item(6, "release")?, fields.optional_item(7, "reservation request")?);
         let (passes, deposit) = (fields.optional_item(8, "credential transfer")?, fields.optional_item(9, "deposit")?);
         let cid: Option<Cid> = fields.optional_item(5, "cid")?;
+        let sheet = fields.optional_item(16, "sheet")?;
         let uncovered: Option<String> = fields.optional_item(17, "uncovered")?;
         fields.close()?;
         let approves = cid.map(|cid| Approves { cid, release, shows, passes, deposit });
-        Ok(Self { deal, draft, title, text, since, approves, uncovered: uncovered.unwrap_or_default() })
+        let sheet = sheet.unwrap_or_else(|| Sheet::of_draft(&draft));
+        Ok(Self { deal, draft, title, text, since, approves, uncovered: uncovered.unwrap_or_default(), sheet })
     }
 }

@@ -17,6 +17,7 @@ use semper_support::archive::{CommitError, Fact};
 
 use super::{Approval, Vault, VaultError, WAITING_MAX, title, unavailable};
 use crate::decisions::{Decision, Decisions, Event, What};
+use crate::sheet::Sheet;
 
 /// Fact space of the mandates that were granted: end (8, big-endian) and statement → the mandate.
 const GRANTED: &str = "vault-mandate";
@@ -126,8 +127,9 @@ impl<D: Decisions + ?Sized> Vault<D> {
         }
         let event = Event::of(What::Asked, &draft);
         let (title, text) = (title(Kind::Mandate), mandate.describe());
+        let (sheet, uncovered) = (Sheet::of_draft(&draft), String::new());
         let question =
-            Approval { deal: no_deal(id), draft, title, text, since: now, approves: None, uncovered: String::new() };
+            Approval { deal: no_deal(id), draft, title, text, since: now, approves: None, uncovered, sheet };
         let decision = Decision { event, facts: Vec::new(), question: Some(question) };
         self.decisions.decide(decision).await.map_err(|error| ApprovalError::Unavailable(error.to_string()))?;
         Ok(id)

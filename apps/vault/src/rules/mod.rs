@@ -55,6 +55,7 @@ use self::right::judge_transfer;
 use crate::decisions::{Decision, Decisions, Event, What};
 use crate::now;
 use crate::policy::Policy;
+use crate::sheet::Sheet;
 
 /// Fact space of an arbiter's own: the payments that its verdicts have made due, hash of the order → the payee's request. Its service writes it with the verdict.
 pub const DUE_SPACE: &str = "hands-due";
@@ -79,6 +80,8 @@ const PASSED: &str = "vault-passed";
 const MONEY: &str = "vault-money";
 /// Fact space of the payment requests that were signed: statement. A receipt is signed for these only.
 const REQUESTED: &str = "vault-requested";
+/// Fact space of those with whom something was approved: part and key set.
+const MET: &str = "vault-met";
 /// Why what excludes an earlier statement is not signed.
 const OTHER_WAY: &str = "the contract went the other way: a final excludes an abort, one side's money the other's";
 /// Most approvals that wait at once.
@@ -157,6 +160,9 @@ impl<D: Decisions + ?Sized> Vault<D> {
     pub async fn waiting(&self) -> Result<Vec<Approval>, VaultError> {
         let mut waiting = self.decisions.all_waiting(WAITING_MAX).await?;
         waiting.sort_by_key(|approval| approval.since);
+        for who in waiting.iter_mut().flat_map(|approval| &mut approval.sheet.who) {
+            who.met = self.decisions.fact(MET, &who.key()).await?.is_some();
+        }
         Ok(waiting)
     }
 
@@ -175,7 +181,7 @@ impl<D: Decisions + ?Sized> Vault<D> {
             return Err(VaultError::NotSeen);
         }
         let event = Event { seen: Some(seen), ..Event::of(What::Approved, &approval.draft) };
-        let with = approval.facts();
+        let with = approval.facts().into_iter().chain(approval.met()).collect();
         self.sign(event, approval.draft, with).await?;
         Ok(())
     }
@@ -204,22 +210,26 @@ impl<D: Decisions + ?Sized> Vault<D> {
 
     /// Stores an answer with what follows from it; the question waits no more.
     async fn store(&self, event: Event, answer: Fact, with: Vec<Fact>) -> Result<(), ApprovalError> {
-        let mut facts = vec![answer];
-        for fact in with {
-            // A fact that stands with the same value is fine: the contract was approved, or went this way, before.
-            match self.decisions.fact(&fact.space, &fact.key).await.map_err(unavailable)? {
-                Some(stands) if stands == fact.value => {}
-                Some(_) => {
-                    return Err(ApprovalError::Forbidden(OTHER_WAY.into()));
+        loop {
+            let mut facts = vec![answer.clone()];
+            for fact in &with {
+                // A fact that stands with the same value is fine: the contract was approved, or went this way, before.
+                match self.decisions.fact(&fact.space, &fact.key).await.map_err(unavailable)? {
+                    Some(stands) if stands == fact.value => {}
+                    Some(_) => {
+                        return Err(ApprovalError::Forbidden(OTHER_WAY.into()));
+                    }
+                    None => facts.push(fact.clone()),
                 }
-                None => facts.push(fact),
             }
-        }
-        match self.decisions.decide(Decision { event, facts, question: None }).await {
-            Ok(()) => Ok(()),
-            Err(CommitError::Taken { stands }) if stands.space == ANSWERS => Ok(()),
-            Err(CommitError::Taken { .. }) => Err(ApprovalError::Forbidden(OTHER_WAY.into())),
-            Err(error) => Err(ApprovalError::Unavailable(error.to_string())),
+            match self.decisions.decide(Decision { event: event.clone(), facts, question: None }).await {
+                Ok(()) => return Ok(()),
+                Err(CommitError::Taken { stands }) if stands.space == ANSWERS => return Ok(()),
+                // Another answer has stored the same in between; what stands does so for ever, so this ends.
+                Err(CommitError::Taken { stands }) if with.contains(&stands) => {}
+                Err(CommitError::Taken { .. }) => return Err(ApprovalError::Forbidden(OTHER_WAY.into())),
+                Err(error) => return Err(ApprovalError::Unavailable(error.to_string())),
+            }
         }
     }
 
@@ -399,10 +409,10 @@ impl<D: Decisions + ?Sized> KeyHolder for Vault<D> {
         match self.judge(&request).await? {
             Judgement::Sign(facts) => self.sign(Event::of(What::Followed, &request.draft), request.draft, facts).await,
             Judgement::Ask { act, text, contract } => {
-                let title = title(request.draft.kind);
+                let (title, sheet) = (title(request.draft.kind), Sheet::of(&request));
                 let SignRequest { deal, draft, .. } = request;
                 let (approves, uncovered) = (contract.map(|contract| *contract), String::new());
-                self.ask(Approval { deal, draft, title, text, since: now(), approves, uncovered }, act).await
+                self.ask(Approval { deal, draft, title, text, since: now(), approves, uncovered, sheet }, act).await
             }
         }
     }

@@ -59,6 +59,12 @@ fn approves() -> Approves {
     Approves { cid: cid(), release: None, shows: None, passes: None, deposit: None }
 }
 
+/// A sheet that says as little as one can.
+fn sheet() -> Sheet {
+    let signer = KeySetId::from_digest(digest(1));
+    Sheet::of_draft(&Draft { kind: Kind::Promise, suite: Suite::Ed25519, signer, payload: Vec::new() })
+}
+
 fn release(tag: u8, to: Side, amount: &str) -> Release {
     let issuer = "https://bank.example".to_owned();
     Release { tag: digest(tag), issuer, to, amount: Amount::parse(amount).unwrap() }
@@ -113,6 +119,7 @@ async fn a_party_releases_what_an_approved_contract_promises() {
         since: Time::from_unix(1),
         approves: Some(Approves { release: Some(promised.clone()), ..approves() }),
         uncovered: String::new(),
+        sheet: sheet(),
     };
     let stored = Approval::from_bytes(&approval.to_bytes()).unwrap();
     archive.commit(Commit { facts: stored.facts(), ..Commit::default() }).await.unwrap();
@@ -174,6 +181,7 @@ async fn a_party_has_a_use_kept_for_an_approved_contract_only() {
         since: Time::from_unix(1),
         approves: Some(Approves { shows: Some(right), ..approves() }),
         uncovered: String::new(),
+        sheet: sheet(),
     };
     let stored = Approval::from_bytes(&approval.to_bytes()).unwrap();
     archive.commit(Commit { facts: stored.facts(), ..Commit::default() }).await.unwrap();
@@ -206,6 +214,7 @@ async fn a_party_passes_a_right_on_for_an_approved_contract_only() {
         since: Time::from_unix(1),
         approves: Some(Approves { passes: Some(right), ..approves() }),
         uncovered: String::new(),
+        sheet: sheet(),
     };
     let stored = Approval::from_bytes(&approval.to_bytes()).unwrap();
     archive.commit(Commit { facts: stored.facts(), ..Commit::default() }).await.unwrap();
