@@ -86,6 +86,12 @@ impl Line {
         self.ask(self.connect()?, question, parts)
     }
 
+    /// A number that the vault counts, as soon as it is another one than `known`; after `seconds`, at most 20, in any case.
+    fn wait(&self, question: Question, known: u64, seconds: u8) -> Result<u64> {
+        let body = self.call(question, &[&known.to_be_bytes(), &[seconds]])?;
+        Ok(u64::from_be_bytes(body.as_slice().try_into().map_err(|_| CallError::Unreadable)?))
+    }
+
     fn connect(&self) -> Result<UnixStream> {
         let (path, _dir) = socket_path(&self.dir)?;
         let mut stream = UnixStream::connect(path)?;
@@ -189,8 +195,7 @@ impl NodeSide {
     /// # Errors
     /// [`CallError`].
     pub fn news(&self, known: u64, seconds: u8) -> Result<u64> {
-        let body = self.line.call(Question::News, &[&known.to_be_bytes(), &[seconds]])?;
-        Ok(u64::from_be_bytes(body.as_slice().try_into().map_err(|_| CallError::Unreadable)?))
+        self.line.wait(Question::News, known, seconds)
     }
 }
 
@@ -236,6 +241,15 @@ fn refused(error: CallError) -> ApprovalError {
     }
 }
 
+/// The token of the user's side of the vault in `dir`: who can read it acts for the user.
+///
+/// # Errors
+/// No vault has run there, or this process may not read it.
+pub fn token(dir: &Path) -> Result<Zeroizing<Vec<u8>>> {
+    let token = Zeroizing::new(fs::read(dir.join(USER_DIR).join(TOKEN))?);
+    if token.len() == TOKEN_LEN { Ok(token) } else { Err(CallError::Unreadable) }
+}
+
 /// The user's way to the vault.
 pub struct UserSide {
     line: Line,
@@ -247,12 +261,7 @@ impl UserSide {
     /// # Errors
     /// It does not run, or this process may not read its token.
     pub fn connect(dir: &Path) -> Result<Self> {
-        let dir = dir.join(USER_DIR);
-        let token = Zeroizing::new(fs::read(dir.join(TOKEN))?);
-        if token.len() != TOKEN_LEN {
-            return Err(CallError::Unreadable);
-        }
-        let line = Line::new(dir, Some(token));
+        let line = Line::new(dir.join(USER_DIR), Some(token(dir)?));
         line.call(Question::State, &[])?;
         Ok(Self { line })
     }
@@ -290,6 +299,15 @@ impl UserSide {
     /// [`CallError`].
     pub fn waiting(&self) -> Result<Vec<Approval>> {
         Ok(read::<List<Approval>>(&self.line.call(Question::Waiting, &[])?)?.0)
+    }
+
+    /// A number that grows whenever something is asked, answered, taken back, locked or unlocked, as soon as it is another one than `known`; after
+    /// `seconds`, at most 20, in any case. It begins anew with the vault. That the vault goes idle it does not tell.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub fn watch(&self, known: u64, seconds: u8) -> Result<u64> {
+        self.line.wait(Question::Watch, known, seconds)
     }
 
     /// Answers a question. When this returns, the answer and the signature are in the log.

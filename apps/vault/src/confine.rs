@@ -1,5 +1,5 @@
-//! What a process gives up once it has begun, on Linux: the vault everything but its own directory and sockets, the node the vault's keys, log
-//! and token, and other people's files.
+//! What a process gives up once it has begun, on Linux: the vault everything but its own directory and sockets, the window everything but its own
+//! directory, the user's socket and the callers on its port, the node the vault's keys, log and token, and other people's files.
 //!
 //! Landlock takes away paths, TCP and signals; seccomp takes away system calls. Neither can be taken back, and both pass to threads that are
 //! started later, not to those that run already: a process gives up first, and starts its threads then.
@@ -92,6 +92,21 @@ pub fn node(paths: &NodePaths) -> Result<Confinement, ConfineError> {
     }
 }
 
+/// Confines the window of the vault in the directory `vault`, whose port is bound: it reads the token of the user's side, writes to its own
+/// directory `own`, takes calls on its port, calls nobody but by a Unix socket, starts no program, and nobody reads its memory.
+///
+/// # Errors
+/// The kernel can, and refused.
+pub fn window(vault: &Path, own: &Path) -> Result<Confinement, ConfineError> {
+    #[cfg(target_os = "linux")]
+    return linux::window(vault, own);
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = (vault, own);
+        Ok(Confinement::default())
+    }
+}
+
 #[cfg(target_os = "linux")]
 mod linux {
     use std::collections::BTreeMap;
@@ -109,11 +124,14 @@ mod linux {
     };
 
     use super::{ConfineError, Confinement, Extent, NodePaths};
+    use crate::wire::USER_DIR;
 
     /// The newest rights of Landlock that these rules were tried with.
     const TRIED: ABI = ABI::V6;
     /// Where a node finds the certification authorities, its resolver and the time zones, and the libraries that the resolver loads.
     const SYSTEM: &[&str] = &["/etc", "/usr", "/lib", "/lib64", "/run/systemd/resolve", "/proc", "/sys/fs/cgroup"];
+    /// What a page's dates need.
+    const TIME_ZONES: &[&str] = &["/etc/localtime", "/usr/share/zoneinfo"];
     /// Devices that any process may use.
     const DEVICES: &[&str] = &["/dev/null", "/dev/urandom", "/dev/random", "/dev/tty"];
 
@@ -148,6 +166,24 @@ mod linux {
             .and_then(|rules| rules.add_rules(path_beneath_rules(&paths.write, writes())));
         let paths = extent(ruleset.and_then(RulesetCreated::restrict_self).map_err(failed)?.ruleset);
         let forbidden = node_forbidden().into_iter().map(|call| (call, Vec::new())).collect();
+        let calls = filter(forbidden, SeccompAction::Allow, SeccompAction::Errno(libc::EPERM.unsigned_abs()))?;
+        Ok(Confinement { paths, calls })
+    }
+
+    pub(super) fn window(vault: &Path, own: &Path) -> Result<Confinement, ConfineError> {
+        // Passphrases go through it.
+        set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(failed)?;
+        let ruleset = Ruleset::default()
+            .handle_access(AccessFs::from_all(TRIED))
+            .and_then(|rules| rules.handle_access(AccessNet::from_all(TRIED)))
+            .and_then(|rules| rules.scope(Scope::from_all(TRIED)))
+            .and_then(Ruleset::create)
+            .and_then(|rules| rules.add_rules(path_beneath_rules(TIME_ZONES, reads())))
+            .and_then(|rules| rules.add_rules(path_beneath_rules([vault.join(USER_DIR)], reads())))
+            .and_then(|rules| rules.add_rules(path_beneath_rules([own], writes())));
+        let paths = extent(ruleset.and_then(RulesetCreated::restrict_self).map_err(failed)?.ruleset);
+        let forbidden = node_forbidden().into_iter().map(|call| (call, Vec::new()));
+        let forbidden = forbidden.chain([(libc::SYS_socket, vec![other_socket()?])]).collect();
         let calls = filter(forbidden, SeccompAction::Allow, SeccompAction::Errno(libc::EPERM.unsigned_abs()))?;
         Ok(Confinement { paths, calls })
     }
@@ -192,6 +228,12 @@ mod linux {
     fn unix_socket() -> Result<SeccompRule, ConfineError> {
         let family = u64::from(libc::AF_UNIX.unsigned_abs());
         argument(SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, family))
+    }
+
+    /// A socket of any other family than Unix: the window has its port already.
+    fn other_socket() -> Result<SeccompRule, ConfineError> {
+        let family = u64::from(libc::AF_UNIX.unsigned_abs());
+        argument(SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, family))
     }
 
     /// A thread of this process, and no other process.

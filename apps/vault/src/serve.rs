@@ -165,7 +165,7 @@ impl Bound {
             token,
             state,
             tries: Mutex::new(Tries { wrong: 0, again: Instant::now() }),
-            news: Mutex::new(News { answers: 0, stopped: false }),
+            news: Mutex::new(News { answers: 0, changes: 0, stopped: false }),
             told: Condvar::new(),
             streams: Mutex::new(Vec::new()),
             _lock: lock,
@@ -262,6 +262,8 @@ impl OpenLog {
 struct News {
     /// How many answers the user has given since the start.
     answers: u64,
+    /// How often something else may look different to the user since the start: what waits, whether the keys are locked.
+    changes: u64,
     stopped: bool,
 }
 
@@ -308,10 +310,11 @@ impl Shared {
                 let Lent { replies, seed } = &self.opened()?.lent;
                 Ok(Zeroizing::new([replies.as_slice(), seed.as_slice()].concat()))
             }
-            (Side::Node, Some(Question::News)) => self.wait_for_news(body),
+            (Side::Node, Some(Question::News)) => self.wait_for(body, |news| news.answers),
             (Side::User, Some(Question::Unlock)) => self.unlock(body),
             (Side::User, Some(Question::Lock)) => {
                 self.state().opened = None;
+                self.changed();
                 Ok(Zeroizing::default())
             }
             (Side::User, Some(Question::Waiting)) => {
@@ -326,7 +329,9 @@ impl Shared {
             }
             (Side::User, Some(Question::Propose)) => {
                 let mandate = Mandate::from_bytes(body).map_err(unreadable)?;
-                Ok(Zeroizing::new(ready(self.opened()?.vault.propose(mandate))?.as_bytes().to_vec()))
+                let asked = ready(self.opened()?.vault.propose(mandate))?;
+                self.changed();
+                Ok(Zeroizing::new(asked.as_bytes().to_vec()))
             }
             (Side::User, Some(Question::Revoke)) => self.revoke(statement(body)?),
             (Side::User, Some(Question::Mandate)) => {
@@ -334,8 +339,15 @@ impl Shared {
                 Ok(Zeroizing::new(signed.bytes().to_vec()))
             }
             (Side::User, Some(Question::State)) => Ok(Zeroizing::new(self.condition().to_bytes())),
+            (Side::User, Some(Question::Watch)) => self.wait_for(body, |news| news.answers + news.changes),
             _ => Err(Problem::new(Code::NotAsked, "this is not asked here")),
         }
+    }
+
+    /// Tells whoever watches for the user that something looks different.
+    fn changed(&self) {
+        self.news().changes += 1;
+        self.told.notify_all();
     }
 
     fn sign(&self, body: &[u8]) -> Outcome {
@@ -343,13 +355,17 @@ impl Shared {
         let told = match ready(self.opened()?.vault.request(request))? {
             Answer::Signed(signed) => signed.bytes().to_vec(),
             Answer::Declined => Vec::new(),
-            Answer::Waiting => vec![0],
+            Answer::Waiting => {
+                self.changed();
+                vec![0]
+            }
         };
         Ok(Zeroizing::new(told))
     }
 
     fn withdraw(&self, body: &[u8]) -> Outcome {
         ready(self.opened()?.vault.withdraw(statement(body)?))?;
+        self.changed();
         Ok(Zeroizing::default())
     }
 
@@ -410,16 +426,16 @@ impl Shared {
         Ok(Zeroizing::new(List(pending.collect()).to_bytes()))
     }
 
-    /// Answers when the user has answered something, at the latest after the time that the node gives, and after [`NEWS_TIME`].
-    fn wait_for_news(&self, body: &[u8]) -> Outcome {
+    /// Answers when a number is another one than the caller knows, at the latest after the time that the caller gives, and after [`NEWS_TIME`].
+    fn wait_for(&self, body: &[u8], number: fn(&News) -> u64) -> Outcome {
         let bad = || Problem::new(Code::NotAsked, "two numbers have 8 bytes and 1");
         let (known, seconds) = body.split_first_chunk().ok_or_else(bad)?;
         let (known, [seconds]) = (u64::from_be_bytes(*known), seconds) else { return Err(bad()) };
         let most = NEWS_TIME.min(Duration::from_secs(u64::from(*seconds)));
-        let same = |news: &mut News| news.answers == known && !news.stopped;
+        let same = |news: &mut News| number(news) == known && !news.stopped;
         let waited = self.told.wait_timeout_while(self.news(), most, same);
         let (news, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        Ok(Zeroizing::new(news.answers.to_be_bytes().to_vec()))
+        Ok(Zeroizing::new(number(&news).to_be_bytes().to_vec()))
     }
 
     /// Takes a passphrase: opens the keys, or hears the user again.
@@ -468,6 +484,8 @@ impl Shared {
             self.revoke_waiting(&opened.vault)?;
             state.opened = Some(Arc::new(opened));
         }
+        drop(state);
+        self.changed();
         Ok(Zeroizing::default())
     }
 
@@ -657,7 +675,7 @@ impl io::Read for First<'_> {
 }
 
 /// Whether the caller runs under our own user.
-fn is_same_user(stream: &UnixStream) -> bool {
+pub fn is_same_user(stream: &UnixStream) -> bool {
     #[cfg(target_os = "linux")]
     {
         let peer = rustix::net::sockopt::socket_peercred(stream);
@@ -671,7 +689,11 @@ fn is_same_user(stream: &UnixStream) -> bool {
     }
 }
 
-fn listen(dir: &Path) -> io::Result<UnixListener> {
+/// Listens on the socket in `dir`, which is ours alone.
+///
+/// # Errors
+/// The directory cannot be written.
+pub fn listen(dir: &Path) -> io::Result<UnixListener> {
     let (path, _dir) = socket_path(dir)?;
     // What a killed process has left; the directory is ours.
     match fs::remove_file(&path) {
@@ -683,7 +705,11 @@ fn listen(dir: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-fn private_dir(dir: &Path) -> io::Result<()> {
+/// Makes a directory that nobody but its owner enters.
+///
+/// # Errors
+/// It cannot be made.
+pub fn private_dir(dir: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
     fs::set_permissions(dir, fs::Permissions::from_mode(0o700))
 }

@@ -22,6 +22,7 @@
 //!  20 answer                               { 0: statement, ? 1: hash seen }    –                   ; no hash: declined
 //!  21 log                                  { 0: skip, 1: limit }               [* log entry]
 //!  22 state                                –                                   { 0: name, ? 1: key set, 2: entries, 3: lasting, 4: process, 5: owner }
+//!  30 wait for changes                     changes known (8) ‖ seconds (1)     number of changes (8), after these seconds at the latest
 //!  40 mandates                             –                                   [* granted]
 //!  41 ask for a mandate                    mandate                             statement (32): the question that waits then
 //!  42 revoke a mandate                     statement (32)                      nothing: revoked; 1 byte: kept until the keys are opened
@@ -61,7 +62,7 @@ pub(crate) const SOCKET: &str = "socket";
 /// The file with the token of the user's side, in [`USER_DIR`].
 pub(crate) const TOKEN: &str = "token";
 /// Length of the token, in bytes.
-pub(crate) const TOKEN_LEN: usize = 32;
+pub const TOKEN_LEN: usize = 32;
 
 macro_rules! questions {
     ($($(#[$doc:meta])* $name:ident = $code:literal;)*) => {
@@ -93,6 +94,7 @@ questions! {
     Answer = 20;
     Log = 21;
     State = 22;
+    Watch = 30;
     Mandates = 40;
     Propose = 41;
     Revoke = 42;
@@ -541,7 +543,10 @@ pub(crate) fn length(first: &[u8]) -> [u8; 4] {
 const PATH_MAX: usize = 100;
 
 /// A path by which the socket in `dir` can be named, however long `dir` is; good as long as what comes with it is kept.
-pub(crate) fn socket_path(dir: &Path) -> io::Result<(PathBuf, Option<File>)> {
+///
+/// # Errors
+/// The directory cannot be opened, or its path is too long for this system.
+pub fn socket_path(dir: &Path) -> io::Result<(PathBuf, Option<File>)> {
     let path = dir.join(SOCKET);
     if path.as_os_str().len() <= PATH_MAX {
         return Ok((path, None));

@@ -169,13 +169,14 @@ fn confined(how: &str, world: &World) -> String {
 #[test]
 #[cfg(target_os = "linux")]
 fn a_confined_process() {
-    use semper_vault::confine::{NodePaths, node, vault};
+    use semper_vault::confine::{NodePaths, node, vault, window};
     let Ok(how) = std::env::var("CONFINED") else { return };
     let dir = std::path::PathBuf::from(std::env::var("CONFINED_DIR").unwrap());
     let archive = dir.join("archive");
     std::fs::create_dir_all(&archive).unwrap();
     let confinement = match how.as_str() {
         "vault" => vault(&archive, None).unwrap(),
+        "window" => window(&dir, &archive).unwrap(),
         "node" => node(&NodePaths { read: vec![dir.join("node")], write: vec![archive.clone()] }).unwrap(),
         _ => Default::default(),
     };
@@ -217,6 +218,20 @@ fn a_node_opens_no_file_of_the_vault() {
         assert!(said.contains(bad), "{said}");
     }
     assert_eq!(std::fs::read(world.path().join("user/token")).unwrap().len(), 32, "the token was not changed");
+}
+
+// The window reads the token, which it acts by; it has its port from before.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_window_calls_nobody_and_runs_nothing() {
+    let said = confined("window", &World::open());
+    assert!(said.contains("whole: true"), "this kernel cannot confine it, so this is not tested here: {said}");
+    for good in ["read elsewhere: true", "write inside: true", "thread: true"] {
+        assert!(said.contains(good), "{said}");
+    }
+    for bad in ["write elsewhere: false", "listen: false", "call: false", "run: false"] {
+        assert!(said.contains(bad), "{said}");
+    }
 }
 
 // What is tested above is what the program does.

@@ -125,6 +125,31 @@ fn the_node_hears_of_an_answer() {
     });
 }
 
+// A window that is open must show at once what waits, and that the keys were locked.
+#[test]
+fn the_user_hears_of_what_changes() {
+    let world = World::open();
+    let (user, node) = (world.user(), world.node());
+    let mut known = user.watch(0, 0).unwrap();
+    assert_eq!(user.watch(known, 0).unwrap(), known, "nothing has changed");
+    let asked = letter(world.key_set(), 1);
+    let mut told = |what: &dyn Fn()| {
+        let now = std::thread::scope(|scope| {
+            let heard = scope.spawn(|| world.user().watch(known, 20).unwrap());
+            what();
+            heard.join().unwrap()
+        });
+        assert!(now > known);
+        known = now;
+    };
+    told(&|| drop(node.request(asked.clone()).unwrap()));
+    told(&|| user.answer(asked.id(), UserAnswer::Decline).unwrap());
+    told(&|| drop(node.request(letter(world.key_set(), 2)).unwrap()));
+    told(&|| node.withdraw(letter(world.key_set(), 2).id()).unwrap());
+    told(&|| user.lock().unwrap());
+    told(&|| user.unlock(PASSPHRASE, None).unwrap());
+}
+
 #[test]
 fn a_log_that_was_changed_keeps_the_vault_closed() {
     let mut world = World::open();
