@@ -39,19 +39,22 @@ pub struct Frame<'a> {
     pub here: &'a str,
     /// The path of the page itself: where a change of language leads back to.
     pub path: &'a str,
-    /// Whether the page stays up to date while it is open.
-    pub live: bool,
+    /// The text that is shown when the connection is lost, of a page that stays up to date while it is open.
+    pub live: Option<&'a str>,
+    /// What tells the reader that it is this window and no imitation, above everything else.
+    pub mark: Option<&'a Markup>,
 }
 
 impl<'a> Frame<'a> {
     /// The frame of a page that belongs to no place. A change of language leads to the beginning.
     pub fn alone(language: Language, title: &'a str) -> Self {
-        Self { language, title, owner: "", places: &[], here: "", path: "/", live: false }
+        Self { language, title, owner: "", places: &[], here: "", path: "/", live: None, mark: None }
     }
 
     /// The page with its content.
     pub fn around(&self, content: &Markup) -> Markup {
         let language = self.language;
+        let waiting: usize = self.places.iter().map(|place| place.waiting).sum();
         html! {
             (DOCTYPE)
             html lang=(language.tag()) dir="ltr" {
@@ -59,13 +62,14 @@ impl<'a> Frame<'a> {
                     meta charset="utf-8";
                     meta name="viewport" content="width=device-width, initial-scale=1";
                     meta name="color-scheme" content="light dark";
-                    title { (self.title) " – Semper" }
+                    title { @if waiting > 0 { "(" (waiting) ") " } (self.title) " – Semper" }
                     link rel="stylesheet" href="/style.css";
                     link rel="icon" href="data:,";
-                    @if self.live { script src="/live.js" defer {} }
+                    @if self.live.is_some() { script src="/live.js" defer {} }
                 }
                 body {
                     a.skip href="#content" { (language.text("skip-to-content")) }
+                    @if let Some(mark) = self.mark { (mark) }
                     header {
                         p.brand { "Semper " bdi.owner { (self.owner) } }
                         nav aria-label=(language.text("places")) {
@@ -86,7 +90,7 @@ impl<'a> Frame<'a> {
                             }
                         }
                     }
-                    p #connection role="status" data-lost=(language.text("connection-lost")) {}
+                    p #connection role="status" data-lost=[self.live.map(|lost| language.text(lost))] {}
                     main #content tabindex="-1" {
                         h1 { (self.title) }
                         (content)
@@ -120,7 +124,8 @@ mod tests {
             places: &places,
             here: "/",
             path: "/\"><x",
-            live: true,
+            live: Some("connection-lost"),
+            mark: None,
         };
         let page = frame.around(&html! { p { "content" } }).into_string();
         for markup in ["<script>alert", "<b>", "<i>", "<x"] {

@@ -12,6 +12,7 @@
 //! - [`names`]: what other people are called, and what gives cause for suspicion about it (UTS 39);
 //! - [`frame`]: the page around the content, its style and its one script;
 //! - [`doors`]: who may look: links that open once, sessions, and what is refused;
+//! - [`words`]: hashes as words that people compare;
 //! - [`Reader`]: who reads a page, in which language.
 
 pub mod doors;
@@ -19,6 +20,7 @@ pub mod frame;
 mod language;
 pub mod names;
 mod reader;
+pub mod words;
 
 pub use language::{Args, Language};
 pub use reader::{Reader, document};

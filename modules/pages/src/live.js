@@ -1,13 +1,16 @@
 // Keeps an open page up to date: whenever the node tells of a change, the page is fetched again and every part marked `data-live` that
-// differs is put in the place of the old one. What the reader writes or has opened is never touched.
+// differs is put in the place of the old one, and its title. What the reader writes or has opened is never touched.
 "use strict";
 
 const REST_MS = 300;
 
 async function refresh() {
   const response = await fetch(location.href, { headers: { accept: "text/html" }, redirect: "error" });
+  // The session has ended: what stands here is for nobody any more.
+  if (response.status === 401) location.reload();
   if (!response.ok) return;
   const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
+  document.title = fresh.title;
   for (const old of document.querySelectorAll("[data-live][id]")) {
     const now = fresh.getElementById(old.id);
     if (!now || now.isEqualNode(old) || isWrittenIn(old)) continue;
@@ -50,7 +53,8 @@ function listen() {
   changes.onmessage = soon;
   // What happened between the loading of the page and now has not been told.
   changes.onopen = () => { connection.textContent = ""; soon(); };
-  changes.onerror = () => { connection.textContent = connection.dataset.lost; };
+  // Whether nobody answers, or only not to this session any more, the page itself tells.
+  changes.onerror = () => { connection.textContent = connection.dataset.lost; soon(); };
 }
 
 document.addEventListener("visibilitychange", listen);

@@ -111,8 +111,16 @@ impl Desk {
             place("/offers", "offers", offers),
             place("/contacts", "contacts", 0),
         ];
-        let frame =
-            Frame { language, title, owner: self.node.name(), places: &places, here, path: &reader.path, live: true };
+        let frame = Frame {
+            language,
+            title,
+            owner: self.node.name(),
+            places: &places,
+            here,
+            path: &reader.path,
+            live: Some("connection-lost"),
+            mark: None,
+        };
         Ok(document(StatusCode::OK, &frame.around(content)))
     }
 }
