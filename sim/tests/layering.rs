@@ -17,6 +17,8 @@ enum Place {
     Module,
     /// Holds the keys: the program above it sees it, it sees no program.
     Vault,
+    /// Shows what the vault asks: it sees the vault, and not the node.
+    Window,
     App,
     Sim,
 }
@@ -27,6 +29,7 @@ fn place(package: &Package, root: &str) -> Place {
         ["layers", layer, ..] => Place::Layer(layer.as_bytes()[0] - b'0'),
         ["modules", ..] => Place::Module,
         ["apps", "vault", ..] => Place::Vault,
+        ["apps", "window", ..] => Place::Window,
         ["apps", ..] => Place::App,
         ["sim", ..] => Place::Sim,
         _ => panic!("{path} stands in no room of the house"),
@@ -38,8 +41,9 @@ fn may_see(from: Place, to: Place) -> bool {
         (Place::Layer(from), Place::Layer(to)) => to < from,
         (Place::Module, Place::Layer(_)) => true,
         (Place::Vault, Place::Layer(_) | Place::Module) => true,
-        (Place::App, Place::Layer(_) | Place::Module | Place::Vault) => true,
-        (Place::Sim, to) => !matches!(to, Place::App | Place::Vault),
+        (Place::Window, Place::Layer(_) | Place::Module | Place::Vault) => true,
+        (Place::App, Place::Layer(_) | Place::Module | Place::Vault | Place::Window) => true,
+        (Place::Sim, to) => !matches!(to, Place::App | Place::Vault | Place::Window),
         _ => false,
     }
 }
@@ -110,5 +114,7 @@ fn a_forbidden_arrow_is_noticed() {
     assert!(!may_see(Place::Module, Place::Module));
     assert!(!may_see(Place::Module, Place::App));
     assert!(!may_see(Place::Vault, Place::App));
+    assert!(!may_see(Place::Vault, Place::Window));
+    assert!(!may_see(Place::Window, Place::App));
     assert!(!may_see(Place::App, Place::Sim));
 }

@@ -7,6 +7,7 @@
 //! vault/log            what its vault was asked and has answered
 //! vault/node/          the socket for its node
 //! vault/user/          the socket for its user, and the token that opens it
+//! vault/window/        its window: the user's picture and phrase, how commands reach it, what leads the user's browser to it
 //! card.txt             the contact card, to be given to others
 //! goods/               what is sold and bought
 //! wanted/              where what is bought goes, for the user's side
@@ -446,11 +447,15 @@ impl Home {
     /// # Errors
     /// The directory cannot be written.
     pub fn write_desk(&self, link: &str) -> Result<PathBuf> {
-        make_private_dir(&self.dir.join("run"))?;
-        let page =
-            format!("<!DOCTYPE html><title>Semper</title><meta http-equiv=\"refresh\" content=\"0;url={link}\">\n");
-        write_private(&self.desk_path(), page.as_bytes())?;
-        Ok(self.desk_path())
+        write_way(self.desk_path(), link)
+    }
+
+    /// The same for the approval window, where a confined node does not see it.
+    ///
+    /// # Errors
+    /// The directory cannot be written.
+    pub fn write_window(&self, link: &str) -> Result<PathBuf> {
+        write_way(self.vault().join(semper_window::DIR).join("open.html"), link)
     }
 
     /// Makes the directory, readable by its owner only.
@@ -563,6 +568,14 @@ impl Drop for Announced {
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.path);
     }
+}
+
+/// Writes a page, readable by its owner only, that leads to `link`: other users of this machine can read the arguments of a process, but not the page.
+fn write_way(path: PathBuf, link: &str) -> Result<PathBuf> {
+    make_private_dir(path.parent().unwrap_or(Path::new(".")))?;
+    let page = format!("<!DOCTYPE html><title>Semper</title><meta http-equiv=\"refresh\" content=\"0;url={link}\">\n");
+    write_private(&path, page.as_bytes())?;
+    Ok(path)
 }
 
 /// Makes a directory that only its owner can enter.

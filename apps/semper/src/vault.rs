@@ -1,7 +1,7 @@
 //! A party's vault, as seen from its node: where it runs, and how it is asked.
 //!
-//! `semper up` gives the vault a process of its own. A command that runs a node for itself, and a program over this library, have it in their
-//! own process; it is asked over the same sockets.
+//! `semper up` gives the vault a process of its own, and its window one beside it. A command that runs a node for itself, and a program over this
+//! library, have the vault in their own process and no window; it is asked over the same sockets.
 
 use std::io;
 use std::path::Path;
@@ -61,9 +61,13 @@ enum Place {
     Lasting,
 }
 
-/// A vault's process. It ends when its standard input is closed, however this process ends.
+/// A process of the vault's or its window's. It ends when its standard input is closed, however this process ends.
 #[derive(Debug)]
 struct Process(Child);
+
+/// An approval window's process, for as long as this is kept.
+#[derive(Debug)]
+pub struct Window(Process);
 
 impl Held {
     /// Serves the party's vault in this process, or uses the one that was started to stay. Waits up to `patience` for another process of the
@@ -124,6 +128,24 @@ impl Held {
     /// Whether nobody but this process would start it again.
     pub(crate) fn is_ours(&self) -> bool {
         !matches!(self._at, Place::Lasting)
+    }
+}
+
+impl Window {
+    /// Starts the window of a party's vault. It need not come to run: another one may run over this vault, which [`Window::has_ended`] shows.
+    ///
+    /// # Errors
+    /// No process can be started.
+    pub fn begin(home: &Home) -> Result<Self> {
+        let own = std::env::current_exe().context("this program does not know where it is")?;
+        let mut command = Command::new(own);
+        command.arg(semper_window::process::COMMAND).arg(home.vault()).stdin(Stdio::piped()).stdout(Stdio::null());
+        Ok(Self(Process(command.spawn().context("the approval window's process cannot be started")?)))
+    }
+
+    /// Whether it has ended.
+    pub fn has_ended(&mut self) -> bool {
+        !matches!(self.0.0.try_wait(), Ok(None))
     }
 }
 

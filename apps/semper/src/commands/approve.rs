@@ -2,8 +2,6 @@
 
 use anyhow::{Result, bail};
 use clap::Args;
-use semper_core::domain;
-use semper_core::hash::Digest;
 use semper_core::text::escape;
 use semper_vault::wire::Code;
 
@@ -75,12 +73,17 @@ impl Approvals {
 pub(super) async fn put(client: &Client, approval: &ApprovalView) -> Result<()> {
     println!("{}\n", approval.title);
     println!("{}\n", frame(&approval.text));
-    let seen = Digest::of(domain::RENDER, approval.text.as_bytes());
     if let Some(uncovered) = &approval.uncovered {
         println!("You are asked because");
         println!("{}\n", uncovered.lines().map(|why| format!("  - {}", escape(why, 4))).collect::<Vec<_>>().join("\n"));
     }
-    println!("Check words of this text: {}", ask::check_words(&seen));
+    for who in &approval.who {
+        let first = if who.met { "" } else { ", for the first time" };
+        println!("{}: key {}{first}", who.part, who.words);
+    }
+    if let Some(words) = &approval.check_words {
+        println!("Check words, the same for the other side: {words}");
+    }
     let approve = ask::typed("Type `sign` to sign it, `no` to decline: ", "sign")?;
     let answer = approval.answered(approve);
     match client.answer(&approval.id, &answer).await {

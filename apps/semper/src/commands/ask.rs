@@ -4,7 +4,6 @@ use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use semper_core::hash::Digest;
 use zeroize::Zeroizing;
 
 /// Asks until the user types `yes` or `no` in full; the end of the input is no answer.
@@ -63,13 +62,4 @@ fn secret(file: Option<&Path>, prompt: &str) -> Result<Zeroizing<Vec<u8>>> {
     }
     let typed = Zeroizing::new(rpassword::prompt_password(prompt)?);
     Ok(Zeroizing::new(typed.as_bytes().to_vec()))
-}
-
-/// Four groups of five digits from a hash, for comparing over the telephone: about 66 bits.
-pub(super) fn check_words(hash: &Digest) -> String {
-    let groups = hash.as_bytes().chunks_exact(8).take(4).map(|chunk| {
-        let number = chunk.iter().fold(0_u64, |number, byte| (number << 8) | u64::from(*byte));
-        format!("{:05}", number % 100_000)
-    });
-    groups.collect::<Vec<_>>().join(" ")
 }

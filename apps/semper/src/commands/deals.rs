@@ -7,11 +7,13 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::Subcommand;
 use semper_core::cbor::Decode as _;
+use semper_core::ids::Cid;
 use semper_core::text::escape;
 use semper_core::time::Time;
 use semper_crypto::Verifier;
 use semper_exchange::claims::Positions;
 use semper_exchange::evidence::Folder;
+use semper_pages::words::check_words;
 use semper_trust::card::ContactCard;
 
 use super::{Common, session};
@@ -256,6 +258,9 @@ fn show(deal: &DealView, json: bool) -> Result<()> {
     println!("  step      {} ({})", deal.step, deal.state);
     if let Some(cid) = &deal.cid {
         println!("  contract  {cid}");
+        if let Some(cid) = Cid::parse(cid) {
+            println!("  words     {} (the same for the other side)", check_words(cid.digest()));
+        }
     }
     if let Some(right) = &deal.right {
         println!("  right     {}", escape(right, 0));

@@ -23,6 +23,7 @@ mod trust;
 mod vault;
 mod verify;
 mod wallet;
+mod window;
 
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
@@ -84,6 +85,8 @@ enum Command {
     Up(serve::Up),
     /// Open your desk in the browser: deals, money, offers, contacts
     Desk(desk::Desk),
+    /// Open your approval window in the browser: read what waits for your answer, and answer
+    Window(window::Window),
     /// Run a third party until it is stopped
     Serve(serve::Serve),
     /// Stop the node that runs on this data directory
@@ -174,8 +177,10 @@ fn end_quietly_when_nobody_reads() {
 /// Runs the command line.
 pub fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
-    if arguments.next().is_some_and(|first| first == crate::vault::COMMAND) {
-        return semper_vault::process::main(arguments);
+    match arguments.next().as_deref() {
+        Some(crate::vault::COMMAND) => return semper_vault::process::main(arguments),
+        Some(semper_window::process::COMMAND) => return semper_window::process::main(arguments),
+        _ => {}
     }
     end_quietly_when_nobody_reads();
     let cli = Cli::parse();
@@ -212,6 +217,7 @@ async fn run(common: Common, command: Command) -> Result<ExitCode> {
         Command::Init(init) => init.run(&common)?,
         Command::Up(_) => unreachable!("it was begun without a runtime"),
         Command::Desk(desk) => desk.run(&common).await?,
+        Command::Window(window) => window.run(&common).await?,
         Command::Serve(serve) => serve.run(&common).await?,
         Command::Stop => serve::stop(&common).await?,
         Command::Contact(contact) => contact.run(&common).await?,

@@ -20,7 +20,7 @@ use crate::policy::Policy;
 use crate::roles::mint::{AuditView, RotateOrder};
 use crate::roles::{bank, ca};
 use crate::secrets;
-use crate::vault::{self, Held};
+use crate::vault::{self, Held, Window};
 
 /// What the operator of a mint, bank, issuer or time-stamp authority can say in `semper.toml` about those who ask too often.
 const RATES: &str = "\
@@ -105,6 +105,7 @@ pub(super) struct Begun {
     home: Home,
     config: Config,
     vault: Held,
+    _window: Window,
 }
 
 impl Up {
@@ -119,6 +120,7 @@ impl Up {
         let passphrase = ask::passphrase(common.passphrase_file.as_deref(), false)?;
         vault::bring_over(&home, &passphrase)?;
         let vault = Held::in_process(&home, &passphrase, policy.as_ref(), party::COMMANDS_END)?;
+        let window = Window::begin(&home)?;
         if !self.no_browser {
             desk::open_when_up(&home)?;
         }
@@ -127,15 +129,16 @@ impl Up {
         if !confinement.is_whole() {
             tracing::warn!(%confinement, "the node can do more than it needs");
         }
-        Ok(Begun { home, config, vault })
+        Ok(Begun { home, config, vault, _window: window })
     }
 }
 
 impl Begun {
     pub(super) async fn run(self) -> Result<()> {
-        let Self { home, config, vault } = self;
+        let Self { home, config, vault, _window } = self;
         let running = Running::start_beside(&home, vault).await?;
         println!("{} runs; its inbox is {}. Stop it with Ctrl-C or `semper stop`.", config.name, config.inbox_url());
+        println!("What waits for your answer is in your approval window: `semper window` opens it.");
         until_stopped(vec![running]).await
     }
 }

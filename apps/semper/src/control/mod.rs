@@ -13,7 +13,10 @@ use std::path::Path;
 use data_encoding::BASE64;
 use semper_core::domain;
 use semper_core::hash::Digest;
+use semper_core::time::Time;
+use semper_pages::words::check_words;
 use semper_vault::rules::{Approval, UserAnswer};
+use semper_vault::sheet::Who;
 use serde::{Deserialize, Serialize};
 
 pub use standing::Standing;
@@ -110,6 +113,35 @@ pub struct ApprovalView {
     /// Why no mandate covers it, a line for each; nothing if there are no mandates. It is not signed.
     #[serde(default)]
     pub uncovered: Option<String>,
+    /// What is done by approving: `contract`, `contract-and-pay`, `offer`, `send`, `acknowledge`, `pay`, `ask-bank`, `pass-on`, `sign`.
+    pub verb: String,
+    /// Whom else it concerns.
+    pub who: Vec<WhoView>,
+    /// What it is about, in one line; empty if the text alone says it.
+    pub what: String,
+    /// Money that we give.
+    pub gives: Option<String>,
+    /// Money that we get.
+    pub gets: Option<String>,
+    /// Until when it can do something, in seconds since 1970.
+    pub until: Option<u64>,
+    /// Six words that everybody sees who is asked about the same thing; none if nobody else is asked.
+    pub check_words: Option<String>,
+}
+
+/// Somebody whom a question concerns.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct WhoView {
+    /// As what: `peer`, `arbiter`, `payee`, `recipient`, `issuer`.
+    pub part: String,
+    /// Their key set.
+    pub key_set: String,
+    /// Its words.
+    pub words: String,
+    /// What the document calls them; nobody has checked it.
+    pub name: Option<String>,
+    /// Whether something that concerned these keys in the same part was approved before.
+    pub met: bool,
 }
 
 impl From<Approval> for ApprovalView {
@@ -121,6 +153,25 @@ impl From<Approval> for ApprovalView {
             text: approval.text,
             since: approval.since.unix(),
             uncovered: Some(approval.uncovered).filter(|uncovered| !uncovered.is_empty()),
+            verb: approval.sheet.verb.name().to_owned(),
+            who: approval.sheet.who.into_iter().map(WhoView::from).collect(),
+            what: approval.sheet.what,
+            gives: approval.sheet.gives.map(|amount| amount.to_string()),
+            gets: approval.sheet.gets.map(|amount| amount.to_string()),
+            until: approval.sheet.until.map(Time::unix),
+            check_words: approval.sheet.checked.as_ref().map(check_words),
+        }
+    }
+}
+
+impl From<Who> for WhoView {
+    fn from(who: Who) -> Self {
+        Self {
+            part: who.part.name().to_owned(),
+            key_set: who.key_set.to_string(),
+            words: check_words(who.key_set.digest()),
+            name: who.name,
+            met: who.met,
         }
     }
 }

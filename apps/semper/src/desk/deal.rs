@@ -278,7 +278,7 @@ fn standing(language: Language, deal: &DealView) -> Markup {
     html! {
         p { (state(language, deal)) }
         @if deal.ending.is_none() && deal.waits_for == "us" {
-            p.notice { (language.text("asks-where")) " " code { "semper approve" } }
+            p.notice { (language.text("asks-where")) " " code { "semper window" } }
         }
         (trouble(language, deal))
         p.actions {

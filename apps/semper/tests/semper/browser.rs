@@ -137,6 +137,15 @@ impl Browser {
         self.runtime.block_on(self.driver.execute(script, Vec::new())).unwrap().json().clone()
     }
 
+    /// What the body of an asynchronous function says.
+    #[track_caller]
+    pub fn run_async(&self, body: &str) -> Value {
+        let script = format!(
+            "const done = arguments[arguments.length - 1]; (async () => {{ {body} }})().then(done, e => done('failed: ' + e));"
+        );
+        self.runtime.block_on(self.driver.execute_async(&script, Vec::new())).unwrap().json().clone()
+    }
+
     /// Waits until the page says something, without loading it again.
     #[track_caller]
     pub fn wait_for(&self, css: &str, part: &str) {
@@ -165,6 +174,37 @@ impl Browser {
         }
     }
 
+    /// Opens another tab of the same browser and goes there; its name, and that of the one before.
+    pub fn open_tab(&self, url: &str) -> [WindowHandle; 2] {
+        let opened = async {
+            let (before, new) = (self.driver.window().await?, self.driver.new_tab().await?);
+            self.driver.switch_to_window(new.clone()).await?;
+            self.driver.goto(url).await?;
+            Ok::<_, WebDriverError>([new, before])
+        };
+        self.runtime.block_on(opened).unwrap()
+    }
+
+    pub fn switch_to(&self, tab: &WindowHandle) {
+        self.runtime.block_on(self.driver.switch_to_window(tab.clone())).unwrap();
+    }
+
+    /// Every tab and window that is open.
+    pub fn tabs(&self) -> Vec<WindowHandle> {
+        self.runtime.block_on(self.driver.windows()).unwrap()
+    }
+
+    /// The text of the first frame of the page, whoever it belongs to.
+    pub fn text_in_frame(&self) -> String {
+        let read = async {
+            self.driver.enter_frame(0).await?;
+            let text = self.driver.find(By::Css("body")).await?.text().await?;
+            self.driver.enter_default_frame().await?;
+            Ok::<_, WebDriverError>(text)
+        };
+        self.runtime.block_on(read).unwrap()
+    }
+
     pub fn size(&self, width: u32, height: u32) {
         self.runtime.block_on(self.driver.set_window_rect(0, 0, width, height)).unwrap();
     }
@@ -173,6 +213,15 @@ impl Browser {
     /// sticks out at its side, and the browser has refused nothing that the page wanted to do.
     #[track_caller]
     pub fn look(&self, name: &str) {
+        self.look_only(name);
+        let violations = self.violations();
+        assert!(violations.is_empty(), "{name}: {violations:#?}");
+        let wide = self.run("return document.documentElement.scrollWidth - document.documentElement.clientWidth");
+        assert_eq!(wide, 0, "{name} is wider than the window");
+    }
+
+    /// Keeps a picture of the screen, whatever it is.
+    pub fn look_only(&self, name: &str) {
         let screens = Path::new(env!("CARGO_TARGET_TMPDIR")).join("screens");
         std::fs::create_dir_all(&screens).unwrap();
         // The whole page, not what of it fits into the window.
@@ -183,10 +232,6 @@ impl Browser {
         let picture = self.runtime.block_on(self.driver.screenshot_as_png()).unwrap();
         self.size(width, outer);
         std::fs::write(screens.join(format!("{name}.png")), picture).unwrap();
-        let violations = self.violations();
-        assert!(violations.is_empty(), "{name}: {violations:#?}");
-        let wide = self.run("return document.documentElement.scrollWidth - document.documentElement.clientWidth");
-        assert_eq!(wide, 0, "{name} is wider than the window");
     }
 
     /// What axe-core finds, in words.

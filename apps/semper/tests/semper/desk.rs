@@ -119,20 +119,25 @@ fn an_open_page_follows_what_happens() {
 fn the_command_opens_the_desk_in_the_browser() {
     let (market, ..) = busy();
     let (world, browser) = (&market.world, Browser::new("en"));
+    browser.open(&format!("file://{}", page_opened_by(world, &["desk"])));
+    browser.wait_for("h1", "Deals");
+    assert!(!browser.url().contains("/enter/"), "the link stays where others may see it: {}", browser.url());
+}
+
+/// The page that a command of Alice's hands to the browser; nobody else can read it.
+pub fn page_opened_by(world: &World, command: &[&str]) -> String {
     let (bin, opened) = (world.path("bin"), world.path("opened"));
     std::fs::create_dir(&bin).unwrap();
     let starter = bin.join("xdg-open");
     std::fs::write(&starter, format!("#!/bin/sh\nprintf %s \"$1\" > {}\n", opened.display())).unwrap();
     std::fs::set_permissions(&starter, std::fs::Permissions::from_mode(0o755)).unwrap();
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
-    let ran = world.command("alice", &["desk"]).env("PATH", path).output().unwrap();
+    let ran = world.command("alice", command).env("PATH", path).output().unwrap();
     assert!(ran.status.success(), "{ran:?}");
     let page = until(|| std::fs::read_to_string(&opened).ok().filter(|page| !page.is_empty())).unwrap();
     let mode = std::fs::metadata(&page).unwrap().permissions().mode();
     assert_eq!(mode & 0o077, 0, "others can read the link");
-    browser.open(&format!("file://{page}"));
-    browser.wait_for("h1", "Deals");
-    assert!(!browser.url().contains("/enter/"), "the link stays where others may see it: {}", browser.url());
+    page
 }
 
 /// What a party is asked; waits for it.

@@ -35,4 +35,5 @@ mod trade;
 mod trade_crash;
 mod tutorial;
 mod verify;
+mod window;
 mod world;

@@ -233,7 +233,7 @@ fn a_payment_waits_for_its_payer() {
     drop(town.alice.take());
     let running = town.world.start("alice", &["up"]);
     let shown = town.world.type_in("alice", &["pay", "bob", "5.00 EUR", "--for", "tea"], "sign\n").good();
-    for part in ["Pay this?", "5.00 EUR", "tea", "Check words", "paid, with a receipt"] {
+    for part in ["Pay this?", "5.00 EUR", "tea", "for the first time", "paid, with a receipt"] {
         assert!(shown.contains(part), "{part:?} is not in: {shown}");
     }
     let declined = town.world.type_in("alice", &["pay", "bob", "6.00 EUR"], "no\n");
