@@ -11,6 +11,7 @@
 //! ```
 
 use semper_commerce::access::AccessOffer;
+use semper_commerce::mandate::Mandate;
 use semper_commerce::offer::Offer;
 use semper_commerce::proposal::Agreement;
 use semper_commerce::right::RightOffer;
@@ -37,6 +38,8 @@ const WHAT_MAX: usize = 1024;
 const NAME_MAX: usize = 4096;
 /// Most bytes of all pieces together that are kept with a question.
 const PIECES_MAX: usize = 512 * 1024;
+/// What the piece is called that is signed.
+const STATEMENT: &str = "statement";
 /// Most pieces.
 const PIECES: usize = 8;
 /// Most bytes of an encoded sheet.
@@ -84,6 +87,8 @@ pub enum Verb {
     AskBank,
     /// Passes a right on.
     PassOn,
+    /// Lets the keys sign without asking, within limits.
+    Grant,
     /// Signs something else.
     Sign,
 }
@@ -129,7 +134,7 @@ pub struct Piece {
 
 impl Verb {
     /// All of them.
-    pub const ALL: [Verb; 9] = [
+    pub const ALL: [Verb; 10] = [
         Verb::Contract,
         Verb::ContractAndPay,
         Verb::Offer,
@@ -138,6 +143,7 @@ impl Verb {
         Verb::Pay,
         Verb::AskBank,
         Verb::PassOn,
+        Verb::Grant,
         Verb::Sign,
     ];
 
@@ -152,6 +158,7 @@ impl Verb {
             Verb::Pay => "pay",
             Verb::AskBank => "ask-bank",
             Verb::PassOn => "pass-on",
+            Verb::Grant => "grant",
             Verb::Sign => "sign",
         }
     }
@@ -210,6 +217,7 @@ impl Sheet {
             Kind::PaymentOrder => Verb::Pay,
             Kind::AccountRequest => Verb::AskBank,
             Kind::CredentialTransfer => Verb::PassOn,
+            Kind::Mandate => Verb::Grant,
             _ => Verb::Sign,
         };
         Self {
@@ -222,6 +230,24 @@ impl Sheet {
             checked: None,
             pieces: Vec::new(),
             locale: "en".to_owned(),
+        }
+    }
+
+    /// The sheet of a mandate: whom it names, most money in total, its end.
+    pub(crate) fn of_mandate(mandate: &Mandate, draft: &Draft) -> Self {
+        let Mandate { scope, total, until, .. } = mandate;
+        let who = |part, key_set| Who { part, key_set, name: None, met: false };
+        let named = [(Part::Peer, scope.peer), (Part::Arbiter, scope.arbiter)];
+        Self {
+            who: named.into_iter().filter_map(|(part, key_set)| Some(who(part, key_set?))).collect(),
+            gives: *total,
+            until: Some(*until),
+            pieces: vec![Piece {
+                name: STATEMENT.to_owned(),
+                len: draft.payload.len() as u64,
+                bytes: Some(draft.payload.clone()),
+            }],
+            ..Self::of_draft(draft)
         }
     }
 
@@ -351,7 +377,7 @@ fn pieces(request: &SignRequest) -> Vec<Piece> {
         Exhibit::Statement | Exhibit::Consequence => Vec::new(),
     };
     let mut left = PIECES_MAX;
-    let all = [("statement", request.draft.payload.as_slice())].into_iter().chain(shown);
+    let all = [(STATEMENT, request.draft.payload.as_slice())].into_iter().chain(shown);
     let kept = all.map(|(name, bytes)| {
         let fits = bytes.len() <= left;
         left -= if fits { bytes.len() } else { 0 };

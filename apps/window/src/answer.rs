@@ -11,6 +11,7 @@ use data_encoding::HEXLOWER;
 use maud::{Markup, html};
 use semper_core::hash::Digest;
 use semper_core::ids::StatementId;
+use semper_core::text::escape;
 use semper_pages::names::{look_alike, show as show_name};
 use semper_pages::words::check_words;
 use semper_pages::{Language, Reader};
@@ -122,6 +123,12 @@ impl Window {
             div #still data-live="" {}
             @if long { p { a href="#answer" { (language.text("skip-to-answer")) } } }
             (facts(language, approval))
+            @if !approval.uncovered.is_empty() {
+                section #uncovered {
+                    h2 { (language.text("uncovered")) }
+                    ul lang="en" { @for why in approval.uncovered.lines() { li { (escape(why, 0)) } } }
+                }
+            }
             section #text {
                 h2 { (language.text("signed-text")) }
                 pre lang=(approval.sheet.locale) { (approval.text) }
@@ -215,7 +222,7 @@ fn card(language: Language, approval: &Approval) -> Markup {
     html! {
         h2 { a href={ "/approvals/" (approval.draft.id()) } { (question(language, sheet.verb)) } }
         @if !sheet.what.is_empty() { p { bdi { (sheet.what) } } }
-        @if let Some(gives) = sheet.gives { p { (language.text("gives")) " " strong { (language.money(&gives.to_string())) } } }
+        @if let Some(gives) = sheet.gives { p { (language.text(given(sheet.verb))) " " strong { (language.money(&gives.to_string())) } } }
         @if let Some(gets) = sheet.gets { p { (language.text("gets")) " " strong { (language.money(&gets.to_string())) } } }
         p.soft { (language.text("waits-since")) " " (language.time(since.unix())) }
     }
@@ -235,7 +242,7 @@ fn facts(language: Language, approval: &Approval) -> Markup {
                 dd { bdi { (sheet.what) } }
             }
             @if let Some(gives) = sheet.gives {
-                dt { (language.text("gives")) }
+                dt { (language.text(given(sheet.verb))) }
                 dd { strong { (language.money(&gives.to_string())) } }
             }
             @if let Some(gets) = sheet.gets {
@@ -321,6 +328,7 @@ pub(crate) fn question(language: Language, verb: Verb) -> String {
         Verb::Pay => "ask-pay",
         Verb::AskBank => "ask-bank",
         Verb::PassOn => "ask-pass-on",
+        Verb::Grant => "ask-grant",
         Verb::Sign => "ask-sign",
     })
 }
@@ -331,6 +339,7 @@ fn button(language: Language, sheet: &Sheet) -> String {
     match (sheet.verb, amount) {
         (Verb::ContractAndPay, Some(amount)) => language.text_with("do-contract-and-pay", &[("amount", amount.into())]),
         (Verb::Pay, Some(amount)) => language.text_with("do-pay", &[("amount", amount.into())]),
+        (Verb::Grant, Some(amount)) => language.text_with("do-grant-up-to", &[("amount", amount.into())]),
         (Verb::Offer, Some(amount)) => language.text_with("do-offer-for", &[("amount", amount.into())]),
         (verb, _) => language.text(match verb {
             Verb::Contract | Verb::ContractAndPay => "do-contract",
@@ -339,9 +348,15 @@ fn button(language: Language, sheet: &Sheet) -> String {
             Verb::Acknowledge => "do-acknowledge",
             Verb::AskBank => "do-ask-bank",
             Verb::PassOn => "do-pass-on",
+            Verb::Grant => "do-grant",
             Verb::Pay | Verb::Sign => "do-sign",
         }),
     }
+}
+
+/// What money is that our user gives: a mandate gives none, and says the most of all together.
+fn given(verb: Verb) -> &'static str {
+    if verb == Verb::Grant { "in-total" } else { "gives" }
 }
 
 fn part(part: Part) -> &'static str {

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use axum::extract::{Query, State};
 use axum::response::Response;
 use maud::{Markup, html};
+use semper_core::amount::Amount;
 use semper_pages::{Language, Reader};
 use semper_vault::client::{CallError, UserSide};
 use semper_vault::decisions::{Event, What};
 use semper_vault::log::LogEntry;
+use semper_vault::rules::MandateUse;
 use serde::Deserialize;
 
 use crate::answer::question;
@@ -68,11 +70,37 @@ pub(crate) fn verb(language: Language, what: What) -> String {
         What::Approved => "log-approved",
         What::Declined => "log-declined",
         What::ByRule => "log-by-rule",
+        What::ByMandate => "log-by-mandate",
+        What::Revoked => "log-revoked",
         What::Followed => "log-followed",
         What::Withdrawn => "log-withdrawn",
         What::Unlocked => "log-unlocked",
         What::BroughtOver => "log-brought-over",
     })
+}
+
+/// Which use of a mandate it was, and the limits that were in force.
+fn limits(language: Language, used: &MandateUse) -> Markup {
+    let MandateUse { mandate, number, amount, spent, per_deal, total, uses, until, .. } = used;
+    let money = |amount: &Amount| language.money(&amount.to_string());
+    html! {
+        dl.facts {
+            dt { (language.text("mandate")) }
+            dd { code { (mandate.to_string()[..12]) } }
+            dt { (language.text("mandate-use")) }
+            dd { (number) @if let Some(uses) = uses { " / " (uses) } }
+            @if let (Some(amount), Some(each)) = (amount, per_deal) {
+                dt { (language.text("mandate-each")) }
+                dd { (money(amount)) " / " (money(each)) }
+            }
+            @if let (Some(spent), Some(total)) = (spent, total) {
+                dt { (language.text("in-total")) }
+                dd { (money(spent)) " / " (money(total)) }
+            }
+            dt { (language.text("until")) }
+            dd { (language.time(until.unix())) }
+        }
+    }
 }
 
 fn line(language: Language, entry: &LogEntry) -> Markup {
@@ -90,6 +118,7 @@ fn line(language: Language, entry: &LogEntry) -> Markup {
                 span.soft { (kind.name()) " " code { (id.to_string()[..12]) } }
             }
         }
+        @if let Some(used) = entry.decision.facts.iter().find_map(MandateUse::read) { (limits(language, &used)) }
         @if let Some(shown) = shown {
             details #{ "entry-" (entry.number) } {
                 summary { (language.text("log-text")) }

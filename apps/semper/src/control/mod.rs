@@ -113,7 +113,7 @@ pub struct ApprovalView {
     /// Why no mandate covers it, a line for each; nothing if there are no mandates. It is not signed.
     #[serde(default)]
     pub uncovered: Option<String>,
-    /// What is done by approving: `contract`, `contract-and-pay`, `offer`, `send`, `acknowledge`, `pay`, `ask-bank`, `pass-on`, `sign`.
+    /// What is done by approving: `contract`, `contract-and-pay`, `offer`, `send`, `acknowledge`, `pay`, `ask-bank`, `pass-on`, `grant`, `sign`.
     pub verb: String,
     /// Whom else it concerns.
     pub who: Vec<WhoView>,

@@ -127,9 +127,8 @@ impl<D: Decisions + ?Sized> Vault<D> {
         }
         let event = Event::of(What::Asked, &draft);
         let (title, text) = (title(Kind::Mandate), mandate.describe());
-        let (sheet, uncovered) = (Sheet::of_draft(&draft), String::new());
-        let question =
-            Approval { deal: no_deal(id), draft, title, text, since: now, approves: None, uncovered, sheet };
+        let (sheet, uncovered) = (Sheet::of_mandate(&mandate, &draft), String::new());
+        let question = Approval { deal: no_deal(id), draft, title, text, since: now, approves: None, uncovered, sheet };
         let decision = Decision { event, facts: Vec::new(), question: Some(question) };
         self.decisions.decide(decision).await.map_err(|error| ApprovalError::Unavailable(error.to_string()))?;
         Ok(id)
