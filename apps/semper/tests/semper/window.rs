@@ -320,6 +320,50 @@ fn after_a_long_silence_the_passphrase_comes_first() {
     browser.wait_for("[role=status]", "Unterschrieben.");
 }
 
+// A mandate is granted on a screen of its own, which says the most of all together and not that it is paid; what was signed under it is in the log
+// with its limits, and what it does not cover says so.
+#[test]
+fn a_mandate_is_granted_used_and_exhausted() {
+    let market = Market::with_careful_buyer("40.00 EUR");
+    let (world, alice) = (&market.world, Browser::new("de"));
+    let args = ["mandate", "add", "--what", "purchase", "--per-deal", "2.00 EUR", "--total", "2.00 EUR", "--until"];
+    let later = semper_core::time::Time::from_unix(world_time() + 86_400).to_string();
+    let later = later.replacen(' ', "T", 1).replace(" UTC", "Z");
+    world.type_in("alice", &[args.as_slice(), &[&later]].concat(), "").failed_with(&["the question still waits"]);
+    let asked = question(world, "alice");
+    assert_eq!((&asked["verb"], &asked["gives"]), (&json!("grant"), &json!("2.00 EUR")));
+    enter(&alice, world, "alice");
+    alice.open(&format!("{}/approvals/{}", origin(&alice), id(&asked)));
+    alice.wait_for("h1", "Dieses Mandat erteilen?");
+    assert!(alice.text("#facts").contains("Höchstens insgesamt"), "{}", alice.text("#facts"));
+    assert_eq!(said_by(&alice, "button[value=approve]"), "Bis 2,00\u{a0}EUR erlauben");
+    alice.look("window-mandate");
+    wait_for_the_pause(&alice);
+    alice.click("button[value=approve]");
+    alice.wait_for("[role=status]", "Unterschrieben.");
+
+    let file = world.file("first.csv", "what was measured");
+    let sell = ["sell", &file, "--price", "1.50 EUR", "--json", "--no-ask"];
+    let offered = world.json("bob", &sell)["link"].as_str().unwrap().to_owned();
+    let first = market.buy(&offered, world.path("first-bought.csv").to_str().unwrap());
+    assert_eq!(world.ending("alice", &first), "success");
+    let second = market.buy(&offered, world.path("second-bought.csv").to_str().unwrap());
+    let asked = question(world, "alice");
+    assert_eq!(asked["deal"], second.as_str());
+    alice.open(&format!("{}/approvals/{}", origin(&alice), id(&asked)));
+    alice.wait_for("#uncovered li", "0.50 EUR left of 2.00 EUR");
+    // What was signed without her being asked does not make the seller one that she has met.
+    assert!(alice.text("#facts").contains("Zum ersten Mal"), "{}", alice.text("#facts"));
+    alice.look("window-uncovered");
+    alice.open(&format!("{}/log", origin(&alice)));
+    alice.wait_for("dl.facts", "1,50\u{a0}EUR");
+    alice.look("window-log-mandate");
+}
+
+fn world_time() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
+}
+
 // A picture of one's own, and the same pages on a telephone, dark, in German.
 #[test]
 fn picture_and_phrase_are_the_users_own() {
