@@ -106,6 +106,24 @@ fn shipped(metadata: &Metadata, of: &PackageId) -> BTreeSet<String> {
     seen.into_iter().map(|id| metadata[id].name.to_string()).collect()
 }
 
+// Whoever holds the keys reads no HTTP, has no runtime and no database: there is less in it that can be made to do something else. Asked of
+// Cargo as it builds that one program, not the whole workspace, where others want more of the same crates.
+#[test]
+fn the_vault_reads_no_network() {
+    const KEPT_OUT: &[&str] = &["axum", "http", "hyper", "reqwest", "rustls", "sqlx", "tokio", "tower"];
+    let of = |package: &str| {
+        let mut command = std::process::Command::new(env!("CARGO"));
+        command.args(["tree", "--locked", "--prefix", "none", "--edges", "normal", "--package", package]);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let text = String::from_utf8(output.stdout).unwrap();
+        let names = text.lines().filter_map(|line| line.split(' ').next());
+        names.filter(|name| KEPT_OUT.contains(name)).map(str::to_owned).collect::<BTreeSet<_>>()
+    };
+    assert_eq!(of("semper-vault"), BTreeSet::new());
+    assert_eq!(of("semper").len(), KEPT_OUT.len(), "the search does not find them where they are");
+}
+
 // The rules must be able to fail.
 #[test]
 fn a_forbidden_arrow_is_noticed() {

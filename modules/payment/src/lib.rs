@@ -11,6 +11,7 @@
 //! Everything that a party's purses derive comes from one seed of 32 bytes, which is written down as 24 [`words`].
 
 pub mod account;
+#[cfg(feature = "services")]
 pub mod admit;
 pub mod ecash;
 

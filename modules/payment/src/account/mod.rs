@@ -15,8 +15,10 @@
 //! Start reading at [`payment`]. Source: `spec/account.md`; DESIGN §7; iKP (Bellare and others, 1995) and SET for the dual signature.
 
 pub mod answer;
+#[cfg(feature = "services")]
 pub mod bank;
 mod client;
+#[cfg(feature = "services")]
 pub mod funding;
 pub mod module;
 pub mod number;

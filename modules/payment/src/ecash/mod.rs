@@ -13,5 +13,6 @@
 pub mod condition;
 pub mod crypto;
 pub mod keyset;
+#[cfg(feature = "services")]
 pub mod mint;
 pub mod wallet;
