@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use clap::Subcommand;
+use semper_transfer::payment::operation::OperationId;
 use serde::{Deserialize, Serialize};
 
 use super::{Common, approve, ask, session};
@@ -179,10 +180,14 @@ async fn run(client: &Client, order: TaskOrder) -> Result<ExitCode> {
 /// Shows how an operation goes on, puts its questions to the user, and says how it ended: the exit code is 0 if well, 2 if not.
 async fn follow(client: &Client, id: &str) -> Result<ExitCode> {
     let mut last = String::new();
+    // What brings the money that it waits for may be asked about too.
+    let funding = OperationId::parse(id).map(|id| id.funding().to_string());
     loop {
         let view = client.wait_operation(id).await?;
-        for approval in client.approvals().await?.iter().filter(|approval| id.starts_with(&approval.deal)) {
-            approve::put(client, approval).await?;
+        for approval in client.approvals().await? {
+            if [Some(id), funding.as_deref()].into_iter().flatten().any(|id| id.starts_with(&approval.deal)) {
+                approve::put(client, &approval).await?;
+            }
         }
         let line = sentence(&view);
         if line != last && !(last.is_empty() && view.ended && view.handover.is_some()) {

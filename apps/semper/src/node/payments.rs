@@ -407,7 +407,7 @@ impl Payments {
 
     /// Sends money that an operation needs from another purse, with an operation of its own.
     async fn fund(&self, entry: &Entry, funding: &Funding) -> Result<Result<Happening, Drive>, PaymentError> {
-        let id = entry.operation.id.child("fund");
+        let id = entry.operation.id.funding();
         if let Some((child, _)) = load_entry(&*self.parts.archive, &id).await? {
             return Ok(match child.next {
                 Some(Next::Done(outcome)) => Ok(Happening::Funded(outcome)),

@@ -304,6 +304,22 @@ fn e_cash_survives_crashes_of_everybody() {
     town.audit_all();
 }
 
+// Coins that a mint gives for money in an account: what is asked is whether the account pays. Nobody would hear of it from a command that asks only
+// for its own.
+#[test]
+fn a_withdrawal_asks_for_the_transfer_that_pays_for_it() {
+    let mut town = Town::with_mint();
+    drop(town.alice.take());
+    let withdraw = ["wallet", "withdraw", "5.00 EUR"];
+    town.world.type_in("alice", &withdraw, "").failed_with(&["the question still waits"]);
+    let said = town.world.type_in("alice", &withdraw, "sign\n").good();
+    assert!(said.contains("Ask your bank for this?") && said.contains("Signed."), "{said}");
+    town.alice = Some(town.world.up("alice"));
+    let both = until(|| (town.coins("alice") == "50.00 EUR").then_some(()));
+    assert!(both.is_some(), "the first one goes on where rules sign it: {}", town.coins("alice"));
+    town.audit_all();
+}
+
 // A withdrawal and a deposit go through two issuers, either of which can be killed on the way.
 #[test]
 fn withdrawals_and_deposits_survive_crashes() {

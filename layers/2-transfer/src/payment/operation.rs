@@ -266,6 +266,11 @@ impl OperationId {
         Self(Digest::of_parts(domain::OPERATION, &[self.as_bytes(), verb.as_bytes()]))
     }
 
+    /// The operation that brings the money for which this one waits, if one has to.
+    pub fn funding(&self) -> Self {
+        self.child("fund")
+    }
+
     /// The 32 bytes.
     pub fn as_bytes(&self) -> &[u8; 32] {
         self.0.as_bytes()
