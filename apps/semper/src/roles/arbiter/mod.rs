@@ -358,6 +358,6 @@ async fn log_page(
 }
 
 async fn metrics_page(State(arbiter): State<Arc<Arbiter>>) -> impl IntoResponse {
-    let counted = arbiter.metrics.text() + &arbiter.gauges().await;
+    let counted = arbiter.metrics.text() + arbiter.gauges().await.as_str();
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], counted)
 }
