@@ -358,6 +358,15 @@ impl Role {
     }
 }
 
+/// Where the desk of a party answers: the random part of its host name, and its port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeskDoor {
+    /// `desk-` and these in hexadecimal, `.localhost`.
+    pub name: [u8; 8],
+    /// On the loopback address.
+    pub port: u16,
+}
+
 impl Home {
     /// The directory `dir`, or the one that belongs to the user.
     ///
@@ -435,6 +444,27 @@ impl Home {
 
     fn endpoint_path(&self) -> PathBuf {
         self.dir.join("run/control.json")
+    }
+
+    fn desk_door_path(&self) -> PathBuf {
+        self.dir.join("run/desk-door")
+    }
+
+    /// Where the desk was when it last ran here.
+    pub fn desk_door(&self) -> Option<DeskDoor> {
+        let text = fs::read_to_string(self.desk_door_path()).ok()?;
+        let (name, port) = text.trim().split_once(' ')?;
+        Some(DeskDoor { name: HEXLOWER.decode(name.as_bytes()).ok()?.try_into().ok()?, port: port.parse().ok()? })
+    }
+
+    /// Remembers where the desk is, for its next start.
+    ///
+    /// # Errors
+    /// The directory cannot be written.
+    pub fn set_desk_door(&self, DeskDoor { name, port }: DeskDoor) -> Result<()> {
+        let path = self.desk_door_path();
+        make_private_dir(&self.dir.join("run"))?;
+        write_private(&path, format!("{} {port}\n", HEXLOWER.encode(&name)).as_bytes())
     }
 
     /// The page that leads to the desk.

@@ -40,7 +40,7 @@ use crate::control::Endpoint;
 use crate::control::client::Client;
 use crate::control::server::{Controlled, guarded, party_routes};
 use crate::desk::{self, Desk};
-use crate::home::{Announced, Config, Home, Role};
+use crate::home::{Announced, Config, DeskDoor, Home, Role};
 use crate::node::goods::GoodsStore;
 use crate::node::{Node, Parts, PaymentParts, Payments, Settings, Stamping, Systems, now};
 use crate::roles;
@@ -502,8 +502,17 @@ impl Starting {
 
     /// The desk of a party, with a port of its own, and the doors into it.
     fn desk(&self, node: &Arc<Node>) -> Result<((TcpListener, Router), Arc<Doors>)> {
-        let listener = TcpListener::bind("127.0.0.1:0")?;
-        let doors = Arc::new(Doors::new(desk::HOUSE, listener.local_addr()?.port(), Box::new(SystemRandom))?);
+        // The same address at every start, if nobody else has the port: a browser hands links to it.
+        let door = self.home.desk_door();
+        let before = door.and_then(|door| TcpListener::bind(("127.0.0.1", door.port)).ok());
+        let listener = before.map_or_else(|| TcpListener::bind("127.0.0.1:0"), Ok)?;
+        let port = listener.local_addr()?.port();
+        let name = match door {
+            Some(door) => door.name,
+            None => random()?,
+        };
+        self.home.set_desk_door(DeskDoor { name, port })?;
+        let doors = Arc::new(Doors::named(desk::HOUSE, name, port, Box::new(SystemRandom)));
         let desk = Desk::new(node.clone(), doors.clone(), self.home.clone(), self.config.base_url());
         Ok(((listener, desk.routes()), doors))
     }
@@ -605,9 +614,13 @@ async fn sweep(relay: Arc<Relay>, mut stopped: watch::Receiver<bool>) {
 
 /// A random token of the control interface.
 fn token() -> Result<String> {
-    let mut bytes = [0; 32];
+    Ok(HEXLOWER.encode(&random::<32>()?))
+}
+
+fn random<const N: usize>() -> Result<[u8; N]> {
+    let mut bytes = [0; N];
     SystemRandom.fill(&mut bytes)?;
-    Ok(HEXLOWER.encode(&bytes))
+    Ok(bytes)
 }
 
 /// The keys of a data directory.

@@ -75,6 +75,25 @@ pub fn link(base_url: &str, offer: &str) -> String {
     format!("{base_url}/offers/{offer}")
 }
 
+/// The scheme by which a browser hands a link to the desk (HTML, 8.3.1.3: custom scheme handlers).
+const HANDED: &str = "web+semper:";
+
+/// A link as a page in the web has it, so that whoever follows it gets to the desk.
+pub fn handed(link: &str) -> String {
+    format!("{HANDED}{link}")
+}
+
+/// The link in one that was handed over; `None` if it is none of those.
+pub fn unhanded(handed: &str) -> Option<&str> {
+    handed.trim().strip_prefix(HANDED)
+}
+
+/// Whether a text has the form of a link to an offer.
+pub fn is_offer(link: &str) -> bool {
+    let web = link.starts_with("http://") || link.starts_with("https://");
+    web && link.contains("/offers/") && !link.contains(char::is_whitespace)
+}
+
 /// An offer of goods for money that was fetched.
 pub type Found = Linked<Offer>;
 /// An offer of goods for the show of a right that was fetched.
@@ -147,6 +166,7 @@ impl Page {
     /// # Errors
     /// It is no link, nobody answers there, or there is no such offer.
     pub async fn at(home: &Home, link: &str) -> Result<Self> {
+        let link = unhanded(link).unwrap_or(link);
         let (base, name) = link.rsplit_once("/offers/").context("a link to an offer ends in /offers/ and its name")?;
         let services = party::services(home)?;
         let answer = services.ask(link, None).await?;

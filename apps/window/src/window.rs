@@ -76,7 +76,7 @@ impl Window {
             .route("/live", get(live))
             .fallback(missing)
             .with_state(self.clone());
-        self.doors.before(pages, FORM_MAX)
+        self.doors.before(Router::new(), pages, FORM_MAX)
     }
 
     /// Tells open pages of every change at the vault, for ever. Whoever is inside when the keys are locked, or when the vault ends, is inside no

@@ -1,6 +1,6 @@
 //! Who may look at pages of ours: whoever has opened a link of ours, in the browser in which it was opened.
 //!
-//! The pages answer on a loopback port of their own, under a host name that is made anew at every start (`desk-….localhost`). A page of
+//! The pages answer on a loopback port of their own, under a host name that is made at random (`desk-….localhost`). A page of
 //! somebody else knows neither, and the cookie of a session goes to nobody else's port: cookies are kept apart by host, not by port. Every
 //! request must name that host (DNS rebinding), and what it changes must come from a page of it (forgery). Nothing here reads a page's content.
 
@@ -72,9 +72,14 @@ impl Doors {
     pub fn new(house: House, port: u16, random: Box<dyn Randomness>) -> Result<Self, CryptoError> {
         let mut name = [0; 8];
         random.fill(&mut name)?;
+        Ok(Self::named(house, name, port, random))
+    }
+
+    /// The same under a host name that was made at random before, and that nobody else knows.
+    pub fn named(house: House, name: [u8; 8], port: u16, random: Box<dyn Randomness>) -> Self {
         let host = format!("{}-{}.localhost:{port}", house.name, HEXLOWER.encode(&name));
         let session = format!("semper-{}", house.name);
-        Ok(Self { house, host, session, random, links: Mutex::default(), sessions: Mutex::default() })
+        Self { house, host, session, random, links: Mutex::default(), sessions: Mutex::default() }
     }
 
     /// A link that opens the pages once, within ten minutes.
@@ -94,14 +99,16 @@ impl Doors {
     }
 
     /// Puts `pages` behind the doors: whoever has no session sees none of them, and no request that is not meant for them gets to them.
-    /// Style, script and the choice of a language are before the doors. Forms have at most `form_max` bytes where a page says nothing else.
-    pub fn before(self: &Arc<Self>, pages: Router, form_max: usize) -> Router {
+    /// Style, script and the choice of a language are before the doors; so is `open`, which shows nothing of its owner's. Forms have at most
+    /// `form_max` bytes where a page says nothing else.
+    pub fn before(self: &Arc<Self>, open: Router, pages: Router, form_max: usize) -> Router {
         Router::new()
             .route("/style.css", get(async || ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], STYLE)))
             .route("/live.js", get(async || ([(header::CONTENT_TYPE, "text/javascript; charset=utf-8")], SCRIPT)))
             .route("/enter/{token}", get(enter))
             .route("/language", post(set_language))
             .with_state(self.clone())
+            .merge(open)
             .merge(pages.layer(from_fn_with_state(self.clone(), inside)))
             .layer(DefaultBodyLimit::max(form_max))
             .layer(from_fn_with_state(self.clone(), guard))

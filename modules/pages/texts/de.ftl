@@ -342,6 +342,13 @@ own-card-show = Anzeigen
 
 # Offers.
 offers = Angebote
+open-title = Diesen Link öffnen?
+open-why = Eine andere Seite oder ein Programm hat hierher geführt. Noch wurde nichts geholt. Um das Angebot anzusehen, fragt Ihr Schreibtisch bei der Adresse im Link an. Gehen Sie nur weiter, wenn Sie das erwartet haben.
+open-look = Angebot ansehen
+handler = Links von Webseiten mit diesem Schreibtisch öffnen
+handler-hint = Ihr Browser fragt, ob Links, die mit web+semper: beginnen, diesen Schreibtisch öffnen dürfen. So ein Link wird Ihnen gezeigt, bevor etwas geholt wird.
+handler-said = Ihr Browser fragt Sie jetzt, oder er hat schon gefragt.
+link-for-pages = Link für eine Webseite
 own-offers = Was Sie anbieten
 no-offers = Sie bieten noch nichts an.
 offer-of-right = ein Recht
@@ -430,7 +437,7 @@ approvals = Freigaben
 nothing-waits = Nichts wartet auf Ihre Antwort.
 waits-since = Wartet seit
 lock = Schlüssel sperren
-lock-hint = Nichts wird unterschrieben und keine Nachricht geöffnet, bevor die Passphrase wieder eingegeben ist. Geschäfte, deren Zeit inzwischen abläuft, können schlecht enden.
+lock-hint = Nichts wird unterschrieben und keine Nachricht geöffnet, bevor die Passphrase wieder eingegeben ist. Geschäfte, deren Zeit inzwischen abläuft, können schlecht enden. Was die Regeln von „semper up“ erlauben, geht mit den Schlüsseln; Mandate bleiben.
 locked-title = Ihre Schlüssel sind gesperrt
 locked-now = Ihre Schlüssel sind gesperrt, und dieses Fenster ist zu. Öffnen Sie es auf Ihrem Rechner wieder mit diesem Befehl:
 locked-look = Sehen Sie zuerst auf Bild und Satz hier oben. Sind es nicht die Ihren, schließen Sie diese Seite und geben Sie nichts ein.

@@ -342,6 +342,13 @@ own-card-show = Show it
 
 # Offers.
 offers = Offers
+open-title = Open this link?
+open-why = Another page or program has led here. Nothing was fetched yet. To look at the offer, your desk asks the address in the link. Go on only if you expected this.
+open-look = Look at the offer
+handler = Open links of web pages with this desk
+handler-hint = Your browser asks whether links that begin with web+semper: may open this desk. Such a link is shown to you before anything is fetched.
+handler-said = Your browser asks you now, or has asked before.
+link-for-pages = Link for a web page
 own-offers = What you offer
 no-offers = You offer nothing yet.
 offer-of-right = a right
@@ -430,7 +437,7 @@ approvals = Approvals
 nothing-waits = Nothing waits for your answer.
 waits-since = Waits since
 lock = Lock the keys
-lock-hint = Nothing is signed and no message is opened before the passphrase is given again. Deals whose time runs out meanwhile may end badly.
+lock-hint = Nothing is signed and no message is opened before the passphrase is given again. Deals whose time runs out meanwhile may end badly. What the policy of “semper up” allows goes with the keys; mandates stay.
 locked-title = Your keys are locked
 locked-now = Your keys are locked, and this window is closed. Open it again on your computer with this command:
 locked-look = Look at the picture and the phrase above first. If they are not yours, close this page and type nothing.

@@ -94,7 +94,7 @@ fn download(name: &str, bytes: impl Into<Body>) -> Response {
 }
 
 /// Percent-encoding of everything but the unreserved characters of RFC 3986.
-fn percent(text: &str) -> String {
+pub(super) fn percent(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
 }

@@ -1,13 +1,13 @@
 //! The desk: the node's own pages in a browser of its user. Deals, what can be proven about them, money, contacts, offers.
 //!
-//! It answers on a loopback port of its own, under a host name that is made anew at every start (`desk-….localhost`): a page of somebody
+//! It answers on a loopback port of its own, under a host name that was made at random (`desk-….localhost`): a page of somebody
 //! else knows neither, and the cookie of a session goes to nobody else's port. Who may look has opened a link that `semper desk` has
 //! printed; it works once. The desk never asks for a signature: what has to be approved waits with the holder of the keys.
 //!
 //! ```text
 //!   deals     the deal browser         deal    one deal: time line, what is proven, files
 //!   wallet    purses and operations    people  contacts          shop    offers
-//!   buy       what a link offers       sell    a file and a price
+//!   buy       what a link offers       sell    a file and a price         open  what other pages lead here with
 //! ```
 //! Every page is a function from the views of [`crate::control`] to HTML; what can be done is done by the functions that the control
 //! interface calls.
@@ -15,6 +15,7 @@
 mod buy;
 mod deal;
 mod deals;
+mod open;
 mod people;
 mod sell;
 mod shop;
@@ -25,7 +26,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::response::Response;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::routing::{get, post};
@@ -90,7 +91,12 @@ impl Desk {
             .route("/live", get(live))
             .fallback(missing)
             .with_state(self.clone());
-        self.doors.before(inside, FORM_MAX)
+        // What other pages lead to. A session's cookie does not come with that, whoever leads there.
+        let open = Router::new().route("/open", get(open::ask)).route(
+            "/open.js",
+            get(async || ([(header::CONTENT_TYPE, "text/javascript; charset=utf-8")], open::SCRIPT)),
+        );
+        self.doors.before(open, inside, FORM_MAX)
     }
 
     /// A page of the desk.

@@ -14,7 +14,7 @@ use serde::Deserialize;
 
 use super::{Desk, Failure, Page, Reader, shown};
 use crate::control::OfferView;
-use crate::sale::link;
+use crate::sale::{handed, link};
 use crate::{now, shop};
 
 pub(super) async fn show(State(desk): State<Arc<Desk>>, reader: Reader) -> Page {
@@ -50,6 +50,14 @@ impl Desk {
                 div { label for="link" { (language.text("buy-link")) } input id="link" name="link" size="48" required autocomplete="off" placeholder="https://…/offers/…"; }
                 button { (language.text("buy-look")) }
             }
+            div {
+                button #handler type="button" hidden data-said=(language.text("handler-said")) aria-describedby="handler-hint" {
+                    (language.text("handler"))
+                }
+                p #handler-hint .soft { (language.text("handler-hint")) }
+                p #handler-said role="status" {}
+            }
+            script src="/open.js" defer {}
             h2 { (language.text("own-offers")) }
             p { a.button href="/sell" { (language.text("sell-title")) } }
             section #offers data-live="" {
@@ -81,6 +89,10 @@ fn card(language: Language, offer: &OfferView, link: &str) -> Markup {
         }
         @if offer.stands && !ended && offer.approval.is_none() {
             p.code { (link) }
+            details id={ "page-" (short) } {
+                summary { (language.text("link-for-pages")) }
+                p.code { (handed(link)) }
+            }
             details id={ "code-" (short) } {
                 summary { (language.text("qr-code")) }
                 (qr_code(language, link))

@@ -2,6 +2,7 @@
 //!
 //! Every screen that a test looks at is written to `target/tmp/screens/NAME.png`, for the eyes of whoever changes a page.
 
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -24,6 +25,8 @@ const RULES: [&str; 5] = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"
 pub struct Browser {
     runtime: Runtime,
     driver: WebDriver,
+    /// Where the browser's driver listens.
+    port: u16,
     _profile: tempfile::TempDir,
     _process: Process,
 }
@@ -76,11 +79,20 @@ impl Browser {
             connected.is_some().then_some(())
         });
         let driver = connected.expect("the browser does not start");
-        Self { runtime, driver, _profile: profile, _process: process }
+        Self { runtime, driver, port, _profile: profile, _process: process }
     }
 
     pub fn open(&self, url: &str) {
         self.runtime.block_on(self.driver.goto(url)).unwrap();
+    }
+
+    /// From now on its user agrees when a page wants to open links of a scheme (HTML, "RPH registration mode").
+    pub fn accepts_handlers(&self) {
+        let path = format!("session/{}/custom-handlers/set-mode", self.driver.session_id());
+        let url = format!("http://127.0.0.1:{}/{path}", self.port);
+        let set = reqwest::Client::new().post(url).json(&json!({ "mode": "autoAccept" })).send();
+        let answer = self.runtime.block_on(async { set.await?.error_for_status() });
+        answer.unwrap();
     }
 
     /// Where it is.
@@ -269,4 +281,23 @@ fn axe() -> &'static str {
         }
         std::fs::read_to_string(code).unwrap()
     })
+}
+
+/// A server of somebody else on this machine, which has one page for whoever comes.
+pub fn shop(page: String) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { return };
+            let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+            while lines.next().is_some_and(|line| line.is_ok_and(|line| !line.is_empty())) {}
+            let head = format!(
+                "HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+                page.len()
+            );
+            let _ = stream.write_all(&[head.as_bytes(), page.as_bytes()].concat());
+        }
+    });
+    port
 }

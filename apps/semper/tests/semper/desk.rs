@@ -6,7 +6,7 @@ use std::process::Command;
 
 use thirtyfour::Key;
 
-use crate::browser::Browser;
+use crate::browser::{Browser, shop};
 use crate::market::Market;
 use crate::world::{World, deal_in, until};
 
@@ -122,6 +122,68 @@ fn the_command_opens_the_desk_in_the_browser() {
     browser.open(&format!("file://{}", page_opened_by(world, &["desk"])));
     browser.wait_for("h1", "Deals");
     assert!(!browser.url().contains("/enter/"), "the link stays where others may see it: {}", browser.url());
+}
+
+// A link on somebody's page leads to the desk once its user has agreed to that; and there it is shown, and nothing is fetched, before the user goes
+// on. Who has no session sees the link and nothing of the desk's.
+#[test]
+fn a_link_of_another_page_is_shown_before_it_is_followed() {
+    let market = Market::with_careful_buyer("30.00 EUR");
+    let (world, browser) = (&market.world, Browser::new("en"));
+    let offer = market.sell(&world.file("measurements.csv", "a,b\n1,2\n"));
+    browser.open(&link(world, "alice"));
+    browser.wait_for("h1", "Deals");
+    let home = browser.url();
+    browser.open(&format!("{home}offers"));
+    browser.accepts_handlers();
+    browser.click("#handler");
+    browser.wait_for("#handler-said", "asks you now");
+    browser.look("offers-handler");
+
+    let shop = shop(format!("<h1>A shop</h1><a href='web+semper:{offer}'>Buy it</a>"));
+    browser.open(&format!("http://127.0.0.1:{shop}/"));
+    browser.follow("Buy it");
+    browser.wait_for("h1", "Open this link?");
+    assert!(browser.url().starts_with(&format!("{home}open?link=web%2Bsemper")), "{}", browser.url());
+    assert_eq!(browser.text("p.code"), offer);
+    browser.look("open");
+    browser.follow("Look at the offer");
+    browser.wait_for("h1", "measurements.csv");
+
+    for bad in ["javascript:alert(1)", "web%2Bsemper:javascript:alert(1)", "web%2Bsemper:http://127.0.0.1/", &offer] {
+        browser.open(&format!("{home}open?link={bad}"));
+        browser.wait_for("[role=alert]", "");
+        assert_eq!(browser.count("main a"), 0, "{bad}: {}", browser.text("main"));
+    }
+    let stranger = Browser::new("de");
+    stranger.open(&format!("{home}open?link=web%2Bsemper:{offer}"));
+    stranger.wait_for("h1", "Diesen Link öffnen?");
+    stranger.look("open-de");
+    stranger.follow("Angebot ansehen");
+    stranger.wait_for("h1", "Dieser Schreibtisch ist zu");
+}
+
+// Links that a browser hands over lead nowhere if the desk is somewhere else at every start.
+#[test]
+fn the_desk_is_where_it_was() {
+    let world = World::new();
+    world.init("alice", &[]);
+    let at = |way_in: &str| way_in.split("/enter/").next().unwrap().to_owned();
+    let first = {
+        let _alice = world.up("alice");
+        at(&link(&world, "alice"))
+    };
+    let again = {
+        let _alice = world.up("alice");
+        at(&link(&world, "alice"))
+    };
+    assert_eq!(first, again);
+    // Somebody else has the port: the desk opens all the same, under its own name.
+    let (name, port) = first.rsplit_once(':').unwrap();
+    let _taken = std::net::TcpListener::bind(("127.0.0.1", port.parse::<u16>().unwrap())).unwrap();
+    let _alice = world.up("alice");
+    let elsewhere = at(&link(&world, "alice"));
+    assert!(elsewhere != first && elsewhere.starts_with(name), "{elsewhere}");
 }
 
 /// The page that a command of Alice's hands to the browser; nobody else can read it.

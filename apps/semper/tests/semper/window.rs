@@ -2,14 +2,13 @@
 //! an answer is taken that nobody gave; it can be used with a mouse and good eyes only.
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::TcpListener;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use thirtyfour::Key;
 
-use crate::browser::Browser;
+use crate::browser::{Browser, shop};
 use crate::desk::page_opened_by;
 use crate::market::Market;
 use crate::world::{Process, World, deal_in, until};
@@ -422,25 +421,6 @@ const PNG: &[u8] = &[
     0x82,
 ];
 
-/// A server of somebody else on this machine, which has one page for whoever comes.
-fn hostile(page: String) -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let Ok(mut stream) = stream else { return };
-            let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
-            while lines.next().is_some_and(|line| line.is_ok_and(|line| !line.is_empty())) {}
-            let head = format!(
-                "HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
-                page.len()
-            );
-            let _ = stream.write_all(&[head.as_bytes(), page.as_bytes()].concat());
-        }
-    });
-    port
-}
-
 // A shop's page in the browser in which the window is open, with all that it could ever learn: the window's address, the question, even the ticket of the
 // page. It gets nothing answered and nothing to show.
 //
@@ -461,7 +441,7 @@ fn a_hostile_page_answers_nothing_and_cannot_look_like_the_window() {
     let (ticket, seen) = (form["ticket"].as_str().unwrap(), form["seen"].as_str().unwrap());
     let port = home.rsplit(':').next().unwrap();
 
-    let shop = hostile(format!(
+    let shop = shop(format!(
         "<!DOCTYPE html><title>Shop</title><h1>Semper: approve</h1><iframe src='{page}'></iframe>
          <form id=forged method=post action='{page}' target=_blank>
            <input name=answer value=approve><input name=seen value='{seen}'><input name=ticket value='{ticket}'></form>
