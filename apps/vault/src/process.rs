@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! semper-vault --vault DIR [--for-one-process] [--idle SECONDS]
+//! semper-vault --build
 //! ```
 //! It starts locked; `semper up` or `semper vault unlock` brings the passphrase. `--for-one-process` ends it when its standard input is
 //! closed: by whoever has started it, or by that one's end, whatever brought it. It can be killed at any moment: what was answered is in
@@ -19,6 +20,10 @@ use semper_crypto::Sealer;
 use crate::serve::{Bound, ServeError, Settings, Span};
 use crate::{confine, keys};
 
+/// What this program is built from, in one word: version and hash of the sources. Two programs with the same one sign by the same rules.
+pub const BUILD: &str = env!("SEMPER_VAULT_BUILD");
+/// The argument that asks for it.
+pub const BUILD_ARGUMENT: &str = "--build";
 /// The exit code that says that another process serves the vault.
 pub const IN_USE: u8 = 4;
 /// The exit code that says that the vault cannot be served.
@@ -32,10 +37,12 @@ const USAGE: &str = "\
 semper-vault holds the keys of a party: it shows what is to be signed, asks, signs, and keeps a log.
 
 usage: semper-vault --vault DIR [--for-one-process] [--idle SECONDS]
+       semper-vault --build
 
   --vault DIR          the directory `vault` in a party's data directory
   --for-one-process    end when the standard input is closed
   --idle SECONDS       how long after the passphrase or an answer the next answer needs no passphrase [default: 900]
+  --build              say what it is built from
 
 It starts locked. `semper vault unlock` brings the passphrase, `semper approve` the answers.";
 
@@ -61,6 +68,10 @@ pub fn main(arguments: impl Iterator<Item = String>) -> ExitCode {
     let arguments: Vec<String> = arguments.collect();
     if arguments.iter().any(|argument| argument == "--help" || argument == "-h") {
         println!("{USAGE}");
+        return ExitCode::SUCCESS;
+    }
+    if arguments == [BUILD_ARGUMENT] {
+        println!("{BUILD}");
         return ExitCode::SUCCESS;
     }
     let Some(arguments) = Arguments::read(arguments) else {

@@ -1,6 +1,7 @@
 //! Processes that are killed with SIGKILL at a random moment and come back: both sides end alike, and what they hold stays sound.
 
-use std::process::Stdio;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use rand::RngExt as _;
@@ -148,7 +149,7 @@ fn a_node_ends_when_its_vault_has() {
     let node = world.start("alice", &["up"]);
     let vault = world.json("alice", &["vault", "state", "--json"])["process"].as_u64().unwrap();
     assert_ne!(vault, u64::from(node.id()));
-    assert!(std::process::Command::new("kill").args(["-KILL", &vault.to_string()]).status().unwrap().success());
+    assert!(Command::new("kill").args(["-KILL", &vault.to_string()]).status().unwrap().success());
     assert!(until(|| world.endpoint("alice").is_none().then_some(())).is_some(), "it goes on without its vault");
     let said = until(|| {
         let log = std::fs::read_to_string(world.path("alice").join("log.txt")).unwrap();
@@ -157,4 +158,25 @@ fn a_node_ends_when_its_vault_has() {
     assert!(said.is_some(), "it does not say why");
     let _again = world.start("alice", &["up"]);
     assert!(world.run("alice", &["vault", "state"]).good().contains("Open"));
+}
+
+// A program that holds keys by the rules of yesterday, left beside the new one, would go on signing by them.
+#[test]
+fn a_vault_of_another_build_is_left_alone() {
+    let world = World::new();
+    world.init("alice", &[]);
+    let bin = world.path("bin");
+    std::fs::create_dir(&bin).unwrap();
+    let (program, started) = (bin.join("semper"), world.path("started"));
+    std::fs::copy(env!("CARGO_BIN_EXE_semper"), &program).unwrap();
+    let other = format!("#!/bin/sh\n[ \"$1\" = --build ] && echo 0.0.1-other && exit\ntouch {}\n", started.display());
+    std::fs::write(bin.join("semper-vault"), other).unwrap();
+    std::fs::set_permissions(bin.join("semper-vault"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let usual = world.command("alice", &["up"]);
+    let mut command = Command::new(&program);
+    command.args(usual.get_args()).envs(usual.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let node = Process::of(command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap());
+    let up = until(|| world.endpoint("alice").filter(|endpoint| endpoint["pid"] == node.id()));
+    assert!(up.is_some() && !started.exists());
+    assert!(world.run("alice", &["vault", "state"]).good().starts_with("Open"));
 }
