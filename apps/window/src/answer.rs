@@ -395,7 +395,8 @@ mod tests {
                     let sheet = sheet(verb, amount);
                     let (says, asks) = (button(language, &sheet), question(language, verb));
                     assert!(says.chars().count() <= 38 && asks.ends_with('?'), "{says}, {asks}");
-                    let pays = matches!(verb, Verb::Pay | Verb::ContractAndPay | Verb::Offer) && !amount.is_empty();
+                    let pays = matches!(verb, Verb::Pay | Verb::ContractAndPay | Verb::Offer | Verb::Grant)
+                        && !amount.is_empty();
                     assert_eq!(says.contains("EUR"), pays, "{says}");
                 }
             }
