@@ -115,7 +115,7 @@ mod linux {
 
     use landlock::{
         ABI, Access as _, AccessFs, AccessNet, BitFlags, Ruleset, RulesetAttr as _, RulesetCreated,
-        RulesetCreatedAttr as _, RulesetStatus, Scope, path_beneath_rules,
+        RulesetCreatedAttr as _, RulesetError, RulesetStatus, Scope, path_beneath_rules,
     };
     use rustix::process::{DumpableBehavior, set_dumpable_behavior};
     use seccompiler::{
@@ -138,11 +138,7 @@ mod linux {
     pub(super) fn vault(dir: &Path, needs: Option<&[PathBuf]>) -> Result<Confinement, ConfineError> {
         // Neither a debugger nor a core file gets at the keys.
         set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(failed)?;
-        let ruleset = Ruleset::default()
-            .handle_access(AccessFs::from_all(TRIED))
-            .and_then(|rules| rules.handle_access(AccessNet::from_all(TRIED)))
-            .and_then(|rules| rules.scope(Scope::from_all(TRIED)))
-            .and_then(Ruleset::create)
+        let ruleset = no_files_no_network()
             .and_then(|rules| rules.add_rules(path_beneath_rules([dir], writes())))
             .and_then(|rules| rules.add_rules(path_beneath_rules(needs.unwrap_or_default(), writes())));
         let paths = extent(ruleset.and_then(RulesetCreated::restrict_self).map_err(failed)?.ruleset);
@@ -173,11 +169,7 @@ mod linux {
     pub(super) fn window(vault: &Path, own: &Path) -> Result<Confinement, ConfineError> {
         // Passphrases go through it.
         set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(failed)?;
-        let ruleset = Ruleset::default()
-            .handle_access(AccessFs::from_all(TRIED))
-            .and_then(|rules| rules.handle_access(AccessNet::from_all(TRIED)))
-            .and_then(|rules| rules.scope(Scope::from_all(TRIED)))
-            .and_then(Ruleset::create)
+        let ruleset = no_files_no_network()
             .and_then(|rules| rules.add_rules(path_beneath_rules(TIME_ZONES, reads())))
             .and_then(|rules| rules.add_rules(path_beneath_rules([vault.join(USER_DIR)], reads())))
             .and_then(|rules| rules.add_rules(path_beneath_rules([own], writes())));
@@ -186,6 +178,15 @@ mod linux {
         let forbidden = forbidden.chain([(libc::SYS_socket, vec![other_socket()?])]).collect();
         let calls = filter(forbidden, SeccompAction::Allow, SeccompAction::Errno(libc::EPERM.unsigned_abs()))?;
         Ok(Confinement { paths, calls })
+    }
+
+    /// Nothing of the file system, no connection and no other process, until rules allow more.
+    fn no_files_no_network() -> Result<RulesetCreated, RulesetError> {
+        Ruleset::default()
+            .handle_access(AccessFs::from_all(TRIED))
+            .and_then(|rules| rules.handle_access(AccessNet::from_all(TRIED)))
+            .and_then(|rules| rules.scope(Scope::from_all(TRIED)))
+            .and_then(Ruleset::create)
     }
 
     /// Reading, and not starting what is read as a program.

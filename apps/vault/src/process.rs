@@ -114,7 +114,8 @@ pub fn main(arguments: impl Iterator<Item = String>) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn wait_for_the_end_of_input() {
+/// Returns when standard input ends, or cannot be read: the process that started this one has gone. What arrives is dropped.
+pub fn wait_for_the_end_of_input() {
     let mut input = io::stdin().lock();
     let mut dropped = [0; 64];
     loop {

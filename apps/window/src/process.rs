@@ -7,7 +7,7 @@
 //! one's end, whatever brought it. It keeps nothing but picture and phrase; it can be killed at any moment.
 
 use std::fs;
-use std::io::{self, Read as _};
+use std::io;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -18,6 +18,7 @@ use semper_crypto::SystemRandom;
 use semper_pages::doors::{Doors, House};
 use semper_support::crypto::CryptoError;
 use semper_vault::confine;
+use semper_vault::process::wait_for_the_end_of_input;
 use semper_vault::serve::{listen, private_dir};
 
 use crate::us::{Us, UsError};
@@ -105,16 +106,4 @@ fn run(vault: &Path) -> Result<(), ProcessError> {
     wait_for_the_end_of_input();
     runtime.shutdown_background();
     Ok(())
-}
-
-fn wait_for_the_end_of_input() {
-    let mut input = io::stdin().lock();
-    let mut dropped = [0; 64];
-    loop {
-        match input.read(&mut dropped) {
-            Ok(0) => return,
-            Err(error) if error.kind() != io::ErrorKind::Interrupted => return,
-            _ => {}
-        }
-    }
 }
