@@ -391,6 +391,7 @@ fn picture_and_phrase_are_the_users_own() {
     browser.wait_for("[role=alert]", "Nichts wurde geändert");
     browser.look("window-us-refused-dark-de");
     browser.click("button[value=draw]");
+    browser.wait_gone("[role=alert]");
     browser.wait_for(".mark bdi", "Mein Fahrrad ist blau");
     let other = picture(&browser);
     assert!(other != drawn && other.as_str().unwrap().starts_with("data:image/svg+xml;base64,"));
