@@ -27,6 +27,8 @@ const USES: &str = "vault-mandate-use";
 pub const MANDATES_MAX: usize = 256;
 /// How long after its end a mandate is still listed, and said to be over.
 const TOLD: Seconds = Seconds(30 * 24 * 3600);
+/// How often the same mandate can be declined and asked for again without a pause.
+pub const ANEW_MAX: u64 = 16;
 /// How often a use is tried whose number was taken meanwhile by another one.
 const TRIES: usize = 64;
 /// Most mandates of which a question says why they do not cover it.
@@ -96,31 +98,26 @@ type Miss = (StatementId, Uncovered);
 
 impl<D: Decisions + ?Sized> Vault<D> {
     /// Asks the user whether a mandate is to be granted; its name. It is issued now, whatever it says, and covers nothing before the user approves.
+    /// The same that waits, or was granted, within this second is not asked again; the same that was declined is, as of the next second.
     ///
     /// # Errors
-    /// [`VaultError::BadMandate`]: it contradicts itself, names a process that nobody knows, is over already, or there are [`MANDATES_MAX`].
+    /// [`VaultError::BadMandate`]: it contradicts itself, names a process that nobody knows, is over already, was declined [`ANEW_MAX`] times in a row, or
+    /// there are [`MANDATES_MAX`].
     pub async fn propose(&self, mandate: Mandate) -> Result<StatementId, VaultError> {
         let now = self.decisions.now();
         let mandate = Mandate { issued: now, ..mandate };
         if mandate.until <= now {
             return Err(VaultError::BadMandate(format!("it would be over, for the time of the vault is {now}")));
         }
+        let (mandate, draft, known) = self.not_declined(mandate).await?;
         mandate.check().map_err(|wrong| VaultError::BadMandate(wrong.to_owned()))?;
         mandate.scope.process.as_deref().map_or(Ok(()), is_known).map_err(VaultError::BadMandate)?;
         if self.granted(now).await?.len() >= MANDATES_MAX {
             return Err(VaultError::BadMandate(format!("there are {MANDATES_MAX} already; wait until some are over")));
         }
-        let keys = self.signer.key_set();
-        let draft = mandate.draft(keys.suite(), keys.id());
         let id = draft.id();
-        match self.answered(id).await? {
-            Some(Answer::Declined) => {
-                let words = "you have declined the same within this second; ask again".to_owned();
-                return Err(VaultError::BadMandate(words));
-            }
-            Some(_) => return Ok(id),
-            None if self.decisions.waiting(id).await?.is_some() => return Ok(id),
-            None => {}
+        if known || self.decisions.waiting(id).await?.is_some() {
+            return Ok(id);
         }
         if self.decisions.all_waiting(WAITING_MAX).await?.len() >= WAITING_MAX {
             return Err(ApprovalError::TooMany.into());
@@ -132,6 +129,24 @@ impl<D: Decisions + ?Sized> Vault<D> {
         let decision = Decision { event, facts: Vec::new(), question: Some(question) };
         self.decisions.decide(decision).await.map_err(|error| ApprovalError::Unavailable(error.to_string()))?;
         Ok(id)
+    }
+
+    /// The mandate as of the first second, from that of its issue on, of which nobody has declined it; and whether it is granted already. What was declined
+    /// stays declined: a statement that says the same as of the same second is the same statement.
+    async fn not_declined(&self, mandate: Mandate) -> Result<(Mandate, Draft, bool), VaultError> {
+        let (keys, first) = (self.signer.key_set(), mandate.issued);
+        let mut mandate = mandate;
+        for later in 0..ANEW_MAX {
+            mandate.issued = first.after(Seconds(later));
+            let draft = mandate.draft(keys.suite(), keys.id());
+            match self.answered(draft.id()).await? {
+                Some(Answer::Declined) => {}
+                answer => return Ok((mandate, draft, answer.is_some())),
+            }
+        }
+        Err(VaultError::BadMandate(
+            "you have declined the same again and again within these seconds; wait a little".to_owned(),
+        ))
     }
 
     /// Ends a mandate: from here on it covers nothing, whatever is decided at this moment. Once more changes nothing.

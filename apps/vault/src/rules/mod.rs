@@ -50,7 +50,7 @@ pub use self::approval::{Approval, Approves, UserAnswer};
 use self::container::judge_container;
 pub use self::deposit::Deposit;
 pub(crate) use self::mandate::is_known;
-pub use self::mandate::{Granted, MANDATES_MAX, MandateUse};
+pub use self::mandate::{ANEW_MAX, Granted, MANDATES_MAX, MandateUse};
 use self::right::judge_transfer;
 use crate::decisions::{Decision, Decisions, Event, What};
 use crate::now;

@@ -83,6 +83,25 @@ fn uses(history: &[LogEntry]) -> Vec<MandateUse> {
     uses.map(|entry| entry.decision.facts.iter().find_map(MandateUse::read).unwrap()).collect()
 }
 
+// What is asked again within the second in which it was declined is another statement: else the answer of before would be its answer, for ever.
+#[test]
+fn a_mandate_that_was_declined_can_be_asked_for_again_at_once() {
+    let world = World::open();
+    let user = world.user();
+    let mut declined = Vec::new();
+    for _ in 0..3 {
+        let id = user.propose(&payments("2.00 EUR")).unwrap();
+        assert!(!declined.contains(&id), "the same statement again");
+        user.answer(id, UserAnswer::Decline).unwrap();
+        declined.push(id);
+    }
+    let granted = grant(&user, &payments("2.00 EUR"));
+    assert_eq!(user.mandates().unwrap().iter().map(|mandate| mandate.id).collect::<Vec<_>>(), [granted]);
+    for id in declined {
+        assert!(user.mandate(id).is_err(), "granted although it was declined");
+    }
+}
+
 #[test]
 fn a_node_grants_and_revokes_nothing() {
     let world = World::open();
