@@ -256,8 +256,17 @@ impl Running {
         let Some(Party { node, keys, .. }) = &self.party else {
             return Ok(false);
         };
-        let asks = node.questions().await? > keys.pending().await?.len();
-        Ok(asks || node.has_errands().await? || node.has_mail_due().await? || node.payments().could_go_on().await?)
+        // What goes from one of these into another while they are looked at was in neither: so nothing may have changed meanwhile, and a second
+        // look must find the same.
+        let before = *node.changes().borrow();
+        for _ in 0..2 {
+            let asks = node.questions().await? > keys.pending().await?.len();
+            let busy = asks || node.payments().could_go_on().await? || node.has_errands().await?;
+            if busy || node.has_mail_due().await? {
+                return Ok(true);
+            }
+        }
+        Ok(*node.changes().borrow() != before)
     }
 }
 

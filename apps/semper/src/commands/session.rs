@@ -11,8 +11,8 @@ use crate::control::client::Client;
 use crate::home::{Home, Role};
 use crate::party::{self, Running};
 
-/// How long a command waits until what it began is on its way.
-const SETTLE_MAX: Duration = Duration::from_secs(15);
+/// How long a command waits until what it began is on its way. What waits for somebody who does not answer is not waited for.
+const SETTLE_MAX: Duration = Duration::from_secs(60);
 
 /// A command's way to the node: the one that runs, or one of its own for as long as the command lasts.
 pub(super) struct Session {

@@ -183,16 +183,16 @@ impl Stage {
         title("3. Bob goes silent when Alice's money is locked");
         let link = self.sell(article, &QUICK)?;
         self.up_asking("alice")?;
-        let (deal, out) = self.buy(&link, "3-bought", &["--patience", "3"])?;
+        let (deal, out) = self.buy(&link, "3-bought", &[])?;
         let question = self.question("alice", &deal)?;
         self.kill("bob");
         self.type_in("alice", &["approve", &question], "sign\n")?;
+        self.until("alice", &deal, "waiting for Bob", |view| view["state"] == "await-peer-final")?;
+        self.impatient("alice", &deal)?;
         self.ended("alice", &deal, "success")?;
         self.same(&article.file, &out)?;
         folders.push((self.export("alice", &deal, "3-silent-seller")?, Proves::Resolved));
-        say(
-            "after 3 seconds of patience her program asks Carol, who opens the key that Bob has deposited in the contract:",
-        );
+        say("she loses patience; her program asks Carol, who opens the key that Bob has deposited in the contract:");
         say("Alice has the file. Bob will have his money when the time for complaints is over");
         self.up("bob")?;
         self.up("alice")?;
