@@ -57,7 +57,7 @@ impl<'a> Frame<'a> {
         let waiting: usize = self.places.iter().map(|place| place.waiting).sum();
         html! {
             (DOCTYPE)
-            html lang=(language.tag()) dir="ltr" {
+            html lang=(language.tag()) dir=(language.direction()) {
                 head {
                     meta charset="utf-8";
                     meta name="viewport" content="width=device-width, initial-scale=1";

@@ -27,6 +27,9 @@ pub enum Language {
     English,
     /// German.
     German,
+    /// English, written from right to left and backwards: what a translator of a language that is written so would see. It shows whether the pages are
+    /// ready for one. A browser gets it that asks for `ar-XB`, as such a pseudo-locale is called; nobody is offered it.
+    Mirrored,
 }
 
 /// What stands in a text where it has a name: `[("peer", "Bob".into())]`.
@@ -46,6 +49,27 @@ static ENGLISH: LazyLock<Means> = LazyLock::new(|| {
 static GERMAN: LazyLock<Means> =
     LazyLock::new(|| Means::new(langid!("de"), locale!("de"), include_str!("../texts/de.ftl")));
 
+static MIRRORED: LazyLock<Means> = LazyLock::new(|| {
+    let mut means = Means::new(langid!("ar-XB"), locale!("en-GB"), include_str!("../texts/en.ftl"));
+    means.texts.set_transform(Some(mirrored));
+    means
+});
+
+/// Every word of a text from right to left, which turns its letters round; what stands in its places stays as it is.
+fn mirrored(text: &str) -> Cow<'_, str> {
+    const OVERRIDE: char = '\u{202e}';
+    const END: char = '\u{202c}';
+    let mut turned = String::with_capacity(text.len());
+    for part in text.split_inclusive(char::is_whitespace) {
+        let word = part.trim_end();
+        if !word.is_empty() {
+            turned.extend([OVERRIDE, END].map(String::from).join(word).chars());
+        }
+        turned.push_str(&part[word.len()..]);
+    }
+    Cow::Owned(turned)
+}
+
 impl Means {
     fn new(id: unic_langid::LanguageIdentifier, locale: icu_locale_core::Locale, texts: &str) -> Self {
         let mut bundle = FluentBundle::new_concurrent(vec![id]);
@@ -62,7 +86,7 @@ impl Means {
 }
 
 impl Language {
-    /// All of them.
+    /// All that a reader is offered.
     pub const ALL: [Language; 2] = [Language::English, Language::German];
 
     /// Its BCP 47 tag.
@@ -70,6 +94,15 @@ impl Language {
         match self {
             Language::English => "en",
             Language::German => "de",
+            Language::Mirrored => "ar-XB",
+        }
+    }
+
+    /// How it is written, as HTML says it.
+    pub const fn direction(self) -> &'static str {
+        match self {
+            Language::English | Language::German => "ltr",
+            Language::Mirrored => "rtl",
         }
     }
 
@@ -78,11 +111,15 @@ impl Language {
         match self {
             Language::English => "English",
             Language::German => "Deutsch",
+            Language::Mirrored => "mirrored",
         }
     }
 
     /// The language with a tag, whatever country follows.
     pub fn with_tag(tag: &str) -> Option<Self> {
+        if tag.eq_ignore_ascii_case(Self::Mirrored.tag()) {
+            return Some(Self::Mirrored);
+        }
         let primary = tag.split('-').next().unwrap_or_default();
         Self::ALL.into_iter().find(|language| primary.eq_ignore_ascii_case(language.tag()))
     }
@@ -145,16 +182,21 @@ impl Language {
             [local.month(), local.day(), local.hour(), local.minute()].map(i8::unsigned_abs);
         let date = Date::try_new_gregorian(i32::from(local.year()), month, day);
         let (Ok(date), Ok(time)) = (date, Time::try_new(hour, minute, 0, 0)) else { return stamp.to_string() };
-        self.means().dates.format(&DateTime { date, time }).to_string()
+        self.apart(self.means().dates.format(&DateTime { date, time }).to_string())
     }
 
     /// An amount as [`semper_core::amount::Amount`] writes it (`12.00 EUR`), as the reader does. What is no amount stays as it is.
     pub fn money(self, amount: &str) -> String {
         let read = amount.split_once(' ').and_then(|(number, unit)| Some((Decimal::from_str(number).ok()?, unit)));
         match read {
-            Some((number, unit)) => format!("{}\u{a0}{unit}", self.means().numbers.format(&number)),
+            Some((number, unit)) => self.apart(format!("{}\u{a0}{unit}", self.means().numbers.format(&number))),
             None => amount.to_owned(),
         }
+    }
+
+    /// A number with what belongs to it, so that text from right to left around it does not part them.
+    fn apart(self, words: String) -> String {
+        if self.direction() == "ltr" { words } else { format!("\u{2066}{words}\u{2069}") }
     }
 
     /// A size in bytes, in powers of 1024.
@@ -173,13 +215,14 @@ impl Language {
         if divisor == 1 {
             number = Decimal::from(bytes);
         }
-        format!("{}\u{a0}{unit}", self.means().numbers.format(&number))
+        self.apart(format!("{}\u{a0}{unit}", self.means().numbers.format(&number)))
     }
 
     fn means(self) -> &'static Means {
         match self {
             Language::English => &ENGLISH,
             Language::German => &GERMAN,
+            Language::Mirrored => &MIRRORED,
         }
     }
 }
@@ -234,10 +277,20 @@ mod tests {
             ("fr", Language::English),
             ("", Language::English),
             ("de;q=x,;;,", Language::English),
+            ("ar-XB", Language::Mirrored),
+            ("ar", Language::English),
         ];
         for (header, language) in wishes {
             assert_eq!(Language::accepted(header), language, "{header}");
         }
+    }
+
+    // Names and amounts must not be turned round with the words around them.
+    #[test]
+    fn what_stands_in_a_mirrored_text_is_not_turned_round() {
+        assert_eq!(mirrored("a b: "), "\u{202e}a\u{202c} \u{202e}b:\u{202c} ");
+        let text = Language::Mirrored.text_with("somebody", &[("key", "0a1b".into())]);
+        assert!(text.contains("\u{2068}0a1b\u{2069}") && text.contains('\u{202e}'), "{text:?}");
     }
 
     #[test]
@@ -249,6 +302,7 @@ mod tests {
         assert_eq!(Language::English.money("1234567.50 EUR"), "1,234,567.50\u{a0}EUR");
         assert_eq!(Language::English.money("21 sat"), "21\u{a0}sat");
         assert_eq!(Language::English.money("nothing"), "nothing");
+        assert_eq!(Language::Mirrored.money("21.50 EUR"), "\u{2066}21.50\u{a0}EUR\u{2069}");
         assert_eq!(Language::German.size(1536), "1,5\u{a0}KiB");
         assert_eq!(Language::English.size(1023), "1,023\u{a0}B");
         assert_eq!(Language::English.size(1 << 30), "1.0\u{a0}GiB");

@@ -8,6 +8,7 @@ use thirtyfour::Key;
 
 use crate::browser::{Browser, shop};
 use crate::market::Market;
+use crate::window;
 use crate::world::{World, deal_in, until};
 
 /// A link into the desk of a running node.
@@ -111,6 +112,50 @@ fn an_open_page_follows_what_happens() {
     browser.wait_for("#connection", "connection to your node is lost");
     browser.look("connection-lost");
     drop(world);
+}
+
+// A language that is written from right to left would find what was placed by left and right, and words that run into each other. `ar-XB` is English
+// turned round: its layout is that of such a language, and what others wrote must stand in it as they wrote it.
+#[test]
+fn pages_from_right_to_left_are_mirrored() {
+    let (market, bought, _asks) = busy();
+    let (world, browser) = (&market.world, Browser::new("ar-XB"));
+    browser.open(&link(world, "alice"));
+    browser.wait_for("#deals .cards", "measurements.csv");
+    let home = browser.url();
+    let right = |css: &str| {
+        let script = format!(
+            "const r = document.querySelector({css:?}).getBoundingClientRect(); return innerWidth / 2 < (r.left + r.right) / 2"
+        );
+        browser.run(&script) == true
+    };
+    assert_eq!(browser.run("return getComputedStyle(document.body).direction"), "rtl");
+    assert!(right(".brand") && !right("footer button"), "the page is not mirrored");
+    for [path, name] in
+        [["", "deals"], ["wallet", "wallet"], ["offers", "offers"], ["contacts", "contacts"], ["sell", "sell"]]
+    {
+        browser.open(&format!("{home}{path}"));
+        browser.wait_for("h1", "");
+        browser.look(&format!("{name}-mirrored"));
+    }
+    browser.open(&format!("{home}deals/{bought}"));
+    browser.wait_for("h1", "measurements.csv");
+    // What is English stays English: proofs, commands, identifiers.
+    for css in ["#proofs [lang=en]", "#evidence pre", "#technical .code"] {
+        assert_eq!(browser.run(&format!("return getComputedStyle(document.querySelector({css:?})).direction")), "ltr");
+    }
+    browser.look("deal-done-mirrored");
+    browser.size(390, 844);
+    browser.look("deal-done-mirrored-narrow");
+
+    window::enter(&browser, world, "alice");
+    browser.wait_for("main", "letter.txt");
+    assert_eq!(browser.run("return document.documentElement.dir"), "rtl");
+    browser.look("window-mirrored-narrow");
+    browser.click("main .cards a");
+    browser.wait_for("#text pre", "letter.txt");
+    assert_eq!(browser.run("return getComputedStyle(document.querySelector('#text pre')).direction"), "ltr");
+    browser.look("window-question-mirrored-narrow");
 }
 
 // What a person does: the command hands the browser a page of the data directory, and the desk is there. A page in a file is another site to the

@@ -22,7 +22,7 @@ fn link(world: &World, party: &str) -> String {
 }
 
 /// Opens a party's window and gets past the first page.
-fn enter(browser: &Browser, world: &World, party: &str) {
+pub fn enter(browser: &Browser, world: &World, party: &str) {
     browser.open(&link(world, party));
     browser.wait_for("h1", "");
     if browser.count("form[action='/us/known']") > 0 {
