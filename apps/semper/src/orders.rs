@@ -24,8 +24,10 @@ use semper_support::crypto::Encapsulate as _;
 use semper_support::engine::{Ending, EvidenceKind};
 use semper_support::submission::LETTER_BYTES_MAX;
 
-use crate::control::{ContactView, DealView, FileOrder, FileView, MailOrder, SendOrder, SignOrder};
-use crate::node::{Beginning, BookError, Contact, Entry, Handing, Node, NodeError, now, shop};
+use crate::control::{
+    ContactView, DealView, FileOrder, FileView, MailOrder, SendOrder, SettingOrder, SettingsView, SignOrder,
+};
+use crate::node::{Beginning, BookError, Contact, Entry, Handing, Node, NodeError, PreferenceError, now, shop};
 
 /// Why an order is not usable. Nothing was stored or sent.
 #[derive(Debug, thiserror::Error)]
@@ -313,12 +315,49 @@ pub async fn saved_as(node: &Node, entry: &Entry) -> Result<Option<String>, Node
 pub fn contact_view(contact: &Contact) -> ContactView {
     ContactView {
         time_stamps: contact.time_stamps().ok().map(str::to_owned),
+        offers_to_arbitrate: contact.log().is_some(),
         name: contact.name.clone(),
         key_set: contact.key_set().id().to_string(),
         fingerprint: contact.card().fingerprint().to_string(),
         inbox: contact.inbox().ok().map(|inbox| inbox.url.clone()),
         arbiter: contact.arbiter,
         certificates: contact.card().certificates.len(),
+    }
+}
+
+/// Accepts a contact as an arbiter, or does so no longer.
+///
+/// # Errors
+/// `Book`; nothing was changed.
+pub async fn accept(node: &Node, name: &str, arbiter: bool) -> Result<Contact, NodeError> {
+    let contact = node.book().accept(name, arbiter).await?;
+    // What waited for an arbiter to be accepted can be asked; nothing more is signed under one that is not.
+    node.look_at_asks();
+    Ok(contact)
+}
+
+/// What the user can set.
+///
+/// # Errors
+/// Storage.
+pub async fn settings(node: &Node) -> Result<SettingsView, NodeError> {
+    let (patience, dated_by) = (node.patience().await?, node.dated_by().await?);
+    Ok(SettingsView {
+        patience: patience.value.0,
+        patience_is_set: patience.is_set,
+        dated_by: dated_by.value,
+        dated_by_is_set: dated_by.is_set,
+    })
+}
+
+/// Sets something.
+///
+/// # Errors
+/// [`PreferenceError`]; what was set before holds.
+pub async fn set(node: &Node, order: &SettingOrder) -> Result<(), PreferenceError> {
+    match order {
+        SettingOrder::Patience(seconds) => node.set_patience(seconds.map(Seconds)).await,
+        SettingOrder::DatedBy(by) => node.set_dated_by(by.as_deref()).await,
     }
 }
 

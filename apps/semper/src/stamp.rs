@@ -40,7 +40,7 @@ pub enum StampError {
         error: ReplyError,
     },
     /// No authority was named.
-    #[error("name a time-stamp authority with --tsa, or as tsa in [stamp] of semper.toml; nothing was dated")]
+    #[error("name a time-stamp authority with --tsa, or with `semper settings dated-by`; nothing was dated")]
     NoAuthority,
     /// No randomness.
     #[error(transparent)]

@@ -538,3 +538,56 @@ log-withdrawn = Nicht mehr gebraucht
 log-unlocked = Entsperrt
 log-brought-over = Antworten von vor dem Protokoll
 log-text = Der Text
+
+# Settings and trust.
+settings = Einstellungen
+error-settings = Das wurde nicht eingestellt. Es gilt, was vorher galt.
+trust = Wem Sie vertrauen
+trust-hint = Wessen Wort für Sie etwas entscheidet. Alle anderen müssen beweisen, was sie sagen.
+trust-arbiters = Schiedsrichter
+trust-no-arbiters = Keiner Ihrer Kontakte bietet sich als Schiedsrichter an.
+is-no-arbiter = Nicht anerkannt.
+trust-start = Als Schiedsrichter anerkennen
+trust-stop = Nicht mehr anerkennen
+trust-stampers = Zeitstempelstellen
+trust-stampers-hint = Sie sagen, vor wann etwas da war. Wer ein Geschäft beurteilt, sagt selbst, welcher von ihnen er glaubt.
+trust-no-stampers = Keiner Ihrer Kontakte ist eine.
+trust-issuers = Münzstätten und Banken
+trust-issuers-hint = Sie schulden Ihnen das Geld in Ihren Börsen.
+trust-no-issuers = Sie haben keine Börsen.
+settings-deals = Wie Geschäfte laufen
+settings-patience = Geduld
+settings-patience-hint = Wie lange bei Geschäften, die andere beginnen, auf eine Nachricht gewartet wird, bevor der Schiedsrichter gefragt wird. Es gilt für Geschäfte, die von jetzt an beginnen.
+settings-default = wie es in der Datei steht: {$value}
+settings-as-file = wie es in der Datei steht
+settings-dated-by = Wer Ihre Geschäfte datiert, wenn sie enden
+settings-dated-by-hint = Damit Ihre Beweise auch gelten, wenn ein Schlüssel später widerrufen oder sein Verfahren schwach wird.
+settings-dated-by-address = Oder die Adresse einer anderen Zeitstempelstelle
+settings-nobody = niemand
+settings-none = keiner
+settings-keep = So einstellen
+settings-unasked = Was ohne Rückfrage unterschrieben wird
+settings-unasked-hint = Das ist zwischen Ihnen und dem Verwahrer Ihrer Schlüssel; diese Seite kann es nicht lesen und nicht ändern. Diese Befehle zeigen es:
+settings-node = Dieser Knoten
+settings-name = Ihr Name
+settings-address = Andere erreichen ihn unter
+settings-relay = Relais
+settings-proxy = Proxy
+settings-dir = Datenverzeichnis
+settings-file-hint = Das lässt sich ändern, solange der Knoten aus ist, in der Datei
+span-seconds = {$count ->
+    [one] {$count} Sekunde
+   *[other] {$count} Sekunden
+}
+span-minutes = {$count ->
+    [one] {$count} Minute
+   *[other] {$count} Minuten
+}
+span-hours = {$count ->
+    [one] {$count} Stunde
+   *[other] {$count} Stunden
+}
+span-days = {$count ->
+    [one] {$count} Tag
+   *[other] {$count} Tage
+}

@@ -538,3 +538,56 @@ log-withdrawn = Not needed any more
 log-unlocked = Unlocked
 log-brought-over = Answers from before there was a log
 log-text = The text
+
+# Settings and trust.
+settings = Settings
+error-settings = That was not set. What was set before holds.
+trust = Whom you trust
+trust-hint = Whose word decides something for you. Everybody else has to prove what they say.
+trust-arbiters = Arbiters
+trust-no-arbiters = None of your contacts offers to be an arbiter.
+is-no-arbiter = Not accepted.
+trust-start = Accept as an arbiter
+trust-stop = Accept no longer
+trust-stampers = Time-stamp authorities
+trust-stampers-hint = They say before when something existed. Whoever judges a deal says for itself which of them it believes.
+trust-no-stampers = None of your contacts is one.
+trust-issuers = Mints and banks
+trust-issuers-hint = They owe you the money in your purses.
+trust-no-issuers = You have no purses.
+settings-deals = How deals go
+settings-patience = Patience
+settings-patience-hint = How long a message of the other party is waited for, in deals that they begin, before the arbiter is asked. It holds for deals that begin from now on.
+settings-default = as the file says: {$value}
+settings-as-file = as the file says
+settings-dated-by = Who dates your deals when they end
+settings-dated-by-hint = So that your proofs count when a key is revoked later, or its algorithm grows weak.
+settings-dated-by-address = Or the address of another time-stamp authority
+settings-nobody = nobody
+settings-none = none
+settings-keep = Keep these settings
+settings-unasked = What is signed without asking you
+settings-unasked-hint = That is between you and the holder of your keys; this page cannot read or change it. These commands show it:
+settings-node = This node
+settings-name = Your name
+settings-address = Others reach it at
+settings-relay = Relay
+settings-proxy = Proxy
+settings-dir = Data directory
+settings-file-hint = These can be changed while the node is off, in the file
+span-seconds = {$count ->
+    [one] {$count} second
+   *[other] {$count} seconds
+}
+span-minutes = {$count ->
+    [one] {$count} minute
+   *[other] {$count} minutes
+}
+span-hours = {$count ->
+    [one] {$count} hour
+   *[other] {$count} hours
+}
+span-days = {$count ->
+    [one] {$count} day
+   *[other] {$count} days
+}

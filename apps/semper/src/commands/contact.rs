@@ -11,7 +11,7 @@ use semper_trust::card::ContactCard;
 
 use super::trust::Trusted;
 use super::{Common, session};
-use crate::control::{ContactOrder, ContactView};
+use crate::control::{AcceptOrder, ContactOrder, ContactView};
 use crate::now;
 
 /// The contact book.
@@ -35,6 +35,14 @@ pub(super) enum Contact {
         /// As JSON
         #[arg(long)]
         json: bool,
+    },
+    /// Accept somebody as an arbiter, or no longer
+    Arbiter {
+        /// What you call them
+        name: String,
+        /// No longer: nothing new is signed under them; contracts that name them go on
+        #[arg(long)]
+        no_longer: bool,
     },
     /// Remove somebody
     Remove {
@@ -65,6 +73,11 @@ impl Contact {
                 println!("Compare the fingerprint with them, by voice or in person:\n  {}", contact.fingerprint);
             }
             Contact::List { json } => list(&client.contacts().await?, json)?,
+            Contact::Arbiter { name, no_longer } => {
+                let contact = client.accept(&name, AcceptOrder { arbiter: !no_longer }).await?;
+                let now = if contact.arbiter { "accepted as an arbiter" } else { "no longer accepted as an arbiter" };
+                println!("{} is {now}.", contact.name);
+            }
             Contact::Remove { name } => {
                 client.remove_contact(&name).await?;
                 println!("Removed {name}. Deals with them stay.");

@@ -18,6 +18,7 @@ mod pay;
 mod sell;
 mod serve;
 mod session;
+mod settings;
 mod stamp;
 mod trust;
 mod vault;
@@ -94,6 +95,8 @@ enum Command {
     /// The contact book
     #[command(subcommand)]
     Contact(contact::Contact),
+    /// How your node goes about things: patience, who dates your deals
+    Settings(settings::Settings),
     /// Propose a contract over files, and sign it together with the other party
     Sign(order::Sign),
     /// Certified mail: a letter that can be read only by whoever signs its receipt
@@ -221,6 +224,7 @@ async fn run(common: Common, command: Command) -> Result<ExitCode> {
         Command::Serve(serve) => serve.run(&common).await?,
         Command::Stop => serve::stop(&common).await?,
         Command::Contact(contact) => contact.run(&common).await?,
+        Command::Settings(settings) => settings.run(&common).await?,
         Command::Sign(sign) => return sign.run(&common).await,
         Command::Mail(mail) => return mail.run(&common).await,
         Command::Send(send) => return send.run(&common).await,

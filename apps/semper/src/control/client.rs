@@ -14,10 +14,10 @@ use crate::home::Home;
 use crate::node::goods::{self, GoodsError};
 
 use super::{
-    AllOpened, AnswerOrder, ApprovalView, Begun, BuyOrder, ContactOrder, ContactView, CredentialView, DealView,
-    Endpoint, MailOrder, OfferOrder, OfferView, Opened, OperationView, PassOrder, PassedView, PayOrder, Problem,
-    PurseOrder, PurseView, RightOfferOrder, SendOrder, SignOrder, StampOrder, StampView, StandsOrder, SwapOrder,
-    TaskOrder, TradeOrder,
+    AcceptOrder, AllOpened, AnswerOrder, ApprovalView, Begun, BuyOrder, ContactOrder, ContactView, CredentialView,
+    DealView, Endpoint, MailOrder, OfferOrder, OfferView, Opened, OperationView, PassOrder, PassedView, PayOrder,
+    Problem, PurseOrder, PurseView, RightOfferOrder, SendOrder, SettingOrder, SettingsView, SignOrder, StampOrder,
+    StampView, StandsOrder, SwapOrder, TaskOrder, TradeOrder,
 };
 
 /// Why a call has no answer. Whatever the node has begun it goes on with.
@@ -267,12 +267,22 @@ impl Client {
 
     /// Removes a contact.
     pub async fn remove_contact(&self, name: &str) -> Result<()> {
-        let mut path = "/contacts/".to_owned();
-        // A name may hold what ends a path.
-        for byte in name.bytes() {
-            write!(path, "%{byte:02X}").expect("writing to a string cannot fail");
-        }
-        self.call(Method::DELETE, &path, None::<&()>).await.map(drop)
+        self.call(Method::DELETE, &contact_path(name), None::<&()>).await.map(drop)
+    }
+
+    /// Accepts a contact as an arbiter, or does so no longer.
+    pub async fn accept(&self, name: &str, order: AcceptOrder) -> Result<ContactView> {
+        self.post(&format!("{}/arbiter", contact_path(name)), &order).await
+    }
+
+    /// What the user can set.
+    pub async fn settings(&self) -> Result<SettingsView> {
+        self.get("/settings").await
+    }
+
+    /// Sets something; what holds then.
+    pub async fn set(&self, order: &SettingOrder) -> Result<SettingsView> {
+        self.post("/settings", order).await
     }
 
     /// Proposes a contract.
@@ -397,4 +407,13 @@ impl Client {
     pub async fn stop(&self) -> Result<()> {
         self.post("/stop", &()).await
     }
+}
+
+/// The path of a contact, whose name may hold what ends a path.
+fn contact_path(name: &str) -> String {
+    let mut path = "/contacts/".to_owned();
+    for byte in name.bytes() {
+        write!(path, "%{byte:02X}").expect("writing to a string cannot fail");
+    }
+    path
 }

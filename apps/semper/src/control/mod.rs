@@ -218,6 +218,9 @@ pub struct ContactView {
     pub time_stamps: Option<String>,
     /// Whether we accept it as an arbiter.
     pub arbiter: bool,
+    /// Whether it offers to be one, under the rules that this program knows.
+    #[serde(default)]
+    pub offers_to_arbitrate: bool,
     /// Names that certificates give to the key set.
     pub certificates: usize,
 }
@@ -240,6 +243,36 @@ pub struct StampView {
     pub now: usize,
     /// Signatures that had been dated before.
     pub before: usize,
+}
+
+/// Whether a contact is accepted as an arbiter.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct AcceptOrder {
+    /// Whether it is from now on.
+    pub arbiter: bool,
+}
+
+/// What the user can set of how the node goes about things.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SettingsView {
+    /// How long a message of the other party is waited for, in seconds, in what somebody else begins.
+    pub patience: u64,
+    /// Whether that was set here; else it is as `semper.toml` says.
+    pub patience_is_set: bool,
+    /// Who dates every deal that ends: a contact, or the address of a time-stamp authority's service; nobody if there is nothing.
+    pub dated_by: Option<String>,
+    /// Whether that was set here; else it is as `semper.toml` says.
+    pub dated_by_is_set: bool,
+}
+
+/// Something is set, or is to be as `semper.toml` says again (`None`).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SettingOrder {
+    /// The patience, in seconds.
+    Patience(Option<u64>),
+    /// Who dates deals; empty: nobody.
+    DatedBy(Option<String>),
 }
 
 /// A new contact.

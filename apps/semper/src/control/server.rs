@@ -21,12 +21,13 @@ use serde::Deserialize;
 use tokio::sync::Notify;
 
 use super::{
-    AllOpened, Begun, BuyOrder, ContactOrder, ContactView, CredentialView, DealView, DeskView, MailOrder, OfferOrder,
-    OfferView, Opened, OperationView, PassOrder, PassedView, PayOrder, Problem, PurseOrder, PurseView, RightOfferOrder,
-    SendOrder, SignOrder, StampOrder, StampView, StandsOrder, SwapOrder, TaskOrder, TradeOrder,
+    AcceptOrder, AllOpened, Begun, BuyOrder, ContactOrder, ContactView, CredentialView, DealView, DeskView, MailOrder,
+    OfferOrder, OfferView, Opened, OperationView, PassOrder, PassedView, PayOrder, Problem, PurseOrder, PurseView,
+    RightOfferOrder, SendOrder, SettingOrder, SettingsView, SignOrder, StampOrder, StampView, StandsOrder, SwapOrder,
+    TaskOrder, TradeOrder,
 };
 use crate::credentials::{self, CredentialError};
-use crate::node::{Beginning, Node, NodeError};
+use crate::node::{Beginning, Node, NodeError, PreferenceError};
 use crate::orders;
 use crate::shop::{self, ShopError};
 use crate::trade::{self, TradeError};
@@ -73,6 +74,8 @@ pub fn party_routes(controlled: Controlled) -> Router {
         .route("/deals/{id}/stamps", post(stamp))
         .route("/contacts", get(contacts).post(add_contact))
         .route("/contacts/{name}", delete(remove_contact))
+        .route("/contacts/{name}/arbiter", post(accept))
+        .route("/settings", get(settings).post(set))
         .route("/sign", post(sign))
         .route("/send", post(send))
         .route("/mail", post(mail))
@@ -184,6 +187,15 @@ impl From<orders::OrderError> for Failure {
 impl From<wallet::WalletError> for Failure {
     fn from(error: wallet::WalletError) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "the order is not usable; no money moved", error)
+    }
+}
+
+impl From<PreferenceError> for Failure {
+    fn from(error: PreferenceError) -> Self {
+        match error {
+            PreferenceError::Node(error) => error.into(),
+            error => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "not possible; nothing was changed", error),
+        }
     }
 }
 
@@ -304,6 +316,23 @@ async fn remove_contact(State(on): State<Controlled>, Path(name): Path<String>) 
     // Nothing more is signed under an arbiter that is not known.
     on.node.look_at_asks();
     Ok(Json(()))
+}
+
+async fn accept(
+    State(on): State<Controlled>,
+    Path(name): Path<String>,
+    Json(order): Json<AcceptOrder>,
+) -> Reply<ContactView> {
+    Ok(Json(orders::contact_view(&orders::accept(&on.node, &name, order.arbiter).await?)))
+}
+
+async fn settings(State(on): State<Controlled>) -> Reply<SettingsView> {
+    Ok(Json(orders::settings(&on.node).await?))
+}
+
+async fn set(State(on): State<Controlled>, Json(order): Json<SettingOrder>) -> Reply<SettingsView> {
+    orders::set(&on.node, &order).await?;
+    Ok(Json(orders::settings(&on.node).await?))
 }
 
 async fn sign(State(on): State<Controlled>, Json(order): Json<SignOrder>) -> Reply<Opened> {

@@ -7,6 +7,7 @@
 //! ```text
 //!   deals     the deal browser         deal    one deal: time line, what is proven, files
 //!   wallet    purses and operations    people  contacts          shop    offers
+//!   settings  whose word decides, how deals go
 //!   buy       what a link offers       sell    a file and a price         open  what other pages lead here with
 //! ```
 //! Every page is a function from the views of [`crate::control`] to HTML; what can be done is done by the functions that the control
@@ -18,6 +19,7 @@ mod deals;
 mod open;
 mod people;
 mod sell;
+mod settings;
 mod shop;
 mod wallet;
 
@@ -83,6 +85,8 @@ impl Desk {
             .route("/wallet/operations/{id}", get(wallet::operation))
             .route("/contacts", get(people::show).post(people::add))
             .route("/contacts/remove", get(people::ask_remove).post(people::remove))
+            .route("/settings", get(settings::show).post(settings::set))
+            .route("/settings/arbiters", post(settings::accept))
             .route("/offers", get(shop::show))
             .route("/offers/{id}", post(shop::set))
             .route("/buy", get(buy::look))
@@ -116,6 +120,7 @@ impl Desk {
             place("/wallet", "wallet", 0),
             place("/offers", "offers", offers),
             place("/contacts", "contacts", 0),
+            place("/settings", "settings", 0),
         ];
         let frame = Frame {
             language,

@@ -133,6 +133,19 @@ impl Book {
         self.put(contact.key_set().id(), None).await
     }
 
+    /// Accepts a contact as an arbiter, or does so no longer. Contracts that were signed under it go on.
+    ///
+    /// # Errors
+    /// `NoSuchName`; `NoArbiter` if it does not offer to be one; storage. Nothing was changed.
+    pub async fn accept(&self, name: &str, arbiter: bool) -> Result<Contact, BookError> {
+        let contact = Contact { arbiter, ..self.by_name(name).await? };
+        if contact.arbiter && contact.log().is_none() {
+            return Err(BookError::NoArbiter(contact.name));
+        }
+        self.put(contact.key_set().id(), Some(contact.to_bytes())).await?;
+        Ok(contact)
+    }
+
     async fn put(&self, key_set: KeySetId, value: Option<Vec<u8>>) -> Result<(), BookError> {
         let records = vec![(CONTACTS.to_owned(), key_set.as_bytes().to_vec(), value)];
         Ok(self.archive.commit(Commit { records, ..Commit::default() }).await?)

@@ -216,7 +216,8 @@ impl Node {
             return self.opened_among(id, from, &message).await;
         }
         let peer = self.book.by_key_set(from).await?;
-        let accepts = Accepts { arbiters, purses: self.payments.offered().await?, patience: self.settings.patience };
+        let accepts =
+            Accepts { arbiters, purses: self.payments.offered().await?, patience: self.patience().await?.value };
         let deal = Deal::opened(id, plan, self.keys.key_set(), peer.key_set().clone(), accepts);
         let (title, peer) = (plan.name.to_owned(), peer.name);
         Ok((Entry::new(deal, title, peer), Vec::new()))
@@ -242,7 +243,7 @@ impl Node {
         }
         let answer = self.answer(id, from, asked).await?;
         let (me, asker) = (self.keys.key_set(), peer.key_set().clone());
-        let deal = Deal::asked(id, me, asker, arbiters, self.settings.patience, answer);
+        let deal = Deal::asked(id, me, asker, arbiters, self.patience().await?.value, answer);
         let (title, peer) = (plan.name.to_owned(), peer.name);
         Ok((Entry::new(deal, title, peer), card.into_iter().collect()))
     }
@@ -365,7 +366,7 @@ impl Node {
                     commit.records.push(errands::wanted(&id, &errand));
                 }
                 Effect::Ended(ending) => {
-                    commit.records.extend(self.stamp_when_ended(&id, now));
+                    commit.records.extend(self.stamp_when_ended(&id, now).await?);
                     match ending {
                         Ending::Success => entry.trouble = None,
                         // Nobody is bound: what was not delivered yet has no purpose any more.

@@ -88,7 +88,7 @@ impl Node {
             names.push(name);
         }
         let arbiters = self.book.arbiters().await?;
-        let accepts = Accepts { arbiters, purses: Vec::new(), patience: self.settings.patience };
+        let accepts = Accepts { arbiters, purses: Vec::new(), patience: self.patience().await?.value };
         let deal = Deal::opened_among(id, me, others, role, accepts)?;
         let (title, peer) = (SIGN_MANY.name.to_owned(), names.join(", "));
         Ok((Entry { others: names, ..Entry::new(deal, title, peer) }, records))

@@ -20,6 +20,7 @@ mod many;
 pub mod offers;
 mod outbox;
 mod payments;
+mod preferences;
 mod right;
 pub mod shop;
 mod stamps;
@@ -50,6 +51,7 @@ use entry::Entries;
 pub use entry::{Entry, Handing};
 pub use issuer::Issuers;
 pub use payments::{OperationView, PaymentError, PaymentParts, Payments};
+pub use preferences::PreferenceError;
 pub use semper_vault::now;
 pub use semper_vault::rules::Systems;
 pub use stamps::Stamping;
@@ -115,10 +117,10 @@ pub struct Parts {
     pub stamping: Stamping,
 }
 
-/// The user's policy for deals.
+/// What `semper.toml` says about deals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// How long a message of the peer is waited for before the deal is ended with the arbiter's help.
+    /// How long a message of the peer is waited for before the deal is ended with the arbiter's help, unless the user has set that ([`Node::patience`]).
     pub patience: Seconds,
     /// How often an unreachable inbox is tried at most.
     pub retry_max: Duration,

@@ -33,7 +33,7 @@ const TELL_AFTER: u32 = 3;
 pub struct Stamping {
     /// The way.
     pub services: Arc<ServiceClient>,
-    /// Who dates deals when nobody else is named: the address of its service, or a contact's name. With one, every deal that ends is dated.
+    /// Who dates every deal that ends, as `semper.toml` says: the address of its service, or a contact's name.
     pub tsa: Option<String>,
 }
 
@@ -112,7 +112,8 @@ impl Node {
     }
 
     async fn tsa_url(&self, tsa: Option<&str>) -> Result<String, NodeError> {
-        let tsa = tsa.or(self.stamping.tsa.as_deref()).ok_or(StampError::NoAuthority)?;
+        let preferred = self.dated_by().await?.value;
+        let tsa = tsa.or(preferred.as_deref()).ok_or(StampError::NoAuthority)?;
         if stamp::is_url(tsa) {
             return Ok(tsa.to_owned());
         }
@@ -120,15 +121,15 @@ impl Node {
     }
 
     /// What belongs to the commit that ends a deal, so that it is dated.
-    pub(super) fn stamp_when_ended(&self, deal: &DealId, now: Time) -> Option<Record> {
-        self.stamping.tsa.as_ref()?;
-        Some((DUE.to_owned(), Entry::key(deal), Some(Due { attempts: 0, due: now }.to_bytes())))
+    ///
+    /// # Errors
+    /// Storage.
+    pub(super) async fn stamp_when_ended(&self, deal: &DealId, now: Time) -> Result<Option<Record>, NodeError> {
+        let due = || (DUE.to_owned(), Entry::key(deal), Some(Due { attempts: 0, due: now }.to_bytes()));
+        Ok(self.dated_by().await?.value.is_some().then(due))
     }
 
     pub(super) async fn stamps_loop(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
-        if self.stamping.tsa.is_none() {
-            return;
-        }
         let mut changes = self.changed.subscribe();
         loop {
             let span = tokio::select! {
@@ -170,7 +171,8 @@ impl Node {
             None => Ok(()),
         };
         let next = match done {
-            Ok(()) | Err(NodeError::NoSuchDeal(_)) => None,
+            // Without an authority nothing is to be dated any more.
+            Ok(()) | Err(NodeError::NoSuchDeal(_) | NodeError::Stamp(StampError::NoAuthority)) => None,
             Err(error) => {
                 tracing::warn!(%error, attempts = due.attempts, "a deal could not be dated; it is tried again");
                 if let Some(deal) = Entry::deal_of(key).filter(|_| due.attempts == TELL_AFTER) {

@@ -131,9 +131,14 @@ fn pages_from_right_to_left_are_mirrored() {
     };
     assert_eq!(browser.run("return getComputedStyle(document.body).direction"), "rtl");
     assert!(right(".brand") && !right("footer button"), "the page is not mirrored");
-    for [path, name] in
-        [["", "deals"], ["wallet", "wallet"], ["offers", "offers"], ["contacts", "contacts"], ["sell", "sell"]]
-    {
+    for [path, name] in [
+        ["", "deals"],
+        ["wallet", "wallet"],
+        ["offers", "offers"],
+        ["contacts", "contacts"],
+        ["settings", "settings"],
+        ["sell", "sell"],
+    ] {
         browser.open(&format!("{home}{path}"));
         browser.wait_for("h1", "");
         browser.look(&format!("{name}-mirrored"));
@@ -156,6 +161,67 @@ fn pages_from_right_to_left_are_mirrored() {
     browser.wait_for("#text pre", "letter.txt");
     assert_eq!(browser.run("return getComputedStyle(document.querySelector('#text pre')).direction"), "ltr");
     browser.look("window-question-mirrored-narrow");
+}
+
+// What is set holds from then on, on the desk as on the command line, and after a restart; what cannot be set leaves things as they were.
+#[test]
+fn settings_are_set_and_arbiters_accepted() {
+    let world = World::of_two();
+    world.init("tsa", &["--role", "tsa"]);
+    world.run("alice", &["contact", "add", &world.card("tsa")]).good();
+    let running = [world.serve("arbiter"), world.start("alice", &["up"]), world.start("bob", &["up"])];
+    let settings = || world.json("alice", &["settings", "--json"]);
+    assert_eq!(settings()["patience_is_set"], false);
+    let browser = Browser::new("en");
+    browser.open(&link(&world, "alice"));
+    browser.wait_for("h1", "Deals");
+    let home = browser.url();
+    browser.follow("Settings");
+    browser.wait_for("h1", "Settings");
+    browser.look("settings");
+
+    // Who is no longer accepted decides nothing new: a proposal under it waits, unsigned.
+    browser.wait_for("#trust", "Accepted as an arbiter");
+    browser.click("#trust button[value=false]");
+    browser.wait_for("#trust", "Not accepted");
+    browser.look("settings-no-arbiter");
+    let contacts = world.json("alice", &["contact", "list", "--json"]);
+    assert!(contacts.as_array().unwrap().iter().all(|contact| contact["arbiter"] == false), "{contacts:#}");
+    let contract = world.file("contract.txt", "A bicycle, 100 EUR\n");
+    world.run("alice", &["sign", &contract, "--with", "bob", "--no-ask", "--no-wait"]).failed_with(&["arbiter"]);
+    browser.click("#trust button[value=true]");
+    browser.wait_for("#trust", "Accepted as an arbiter");
+    world.run("alice", &["contact", "arbiter", "bob"]).failed_with(&["does not offer to be an arbiter"]);
+
+    browser.click("#patience option[value='21600']");
+    browser.click("#dated_by option[value='=tsa']");
+    browser.click("form[method=post] button:not([name])");
+    browser.wait_for("#dated_by option[selected]", "tsa");
+    let set = settings();
+    assert_eq!((&set["patience"], &set["dated_by"]), (&21_600.into(), &"tsa".into()), "{set:#}");
+    browser.fill("#dated_by_address", "https://");
+    browser.run("document.querySelector('#dated_by_address').type = 'text'");
+    browser.fill("#dated_by_address", "no such contact");
+    browser.click("form[method=post] button:not([name])");
+    browser.wait_for("[role=alert]", "What was set before holds");
+    browser.look("settings-refused");
+    assert_eq!(settings(), set);
+
+    drop(running);
+    assert_eq!(settings(), set, "a restart forgets what was set");
+    world.run("alice", &["settings", "patience", "2 fortnights"]).failed_with(&["30m"]);
+    world.run("alice", &["settings", "patience", "100d"]).failed_with(&["90 days"]);
+    let said = world.run("alice", &["settings", "patience", "30m"]).good();
+    assert!(said.contains("1800 s\n") && said.contains("dated by  tsa"), "{said}");
+    let said = world.run("alice", &["settings", "dated-by", "--nobody"]).good();
+    assert!(said.contains("dated by  nobody\n"), "{said}");
+    world.run("alice", &["settings", "patience"]).good();
+    world.run("alice", &["settings", "dated-by"]).good();
+    assert_eq!(
+        (settings()["patience_is_set"].clone(), settings()["dated_by_is_set"].clone()),
+        (false.into(), false.into())
+    );
+    assert!(home.contains("desk-"), "{home}");
 }
 
 // What a person does: the command hands the browser a page of the data directory, and the desk is there. A page in a file is another site to the

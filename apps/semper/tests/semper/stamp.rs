@@ -197,7 +197,10 @@ fn finished_deals_are_dated_by_themselves_as_soon_as_the_authority_answers() {
     world.init("tsa", &["--role", "tsa"]);
     let url = format!("{}/tsa", world.url("tsa"));
     world.configure("alice", |config| {
-        config.insert("stamp".to_owned(), toml::Value::Table([("tsa".to_owned(), url.into())].into_iter().collect()));
+        config.insert(
+            "stamp".to_owned(),
+            toml::Value::Table([("tsa".to_owned(), url.clone().into())].into_iter().collect()),
+        );
         config.insert("retry_max".to_owned(), 2.into());
     });
     let (alice, _bob) = (world.up("alice"), world.up("bob"));
@@ -211,6 +214,15 @@ fn finished_deals_are_dated_by_themselves_as_soon_as_the_authority_answers() {
     let count = signed(&folder(&world.export("alice", &deal))).len();
     assert!(until(|| (tokens() == count).then_some(())).is_some(), "{} of {count}", tokens());
     world.verify(&world.export("alice", &deal)).good();
+
+    // What the user sets while the node runs counts more than the file.
+    world.run("alice", &["settings", "dated-by", "--nobody"]).good();
+    let undated = complete(&world);
+    world.run("alice", &["settings", "dated-by", &url]).good();
+    let dated = complete(&world);
+    let tokens = |deal: &str| of_kind(&folder(&world.export("alice", deal)), EvidenceKind::TimeStamp).len();
+    assert!(until(|| (tokens(&dated) > 0).then_some(())).is_some());
+    assert_eq!(tokens(&undated), 0);
 }
 
 // The authority is killed while it is asked from all sides, and started again. A number that is given twice makes two tokens one.
