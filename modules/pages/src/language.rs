@@ -63,7 +63,9 @@ fn mirrored(text: &str) -> Cow<'_, str> {
     for part in text.split_inclusive(char::is_whitespace) {
         let word = part.trim_end();
         if !word.is_empty() {
-            turned.extend([OVERRIDE, END].map(String::from).join(word).chars());
+            turned.push(OVERRIDE);
+            turned.push_str(word);
+            turned.push(END);
         }
         turned.push_str(&part[word.len()..]);
     }
