@@ -355,11 +355,10 @@ impl Shared {
         let told = match ready(self.opened()?.vault.request(request))? {
             Answer::Signed(signed) => signed.bytes().to_vec(),
             Answer::Declined => Vec::new(),
-            Answer::Waiting => {
-                self.changed();
-                vec![0]
-            }
+            Answer::Waiting => vec![0],
         };
+        // It waits now, or the log has grown by what a rule or a mandate has signed.
+        self.changed();
         Ok(Zeroizing::new(told))
     }
 
@@ -376,6 +375,7 @@ impl Shared {
             Some(opened) => {
                 drop(state);
                 ready(opened.vault.revoke(id))?;
+                self.changed();
                 Ok(Zeroizing::default())
             }
             None => {

@@ -339,6 +339,7 @@ fn button(language: Language, sheet: &Sheet) -> String {
     match (sheet.verb, amount) {
         (Verb::ContractAndPay, Some(amount)) => language.text_with("do-contract-and-pay", &[("amount", amount.into())]),
         (Verb::Pay, Some(amount)) => language.text_with("do-pay", &[("amount", amount.into())]),
+        (Verb::AskBank, Some(amount)) => language.text_with("do-ask-bank-up-to", &[("amount", amount.into())]),
         (Verb::Grant, Some(amount)) => language.text_with("do-grant-up-to", &[("amount", amount.into())]),
         (Verb::Offer, Some(amount)) => language.text_with("do-offer-for", &[("amount", amount.into())]),
         (verb, _) => language.text(match verb {
@@ -395,8 +396,8 @@ mod tests {
                     let sheet = sheet(verb, amount);
                     let (says, asks) = (button(language, &sheet), question(language, verb));
                     assert!(says.chars().count() <= 38 && asks.ends_with('?'), "{says}, {asks}");
-                    let pays = matches!(verb, Verb::Pay | Verb::ContractAndPay | Verb::Offer | Verb::Grant)
-                        && !amount.is_empty();
+                    let with_amount = [Verb::Pay, Verb::ContractAndPay, Verb::Offer, Verb::Grant, Verb::AskBank];
+                    let pays = with_amount.contains(&verb) && !amount.is_empty();
                     assert_eq!(says.contains("EUR"), pays, "{says}");
                 }
             }

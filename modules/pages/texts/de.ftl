@@ -522,6 +522,7 @@ do-send = Unterschreiben und senden
 do-acknowledge = Empfang unterschreiben
 do-pay = {$amount} zahlen
 do-ask-bank = Für die Bank unterschreiben
+do-ask-bank-up-to = Bank {$amount} zahlen lassen
 do-pass-on = Recht weitergeben
 do-grant = Erteilen
 do-grant-up-to = Bis {$amount} erlauben

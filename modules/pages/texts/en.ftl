@@ -522,6 +522,7 @@ do-send = Sign and send
 do-acknowledge = Sign the receipt
 do-pay = Pay {$amount}
 do-ask-bank = Sign for the bank
+do-ask-bank-up-to = Have the bank pay {$amount}
 do-pass-on = Pass the right on
 do-grant = Grant it
 do-grant-up-to = Allow up to {$amount}

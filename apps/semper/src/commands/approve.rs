@@ -84,7 +84,9 @@ pub(super) async fn put(client: &Client, approval: &ApprovalView) -> Result<()> 
     if let Some(words) = &approval.check_words {
         println!("Check words, the same for the other side: {words}");
     }
-    let approve = ask::typed("Type `sign` to sign it, `no` to decline: ", "sign")?;
+    // Whoever gives money types how much: a hand that says yes by habit pays nothing.
+    let yes = approval.gives.as_deref().unwrap_or("sign");
+    let approve = ask::typed(&format!("Type `{yes}` to sign it, `no` to decline: "), yes)?;
     let answer = approval.answered(approve);
     match client.answer(&approval.id, &answer).await {
         // They were away for so long that somebody else may sit there now.

@@ -73,7 +73,7 @@ impl Access {
 
     fn approve(&self) -> String {
         let approval = self.world.asked("alice");
-        self.world.type_in("alice", &["approve", &approval], "sign\n").good()
+        self.world.says_yes("alice", &approval).good()
     }
 
     fn has(&self, name: &str) -> bool {
@@ -247,7 +247,7 @@ fn a_right_that_was_passed_on_shows_nothing() {
     let approval = world.asked("alice");
     let pass = ["credential", "transfer", &serial, "--to", "bob", "--out", "passed.semper-credential"];
     world.type_in("alice", &pass, "sign\n").good();
-    world.type_in("alice", &["approve", &approval], "sign\n").good();
+    world.says_yes("alice", &approval).good();
     access.declined(&deal);
     assert!(!access.has("map.txt.got"));
     world.run("alice", &["buy", &link, "--save-as", "x.txt", "--no-ask"]).failed_with(&["no valid credential"]);

@@ -98,7 +98,7 @@ fn an_open_page_follows_what_happens() {
     browser.run("window.sameDocument = true");
     // What the reader writes is left alone.
     browser.fill("#q", "half a word");
-    world.type_in("alice", &["approve", &question(world, "alice")], "sign\n").good();
+    world.says_yes("alice", &question(world, "alice")).good();
     browser.wait_gone("nav .badge");
     browser.wait_gone("#deals .turn");
     assert_eq!(browser.run("return document.getElementById('q').value"), "half a word");
@@ -476,7 +476,7 @@ fn a_file_is_sold_and_bought_in_the_browser() {
     // The node is killed before its user answers: the offer is not forgotten.
     drop(market.running.pop());
     market.running.push(world.up("bob"));
-    world.type_in("bob", &["approve", &question(world, "bob")], "sign\n").good();
+    world.says_yes("bob", &question(world, "bob")).good();
     bob.open(&link(world, "bob"));
     bob.follow("Offers");
     bob.wait_for("#offers", "Offered until");
@@ -507,7 +507,7 @@ fn a_file_is_sold_and_bought_in_the_browser() {
     alice.look("buy-ordered");
     alice.follow("To the deal");
     alice.wait_for("#standing", "Waits for your answer");
-    world.type_in("alice", &["approve", &question(world, "alice")], "sign\n").good();
+    world.says_yes("alice", &question(world, "alice")).good();
     alice.wait_for("#standing", "Done");
     let deal = alice.url().rsplit('/').next().unwrap().to_owned();
     assert_eq!(fetch(&alice, &format!("/deals/{deal}/goods")), b"a,b\n1,2\n");

@@ -99,7 +99,7 @@ impl Hall {
         let deal = deal_in(&self.ask(more).good());
         let shown = ["alice", "bob"].map(|party| {
             let question = self.world.asked(party);
-            self.world.type_in(party, &["approve", &question], "sign\n").good()
+            self.world.says_yes(party, &question).good()
         });
         (deal, shown)
     }

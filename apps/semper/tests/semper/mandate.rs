@@ -20,7 +20,7 @@ fn grant(world: &World, total: &str) -> String {
     let scope = ["--what", "purchase", "--with", &bob, "--arbiter", "arbiter", "--process", "buy/1"];
     let limits = ["--per-deal", "2.00 EUR", "--total", total, "--until", &tomorrow];
     let args = [["mandate", "add"].as_slice(), &scope, &limits];
-    let said = world.type_in("alice", &args.concat(), "sign\n").good();
+    let said = world.type_in("alice", &args.concat(), &format!("{total}\n")).good();
     for part in
         ["Grant this mandate?", "purchases under an arbiter", &bob, "at most 2.00 EUR", total, "buy/1", "Signed."]
     {
@@ -87,7 +87,7 @@ fn a_mandate_is_used_exhausted_and_revoked() {
     assert!(why.contains(&format!("{} was revoked", &second[..12])), "{why}");
     // What no mandate covers is hers to answer, and what she answers is not counted.
     let approval = approvals(world).into_iter().find(|approval| approval["deal"] == fourth.as_str()).unwrap();
-    let said = world.type_in("alice", &["approve", approval["id"].as_str().unwrap()], "sign\n").good();
+    let said = world.says_yes("alice", approval["id"].as_str().unwrap()).good();
     assert!(said.contains("You are asked because") && said.contains("was revoked"), "{said}");
     assert_eq!(world.ending("alice", &fourth), "success");
     assert_eq!(market.coins("alice"), "33.00 EUR");

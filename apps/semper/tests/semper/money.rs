@@ -232,7 +232,11 @@ fn a_payment_waits_for_its_payer() {
     let mut town = Town::new();
     drop(town.alice.take());
     let running = town.world.start("alice", &["up"]);
-    let shown = town.world.type_in("alice", &["pay", "bob", "5.00 EUR", "--for", "tea"], "sign\n").good();
+    // What it costs is typed: a hand that types `sign` by habit pays nothing.
+    let pay = ["pay", "bob", "5.00 EUR", "--for", "tea"];
+    town.world.type_in("alice", &pay, "sign\n5.00\n").failed_with(&["the question still waits"]);
+    town.world.type_in("alice", &["approve"], "no\n").good();
+    let shown = town.world.type_in("alice", &pay, "sign\n5.00 EUR\n").good();
     for part in ["Pay this?", "5.00 EUR", "tea", "for the first time", "paid, with a receipt"] {
         assert!(shown.contains(part), "{part:?} is not in: {shown}");
     }
@@ -312,7 +316,7 @@ fn a_withdrawal_asks_for_the_transfer_that_pays_for_it() {
     drop(town.alice.take());
     let withdraw = ["wallet", "withdraw", "5.00 EUR"];
     town.world.type_in("alice", &withdraw, "").failed_with(&["the question still waits"]);
-    let said = town.world.type_in("alice", &withdraw, "sign\n").good();
+    let said = town.world.type_in("alice", &withdraw, "5.00 EUR\n").good();
     assert!(said.contains("Ask your bank for this?") && said.contains("Signed."), "{said}");
     town.alice = Some(town.world.up("alice"));
     let both = until(|| (town.coins("alice") == "50.00 EUR").then_some(()));
@@ -432,7 +436,7 @@ fn what_a_silent_payee_did_not_take_comes_back() {
     town.world.wait("alice", &deal, "a question", |view| view["state"] == "paying");
     assert!(until(|| town.world.run("alice", &["approvals"]).text.contains("Pay this?").then_some(())).is_some());
     drop(town.bob.take());
-    town.world.type_in("alice", &["approve"], "sign\n").good();
+    town.world.type_in("alice", &["approve"], "3.00 EUR\n").good();
     assert_eq!(town.world.ending("alice", &deal), "aborted");
     assert_eq!(town.has("alice"), "100.00 EUR");
     let report = town.world.report(&town.world.export("alice", &deal));

@@ -98,7 +98,7 @@ impl Sale {
     /// A party signs what it is asked; what it was shown.
     fn signs(&self, party: &str) -> String {
         let approval = self.world.asked(party);
-        self.world.type_in(party, &["approve", &approval], "sign\n").good()
+        self.world.says_yes(party, &approval).good()
     }
 
     fn state(&self, party: &str, deal: &str, state: &str) {
@@ -370,7 +370,7 @@ fn a_right_that_is_gone_is_not_paid() {
     let approval = world.asked("alice");
     let pass = ["credential", "transfer", &serial, "--to", "issuer", "--out", "gone.semper-credential"];
     world.type_in("bob", &pass, "sign\n").good();
-    world.type_in("alice", &["approve", &approval], "sign\n").good();
+    world.says_yes("alice", &approval).good();
     for party in ["alice", "bob"] {
         assert_eq!(world.ending(party, &deal), "lapsed", "{party}");
     }

@@ -107,7 +107,7 @@ fn a_silent_seller_does_not_keep_the_goods() {
     let approval = world.asked("alice");
     drop(market.running.pop());
     let world = &market.world;
-    world.type_in("alice", &["approve", &approval], "sign\n").good();
+    world.says_yes("alice", &approval).good();
     assert_eq!(world.ending("alice", &deal), "success");
     assert_eq!(std::fs::read(&bought).unwrap(), bytes);
     assert_eq!(market.coins("alice"), "28.00 EUR");
@@ -178,7 +178,7 @@ fn a_file_is_sold_without_an_arbiter() {
     let (deal, approval) = ordered_without_arbiter(&market, &file, &bought.display().to_string());
     let text = world.run("alice", &["approvals", "--json"]).good();
     assert!(text.contains("PURCHASE WITHOUT AN ARBITER"), "{text}");
-    world.type_in("alice", &["approve", &approval], "sign\n").good();
+    world.says_yes("alice", &approval).good();
     for party in ["alice", "bob"] {
         assert_eq!(world.ending(party, &deal), "success");
     }
@@ -212,7 +212,7 @@ fn a_seller_who_was_away_takes_the_money_in_time() {
     let (deal, approval) = ordered_without_arbiter(&market, &file, &bought.display().to_string());
     drop(market.running.pop());
     let world = &market.world;
-    world.type_in("alice", &["approve", &approval], "sign\n").good();
+    world.says_yes("alice", &approval).good();
     let asked_the_mint = until(|| {
         let history = world.json("alice", &["wallet", "history", "--json"]);
         let asked = |done: &serde_json::Value| done["verb"] == "learn" && done["ended"] == true;
@@ -240,7 +240,7 @@ fn a_seller_who_comes_too_late_without_an_arbiter_has_sold_nothing() {
     let (file, bought) = (market.world.file("data.bin", b"what was measured"), market.world.path("bought.bin"));
     let (deal, approval) = ordered_without_arbiter(&market, &file, &bought.display().to_string());
     drop(market.running.pop());
-    market.world.type_in("alice", &["approve", &approval], "sign\n").good();
+    market.world.says_yes("alice", &approval).good();
     market.world.wait("alice", &deal, "waits for the preimage", |view| view["state"] == "await-preimage");
     drop((market.running.pop(), market.running.remove(0)));
     // The date has passed when the others come back.

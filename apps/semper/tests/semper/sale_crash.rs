@@ -79,7 +79,7 @@ fn disturb(kind: Kind) {
         command.arg("--save-as").arg(&to).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut command = command.spawn().unwrap();
         // The answer to the question, if it is put here.
-        command.stdin.take().unwrap().write_all(b"sign\n").unwrap();
+        command.stdin.take().unwrap().write_all(b"sign\n12.00 EUR\n").unwrap();
         let (moment, away) = (random.random_range(0..1200), [0, 0, 4][random.random_range(0..3_usize)]);
         let victim = random.random_range(0..VICTIMS.len());
         std::thread::sleep(Duration::from_millis(moment));
@@ -175,7 +175,7 @@ fn answer(world: &World, deal: &str) {
     });
     assert!(settled.is_some(), "{deal} neither asks nor goes on");
     for question in asked {
-        world.type_in("alice", &["approve", &question], "sign\n").good();
+        world.says_yes("alice", &question).good();
     }
 }
 

@@ -108,7 +108,7 @@ fn a_silent_party_keeps_neither_file() {
     let approval = pair.world.asked("bob");
     assert!(!pair.bob_has(&deal));
     pair.running.retain(|(name, _)| *name != "alice");
-    let shown = pair.world.type_in("bob", &["approve", &approval], "sign\n").good();
+    let shown = pair.world.says_yes("bob", &approval).good();
     assert!(shown.contains("SWAP OF FILES") && shown.contains(hash.as_str().unwrap()), "{shown}");
     assert_eq!(pair.world.ending("bob", &deal), "success");
     assert!(pair.bob_has(&deal));

@@ -36,7 +36,7 @@ fn who_has_no_token_signs_nothing() {
         let again = world.propose(&[]);
         // What was allowed went with the keys.
         let question = world.asked("alice");
-        world.type_in("alice", &["approve", &question], "sign\n").good();
+        world.says_yes("alice", &question).good();
         assert_eq!(world.ending("alice", &again), "success");
     }
     // A command that has a vault of its own.

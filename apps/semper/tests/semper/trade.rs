@@ -119,7 +119,7 @@ impl Market {
 
     /// A party signs what it is asked; what it was shown.
     fn sign(&self, party: &str, approval: &str) -> String {
-        self.world.type_in(party, &["approve", approval], "sign\n").good()
+        self.world.says_yes(party, approval).good()
     }
 
     /// Both are asked, whatever their rules say: a contract without an arbiter no rule allows. They sign; what they were shown.
@@ -132,7 +132,7 @@ impl Market {
         let asked = self.world.run("bob", &["approvals"]).text;
         for line in asked.lines().filter(|line| line.contains("Sign this contract?")) {
             // It may have been answered, or taken back, meanwhile.
-            self.world.type_in("bob", &["approve", &line[..12]], "sign\n");
+            self.world.says_yes("bob", &line[..12]);
         }
     }
 

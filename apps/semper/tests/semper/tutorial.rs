@@ -77,7 +77,7 @@ impl Machines {
             return;
         }
         // Whoever is asked says yes.
-        let question = self.world.file("yes", "sign\n");
+        let question = self.world.file("yes", "sign\n12.00 EUR\n");
         let output = shell(&self.world, &home, &line).stdin(std::fs::File::open(question).unwrap()).output().unwrap();
         let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         println!("{machine}$ {line}\n{text}");

@@ -216,6 +216,14 @@ impl World {
         Ran::of(&child.wait_with_output().unwrap())
     }
 
+    /// A party says yes to a question: whoever gives money types how much.
+    pub fn says_yes(&self, party: &str, question: &str) -> Ran {
+        let asked = self.json(party, &["approvals", "--json"]);
+        let asked = asked.as_array().unwrap().iter().find(|asked| asked["id"].as_str().unwrap().starts_with(question));
+        let word = asked.and_then(|asked| asked["gives"].as_str()).unwrap_or("sign");
+        self.type_in(party, &["approve", question], &format!("{word}\n"))
+    }
+
     /// A party's node that signs what its policy allows.
     pub fn up(&self, party: &str) -> Process {
         let policy = self.path(party).join("policy.toml").display().to_string();

@@ -409,7 +409,11 @@ impl<D: Decisions + ?Sized> KeyHolder for Vault<D> {
         match self.judge(&request).await? {
             Judgement::Sign(facts) => self.sign(Event::of(What::Followed, &request.draft), request.draft, facts).await,
             Judgement::Ask { act, text, contract } => {
-                let (title, sheet) = (title(request.draft.kind), Sheet::of(&request));
+                let (title, mut sheet) = (title(request.draft.kind), Sheet::of(&request));
+                // What a bank is told to move only its module can read: here it has.
+                if let Ok(Act { matter: Matter::Account, amount: Some(most), .. }) = &act {
+                    sheet.gives = Some(*most);
+                }
                 let SignRequest { deal, draft, .. } = request;
                 let (approves, uncovered) = (contract.map(|contract| *contract), String::new());
                 self.ask(Approval { deal, draft, title, text, since: now(), approves, uncovered, sheet }, act).await

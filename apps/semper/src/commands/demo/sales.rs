@@ -186,7 +186,7 @@ impl Stage {
         let (deal, out) = self.buy(&link, "3-bought", &[])?;
         let question = self.question("alice", &deal)?;
         self.kill("bob");
-        self.type_in("alice", &["approve", &question], "sign\n")?;
+        self.type_in("alice", &["approve", &question], &format!("{}\n", article.price))?;
         self.until("alice", &deal, "waiting for Bob", |view| view["state"] == "await-peer-final")?;
         self.impatient("alice", &deal)?;
         self.ended("alice", &deal, "success")?;
@@ -207,7 +207,7 @@ impl Stage {
         let question = self.question("alice", &deal)?;
         self.kill("alice");
         // She answers while her node is off: her promise and the locked money go out, nothing comes in any more.
-        self.type_in("alice", &["approve", &question], "sign\n")?;
+        self.type_in("alice", &["approve", &question], &format!("{}\n", article.price))?;
         self.until("bob", &deal, "waiting for Alice", |view| view["state"] == "await-peer-final")?;
         self.impatient("bob", &deal)?;
         self.until("bob", &deal, "Carol's ruling", |view| view["state"] == "await-window")?;
