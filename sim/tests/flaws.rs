@@ -6,7 +6,7 @@
 use semper_core::party::Role;
 use semper_sim::deal::{ACCESS, CHANGE, NOT_AFTER, PURCHASE, SALE, SIGNING, TRANSFER, Thing, Things};
 use semper_sim::model::search::violations;
-use semper_sim::model::{Setup, World, cn, ix, letters, lx};
+use semper_sim::model::{Setup, World, cn, covers, ix, letters, lx};
 use semper_support::flaws::{self, Flaw};
 
 const PLAIN: Setup = Setup::honest(SIGNING, &[]);
@@ -15,7 +15,7 @@ const PLAIN: Setup = Setup::honest(SIGNING, &[]);
 const BOUND: usize = 60_000;
 const BAD_GOODS: Things = [Thing::BadInformation, Thing::Money];
 
-/// A world of two parties, of many, of a letter to several, of two parties without an arbiter, or of an arbiter through whose hands everything goes.
+/// A world of two parties, of many, of a letter to several, of two parties without an arbiter, of an arbiter through whose hands everything goes, or of a guarantor.
 #[derive(Clone, Copy)]
 enum Lair {
     Two(Setup),
@@ -23,6 +23,7 @@ enum Lair {
     Letters(letters::Setup),
     Locks(lx::Setup),
     Hands(ix::Setup),
+    Covers(covers::Setup),
 }
 
 /// Worlds of many signers: the chain of refusals needs a malicious party for each round but one.
@@ -40,7 +41,13 @@ fn lairs(flaw: Flaw) -> Vec<(Lair, &'static [&'static str])> {
     let hands = |malicious, properties: &'static [&'static str]| {
         (Lair::Hands(ix::Setup { malicious, reaches: &[] }), properties)
     };
+    let covers = |behind, property: &'static [&'static str]| {
+        vec![(Lair::Covers(covers::Setup { behind, reaches: &[] }), property)]
+    };
     match flaw {
+        Flaw::UncountedCover => covers(0, &["S1"]),
+        Flaw::ClaimedExpires => covers(0, &["S2"]),
+        Flaw::NoMargin => covers(1, &["S2"]),
         Flaw::TooFewRounds => {
             vec![many(3, &[0], ["S2", "S13"].as_slice()), many(3, &[1, 2], &["S13"]), many(4, &[0], &["S2", "S13"])]
         }
@@ -104,6 +111,7 @@ fn lair(flaw: Flaw) -> (Setup, &'static [&'static str]) {
         Flaw::OneDeposit | Flaw::PaidBackAnyway | Flaw::LateDeposit | Flaw::ForgottenDeposit => {
             unreachable!("{flaw:?} needs an arbiter's hands")
         }
+        Flaw::UncountedCover | Flaw::ClaimedExpires | Flaw::NoMargin => unreachable!("{flaw:?} needs a guarantor"),
     }
 }
 
@@ -121,6 +129,7 @@ fn every_seeded_mistake_is_found() {
                 Lair::Letters(setup) => violations(letters::World::new(setup), None, enough),
                 Lair::Locks(setup) => violations(lx::World::new(setup), None, enough),
                 Lair::Hands(setup) => violations(ix::World::new(setup), Some(5 * BOUND), enough),
+                Lair::Covers(setup) => violations(covers::World::new(setup), Some(20 * BOUND), enough),
             };
             let clean = flaws::with(None, || look(&[]));
             assert!(clean.is_empty(), "without a mistake: {clean:?}");

@@ -1,4 +1,4 @@
-//! The vectors of `spec/vectors/exchange.json`, `signers.json`, `credentials.json` and `mandates.json` that are messages of the layers above the core: read and written the same, refused when damaged.
+//! The vectors of `spec/vectors/exchange.json`, `signers.json`, `credentials.json`, `mandates.json` and `covers.json` that are messages of the layers above the core: read and written the same, refused when damaged.
 //!
 //! What could go wrong: a message changes its form while the specification keeps the old one. The vectors are made without the
 //! encoders of these layers, by `semper-core`'s test `vectors`, which also checks them against `spec/semper.cddl`.
@@ -14,6 +14,7 @@ use semper_exchange::arbiter::request::{Abort, Complaint, Inquiry, Request, Reso
 use semper_exchange::arbiter::verdict::{ArbiterAnswer, ClosedUnused, Closing, Verdict};
 use semper_exchange::arbiter::{hands, many};
 use semper_exchange::cn;
+use semper_exchange::cover;
 use semper_exchange::evidence::Folder;
 use semper_exchange::goods::{Good, Opens, preimage_hash};
 use semper_exchange::gx;
@@ -66,13 +67,21 @@ fn read(type_name: &str, bytes: &[u8]) -> Option<bool> {
         "credential-bundle" => same::<Bundle>(bytes),
         "submission" => same::<Submission>(bytes),
         "mandate" => same::<Mandate>(bytes),
+        "liability-agreement" => same::<cover::Agreement>(bytes),
+        "cover-request" => same::<cover::CoverRequest>(bytes),
+        "cover" => same::<cover::Cover>(bytes),
+        "cover-release" => same::<cover::CoverRelease>(bytes),
+        "cover-claim" => same::<cover::CoverClaim>(bytes),
+        "cover-ruling" => same::<cover::CoverRuling>(bytes),
+        "cover-file" => same::<cover::CoverFile>(bytes),
+        "cover-submission" => same::<cover::Submission>(bytes),
         _ => None,
     }
 }
 
 #[test]
 fn messages_are_those_of_the_specification() {
-    assert_eq!(["exchange", "signers", "credentials", "mandates"].map(checked), [40, 7, 11, 2]);
+    assert_eq!(["exchange", "signers", "credentials", "mandates", "covers"].map(checked), [40, 7, 11, 2, 10]);
 }
 
 /// Checks the messages of a file of vectors, and counts them.
@@ -104,6 +113,18 @@ fn the_tag_of_the_vectors_names_their_contract() {
     let kept = Reservation::from_bytes(&bytes("hex")).unwrap();
     assert_eq!((kept.tag, kept.number), (use_tag(cid, &salt), Some(2)));
     assert_eq!(kept.tag.to_string(), vector["tag"].as_str().unwrap());
+}
+
+// Who opens a cover by another tag than its guarantor opens none.
+#[test]
+fn the_tag_of_a_cover_names_its_contract() {
+    let path = format!("{}/../spec/vectors/covers.json", env!("CARGO_MANIFEST_DIR"));
+    let vectors: Vec<serde_json::Value> = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let vector = vectors.iter().find(|vector| vector["name"] == "cover").unwrap();
+    let bytes = |field: &str| data_encoding::HEXLOWER.decode(vector[field].as_str().unwrap().as_bytes()).unwrap();
+    let cid = Cid::from_digest(Digest::from_array(bytes("cid").try_into().unwrap()));
+    let opening = bytes("opening").try_into().unwrap();
+    assert_eq!(cover::Cover::from_bytes(&bytes("hex")).unwrap().tag, cover::cover_tag(cid, &opening));
 }
 
 // The contract under a hash of the core's vectors is one that can be run, and its preimage opens what both give.

@@ -132,6 +132,18 @@ kinds! {
     Spend = "spend";
     /// "My keys may sign this without asking me." By the party whose keys they are.
     Mandate = "mandate";
+    /// "I owe you what you pay for me, up to these limits." By the customer of a guarantor.
+    LiabilityAgreement = "liability-agreement";
+    /// The customer of a guarantor asks it to stand for one contract.
+    CoverRequest = "cover-request";
+    /// A guarantor's word that it stands for somebody under one contract.
+    Cover = "cover";
+    /// "Nothing is owed any more under this cover." By whom it is for, or by the customer, who has to show it.
+    CoverRelease = "cover-release";
+    /// Whom a cover is for asks the guarantor to pay.
+    CoverClaim = "cover-claim";
+    /// The guarantor's word on what has become of a cover.
+    CoverRuling = "cover-ruling";
 }
 
 impl Kind {

@@ -101,6 +101,8 @@ registry! {
     CLAIM_RULES = "semper/claim-rules/1";
     /// Tag of a contract that a use of a credential is kept for.
     USE_TAG = "semper/use-tag/1";
+    /// Tag of a contract that a guarantor stands for somebody under.
+    COVER_TAG = "semper/cover-tag/1";
     /// Secrets of a purse, derived from its owner's seed.
     PURSE = "semper/purse/1";
     /// Chain of the entries of a vault's log.

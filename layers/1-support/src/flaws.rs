@@ -71,11 +71,17 @@ pub enum Flaw {
     LateDeposit = 32,
     /// I4: whoever hears that the arbiter has aborted asks for nothing that the arbiter has taken.
     ForgottenDeposit = 33,
+    /// C1: a guarantor certifies whatever is left of its customer's limit.
+    UncountedCover = 34,
+    /// C2: a guarantor frees a cover by its date although it was claimed.
+    ClaimedExpires = 35,
+    /// C3: a guarantor frees what nobody has claimed by its own clock alone.
+    NoMargin = 36,
 }
 
 impl Flaw {
     /// Every seeded mistake.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 36] = [
         Self::ResolveAfterAbort,
         Self::ContinueAfterAbort,
         Self::AbortAfterFinal,
@@ -109,6 +115,9 @@ impl Flaw {
         Self::PaidBackAnyway,
         Self::LateDeposit,
         Self::ForgottenDeposit,
+        Self::UncountedCover,
+        Self::ClaimedExpires,
+        Self::NoMargin,
     ];
 }
 

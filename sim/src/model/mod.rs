@@ -11,6 +11,7 @@
 //! Source: design/exchange.md §14.
 
 pub mod cn;
+pub mod covers;
 mod hostile;
 pub mod ix;
 pub mod letters;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod contracts;
+mod covers;
 mod goods;
 mod hands;
 mod letters;

@@ -2,6 +2,7 @@
 
 mod containers;
 mod core;
+mod covers;
 mod credentials;
 mod documents;
 mod encoding;
@@ -36,7 +37,7 @@ use serde_json::{Value as Json, json};
 use sha2::{Digest as _, Sha256};
 
 /// Every file with its vectors.
-pub(crate) fn all() -> [(&'static str, Json); 11] {
+pub(crate) fn all() -> [(&'static str, Json); 12] {
     let visible = (0..=u32::from(char::MAX)).filter(|c| char::from_u32(*c).is_some_and(semper_core::text::is_visible));
     let mut ranges: Vec<(u32, u32)> = Vec::new();
     for c in visible {
@@ -55,6 +56,7 @@ pub(crate) fn all() -> [(&'static str, Json); 11] {
         ("signers", Json::Array(signers::signers())),
         ("credentials", Json::Array(credentials::credentials())),
         ("mandates", Json::Array(mandates::mandates())),
+        ("covers", Json::Array(covers::covers())),
         ("visible", json!(ranges)),
         ("registry", registry()),
     ]
