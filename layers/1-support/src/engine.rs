@@ -224,6 +224,8 @@ evidence_kinds! {
     Preimage = "preimage";
     /// A time-stamp of the signature of a statement (DER).
     TimeStamp = "time-stamp";
+    /// A guarantor's cover for a contract, with what opens it.
+    Cover = "cover";
     /// What shows, with a receipt, that a message was handed in for its recipient.
     Submission = "submission";
 }

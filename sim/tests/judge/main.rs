@@ -2,6 +2,7 @@
 //! proven, evidence that somebody adds or leaves out makes a lie of it, two judges differ.
 #![allow(clippy::unwrap_used)]
 
+mod covered;
 mod hands;
 mod letter;
 mod locks;
@@ -854,8 +855,16 @@ fn standard_questions_are_answered_for_both_sides() {
 
 /// Every statement about everything, and some that are made of several.
 fn all_claims(report: &Report) -> Vec<Claim> {
-    let actors =
-        [Actor::Party(O), Actor::Party(R), Actor::Arbiter, Actor::Payer, Actor::Payee, Actor::Sender, Actor::Receiver];
+    let actors = [
+        Actor::Party(O),
+        Actor::Party(R),
+        Actor::Arbiter,
+        Actor::Payer,
+        Actor::Payee,
+        Actor::Sender,
+        Actor::Receiver,
+        Actor::Guarantor,
+    ];
     let dids = actors.iter().flat_map(|actor| Verb::ALL.iter().map(|verb| Claim::Did(Did::new(*actor, *verb))));
     let dids: Vec<_> = dids.collect();
     let bound: Vec<_> = dids.iter().map(|claim| bind(report, claim)).collect();
@@ -916,6 +925,7 @@ fn every_line_of_the_rules_is_at_work_somewhere() {
     cases.extend(right::folders());
     cases.extend(hands::folders());
     cases.extend(shown::folders());
+    cases.push(covered::folder());
     let signed = exchange(SIGNING, None);
     for folder in [signed.folder(O), letter(&signed.cast, Disposition::Accepted)] {
         let folder = submission::all_handed_in(&signed.cast, &folder);

@@ -241,6 +241,7 @@ fn event_of(item: &Item) -> Option<(String, Option<KeySetId>)> {
         EvidenceKind::Misbehaviour => Some(("event-misbehaviour".to_owned(), None)),
         EvidenceKind::Preimage => Some(("event-preimage".to_owned(), None)),
         EvidenceKind::TimeStamp => Some(("event-time-stamp".to_owned(), None)),
+        EvidenceKind::Cover => Some(("event-cover".to_owned(), None)),
         // What an event is about, and by what it is checked.
         EvidenceKind::Core
         | EvidenceKind::Document
@@ -381,7 +382,7 @@ mod tests {
     #[test]
     fn every_event_has_words_in_every_language() {
         let statements = Kind::ALL.iter().filter(|kind| is_told(**kind)).map(|kind| format!("event-{kind}"));
-        let others = ["late", "payment", "redemption", "misbehaviour", "preimage", "time-stamp"];
+        let others = ["late", "payment", "redemption", "misbehaviour", "preimage", "time-stamp", "cover"];
         for key in statements.chain(others.map(|name| format!("event-{name}"))) {
             for language in Language::ALL {
                 for mine in ["yes", "no"] {

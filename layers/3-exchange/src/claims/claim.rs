@@ -70,6 +70,8 @@ pub enum Actor {
     Receiver,
     /// The arbiter of a contract.
     Arbiter,
+    /// Who stands for a party of a contract.
+    Guarantor,
 }
 
 macro_rules! verbs {
@@ -132,6 +134,8 @@ verbs! {
     UsedRight = "used-right";
     /// Handed its money to the arbiter, through whose hands it goes.
     Deposited = "deposited";
+    /// Has a guarantor that stands for it under the contract; or stands for somebody under it.
+    Covered = "covered";
 }
 
 /// An amount of money between two bounds of one currency, both included. At least one bound is there.
@@ -239,7 +243,7 @@ impl Period {
 impl Verb {
     /// Whether claims with this verb may say how much.
     pub const fn is_about_money(self) -> bool {
-        matches!(self, Verb::Paid | Verb::ReceivedMoney | Verb::Refunded | Verb::Deposited)
+        matches!(self, Verb::Paid | Verb::ReceivedMoney | Verb::Refunded | Verb::Deposited | Verb::Covered)
     }
 }
 
@@ -329,12 +333,13 @@ impl Claim {
 }
 
 /// The words for the actors that are no roles.
-const ACTORS: [(Actor, &str); 5] = [
+const ACTORS: [(Actor, &str); 6] = [
     (Actor::Payer, "payer"),
     (Actor::Payee, "payee"),
     (Actor::Sender, "sender"),
     (Actor::Receiver, "receiver"),
     (Actor::Arbiter, "arbiter"),
+    (Actor::Guarantor, "guarantor"),
 ];
 
 impl Actor {

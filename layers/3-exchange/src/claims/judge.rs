@@ -79,6 +79,7 @@ enum Position {
     Receiver,
     Payer,
     Payee,
+    Guarantor,
 }
 
 /// A complete line of the rules.
@@ -319,6 +320,7 @@ impl Object<'_> {
         let information = |leg: &Leg| matches!(leg, Leg::Information(_));
         let roles = match actor {
             Actor::Arbiter => return vec![Position::Arbiter],
+            Actor::Guarantor => return vec![Position::Guarantor],
             Actor::Party(role) => contract.sides().map(|(side, _)| side).filter(|side| *side == role).collect(),
             Actor::Payer => gives(money),
             Actor::Payee => gives(money).into_iter().map(Role::peer).collect(),
@@ -356,6 +358,7 @@ impl Object<'_> {
             C::IsOriginator | C::PeerIsResponder => position == Position::Party(Role::ORIGINATOR),
             C::IsResponder => position == Position::Party(Role::RESPONDER),
             C::IsArbiter => position == Position::Arbiter,
+            C::IsGuarantor => position == Position::Guarantor,
             C::IsSender => position == Position::Sender,
             C::IsReceiver => position == Position::Receiver,
             C::IsPayer => position == Position::Payer,
@@ -390,6 +393,8 @@ impl Object<'_> {
         evidence.sort_unstable();
         evidence.dedup();
         let amount = match (self, position) {
+            // A guarantor says itself with how much it stands for somebody.
+            _ if let What::Covered(_, _, currency, minor) = last.what => Amount::new(minor, currency).ok(),
             (Object::Payment(_, amount), _) => Some(*amount),
             // Two amounts that go both ways are told apart by the rule: what the actor gives, or what it gets.
             (Object::Contract { contract, .. }, Position::Party(role)) => {
@@ -494,6 +499,7 @@ impl Evidence {
             | (E::DepositShown, What::DepositShown(by))
             | (E::PaidOn, What::PaidOn(by))
             | (E::PaidBack, What::PaidBack(by)) => role(Who::Actor) == Some(by),
+            (E::Covered, What::Covered(by, ..)) => position == Position::Guarantor || role(Who::Actor) == Some(by),
             (E::AskedBack, What::AskedMoney(by, Side::Payer)) | (E::TakenBack, What::Took(by, Side::Payer)) => {
                 role(Who::Actor) == Some(by)
             }

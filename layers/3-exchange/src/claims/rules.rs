@@ -88,6 +88,7 @@ pub(super) enum Condition {
     IsResponder,
     PeerIsResponder,
     IsArbiter,
+    IsGuarantor,
     GivesMoney,
     GetsMoney,
     GivesInformation,
@@ -140,6 +141,7 @@ pub(super) enum Evidence {
     DepositShown,
     PaidOn,
     PaidBack,
+    Covered,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,7 +163,7 @@ const fn stamped(evidence: Evidence) -> Needs {
 }
 
 /// The words that rules are made of.
-const PIECES: [(&str, Needs); 70] = {
+const PIECES: [(&str, Needs); 72] = {
     use Condition as C;
     use Evidence as E;
     use Who::{Actor, Peer};
@@ -174,6 +176,7 @@ const PIECES: [(&str, Needs); 70] = {
         ("the actor is the responder", condition(C::IsResponder)),
         ("the peer is the responder", condition(C::PeerIsResponder)),
         ("the actor is the arbiter", condition(C::IsArbiter)),
+        ("the actor is the guarantor", condition(C::IsGuarantor)),
         ("the actor gives money", condition(C::GivesMoney)),
         ("the actor gets money", condition(C::GetsMoney)),
         ("the actor gives information", condition(C::GivesInformation)),
@@ -236,6 +239,7 @@ const PIECES: [(&str, Needs); 70] = {
         ("proof that the arbiter's request to the actor was paid", shown(E::DepositShown)),
         ("proof that the actor's request for it was paid", shown(E::PaidOn)),
         ("proof that the actor's request for its money back was paid", shown(E::PaidBack)),
+        ("cover by a guarantor", shown(E::Covered)),
     ]
 };
 

@@ -97,7 +97,7 @@ pub fn called_in(report: &Report, did: &Did) -> [String; 2] {
         Actor::Payee => Actor::Payer,
         Actor::Sender => Actor::Receiver,
         Actor::Receiver => Actor::Sender,
-        Actor::Arbiter => Actor::Arbiter,
+        Actor::Arbiter | Actor::Guarantor => did.actor,
     };
     [did.actor, peer].map(|actor| match (actor, contract) {
         (Actor::Party(role), Some(contract)) => called(contract, role),
@@ -281,7 +281,8 @@ fn speaks_for_actor(verb: Verb) -> Option<bool> {
         | Verb::Refused
         | Verb::Faulted
         | Verb::Refunded
-        | Verb::UsedRight => Some(false),
+        | Verb::UsedRight
+        | Verb::Covered => Some(false),
         Verb::Aborted | Verb::Resolved | Verb::Stamped => None,
     }
 }

@@ -14,7 +14,7 @@ use super::*;
 use crate::evidence::{Dated, Source, Subject};
 
 fn actor() -> impl Strategy<Value = Actor> {
-    let named = [Actor::Payer, Actor::Payee, Actor::Sender, Actor::Receiver, Actor::Arbiter];
+    let named = [Actor::Payer, Actor::Payee, Actor::Sender, Actor::Receiver, Actor::Arbiter, Actor::Guarantor];
     prop_oneof![any::<u8>().prop_map(|n| Actor::Party(Role::numbered(n))), prop::sample::select(named.to_vec())]
 }
 

@@ -2,6 +2,7 @@
 //!
 //! A fact says what happened and never what follows from it: that is for the rules of [`claims`](crate::claims).
 
+use semper_core::amount::Currency;
 use semper_core::cbor::{Decode, Encode};
 use semper_core::contract::{Core, Final, Profile, Promise, Quittance};
 use semper_core::cose::Signed;
@@ -14,10 +15,10 @@ use semper_core::time::Time;
 use semper_transfer::payment::claim::Proof;
 use semper_transfer::payment::statement::{PaymentReceipt, PaymentRequest, Side};
 
-use super::many;
 use super::report::Finding;
 use super::right::Said;
 use super::verify::{Checks, Pool};
+use super::{cover, many};
 use crate::arbiter::hands::{Deposit, deposit_request};
 use crate::arbiter::request::{Abort, Complaint, Resolve, Settlement};
 use crate::arbiter::verdict::{ClosedUnused, Closing, ClosingOutcome, Outcome, Verdict};
@@ -154,6 +155,8 @@ pub enum What {
     PaidBack(Role),
     /// The preimage that opens everything that a contract without an arbiter exchanges is known: its originator has let go of it.
     Preimage,
+    /// A guarantor, with this key set, stands for a party with so much, in minor units.
+    Covered(Role, KeySetId, Currency, u64),
     /// A party put a container under its name.
     Sent(KeySetId),
     /// A party signed that it took a container.
@@ -197,9 +200,10 @@ impl What {
 
     /// Whose word this is, where nothing but the evidence itself says whose it should be.
     pub fn signer(&self) -> Option<KeySetId> {
-        use What::{Accepted, Receipted, Refused, Requested, Sent, Shown, SubmittedContainer};
+        use What::{Accepted, Covered, Receipted, Refused, Requested, Sent, Shown, SubmittedContainer};
         match self {
             Sent(by) | Accepted(by) | Refused(by) | Requested(by) | Receipted(by) | Shown(by) => Some(*by),
+            Covered(_, guarantor, ..) => Some(*guarantor),
             // The recipient's own card says whose receipt counts.
             SubmittedContainer(recipient) => Some(*recipient),
             _ => None,
@@ -231,6 +235,7 @@ fn of_part(checks: &Checks<'_>, pool: &mut Pool, core: &Core, part: Slot) -> Vec
     facts.money(checks, pool);
     facts.preimage(pool);
     facts.right(checks, pool);
+    facts.covers(pool);
     facts.found
 }
 
@@ -521,6 +526,16 @@ impl Facts<'_> {
         let holds = |proof: &&Proof| transfer.is_proven(checks.verify, checks.systems, payee, proof).is_ok();
         for proof in pool.proofs().filter(holds) {
             self.add(What::Transferred, None, [Digest::of(domain::PROOF, &proof.to_bytes())]);
+        }
+    }
+
+    /// Who stands for a party under the contract. Its guarantor is named with it: nothing else says who it should be.
+    fn covers(&mut self, pool: &mut Pool) {
+        for covered in cover::of(pool, self.core) {
+            let Some(side) = self.side(covered.subject) else { continue };
+            let dated = Dated { time: covered.time, source: Source::Claimed };
+            let what = What::Covered(side, covered.guarantor, covered.amount.currency(), covered.amount.minor());
+            self.add(what, Some(dated), [*covered.guarantor.digest(), *covered.statement.digest()]);
         }
     }
 

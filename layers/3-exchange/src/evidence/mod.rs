@@ -6,6 +6,7 @@
 //!
 //! Source: `spec/evidence.md` (design/exchange.md §2).
 
+mod cover;
 mod fact;
 mod folder;
 mod many;

@@ -33,6 +33,7 @@ use crate::arbiter::many::Ask;
 use crate::arbiter::request::{Abort, Complaint, Inquiry, Resolve, Revocation, Settlement};
 use crate::arbiter::verdict::{ClosedUnused, Closing, ClosingOutcome, Outcome, Verdict};
 use crate::cn::{self, Round};
+use crate::cover::{Cover, CoverFile};
 use crate::goods::{
     ArticleKey, Deposit, DepositKey, Descriptor, Disclosure, KeyAttestation, Pom, Sealed, plain_roots, preimage_hash,
 };
@@ -123,7 +124,9 @@ pub(super) struct Pool {
     pub(super) key_sets: BTreeMap<KeySetId, KeySet>,
     claimed: Vec<(usize, Signed)>,
     pub(super) statements: BTreeMap<StatementId, Signed>,
-    used: BTreeSet<StatementId>,
+    pub(super) used: BTreeSet<StatementId>,
+    /// What opens covers.
+    pub(super) openings: BTreeMap<StatementId, [u8; 32]>,
     containers: Vec<Container>,
     files: BTreeMap<Digest, usize>,
     sealed: Vec<Sealed>,
@@ -224,6 +227,12 @@ impl Pool {
             EvidenceKind::Certificate => self.certificates.push(bytes.clone()),
             EvidenceKind::Receipt => self.inbox_receipts.push(bytes.clone()),
             EvidenceKind::Submission => self.submissions.push((index, bytes.clone())),
+            EvidenceKind::Cover => {
+                let CoverFile { guarantor, cover, opening } = CoverFile::from_bytes(bytes)?;
+                self.key_sets.insert(guarantor.id(), guarantor);
+                self.openings.insert(cover.id(), opening);
+                self.claimed.push((index, cover));
+            }
             EvidenceKind::TimeStamp => self.tokens.push((index, bytes.clone())),
             EvidenceKind::DepositKey => {
                 let key = DepositKey::from_bytes(bytes)?;
@@ -333,6 +342,7 @@ impl Pool {
             Kind::Credential => verify_statement::<Credential>(verifier, key_set, signed).map(drop),
             Kind::Reservation => verify_statement::<Reservation>(verifier, key_set, signed).map(drop),
             Kind::Spend => verify_statement::<Spend>(verifier, key_set, signed).map(drop),
+            Kind::Cover => verify_statement::<Cover>(verifier, key_set, signed).map(drop),
             kind => return Some(format!("a {kind} proves nothing about a deal")),
         };
         result.err().map(|error| error.to_string())
