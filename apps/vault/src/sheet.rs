@@ -27,6 +27,7 @@ use semper_core::ids::KeySetId;
 use semper_core::template::Template;
 use semper_core::text::escape;
 use semper_core::time::Time;
+use semper_exchange::cover::{self, CoverClaim, CoverRelease, CoverRequest};
 use semper_exchange::gx::Price;
 use semper_support::approval::{Exhibit, SignRequest};
 use semper_transfer::credential::{Bundle, Credential, CredentialTransfer};
@@ -89,6 +90,14 @@ pub enum Verb {
     PassOn,
     /// Lets the keys sign without asking, within limits.
     Grant,
+    /// Agrees to owe a guarantor what it pays, up to a limit.
+    Agree,
+    /// Has a guarantor stand for it under a contract.
+    BeCovered,
+    /// Says that nothing is owed any more under a cover.
+    ReleaseCover,
+    /// Asks a guarantor to pay.
+    ClaimCover,
     /// Signs something else.
     Sign,
 }
@@ -119,6 +128,8 @@ pub enum Part {
     Recipient,
     /// Has issued a right.
     Issuer,
+    /// Stands for somebody.
+    Guarantor,
 }
 
 /// Bytes that are signed, or named by what is signed.
@@ -134,7 +145,7 @@ pub struct Piece {
 
 impl Verb {
     /// All of them.
-    pub const ALL: [Verb; 10] = [
+    pub const ALL: [Verb; 14] = [
         Verb::Contract,
         Verb::ContractAndPay,
         Verb::Offer,
@@ -144,6 +155,10 @@ impl Verb {
         Verb::AskBank,
         Verb::PassOn,
         Verb::Grant,
+        Verb::Agree,
+        Verb::BeCovered,
+        Verb::ReleaseCover,
+        Verb::ClaimCover,
         Verb::Sign,
     ];
 
@@ -159,6 +174,10 @@ impl Verb {
             Verb::AskBank => "ask-bank",
             Verb::PassOn => "pass-on",
             Verb::Grant => "grant",
+            Verb::Agree => "agree",
+            Verb::BeCovered => "be-covered",
+            Verb::ReleaseCover => "release-cover",
+            Verb::ClaimCover => "claim-cover",
             Verb::Sign => "sign",
         }
     }
@@ -166,7 +185,7 @@ impl Verb {
 
 impl Part {
     /// All of them.
-    pub const ALL: [Part; 5] = [Part::Peer, Part::Arbiter, Part::Payee, Part::Recipient, Part::Issuer];
+    pub const ALL: [Part; 6] = [Part::Peer, Part::Arbiter, Part::Payee, Part::Recipient, Part::Issuer, Part::Guarantor];
 
     /// The name on the wire.
     pub const fn name(self) -> &'static str {
@@ -176,6 +195,7 @@ impl Part {
             Part::Payee => "payee",
             Part::Recipient => "recipient",
             Part::Issuer => "issuer",
+            Part::Guarantor => "guarantor",
         }
     }
 }
@@ -199,7 +219,8 @@ impl Sheet {
                 Bundle::from_bytes(bundle).ok().and_then(|bundle| bare.clone().credential(&bundle, draft))
             }
             Exhibit::Statement if draft.kind == Kind::Offer => Some(bare.clone().offer(&draft.payload)),
-            Exhibit::Statement | Exhibit::Consequence => None,
+            Exhibit::Statement => Some(bare.clone().cover(draft)),
+            Exhibit::Consequence => None,
         };
         let mut sheet = drawn.unwrap_or(bare);
         sheet.pieces = pieces(request);
@@ -218,6 +239,10 @@ impl Sheet {
             Kind::AccountRequest => Verb::AskBank,
             Kind::CredentialTransfer => Verb::PassOn,
             Kind::Mandate => Verb::Grant,
+            Kind::LiabilityAgreement => Verb::Agree,
+            Kind::CoverRequest => Verb::BeCovered,
+            Kind::CoverRelease => Verb::ReleaseCover,
+            Kind::CoverClaim => Verb::ClaimCover,
             _ => Verb::Sign,
         };
         Self {
@@ -311,6 +336,36 @@ impl Sheet {
             until: Some(credential.until),
             ..self
         })
+    }
+
+    /// What a customer, or whom a cover is for, says to a guarantor. Whom it is said to stands in what binds the customer.
+    fn cover(self, draft: &Draft) -> Self {
+        let guarantor = |key_set| vec![Who { part: Part::Guarantor, key_set, name: None, met: false }];
+        match draft.kind {
+            Kind::LiabilityAgreement => match cover::Agreement::from_bytes(&draft.payload) {
+                Ok(said) => {
+                    let (who, gives, until) = (guarantor(said.guarantor), Some(said.limit), Some(said.until));
+                    Self { who, gives, until, ..self }
+                }
+                Err(_) => self,
+            },
+            Kind::CoverRequest => match CoverRequest::from_bytes(&draft.payload) {
+                Ok(said) => {
+                    let (who, gives, until) = (guarantor(said.guarantor), Some(said.amount), Some(said.claim_by));
+                    Self { who, gives, until, ..self }
+                }
+                Err(_) => self,
+            },
+            Kind::CoverRelease => match CoverRelease::from_bytes(&draft.payload) {
+                Ok(said) => Self { checked: Some(*said.cid.digest()), ..self },
+                Err(_) => self,
+            },
+            Kind::CoverClaim => match CoverClaim::from_bytes(&draft.payload) {
+                Ok(said) => Self { gets: Some(said.amount), checked: Some(*said.cid.digest()), ..self },
+                Err(_) => self,
+            },
+            _ => self,
+        }
     }
 
     fn offer(self, payload: &[u8]) -> Self {

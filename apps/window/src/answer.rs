@@ -329,6 +329,10 @@ pub(crate) fn question(language: Language, verb: Verb) -> String {
         Verb::AskBank => "ask-bank",
         Verb::PassOn => "ask-pass-on",
         Verb::Grant => "ask-grant",
+        Verb::Agree => "ask-agree",
+        Verb::BeCovered => "ask-be-covered",
+        Verb::ReleaseCover => "ask-release-cover",
+        Verb::ClaimCover => "ask-claim-cover",
         Verb::Sign => "ask-sign",
     })
 }
@@ -341,6 +345,9 @@ fn button(language: Language, sheet: &Sheet) -> String {
         (Verb::Pay, Some(amount)) => language.text_with("do-pay", &[("amount", amount.into())]),
         (Verb::AskBank, Some(amount)) => language.text_with("do-ask-bank-up-to", &[("amount", amount.into())]),
         (Verb::Grant, Some(amount)) => language.text_with("do-grant-up-to", &[("amount", amount.into())]),
+        (Verb::Agree, Some(amount)) => language.text_with("do-agree-up-to", &[("amount", amount.into())]),
+        (Verb::BeCovered, Some(amount)) => language.text_with("do-be-covered-with", &[("amount", amount.into())]),
+        (Verb::ClaimCover, Some(amount)) => language.text_with("do-claim-cover", &[("amount", amount.into())]),
         (Verb::Offer, Some(amount)) => language.text_with("do-offer-for", &[("amount", amount.into())]),
         (verb, _) => language.text(match verb {
             Verb::Contract | Verb::ContractAndPay => "do-contract",
@@ -350,14 +357,15 @@ fn button(language: Language, sheet: &Sheet) -> String {
             Verb::AskBank => "do-ask-bank",
             Verb::PassOn => "do-pass-on",
             Verb::Grant => "do-grant",
-            Verb::Pay | Verb::Sign => "do-sign",
+            Verb::ReleaseCover => "do-release-cover",
+            Verb::Pay | Verb::Agree | Verb::BeCovered | Verb::ClaimCover | Verb::Sign => "do-sign",
         }),
     }
 }
 
-/// What money is that our user gives: a mandate gives none, and says the most of all together.
+/// What money is that our user gives: a mandate or an agreement gives none, and says the most of all together.
 fn given(verb: Verb) -> &'static str {
-    if verb == Verb::Grant { "in-total" } else { "gives" }
+    if matches!(verb, Verb::Grant | Verb::Agree | Verb::BeCovered) { "in-total" } else { "gives" }
 }
 
 fn part(part: Part) -> &'static str {
@@ -367,6 +375,7 @@ fn part(part: Part) -> &'static str {
         Part::Payee => "part-payee",
         Part::Recipient => "part-recipient",
         Part::Issuer => "part-issuer",
+        Part::Guarantor => "part-guarantor",
     }
 }
 
@@ -396,7 +405,16 @@ mod tests {
                     let sheet = sheet(verb, amount);
                     let (says, asks) = (button(language, &sheet), question(language, verb));
                     assert!(says.chars().count() <= 38 && asks.ends_with('?'), "{says}, {asks}");
-                    let with_amount = [Verb::Pay, Verb::ContractAndPay, Verb::Offer, Verb::Grant, Verb::AskBank];
+                    let with_amount = [
+                        Verb::Pay,
+                        Verb::ContractAndPay,
+                        Verb::Offer,
+                        Verb::Grant,
+                        Verb::AskBank,
+                        Verb::Agree,
+                        Verb::BeCovered,
+                        Verb::ClaimCover,
+                    ];
                     let pays = with_amount.contains(&verb) && !amount.is_empty();
                     assert_eq!(says.contains("EUR"), pays, "{says}");
                 }

@@ -6,6 +6,10 @@ use pem::{EncodeConfig, LineEnding, Pem};
 pub const CONTACT: &str = "SEMPER CONTACT";
 /// Label of a credential with the keys of its issuer.
 pub const CREDENTIAL: &str = "SEMPER CREDENTIAL";
+/// Label of a cover with the keys of its guarantor and what opens it.
+pub const COVER: &str = "SEMPER COVER";
+/// Label of a liability agreement with the keys of the customer.
+pub const LIABILITY_AGREEMENT: &str = "SEMPER LIABILITY AGREEMENT";
 /// Label of a certificate.
 pub const CERTIFICATE: &str = "CERTIFICATE";
 /// Label of a certification request.

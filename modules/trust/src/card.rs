@@ -74,6 +74,11 @@ pub enum Service {
         /// The mints and banks at which it does, at most [`ISSUERS_MAX`]; any if none is named.
         issuers: Vec<String>,
     },
+    /// It stands for its customers (`spec/cover.md`).
+    Guarantor {
+        /// Where it answers: an `http` or `https` URL.
+        url: String,
+    },
     /// It dates things, by RFC 3161.
     TimeStamps {
         /// Where requests go: an `http` or `https` URL.
@@ -330,6 +335,7 @@ impl Encode for Service {
                     (!lock_keys.is_empty()).then(|| Value::Array(lock_keys.iter().map(Encode::to_value).collect()));
                 record().put(0, "arbiter").put_item(1, log).put_item(2, rules).put_some(3, keys).build()
             }
+            Service::Guarantor { url } => record().put(0, "guarantor").put(1, url.as_str()).build(),
             Service::TimeStamps { url } => record().put(0, "time-stamps").put(1, url.as_str()).build(),
             Service::InLine { issuers } => record().put(0, "in-line").put_list(1, issuers).build(),
         }
@@ -344,6 +350,11 @@ impl Decode for Service {
             let url = fields.text(1, "url", 2048)?;
             fields.close()?;
             return Ok(Service::TimeStamps { url });
+        }
+        if kind == "guarantor" {
+            let url = fields.text(1, "url", ISSUER_MAX)?;
+            fields.close()?;
+            return Ok(Service::Guarantor { url });
         }
         if kind == "in-line" {
             let issuers = fields.list(1, "issuers", ISSUERS_MAX)?;
@@ -374,6 +385,10 @@ impl Service {
     fn check(&self) -> Result<(), DecodeError> {
         let lock_keys = match self {
             Service::Arbiter { lock_keys, .. } => lock_keys,
+            Service::Guarantor { url } => {
+                let good = url.len() <= ISSUER_MAX && name::check_url(url).is_ok();
+                return if good { Ok(()) } else { Err(rule("url", "an http or https url")) };
+            }
             Service::TimeStamps { url } => {
                 return name::check_url(url).map(drop).map_err(|_| rule("url", "an http or https url"));
             }

@@ -79,6 +79,10 @@ pub(super) fn title(kind: Kind) -> String {
         Kind::AccountRequest => "Ask your bank for this?",
         Kind::CredentialTransfer => "Pass this right on?",
         Kind::Mandate => "Grant this mandate?",
+        Kind::LiabilityAgreement => "Agree to be covered?",
+        Kind::CoverRequest => "Have a guarantor stand for you?",
+        Kind::CoverRelease => "Release this cover?",
+        Kind::CoverClaim => "Ask a guarantor to pay?",
         _ => "Sign this?",
     }
     .to_owned()

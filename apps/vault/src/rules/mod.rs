@@ -13,6 +13,7 @@
 mod approval;
 mod container;
 mod contract;
+mod cover;
 mod deposit;
 mod mandate;
 mod money;
@@ -48,6 +49,7 @@ use semper_transfer::payment::statement::{PaymentReceipt, PaymentRequest, Releas
 use self::approval::title;
 pub use self::approval::{Approval, Approves, UserAnswer};
 use self::container::judge_container;
+use self::cover::judge_cover;
 pub use self::deposit::Deposit;
 pub(crate) use self::mandate::is_known;
 pub use self::mandate::{ANEW_MAX, Granted, MANDATES_MAX, MandateUse};
@@ -309,6 +311,10 @@ impl<D: Decisions + ?Sized> Vault<D> {
                     None => Err(ApprovalError::Forbidden("no such payment was asked for here".into())),
                 }
             }
+            (
+                Kind::LiabilityAgreement | Kind::CoverRequest | Kind::CoverRelease | Kind::CoverClaim,
+                Exhibit::Statement,
+            ) => judge_cover(draft),
             (Kind::AccountRequest, Exhibit::Statement | Exhibit::Consequence) => match self.wording(draft) {
                 Wording::Harmless => Ok(Judgement::Sign(Vec::new())),
                 Wording::Binding { text, most } => {

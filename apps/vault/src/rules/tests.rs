@@ -2,6 +2,7 @@
 //! arbiter.
 #![allow(clippy::unwrap_used)]
 
+mod cover;
 mod deposit;
 
 use semper_commerce::offer::{ArbiterOffer, Order, Pace};

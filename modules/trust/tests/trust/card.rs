@@ -21,6 +21,7 @@ fn full_card(scene: &Scene) -> ContactCard {
         services: vec![
             arbiter(Digest::of(domain::RULES, b"rules")),
             Service::TimeStamps { url: "https://stamps.example/tsa".to_owned() },
+            Service::Guarantor { url: "https://guarantor.example".to_owned() },
             Service::InLine { issuers: vec!["https://bank.example".to_owned()] },
         ],
         ..scene.alice.card("Alice")
@@ -165,6 +166,19 @@ fn a_time_stamp_authority_has_an_address() {
     };
     assert!(read("https://stamps.example/tsa") && read("http://127.0.0.1:1/tsa"));
     assert!(!read("") && !read("file:///etc/passwd") && !read(&format!("https://{}", "a".repeat(2048))));
+}
+
+#[test]
+fn a_guarantor_has_an_address() {
+    let alice = Party::new(1);
+    let read = |url: &str| {
+        let card = ContactCard { services: vec![Service::Guarantor { url: url.to_owned() }], ..alice.card("Alice") };
+        let read = ContactCard::verify(alice.sign(&card).bytes(), &Ed25519Only);
+        assert_eq!(read.is_ok(), card.check().is_ok());
+        read.is_ok_and(|read| *read.statement() == card)
+    };
+    assert!(read("https://guarantor.example") && read("http://127.0.0.1:1"));
+    assert!(!read("") && !read("file:///etc/passwd") && !read(&format!("https://{}", "a".repeat(256))));
 }
 
 // Two keys for one system would let an arbiter show each side another one; an empty list would be a second encoding of none.
