@@ -1,4 +1,4 @@
-//! The vectors of `spec/vectors/exchange.json`, `signers.json`, `credentials.json`, `mandates.json` and `covers.json` that are messages of the layers above the core: read and written the same, refused when damaged.
+//! The vectors of `spec/vectors/exchange.json`, `signers.json`, `credentials.json`, `mandates.json`, `covers.json` and `notices.json` that are messages of the layers above the core: read and written the same, refused when damaged.
 //!
 //! What could go wrong: a message changes its form while the specification keeps the old one. The vectors are made without the
 //! encoders of these layers, by `semper-core`'s test `vectors`, which also checks them against `spec/semper.cddl`.
@@ -19,6 +19,7 @@ use semper_exchange::evidence::Folder;
 use semper_exchange::goods::{Good, Opens, preimage_hash};
 use semper_exchange::gx;
 use semper_exchange::lx;
+use semper_exchange::notice::Notice;
 use semper_transfer::credential::{
     Bundle, Credential, CredentialTransfer, Reservation, ReservationRequest, Spend, Submission, use_tag,
 };
@@ -75,13 +76,15 @@ fn read(type_name: &str, bytes: &[u8]) -> Option<bool> {
         "cover-ruling" => same::<cover::CoverRuling>(bytes),
         "cover-file" => same::<cover::CoverFile>(bytes),
         "cover-submission" => same::<cover::Submission>(bytes),
+        "notice" => same::<Notice>(bytes),
         _ => None,
     }
 }
 
 #[test]
 fn messages_are_those_of_the_specification() {
-    assert_eq!(["exchange", "signers", "credentials", "mandates", "covers"].map(checked), [40, 7, 11, 2, 10]);
+    let files = ["exchange", "signers", "credentials", "mandates", "covers", "notices"];
+    assert_eq!(files.map(checked), [40, 7, 11, 2, 10, 3]);
 }
 
 /// Checks the messages of a file of vectors, and counts them.

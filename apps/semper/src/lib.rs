@@ -40,6 +40,7 @@ mod credentials;
 mod desk;
 pub mod home;
 mod node;
+mod notices;
 mod orders;
 pub mod party;
 pub mod roles;

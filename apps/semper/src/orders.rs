@@ -20,12 +20,13 @@ use semper_exchange::cn::SIGNERS_MAX;
 use semper_exchange::evidence::Folder;
 use semper_exchange::goods::{ArticleKey, Sealed, Seed};
 use semper_exchange::gx::Own;
+use semper_exchange::notice::is_notice;
 use semper_support::crypto::Encapsulate as _;
 use semper_support::engine::{Ending, EvidenceKind};
 use semper_support::submission::LETTER_BYTES_MAX;
 
 use crate::control::{
-    ContactView, DealView, FileOrder, FileView, MailOrder, SendOrder, SettingOrder, SettingsView, SignOrder,
+    ContactView, DealView, FileOrder, FileView, MailOrder, SendOrder, SettingOrder, SettingsView, SignOrder, ToldView,
 };
 use crate::node::{Beginning, BookError, Contact, Entry, Handing, Node, NodeError, PreferenceError, now, shop};
 
@@ -297,6 +298,11 @@ pub fn view(entry: &Entry) -> DealView {
         saved_as: None,
         in_hand: deal.in_hand().map(|amount| amount.to_string()),
         right: deal.agreement().and_then(|agreement| Some(right::sold(&agreement.core).ok()?.0.right)),
+        notices: Vec::new(),
+        told: entry
+            .told
+            .as_ref()
+            .map(|told| ToldView { saying: told.saying.clone(), about: told.about.map(|about| about.to_string()) }),
     }
 }
 
@@ -400,10 +406,11 @@ fn all_files(folder: &Folder, name: impl Fn(semper_core::hash::Digest) -> Option
     files
 }
 
-/// The files in a container.
+/// The files in a container; a notice is shown in words.
 fn contained(bytes: &[u8]) -> Vec<(String, Vec<u8>)> {
     let Ok(container) = Container::from_bytes(bytes) else { return Vec::new() };
     let files = container.leaves().into_iter().filter_map(|(_, leaf)| match leaf {
+        Leaf::Information(file) if is_notice(file) => None,
         Leaf::Information(file) => Some((file.name().to_owned(), file.bytes().to_vec())),
         Leaf::Statement(_) | Leaf::Credential(_) | Leaf::Money(_) => None,
     });

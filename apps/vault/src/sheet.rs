@@ -29,6 +29,7 @@ use semper_core::text::escape;
 use semper_core::time::Time;
 use semper_exchange::cover::{self, CoverClaim, CoverRelease, CoverRequest};
 use semper_exchange::gx::Price;
+use semper_exchange::notice::{Notice, Saying};
 use semper_support::approval::{Exhibit, SignRequest};
 use semper_transfer::credential::{Bundle, Credential, CredentialTransfer};
 use semper_transfer::payment::statement::PaymentRequest;
@@ -98,6 +99,12 @@ pub enum Verb {
     ReleaseCover,
     /// Asks a guarantor to pay.
     ClaimCover,
+    /// Declares that the user withdraws from a contract.
+    Withdraw,
+    /// Opens a dispute about a contract.
+    Dispute,
+    /// Answers a dispute.
+    Answer,
     /// Signs something else.
     Sign,
 }
@@ -145,7 +152,7 @@ pub struct Piece {
 
 impl Verb {
     /// All of them.
-    pub const ALL: [Verb; 14] = [
+    pub const ALL: [Verb; 17] = [
         Verb::Contract,
         Verb::ContractAndPay,
         Verb::Offer,
@@ -159,6 +166,9 @@ impl Verb {
         Verb::BeCovered,
         Verb::ReleaseCover,
         Verb::ClaimCover,
+        Verb::Withdraw,
+        Verb::Dispute,
+        Verb::Answer,
         Verb::Sign,
     ];
 
@@ -178,6 +188,9 @@ impl Verb {
             Verb::BeCovered => "be-covered",
             Verb::ReleaseCover => "release-cover",
             Verb::ClaimCover => "claim-cover",
+            Verb::Withdraw => "withdraw",
+            Verb::Dispute => "dispute",
+            Verb::Answer => "answer",
             Verb::Sign => "sign",
         }
     }
@@ -307,12 +320,34 @@ impl Sheet {
     }
 
     fn container(self, container: &Container) -> Self {
+        if let Ok(Some(notice)) = Notice::of(container) {
+            return self.notice(notice);
+        }
         let names = container.leaves().into_iter().filter_map(|(_, leaf)| match leaf {
             Leaf::Information(file) => Some(escape(file.name(), 0)),
             _ => None,
         });
         let names: Vec<String> = names.take(4).collect();
         Self { what: names.join(", "), checked: Some(*container.id().digest()), ..self }
+    }
+
+    /// What its user is to do with a notice: to give it, or to say that it has come. It concerns the contract, by whose check words both know it.
+    fn notice(self, notice: Notice) -> Self {
+        let (what, checked) = (escape(&notice.title, 0), Some(*notice.cid.digest()));
+        let until = match &notice.saying {
+            Saying::Dispute { answer_by, .. } => Some(*answer_by),
+            Saying::Withdrawal { .. } | Saying::Answer { .. } => None,
+        };
+        if self.verb != Verb::Send {
+            return Self { what, checked, until, ..self };
+        }
+        let verb = match notice.saying {
+            Saying::Withdrawal { .. } => Verb::Withdraw,
+            Saying::Dispute { .. } => Verb::Dispute,
+            Saying::Answer { .. } => Verb::Answer,
+        };
+        let who = vec![Who { part: Part::Peer, key_set: notice.to, name: None, met: false }];
+        Self { verb, who, what, checked, until, ..self }
     }
 
     fn payment(self, request: &Signed) -> Option<Self> {

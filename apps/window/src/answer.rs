@@ -333,6 +333,9 @@ pub(crate) fn question(language: Language, verb: Verb) -> String {
         Verb::BeCovered => "ask-be-covered",
         Verb::ReleaseCover => "ask-release-cover",
         Verb::ClaimCover => "ask-claim-cover",
+        Verb::Withdraw => "ask-withdraw",
+        Verb::Dispute => "ask-dispute",
+        Verb::Answer => "ask-answer",
         Verb::Sign => "ask-sign",
     })
 }
@@ -358,6 +361,9 @@ fn button(language: Language, sheet: &Sheet) -> String {
             Verb::PassOn => "do-pass-on",
             Verb::Grant => "do-grant",
             Verb::ReleaseCover => "do-release-cover",
+            Verb::Withdraw => "do-withdraw",
+            Verb::Dispute => "do-dispute",
+            Verb::Answer => "do-answer",
             Verb::Pay | Verb::Agree | Verb::BeCovered | Verb::ClaimCover | Verb::Sign => "do-sign",
         }),
     }

@@ -12,7 +12,7 @@
 //! Engines are pure [`Machine`](semper_core::machine::Machine)s: [`gx`] exchanges two items between two parties, or signs a contract; [`cn`] signs one among
 //! three parties or more; [`lx`] does without an arbiter, and in [`ix`] everything goes through its hands. [`arbiter`] decides where they disagree, once per contract and for ever. [`evidence`] is what a stranger concludes from what a party kept. [`goods`] is
 //! information as an item of a contract: what the buyer gets is what was described, or the seller is provably at fault. [`claims`] is what people say about a deal, and whether
-//! the evidence proves it. [`cover`] is a guarantor's word that it stands for somebody under one contract.
+//! the evidence proves it; a [`notice`] says it to the other party. [`cover`] is a guarantor's word that it stands for somebody under one contract.
 
 pub mod arbiter;
 pub mod claims;
@@ -23,6 +23,7 @@ pub mod goods;
 pub mod gx;
 pub mod ix;
 pub mod lx;
+pub mod notice;
 pub mod planner;
 #[cfg(test)]
 mod testing;

@@ -15,9 +15,9 @@ use crate::node::goods::{self, GoodsError};
 
 use super::{
     AcceptOrder, AllOpened, AnswerOrder, ApprovalView, Begun, BuyOrder, ContactOrder, ContactView, CredentialView,
-    DealView, Endpoint, MailOrder, OfferOrder, OfferView, Opened, OperationView, PassOrder, PassedView, PayOrder,
-    Problem, PurseOrder, PurseView, RightOfferOrder, SendOrder, SettingOrder, SettingsView, SignOrder, StampOrder,
-    StampView, StandsOrder, SwapOrder, TaskOrder, TradeOrder,
+    DealView, DisputeOrder, Endpoint, MailOrder, OfferOrder, OfferView, Opened, OperationView, PassOrder, PassedView,
+    PayOrder, Problem, PurseOrder, PurseView, ReplyOrder, RightOfferOrder, SendOrder, SettingOrder, SettingsView,
+    SignOrder, StampOrder, StampView, StandsOrder, SwapOrder, TaskOrder, TradeOrder, WithdrawOrder,
 };
 
 /// Why a call has no answer. Whatever the node has begun it goes on with.
@@ -142,6 +142,21 @@ impl Client {
     pub async fn deal(&self, id: &str) -> Result<DealView> {
         let id = self.deal_id(id).await?;
         self.take_goods(self.get(&format!("/deals/{id}")).await?).await
+    }
+
+    /// Withdraws from the contract of a deal; by which deal the withdrawal goes.
+    pub async fn withdraw(&self, deal: &str, order: &WithdrawOrder) -> Result<Opened> {
+        self.post(&format!("/deals/{deal}/withdraw"), order).await
+    }
+
+    /// Opens a dispute about the contract of a deal; by which deal it goes.
+    pub async fn dispute(&self, deal: &str, order: &DisputeOrder) -> Result<Opened> {
+        self.post(&format!("/deals/{deal}/dispute"), order).await
+    }
+
+    /// Answers the other party's dispute about the contract of a deal; by which deal the answer goes.
+    pub async fn answer_dispute(&self, deal: &str, order: &ReplyOrder) -> Result<Opened> {
+        self.post(&format!("/deals/{deal}/answer"), order).await
     }
 
     /// The whole identifier of the deal that begins with `start`.

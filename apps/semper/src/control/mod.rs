@@ -4,6 +4,7 @@
 //! request carries the token. The command line has no other way to a node: where none runs, it starts one for itself.
 
 pub mod client;
+mod notice;
 pub(crate) mod server;
 mod standing;
 
@@ -19,6 +20,7 @@ use semper_vault::rules::{Approval, UserAnswer};
 use semper_vault::sheet::Who;
 use serde::{Deserialize, Serialize};
 
+pub use notice::{Concern, DisputeOrder, NoticeView, ReplyOrder, ToldView, WithdrawOrder};
 pub use standing::Standing;
 
 /// What `run/control.json` says.
@@ -84,6 +86,12 @@ pub struct DealView {
     /// What the arbiter has of ours, through whose hands it goes: `12.00 EUR`.
     #[serde(default)]
     pub in_hand: Option<String>,
+    /// The notices about its contract, in the order in which they were written.
+    #[serde(default)]
+    pub notices: Vec<NoticeView>,
+    /// What notice it carries, if it carries one.
+    #[serde(default)]
+    pub told: Option<ToldView>,
 }
 
 /// A file of a deal.
@@ -113,7 +121,8 @@ pub struct ApprovalView {
     /// Why no mandate covers it, a line for each; nothing if there are no mandates. It is not signed.
     #[serde(default)]
     pub uncovered: Option<String>,
-    /// What is done by approving: `contract`, `contract-and-pay`, `offer`, `send`, `acknowledge`, `pay`, `ask-bank`, `pass-on`, `grant`, `sign`.
+    /// What is done by approving: `contract`, `contract-and-pay`, `offer`, `send`, `acknowledge`, `pay`, `ask-bank`, `pass-on`, `grant`, `withdraw`,
+    /// `dispute`, `answer`, `sign`.
     pub verb: String,
     /// Whom else it concerns.
     pub who: Vec<WhoView>,

@@ -21,18 +21,19 @@ use serde::Deserialize;
 use tokio::sync::Notify;
 
 use super::{
-    AcceptOrder, AllOpened, Begun, BuyOrder, ContactOrder, ContactView, CredentialView, DealView, DeskView, MailOrder,
-    OfferOrder, OfferView, Opened, OperationView, PassOrder, PassedView, PayOrder, Problem, PurseOrder, PurseView,
-    RightOfferOrder, SendOrder, SettingOrder, SettingsView, SignOrder, StampOrder, StampView, StandsOrder, SwapOrder,
-    TaskOrder, TradeOrder,
+    AcceptOrder, AllOpened, Begun, BuyOrder, ContactOrder, ContactView, CredentialView, DealView, DeskView,
+    DisputeOrder, MailOrder, OfferOrder, OfferView, Opened, OperationView, PassOrder, PassedView, PayOrder, Problem,
+    PurseOrder, PurseView, ReplyOrder, RightOfferOrder, SendOrder, SettingOrder, SettingsView, SignOrder, StampOrder,
+    StampView, StandsOrder, SwapOrder, TaskOrder, TradeOrder, WithdrawOrder,
 };
 use crate::credentials::{self, CredentialError};
-use crate::node::{Beginning, Node, NodeError, PreferenceError};
+use crate::node::{Beginning, Node, NodeError, NoticeError, PreferenceError};
 use crate::orders;
 use crate::shop::{self, ShopError};
 use crate::trade::{self, TradeError};
 use crate::vault::Keys;
 use crate::wallet;
+use crate::{notices, orders};
 
 /// What the control interface controls.
 #[derive(Clone)]
@@ -70,6 +71,9 @@ pub fn party_routes(controlled: Controlled) -> Router {
         .route("/deals/{id}/folder", get(folder))
         .route("/deals/{id}/files/{hash}", get(file))
         .route("/deals/{id}/give-up", post(give_up))
+        .route("/deals/{id}/withdraw", post(withdraw))
+        .route("/deals/{id}/dispute", post(dispute))
+        .route("/deals/{id}/answer", post(answer))
         .route("/deals/{id}/taken", post(taken))
         .route("/deals/{id}/stamps", post(stamp))
         .route("/contacts", get(contacts).post(add_contact))
@@ -172,6 +176,15 @@ impl From<NodeError> for Failure {
     }
 }
 
+impl From<NoticeError> for Failure {
+    fn from(error: NoticeError) -> Self {
+        match error {
+            NoticeError::Node(error) => error.into(),
+            error => Self::new(StatusCode::CONFLICT, "not possible; nothing was signed or sent", error),
+        }
+    }
+}
+
 impl From<CallError> for Failure {
     fn from(error: CallError) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "the vault does not say what waits; nothing was changed", error)
@@ -221,7 +234,12 @@ async fn deals(State(on): State<Controlled>, Query(After { after }): Query<After
     let after = after.map(|text| deal_id(&text)).transpose()?;
     let mut entries = on.node.entries(after, PAGE).await?;
     entries.sort_by_key(|entry| std::cmp::Reverse(entry.opened));
-    Ok(Json(entries.iter().map(orders::view).collect()))
+    let mut notices = notices::all(&on.node).await?;
+    let view = |entry| {
+        let view = orders::view(entry);
+        DealView { notices: notices.remove(&view.id).unwrap_or_default(), ..view }
+    };
+    Ok(Json(entries.iter().map(view).collect()))
 }
 
 async fn deal(State(on): State<Controlled>, Path(id): Path<String>) -> Reply<DealView> {
@@ -230,6 +248,7 @@ async fn deal(State(on): State<Controlled>, Path(id): Path<String>) -> Reply<Dea
     let mut view = orders::view(&entry);
     view.files = orders::files(&on.node.folder(id).await?);
     view.saved_as = orders::saved_as(&on.node, &entry).await?;
+    notices::show(&on.node, id, &mut view).await?;
     Ok(Json(view))
 }
 
@@ -284,6 +303,31 @@ async fn give_up(State(on): State<Controlled>, Path(id): Path<String>) -> Reply<
     let id = deal_id(&id)?;
     on.node.step(id, Input::GiveUp.into()).await?;
     Ok(Json(orders::view(&on.node.entry(id).await?)))
+}
+
+/// Withdraws from a deal's contract: the deal by which the withdrawal goes.
+async fn withdraw(
+    State(on): State<Controlled>,
+    Path(id): Path<String>,
+    Json(order): Json<WithdrawOrder>,
+) -> Reply<Opened> {
+    given(notices::withdraw(&on.node, deal_id(&id)?, order).await)
+}
+
+async fn dispute(
+    State(on): State<Controlled>,
+    Path(id): Path<String>,
+    Json(order): Json<DisputeOrder>,
+) -> Reply<Opened> {
+    given(notices::dispute(&on.node, deal_id(&id)?, order).await)
+}
+
+async fn answer(State(on): State<Controlled>, Path(id): Path<String>, Json(order): Json<ReplyOrder>) -> Reply<Opened> {
+    given(notices::answer(&on.node, deal_id(&id)?, order).await)
+}
+
+fn given(carrier: Result<DealId, NoticeError>) -> Reply<Opened> {
+    Ok(Json(Opened { deal: carrier?.to_string() }))
 }
 
 /// Where the user's side has taken the goods of a deal.

@@ -26,11 +26,11 @@ use semper_transfer::credential::Errand;
 use semper_transfer::payment::journal::Entry as PaymentEntry;
 use semper_transfer::payment::operation::{Answer, Operation};
 
-use super::entry::{ASK_SPACE, Ask, Entry, Handing};
+use super::entry::{ASK_SPACE, Ask, Entry, Handing, Told};
 use super::many::Record;
 use super::outbox::{Destination, is_to_peer};
 use super::payments::{ABANDONED_SPACE, Waiting};
-use super::{Contact, Node, NodeError, PaymentError, errands, examine, now};
+use super::{Contact, Node, NodeError, PaymentError, errands, examine, notices, now};
 
 /// Something that happened to a deal, and what is to be stored with it.
 #[derive(Debug)]
@@ -51,16 +51,18 @@ pub struct Beginning {
     pub peer: String,
     /// What our user can prove from the beginning.
     pub evidence: Vec<(EvidenceKind, Vec<u8>)>,
-    /// The card of a stranger, to be stored with it.
-    pub card: Option<Record>,
+    /// What else is to be stored with it: the card of a stranger, a notice that it carries.
+    pub record: Option<Record>,
     /// Whether our user wants to prove what was handed in.
     pub handing: Handing,
+    /// The notice that it carries, if it carries one.
+    pub told: Option<Told>,
 }
 
 impl Beginning {
     /// A deal with a contact, without anything that belongs to it already.
     pub fn new(deal: Deal, title: String, peer: String, handing: Handing) -> Self {
-        Self { deal, title, peer, evidence: Vec::new(), card: None, handing }
+        Self { deal, title, peer, evidence: Vec::new(), record: None, handing, told: None }
     }
 }
 
@@ -108,23 +110,21 @@ impl Node {
     pub async fn begin_all(&self, deals: Vec<Beginning>) -> Result<(), NodeError> {
         let env = Env { now: now(), verify: &*self.verify };
         let (mut all, mut afterwards) = (Commit::default(), Vec::new());
-        for Beginning { deal, title, peer, evidence, card, handing } in deals {
+        for Beginning { deal, title, peer, evidence, record, handing, told } in deals {
             let key = Entry::key(&deal.id());
             let keep = |(kind, bytes): (EvidenceKind, _)| {
                 let (key, kind) = (key.clone(), kind.name().to_owned());
                 NewEvidence { key, kind, bytes, time: env.now }
             };
             let evidence = evidence.into_iter().map(keep).collect();
-            let records = card.into_iter().collect();
+            let records = record.into_iter().collect();
             let mut with = Commit { evidence, records, ..Commit::default() };
             let step = deal.handle(&env, Input::Begin)?;
             for work in Turn::new(step.state, step.effects) {
                 match work {
                     Work::Commit { state, effects } => {
-                        let (title, peer) = (title.clone(), peer.clone());
-                        let (opened, others) = (env.now, Vec::new());
-                        let entry =
-                            Entry { deal: state, opened, messages: 0, title, peer, others, trouble: None, handing };
+                        let (title, peer, told) = (title.clone(), peer.clone(), told.clone());
+                        let entry = Entry { opened: env.now, handing, told, ..Entry::new(state, title, peer) };
                         let commit = self.commit(entry, 0, effects, std::mem::take(&mut with), env.now).await?;
                         join(&mut all, commit);
                     }
@@ -351,6 +351,7 @@ impl Node {
                     }
                     if kind == EvidenceKind::Container && entry.title == entry.deal.plan().name {
                         entry.title = container_title(&bytes).unwrap_or(entry.title);
+                        commit.records.extend(self.heard(&mut entry, &bytes).await?);
                     }
                     store(&mut commit, &key, Effect::Keep { kind, bytes }, now);
                 }
@@ -367,6 +368,7 @@ impl Node {
                 }
                 Effect::Ended(ending) => {
                     commit.records.extend(self.stamp_when_ended(&id, now).await?);
+                    commit.records.extend(notices::taken_back(&entry, ending));
                     match ending {
                         Ending::Success => entry.trouble = None,
                         // Nobody is bound: what was not delivered yet has no purpose any more.

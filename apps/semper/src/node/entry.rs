@@ -20,7 +20,8 @@ const PREFIX: &[u8] = b"deal/";
 /// A deal as it is stored.
 ///
 /// ```text
-/// entry = { 0: 1, 1: deal, 2: opened, 3: messages taken, 4: title, 5: peer's name, ? 6: trouble, 7: [* name], ? 8: true }      ; 8: handing is provable
+/// entry = { 0: 1, 1: deal, 2: opened, 3: messages taken, 4: title, 5: peer's name, ? 6: trouble, 7: [* name], ? 8: true,     ; 8: handing is provable
+///           ? 9: told }
 /// ```
 #[derive(Clone, Debug)]
 pub struct Entry {
@@ -40,6 +41,21 @@ pub struct Entry {
     pub trouble: Option<String>,
     /// Whether what we send is kept so that its submission can be proven.
     pub handing: Handing,
+    /// The notice that it carries, if it carries one.
+    pub told: Option<Told>,
+}
+
+/// A notice, as the deal knows it that carries it.
+///
+/// ```text
+/// told = { 0: name of what it says, ? 1: deal }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// What it says: `withdrawal`, `dispute`, `answer`.
+    pub saying: String,
+    /// The deal that it is about. `None`: it is about no contract of ours with its sender, and is mail like any other.
+    pub about: Option<DealId>,
 }
 
 /// Whether it can be proven later that a message was handed in for its recipient.
@@ -62,7 +78,7 @@ impl Entry {
     /// A deal that was opened just now, between two, and of which nothing is to be proven.
     pub fn new(deal: Deal, title: String, peer: String) -> Self {
         let (opened, handing) = (super::now(), Handing::Unproven);
-        Self { deal, opened, messages: 0, title, peer, others: Vec::new(), trouble: None, handing }
+        Self { deal, opened, messages: 0, title, peer, others: Vec::new(), trouble: None, handing, told: None }
     }
 
     /// The archive's key of a deal.
@@ -146,6 +162,7 @@ impl Encode for Entry {
             .put_some(6, self.trouble.as_deref().map(words))
             .put(7, self.others.iter().map(|name| words(name)).collect::<Vec<_>>())
             .put_some(8, (self.handing == Handing::Provable).then_some(true))
+            .put_some(9, self.told.as_ref().map(Encode::to_value))
             .build()
     }
 }
@@ -171,9 +188,25 @@ impl Decode for Entry {
                     return Err(DecodeError::field("handing", Problem::OutOfRange("what is not so is left out")));
                 }
             },
+            told: fields.optional_item(9, "told")?,
         };
         fields.close()?;
         Ok(entry)
+    }
+}
+
+impl Encode for Told {
+    fn to_value(&self) -> Value {
+        record().put(0, self.saying.as_str()).put_some(1, self.about.as_ref().map(Encode::to_value)).build()
+    }
+}
+
+impl Decode for Told {
+    fn from_value(value: Value) -> Result<Self, DecodeError> {
+        let mut fields = Fields::open(value)?;
+        let told = Self { saying: fields.text(0, "saying", 16)?, about: fields.optional_item(1, "about")? };
+        fields.close()?;
+        Ok(told)
     }
 }
 
@@ -259,9 +292,10 @@ mod tests {
                 others: vec![said.clone(); SIGNERS_MAX],
                 trouble: Some(said.clone()),
                 handing: Handing::Provable,
+                told: Some(Told { saying: "dispute".to_owned(), about: Some(DealId::from_array([2; 16])) }),
             };
             let read = Entry::from_bytes(&entry.to_bytes()).unwrap();
-            assert_eq!(read.handing, Handing::Provable);
+            assert_eq!((read.handing, &read.told), (Handing::Provable, &entry.told));
             assert!((1000..=WORDS_MAX).contains(&read.title.len()), "{}", read.title.len());
         }
     }

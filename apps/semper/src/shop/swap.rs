@@ -83,5 +83,5 @@ pub async fn swap(node: &Node, order: SwapOrder) -> Result<Beginning, ShopError>
     let own = Own { seed: seed.as_bytes().to_vec(), ..Own::default() };
     let (by, patience) = (accepted.key_set().clone(), Seconds(order.patience));
     let deal = Deal::swap(deal, me, owner, by, patience, offer, asked, own);
-    Ok(Beginning { deal, title, peer: contact.name, evidence, card, handing: Handing::Unproven })
+    Ok(Beginning { evidence, record: card, ..Beginning::new(deal, title, contact.name, Handing::Unproven) })
 }

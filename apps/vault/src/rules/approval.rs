@@ -14,7 +14,7 @@ use semper_transfer::credential::{CredentialTransfer, ReservationRequest};
 use semper_transfer::payment::statement::Release;
 
 use super::{APPROVED, Deposit, MET, PASSES, RELEASES, SHOWS, fact, mandate};
-use crate::sheet::{SHEET_MAX, Sheet, Who};
+use crate::sheet::{SHEET_MAX, Sheet, Verb, Who};
 
 /// Something that waits for the user's word.
 ///
@@ -69,20 +69,23 @@ pub struct Approves {
     pub deposit: Option<Deposit>,
 }
 
-pub(super) fn title(kind: Kind) -> String {
-    match kind {
-        Kind::Promise | Kind::Round => "Sign this contract?",
-        Kind::Offer => "Offer this to anybody?",
-        Kind::Container => "Send this, signed by you?",
-        Kind::Ack => "Sign that you have received this?",
-        Kind::PaymentOrder => "Pay this?",
-        Kind::AccountRequest => "Ask your bank for this?",
-        Kind::CredentialTransfer => "Pass this right on?",
-        Kind::Mandate => "Grant this mandate?",
-        Kind::LiabilityAgreement => "Agree to be covered?",
-        Kind::CoverRequest => "Have a guarantor stand for you?",
-        Kind::CoverRelease => "Release this cover?",
-        Kind::CoverClaim => "Ask a guarantor to pay?",
+pub(super) fn title(kind: Kind, verb: Verb) -> String {
+    match (kind, verb) {
+        (_, Verb::Withdraw) => "Withdraw from this contract?",
+        (_, Verb::Dispute) => "Open this dispute?",
+        (_, Verb::Answer) => "Answer this dispute so?",
+        (Kind::Promise | Kind::Round, _) => "Sign this contract?",
+        (Kind::Offer, _) => "Offer this to anybody?",
+        (Kind::Container, _) => "Send this, signed by you?",
+        (Kind::Ack, _) => "Sign that you have received this?",
+        (Kind::PaymentOrder, _) => "Pay this?",
+        (Kind::AccountRequest, _) => "Ask your bank for this?",
+        (Kind::CredentialTransfer, _) => "Pass this right on?",
+        (Kind::Mandate, _) => "Grant this mandate?",
+        (Kind::LiabilityAgreement, _) => "Agree to be covered?",
+        (Kind::CoverRequest, _) => "Have a guarantor stand for you?",
+        (Kind::CoverRelease, _) => "Release this cover?",
+        (Kind::CoverClaim, _) => "Ask a guarantor to pay?",
         _ => "Sign this?",
     }
     .to_owned()

@@ -17,7 +17,7 @@ use semper_support::archive::{CommitError, Fact};
 
 use super::{Approval, Vault, VaultError, WAITING_MAX, title, unavailable};
 use crate::decisions::{Decision, Decisions, Event, What};
-use crate::sheet::Sheet;
+use crate::sheet::{Sheet, Verb};
 
 /// Fact space of the mandates that were granted: end (8, big-endian) and statement → the mandate.
 const GRANTED: &str = "vault-mandate";
@@ -123,7 +123,7 @@ impl<D: Decisions + ?Sized> Vault<D> {
             return Err(ApprovalError::TooMany.into());
         }
         let event = Event::of(What::Asked, &draft);
-        let (title, text) = (title(Kind::Mandate), mandate.describe());
+        let (title, text) = (title(Kind::Mandate, Verb::Grant), mandate.describe());
         let (sheet, uncovered) = (Sheet::of_mandate(&mandate, &draft), String::new());
         let question = Approval { deal: no_deal(id), draft, title, text, since: now, approves: None, uncovered, sheet };
         let decision = Decision { event, facts: Vec::new(), question: Some(question) };

@@ -48,7 +48,6 @@ use semper_transfer::payment::statement::{PaymentReceipt, PaymentRequest, Releas
 
 use self::approval::title;
 pub use self::approval::{Approval, Approves, UserAnswer};
-use self::container::judge_container;
 use self::cover::judge_cover;
 pub use self::deposit::Deposit;
 pub(crate) use self::mandate::is_known;
@@ -255,7 +254,9 @@ impl<D: Decisions + ?Sized> Vault<D> {
                 let Ask { cid, round, .. } = read(draft)?;
                 self.judge_ask(cid, round).await
             }
-            (Kind::Container | Kind::Ack, Exhibit::Container { container }) => judge_container(draft, container),
+            (Kind::Container | Kind::Ack, Exhibit::Container { container }) => {
+                self.judge_container(draft, container).await
+            }
             (Kind::Final, Exhibit::Consequence) => {
                 let Final { cid, slot, .. } = read(draft)?;
                 self.follows(cid, vec![part_way(cid, slot, b"final")]).await
@@ -415,11 +416,12 @@ impl<D: Decisions + ?Sized> KeyHolder for Vault<D> {
         match self.judge(&request).await? {
             Judgement::Sign(facts) => self.sign(Event::of(What::Followed, &request.draft), request.draft, facts).await,
             Judgement::Ask { act, text, contract } => {
-                let (title, mut sheet) = (title(request.draft.kind), Sheet::of(&request));
+                let mut sheet = Sheet::of(&request);
                 // What a bank is told to move only its module can read: here it has.
                 if let Ok(Act { matter: Matter::Account, amount: Some(most), .. }) = &act {
                     sheet.gives = Some(*most);
                 }
+                let title = title(request.draft.kind, sheet.verb);
                 let SignRequest { deal, draft, .. } = request;
                 let (approves, uncovered) = (contract.map(|contract| *contract), String::new());
                 self.ask(Approval { deal, draft, title, text, since: now(), approves, uncovered, sheet }, act).await

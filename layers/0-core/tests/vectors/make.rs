@@ -8,6 +8,7 @@ mod documents;
 mod encoding;
 mod exchange;
 mod mandates;
+mod notices;
 mod signed;
 mod signers;
 
@@ -37,7 +38,7 @@ use serde_json::{Value as Json, json};
 use sha2::{Digest as _, Sha256};
 
 /// Every file with its vectors.
-pub(crate) fn all() -> [(&'static str, Json); 12] {
+pub(crate) fn all() -> [(&'static str, Json); 13] {
     let visible = (0..=u32::from(char::MAX)).filter(|c| char::from_u32(*c).is_some_and(semper_core::text::is_visible));
     let mut ranges: Vec<(u32, u32)> = Vec::new();
     for c in visible {
@@ -57,6 +58,7 @@ pub(crate) fn all() -> [(&'static str, Json); 12] {
         ("credentials", Json::Array(credentials::credentials())),
         ("mandates", Json::Array(mandates::mandates())),
         ("covers", Json::Array(covers::covers())),
+        ("notices", Json::Array(notices::notices())),
         ("visible", json!(ranges)),
         ("registry", registry()),
     ]
