@@ -16,7 +16,7 @@ use semper_exchange::evidence::Folder;
 use semper_pages::words::check_words;
 use semper_trust::card::ContactCard;
 
-use super::{Common, session};
+use super::{Common, notice, session};
 use crate::bench::Bench;
 use crate::control::client::Client;
 use crate::control::{DealView, Standing};
@@ -62,6 +62,12 @@ pub(super) enum Deals {
         #[arg(long)]
         json: bool,
     },
+    /// Withdraw from the contract of a deal
+    Withdraw(notice::Withdraw),
+    /// Open a dispute about the contract of a deal: say what you claim and what you want
+    Dispute(notice::Dispute),
+    /// Answer the other party's dispute
+    Answer(notice::Answer),
     /// Wait until a deal has ended
     Wait {
         /// The beginning of its identifier
@@ -79,6 +85,15 @@ pub(super) enum Deals {
 
 impl Deals {
     pub(super) async fn run(self, common: &Common) -> Result<ExitCode> {
+        match self {
+            Deals::Withdraw(withdraw) => withdraw.run(common).await,
+            Deals::Dispute(dispute) => dispute.run(common).await,
+            Deals::Answer(answer) => answer.run(common).await,
+            look => look.look(common).await,
+        }
+    }
+
+    async fn look(self, common: &Common) -> Result<ExitCode> {
         // Whoever waits for the other party has to hear it.
         let listen = matches!(self, Deals::Wait { .. } | Deals::Watch { .. });
         let session = session::connect(common.home()?, common.passphrase_file.as_deref(), listen).await?;
@@ -99,6 +114,7 @@ impl Deals {
                 watched = watch(client, json) => watched?,
                 interrupted = tokio::signal::ctrl_c() => interrupted?,
             },
+            Deals::Withdraw(_) | Deals::Dispute(_) | Deals::Answer(_) => unreachable!("they have their own way"),
             Deals::Wait { id } => code = finish(client, &client.deal_id(&id).await?).await?,
             Deals::GiveUp { id, no_wait } => {
                 let id = client.deal_id(&id).await?;
@@ -227,7 +243,7 @@ pub(super) fn sentence(deal: &DealView) -> String {
         Standing::Arbiter => "waits for the arbiter".to_owned(),
     };
     let trouble = deal.trouble.as_ref().map(|trouble| format!(" [{trouble}]"));
-    format!("{}: {what}{}", deal.title, trouble.unwrap_or_default())
+    format!("{}: {what}{}", notice::title(deal), trouble.unwrap_or_default())
 }
 
 async fn list(client: &Client, json: bool) -> Result<()> {
@@ -240,7 +256,9 @@ async fn list(client: &Client, json: bool) -> Result<()> {
         println!("No deals yet. Begin one with `semper sign FILE --with CONTACT`.");
     }
     for deal in deals {
-        println!("{}  {:<11}  {:<20}  {}", &deal.id[..12], deal.plan, deal.peer, sentence(&deal));
+        let concerns = Some(notice::concerns(&deal)).filter(|words| !words.is_empty());
+        let concerns = concerns.map(|words| format!(" ({words})")).unwrap_or_default();
+        println!("{}  {:<11}  {:<20}  {}{concerns}", &deal.id[..12], deal.plan, deal.peer, sentence(&deal));
     }
     Ok(())
 }
@@ -270,6 +288,14 @@ fn show(deal: &DealView, json: bool) -> Result<()> {
     }
     for file in &deal.files {
         println!("  file      {} ({} bytes, hash {})", file.name, file.size, file.hash);
+    }
+    if let Some(about) = deal.told.as_ref().and_then(|told| told.about.as_ref()) {
+        println!("  about     deal {about}");
+    }
+    deal.notices.iter().for_each(|told| notice::show(told, deal));
+    let concerns = notice::concerns(deal);
+    if !concerns.is_empty() {
+        println!("  now       {concerns}");
     }
     if let Some(trouble) = &deal.trouble {
         println!("  trouble   {trouble}");

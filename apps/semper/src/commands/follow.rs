@@ -22,6 +22,16 @@ pub(super) struct Manner {
 }
 
 impl Manner {
+    /// Whether questions are put to the user here.
+    pub(super) fn asks(&self) -> bool {
+        !self.no_ask
+    }
+
+    /// Whether the end is waited for.
+    pub(super) fn waits(&self) -> bool {
+        !self.no_wait
+    }
+
     /// Connects to the node; one of the command's own listens if the end is waited for, or a question that comes with the other party's answer.
     ///
     /// # Errors
@@ -58,7 +68,10 @@ impl Manner {
 }
 
 /// Puts to the user what a deal asks first.
-async fn answer(client: &Client, deal: &str) -> Result<()> {
+///
+/// # Errors
+/// The node does not answer, or the user's answer cannot be read.
+pub(super) async fn answer(client: &Client, deal: &str) -> Result<()> {
     loop {
         let view = client.wait(deal).await?;
         let mut approvals = client.approvals().await?;

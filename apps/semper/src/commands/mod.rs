@@ -12,6 +12,7 @@ mod follow;
 mod init;
 mod judge;
 mod mandate;
+mod notice;
 mod offers;
 mod order;
 mod pay;

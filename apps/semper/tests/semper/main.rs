@@ -21,6 +21,7 @@ mod mail;
 mod mandate;
 mod market;
 mod money;
+mod notice;
 mod relay;
 mod right;
 mod sale;
