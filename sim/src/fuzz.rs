@@ -24,6 +24,7 @@ use semper_exchange::goods::{Deposit, Descriptor, Index, Pom};
 use semper_exchange::gx::{self, Examination, Examined, Gx, HandsDeposit, LockDeposit, Price, Right};
 use semper_exchange::ix::Ix;
 use semper_exchange::lx::{self, Lx};
+use semper_exchange::notice::Notice;
 use semper_support::channel::Frame;
 use semper_support::submission::SubmissionProof;
 use semper_transfer::credential::{
@@ -51,7 +52,7 @@ pub struct Target {
 const CBOR_MAX: usize = 1 << 20;
 
 /// Every target.
-pub const TARGETS: [Target; 49] = [
+pub const TARGETS: [Target; 50] = [
     Target { name: "time_stamp", run: time_stamp },
     Target { name: "cbor", run: generic },
     Target { name: "signed", run: signed },
@@ -100,6 +101,7 @@ pub const TARGETS: [Target; 49] = [
     Target { name: "spend", run: again::<Spend> },
     Target { name: "credential_bundle", run: again::<Bundle> },
     Target { name: "submission", run: again::<Submission> },
+    Target { name: "notice", run: again::<Notice> },
     Target { name: "submission_proof", run: again::<SubmissionProof> },
 ];
 

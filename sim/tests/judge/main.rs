@@ -7,6 +7,7 @@ mod hands;
 mod letter;
 mod locks;
 mod many;
+mod notice;
 mod parties;
 mod right;
 mod shown;
@@ -931,6 +932,7 @@ fn every_line_of_the_rules_is_at_work_somewhere() {
         let folder = submission::all_handed_in(&signed.cast, &folder);
         cases.push((Cast::default(), folder));
     }
+    cases.push((Cast::default(), notice::everything(&signed.cast, &signed.folder(O))));
     let mut at_work = BTreeSet::new();
     for (cast, folder) in &cases {
         let claims = all_claims(&report(cast, std::slice::from_ref(folder)));

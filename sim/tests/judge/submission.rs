@@ -49,19 +49,19 @@ impl ReadSubmissions for Desk {
     }
 }
 
-const AGENT: &[u8] = b"the agent on the card";
+pub(crate) const AGENT: &[u8] = b"the agent on the card";
 /// 1971-01-01T00:00:00Z.
-const TIME: u64 = 31_536_000;
-const BEFORE: &str = "before 1971-01-01T00:00:00Z";
-const TOO_EARLY: &str = "before 1970-12-31T00:00:00Z";
+pub(crate) const TIME: u64 = 31_536_000;
+pub(crate) const BEFORE: &str = "before 1971-01-01T00:00:00Z";
+pub(crate) const TOO_EARLY: &str = "before 1970-12-31T00:00:00Z";
 
 /// A proof for a recipient, under a name.
-fn proof(recipient: KeySetId, name: u8, deal: DealId, message: &[u8]) -> Item {
+pub(crate) fn proof(recipient: KeySetId, name: u8, deal: DealId, message: &[u8]) -> Item {
     let head = [recipient.digest().as_bytes().as_slice(), &[name; 32], deal.as_bytes()].concat();
     item(EvidenceKind::Submission, [head.as_slice(), message].concat())
 }
 
-fn receipt(name: u8, by: &[u8], time: u64) -> Item {
+pub(crate) fn receipt(name: u8, by: &[u8], time: u64) -> Item {
     item(EvidenceKind::Receipt, [&[name; 32], by, &time.to_be_bytes()].concat())
 }
 
@@ -81,12 +81,12 @@ fn said(folder: &Folder, kind: Kind, by: KeySetId) -> Signed {
     signed.find(|signed| (signed.kind(), signed.signer()) == (kind, by)).unwrap()
 }
 
-fn with(folder: &Folder, more: impl IntoIterator<Item = Item>) -> Folder {
+pub(crate) fn with(folder: &Folder, more: impl IntoIterator<Item = Item>) -> Folder {
     Folder { deal: folder.deal, items: folder.items.iter().cloned().chain(more).collect() }
 }
 
 /// Proofs of submission that prove nothing, whatever receipts there are.
-fn faults(cast: &Cast, folders: &[Folder]) -> usize {
+pub(crate) fn faults(cast: &Cast, folders: &[Folder]) -> usize {
     let findings = report(cast, folders).findings;
     findings.iter().filter(|found| matches!(found, Finding::Submission { .. })).count()
 }
@@ -112,7 +112,7 @@ pub(crate) fn all_handed_in(cast: &Cast, folder: &Folder) -> Folder {
 }
 
 /// A contract that both have signed, as its originator keeps it.
-fn signed_contract() -> (Cast, Folder) {
+pub(crate) fn signed_contract() -> (Cast, Folder) {
     let made = exchange(SIGNING, None);
     let folder = made.folder(O);
     (made.cast, folder)

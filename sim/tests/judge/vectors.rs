@@ -14,7 +14,7 @@ use super::{GARBAGE, decision};
 use crate::parties::exchange;
 
 /// Claims, each with what it says.
-const CLAIMS: [(&str, &str); 13] = [
+const CLAIMS: [(&str, &str); 15] = [
     ("agreed(originator)", "the originator of some contract is bound by it"),
     ("paid(payer, >= 20.00 EUR, before 2026-11-21T12:00:00Z)", "somebody paid 20 euros or more, at noon or before"),
     ("refunded(payer, >= 1.00 EUR <= 2.00 EUR)", "between two amounts, both included"),
@@ -41,6 +41,8 @@ const CLAIMS: [(&str, &str); 13] = [
     ),
     ("used-right(responder)", "the holder of a right showed it under some contract"),
     ("deposited(originator, >= 1.00 EUR)", "the originator handed its money to the arbiter"),
+    ("withdrew(responder, before 2026-12-01T00:00:00Z)", "the responder's withdrawal had come by then"),
+    ("and(disputed(originator), not(conceded(responder)))", "a dispute, and what its answer was not"),
     ("submitted-final(responder)", "the responder's final was handed in for the originator"),
     ("and(agreed(originator), or(not(faulted(sender)), refunded(payer)))", "several claims joined"),
 ];

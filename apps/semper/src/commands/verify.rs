@@ -14,9 +14,11 @@ use semper_core::party::Role;
 use semper_core::text::escape;
 use semper_core::time::Time;
 use semper_exchange::evidence::{
-    Contract, Folder, HandedIn, Item, PassedOn, Payment, Receipt, Report, Shown, Stamped, Standing, Transfer, examine,
+    Contract, Folder, HandedIn, Item, PassedOn, Payment, Receipt, Report, Shown, Stamped, Standing, Told, Transfer,
+    examine,
 };
 use semper_exchange::gx::responder;
+use semper_exchange::notice::{How, Saying};
 use semper_support::engine::EvidenceKind;
 use semper_support::stamp::CertificateId;
 use semper_transfer::payment::statement::PaymentRequest;
@@ -165,6 +167,7 @@ fn print(report: &Report, names: &Names, believed: &Believed) {
             println!("  | {line}");
         }
     }
+    report.notices.iter().for_each(|told| print_notice(report, told, names));
     for transfer in &report.transfers {
         println!("\nTransfer of container {}", transfer.container);
         for (name, hash, size) in &transfer.files {
@@ -218,6 +221,47 @@ fn print(report: &Report, names: &Names, believed: &Believed) {
     }
     for finding in &report.findings {
         println!("{} {finding}", if finding.is_fault() { "FAULT" } else { "NOTE " });
+    }
+}
+
+/// What one party of a contract told the other about it, and what shows that it came.
+fn print_notice(report: &Report, told: &Told, names: &Names) {
+    let Told { notice, about, role, received, acknowledged, .. } = told;
+    let contract = report.contracts.iter().find(|contract| contract.subject() == *about);
+    let side = |wanted: Role| {
+        let key = contract.and_then(|contract| contract.sides().find(|(role, _)| *role == wanted));
+        key.map_or_else(|| format!("the {wanted}"), |(role, key)| format!("the {role} ({})", names.show(key)))
+    };
+    let (by, peer) = (side(*role), side(role.peer()));
+    let said = match &notice.saying {
+        Saying::Withdrawal { .. } => "withdrew from the contract",
+        Saying::Dispute { .. } => "disputes",
+        Saying::Answer { how: How::Acknowledge, .. } => "acknowledges what is claimed in the dispute",
+        Saying::Answer { how: How::Deny, .. } => "denies what is claimed in the dispute",
+        Saying::Answer { how: How::NoContest, .. } => "does not contest what is claimed in the dispute",
+    };
+    println!("\nNotice about contract {}", notice.cid);
+    println!("  {by} {said}: proven by its signature");
+    println!("  written     {}, by its own clock", notice.time);
+    for line in notice.to_string().lines().skip(1) {
+        println!("  | {}", line.trim_start());
+    }
+    match received {
+        Some(time) => println!("  {peer} was handed it before {time}, by the receipt of whom its contact card names"),
+        None => println!("  that it was handed in is not proven"),
+    }
+    match acknowledged {
+        Some(time) => println!("  {peer} has it since {time}: proven by its signature"),
+        None => println!("  that it was acknowledged is not proven"),
+    }
+    if let Saying::Dispute { answer_by, .. } = &notice.saying {
+        let answered = report
+            .notices
+            .iter()
+            .any(|other| matches!(other.notice.saying, Saying::Answer { to, .. } if to == told.container));
+        if !answered {
+            println!("  an answer was expected by {answer_by}; there is none in the folder");
+        }
     }
 }
 
@@ -292,6 +336,7 @@ fn to_json(report: &Report, names: &Names, believed: &Believed) -> Value {
         "sound": report.is_sound(),
         "deal": report.deal.to_string(),
         "contracts": report.contracts.iter().map(contract_json).collect::<Vec<_>>(),
+        "notices": report.notices.iter().map(notice_json).collect::<Vec<_>>(),
         "transfers": report.transfers.iter().map(transfer_json).collect::<Vec<_>>(),
         "payments": report.payments.iter().map(payment_json).collect::<Vec<_>>(),
         "submissions": report.submissions.iter().map(submission_json).collect::<Vec<_>>(),
@@ -346,6 +391,35 @@ fn contract_json(contract: &Contract) -> Value {
         })),
         "files": contract.files.iter().map(|(hash, size)| json!({ "hash": hash.to_string(), "bytes": size })).collect::<Vec<_>>(),
     })
+}
+
+fn notice_json(told: &Told) -> Value {
+    let Told { container, notice, role, received, acknowledged, .. } = told;
+    let mut json = json!({
+        "container": container.to_string(),
+        "cid": notice.cid.to_string(),
+        "saying": notice.saying.name(),
+        "by": role.to_string(),
+        "written": notice.time.unix(),
+        "words": notice.words,
+        "text": notice.to_string(),
+        "received": received.map(Time::unix),
+        "acknowledged": acknowledged.map(Time::unix),
+    });
+    match &notice.saying {
+        Saying::Withdrawal { .. } => {}
+        Saying::Dispute { claims, relief, amount, answer_by } => {
+            json["claims"] = claims.iter().map(ToString::to_string).collect::<Vec<_>>().into();
+            json["relief"] = relief.clone().into();
+            json["amount"] = amount.map(|amount| amount.to_string()).into();
+            json["answer_by"] = answer_by.unix().into();
+        }
+        Saying::Answer { to, how } => {
+            json["answers"] = to.to_string().into();
+            json["how"] = how.name().into();
+        }
+    }
+    json
 }
 
 fn submission_json(submission: &HandedIn) -> Value {

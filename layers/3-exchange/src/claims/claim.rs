@@ -136,6 +136,14 @@ verbs! {
     Deposited = "deposited";
     /// Has a guarantor that stands for it under the contract; or stands for somebody under it.
     Covered = "covered";
+    /// Declared to the other party that it withdraws from the contract.
+    Withdrew = "withdrew";
+    /// Opened a dispute about the contract with the other party.
+    Disputed = "disputed";
+    /// Answered a dispute of the other party.
+    Answered = "answered";
+    /// Acknowledged what the other party claims in a dispute, or did not contest it.
+    Conceded = "conceded";
 }
 
 /// An amount of money between two bounds of one currency, both included. At least one bound is there.

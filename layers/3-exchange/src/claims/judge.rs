@@ -490,6 +490,9 @@ impl Evidence {
             | (E::Misbehaved(who), What::Misbehaved(by) | What::MisbehavedAttested(by))
             | (E::Taken(who), What::Took(by, Side::Payee)) => role(who) == Some(by),
             (E::LetOff(who), What::LetOff(by)) => role(who) == Some(by),
+            (E::Told(told), What::Told(sort, by))
+            | (E::ToldHandedIn(told), What::ToldHandedIn(sort, by))
+            | (E::ToldTaken(told), What::ToldTaken(sort, by)) => told.holds(sort) && role(Who::Actor) == Some(by),
             (E::Asked, What::AskedAbort(by) | What::AskedResolve(by) | What::Complained(by))
             | (E::PromiseHandedIn, What::SubmittedPromise(by))
             | (E::FinalHandedIn, What::SubmittedFinal(by))

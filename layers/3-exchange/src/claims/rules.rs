@@ -7,6 +7,7 @@ use semper_core::domain;
 use semper_core::hash::Digest;
 
 use super::claim::Verb;
+use crate::notice::Sort;
 
 /// The rules, word for word as they are hashed.
 pub const RULES: &str = include_str!("rules.txt");
@@ -142,6 +143,29 @@ pub(super) enum Evidence {
     PaidOn,
     PaidBack,
     Covered,
+    Told(Notices),
+    ToldHandedIn(Notices),
+    ToldTaken(Notices),
+}
+
+/// Which notices a line of the rules is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Notices {
+    Withdrawals,
+    Disputes,
+    Answers,
+    Concessions,
+}
+
+impl Notices {
+    pub(super) fn holds(self, sort: Sort) -> bool {
+        match self {
+            Notices::Withdrawals => sort == Sort::Withdrawal,
+            Notices::Disputes => sort == Sort::Dispute,
+            Notices::Answers => matches!(sort, Sort::Denial | Sort::Concession),
+            Notices::Concessions => sort == Sort::Concession,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -163,9 +187,10 @@ const fn stamped(evidence: Evidence) -> Needs {
 }
 
 /// The words that rules are made of.
-const PIECES: [(&str, Needs); 72] = {
+const PIECES: [(&str, Needs); 84] = {
     use Condition as C;
     use Evidence as E;
+    use Notices as N;
     use Who::{Actor, Peer};
     [
         ("the actor is a party", condition(C::IsParty)),
@@ -240,6 +265,21 @@ const PIECES: [(&str, Needs); 72] = {
         ("proof that the actor's request for it was paid", shown(E::PaidOn)),
         ("proof that the actor's request for its money back was paid", shown(E::PaidBack)),
         ("cover by a guarantor", shown(E::Covered)),
+        ("withdrawal by the actor", shown(E::Told(N::Withdrawals))),
+        ("submission of the withdrawal by the actor", shown(E::ToldHandedIn(N::Withdrawals))),
+        ("acknowledgement by the peer of the withdrawal by the actor", shown(E::ToldTaken(N::Withdrawals))),
+        ("dispute by the actor", shown(E::Told(N::Disputes))),
+        ("submission of the dispute by the actor", shown(E::ToldHandedIn(N::Disputes))),
+        ("acknowledgement by the peer of the dispute by the actor", shown(E::ToldTaken(N::Disputes))),
+        ("answer by the actor", shown(E::Told(N::Answers))),
+        ("submission of the answer by the actor", shown(E::ToldHandedIn(N::Answers))),
+        ("acknowledgement by the peer of the answer by the actor", shown(E::ToldTaken(N::Answers))),
+        ("answer by the actor that does not deny", shown(E::Told(N::Concessions))),
+        ("submission of the answer by the actor that does not deny", shown(E::ToldHandedIn(N::Concessions))),
+        (
+            "acknowledgement by the peer of the answer by the actor that does not deny",
+            shown(E::ToldTaken(N::Concessions)),
+        ),
     ]
 };
 

@@ -10,8 +10,9 @@ use super::claim::{Actor, Claim, Did, Verb};
 use super::decision::Outcome;
 use super::judge::{Bench, price};
 use super::rules::chapter;
-use crate::evidence::{Contract, Report, Subject, What};
+use crate::evidence::{Contract, Report, Subject, Told, Transfer, What};
 use crate::gx::Leg;
+use crate::notice::Saying;
 
 /// A question, and the claim that answers it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -119,12 +120,35 @@ pub fn questions(report: &Report) -> Vec<Question> {
             speaks_for: Some(Actor::Payer.name()),
         }
     });
-    let transfers = report.transfers.iter().map(|transfer| {
+    let told = report.notices.iter().map(about_notice);
+    let transfers = mail(report).map(|transfer| {
         let got = Did::new(Actor::Receiver, Verb::Received).about(Subject::Transfer(transfer.container));
         let words = "did the receiver get what was sent?".to_owned();
         Question { words, claim: Claim::Did(got), speaks_for: Some(Actor::Sender.name()) }
     });
-    contracts.chain(payments).chain(transfers).collect()
+    contracts.chain(told.flatten()).chain(payments).chain(transfers).collect()
+}
+
+/// The transfers that carry no notice: what is told by one is asked about as that.
+fn mail(report: &Report) -> impl Iterator<Item = &Transfer> {
+    let tells = |transfer: &&Transfer| report.notices.iter().any(|told| told.container == transfer.container);
+    report.transfers.iter().filter(move |transfer| !tells(transfer))
+}
+
+/// What a notice says that happened; an answer belongs to the dispute.
+fn about_notice(told: &Told) -> Option<Question> {
+    let said = |role, verb| Claim::Did(Did::new(Actor::Party(role), verb).about(told.about));
+    let (words, claim, role) = match told.notice.saying {
+        Saying::Withdrawal { .. } => {
+            (format!("did the {} withdraw?", told.role), said(told.role, Verb::Withdrew), told.role)
+        }
+        Saying::Dispute { .. } => {
+            let peer = told.role.peer();
+            (format!("has the {peer} answered the dispute?"), said(peer, Verb::Answered), peer)
+        }
+        Saying::Answer { .. } => return None,
+    };
+    Some(Question { words, claim, speaks_for: Some(role.to_string()) })
 }
 
 fn about_many(contract: &Contract) -> Question {
@@ -258,7 +282,7 @@ fn statements(report: &Report, me: KeySetId) -> Vec<(Did, Option<bool>)> {
         all.extend(of(Actor::Payer, object).map(|did| (valued(did), Some(!payee))));
         all.extend(of(Actor::Payee, object).map(|did| (valued(did), Some(payee))));
     }
-    for transfer in &report.transfers {
+    for transfer in mail(report) {
         let object = Subject::Transfer(transfer.container);
         let taken = transfer.receipt.as_ref().is_some_and(|receipt| receipt.by == me);
         all.extend(of(Actor::Sender, object).map(|did| (did, Some(!taken))));
@@ -270,9 +294,15 @@ fn statements(report: &Report, me: KeySetId) -> Vec<(Did, Option<bool>)> {
 /// Whether what was done speaks for whoever did it, or against it. `None`: for both.
 fn speaks_for_actor(verb: Verb) -> Option<bool> {
     match verb {
-        Verb::Paid | Verb::Delivered | Verb::Asked | Verb::Submitted | Verb::SubmittedFinal | Verb::Deposited => {
-            Some(true)
-        }
+        Verb::Paid
+        | Verb::Delivered
+        | Verb::Asked
+        | Verb::Submitted
+        | Verb::SubmittedFinal
+        | Verb::Deposited
+        | Verb::Withdrew
+        | Verb::Disputed
+        | Verb::Answered => Some(true),
         Verb::Offered
         | Verb::Promised
         | Verb::Agreed
@@ -282,7 +312,8 @@ fn speaks_for_actor(verb: Verb) -> Option<bool> {
         | Verb::Faulted
         | Verb::Refunded
         | Verb::UsedRight
-        | Verb::Covered => Some(false),
+        | Verb::Covered
+        | Verb::Conceded => Some(false),
         Verb::Aborted | Verb::Resolved | Verb::Stamped => None,
     }
 }

@@ -24,6 +24,7 @@ use crate::arbiter::request::{Abort, Complaint, Resolve, Settlement};
 use crate::arbiter::verdict::{ClosedUnused, Closing, ClosingOutcome, Outcome, Verdict};
 use crate::goods::{Disclosure, Good, Judge, KeyAttestation, NotOpened, Pom};
 use crate::gx::{self, Leg, Transfer, is_paid};
+use crate::notice::Sort;
 
 /// Something that a case proves to have happened.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -157,6 +158,12 @@ pub enum What {
     Preimage,
     /// A guarantor, with this key set, stands for a party with so much, in minor units.
     Covered(Role, KeySetId, Currency, u64),
+    /// A party told the other one something about the contract, under its signature.
+    Told(Sort, Role),
+    /// What a party told was handed in for the other one.
+    ToldHandedIn(Sort, Role),
+    /// The other party signed that it has what a party told.
+    ToldTaken(Sort, Role),
     /// A party put a container under its name.
     Sent(KeySetId),
     /// A party signed that it took a container.

@@ -10,6 +10,7 @@ mod cover;
 mod fact;
 mod folder;
 mod many;
+mod notice;
 mod report;
 mod right;
 mod submission;
@@ -18,6 +19,6 @@ mod verify;
 pub use fact::{Dated, Fact, Source, Subject, What};
 pub use folder::{Folder, ITEMS_MAX, Item};
 pub use report::{
-    Contract, Enclosed, Finding, HandedIn, PassedOn, Payment, Receipt, Report, Shown, Stamped, Standing, Transfer,
+    Contract, Enclosed, Finding, HandedIn, PassedOn, Payment, Receipt, Report, Shown, Stamped, Standing, Told, Transfer,
 };
 pub use verify::{Checks, examine, verify};

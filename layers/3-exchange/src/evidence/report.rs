@@ -18,6 +18,7 @@ use semper_transfer::payment::statement::PaymentRequest;
 use super::fact::{Fact, Subject};
 use crate::cn::SIGNERS_MIN as MANY;
 use crate::gx::responder;
+use crate::notice::Notice;
 
 /// What a folder proves, and what is wrong with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,7 +27,9 @@ pub struct Report {
     pub deal: DealId,
     /// The contracts, counted by identifier and part.
     pub contracts: Vec<Contract>,
-    /// The transfers, counted by container.
+    /// What the parties of the contracts told each other about them, in the order in which they say that it was written.
+    pub notices: Vec<Told>,
+    /// The transfers, counted by container; notices are among them.
     pub transfers: Vec<Transfer>,
     /// The payments, counted by the payee's request.
     pub payments: Vec<Payment>,
@@ -189,6 +192,23 @@ pub enum Standing {
         /// Who has promised: originator, responder.
         promised: [bool; 2],
     },
+}
+
+/// A notice that one party of a contract has signed for the other one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// The container in which it is.
+    pub container: ContainerId,
+    /// What it says.
+    pub notice: Notice,
+    /// The contract, or the part of it, that it is about.
+    pub about: Subject,
+    /// Who has signed it.
+    pub role: Role,
+    /// When it was handed in for the other party, by the receipt of whom its card names.
+    pub received: Option<Time>,
+    /// When the other party has signed that it has it, by its clock.
+    pub acknowledged: Option<Time>,
 }
 
 /// One transfer.

@@ -11,6 +11,7 @@ use semper_support::submission::{Handed, ReadSubmissions, Submitted};
 use semper_transfer::tx;
 
 use super::fact::{Dated, Fact, Source, Subject, What};
+use super::notice::notice_about;
 use super::report::{Finding, HandedIn};
 use super::verify::Pool;
 use crate::{cn, gx, lx};
@@ -43,11 +44,13 @@ impl Pool {
         proof: Digest,
     ) -> Result<HandedIn, String> {
         let Submitted { recipient, deal: of, message, handed } = submitted;
-        if of != deal {
-            return Err(format!("the message belongs to the deal {of}"));
-        }
         let Contents { statements, container } =
             Contents::of(&message).map_err(|error| format!("the recipient could not read the message: {error}"))?;
+        // A notice about the deal travels in a deal of its own.
+        let told = |have: &Container| Some(have.id()) == container && notice_about(have, deal).is_some();
+        if of != deal && !self.containers.iter().any(told) {
+            return Err(format!("the message belongs to the deal {of}"));
+        }
         // What was handed in is the statement with its signature: one that does not hold is worth nothing to the recipient.
         if let Some(reason) = statements.iter().find_map(|signed| self.signature_problem(verifier, signed)) {
             return Err(reason);

@@ -26,7 +26,7 @@ use semper_transfer::payment::statement::{PaymentOrder, PaymentReceipt, PaymentR
 use super::fact::{self, Fact, Subject, What};
 use super::report::{self, Finding, Payment, Receipt, Report, Stamped, Standing, Transfer};
 use super::right::Said;
-use super::{Folder, Item, many};
+use super::{Folder, Item, many, notice};
 use crate::arbiter::hands;
 use crate::arbiter::log::LogReceipt;
 use crate::arbiter::many::Ask;
@@ -86,6 +86,8 @@ pub fn examine<'a>(checks: &Checks<'_>, deal: DealId, items: impl IntoIterator<I
     }
     let contracts: Vec<_> =
         pool.cores.clone().into_values().flat_map(|core| contract(verifier, &mut pool, &core)).collect();
+    let (facts, notices) = notice::told(&mut pool, &cores, deal);
+    pool.facts.extend(facts);
     let transfers: Vec<_> =
         pool.containers.clone().into_iter().map(|container| transfer(&mut pool, &container)).collect();
     let payments = payments(verifier, systems, &mut pool);
@@ -112,7 +114,7 @@ pub fn examine<'a>(checks: &Checks<'_>, deal: DealId, items: impl IntoIterator<I
     let submissions = pool.submitted;
     let key_sets = pool.key_sets.into_values().collect();
     let facts = pool.facts.into_iter().collect();
-    Report { deal, contracts, transfers, payments, stamps, submissions, signed, key_sets, findings, facts }
+    Report { deal, contracts, notices, transfers, payments, stamps, submissions, signed, key_sets, findings, facts }
 }
 
 /// What a folder holds, sorted; statements only if their signatures are good.
@@ -127,7 +129,7 @@ pub(super) struct Pool {
     pub(super) used: BTreeSet<StatementId>,
     /// What opens covers.
     pub(super) openings: BTreeMap<StatementId, [u8; 32]>,
-    containers: Vec<Container>,
+    pub(super) containers: Vec<Container>,
     files: BTreeMap<Digest, usize>,
     sealed: Vec<Sealed>,
     keys: Vec<ArticleKey>,
