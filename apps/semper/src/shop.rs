@@ -310,7 +310,10 @@ pub async fn buy(node: &Node, order: BuyOrder) -> Result<Beginning, ShopError> {
     };
     let (me, patience) = (node.keys().key_set(), Seconds(order.patience));
     let deal = Deal::buy(deal, me, seller, arbiters, patience, offer, taken, purse);
-    Ok(Beginning { record: card, ..Beginning::new(deal, title, contact.name, Handing::Unproven) })
+    Ok(Beginning {
+        records: card.into_iter().collect(),
+        ..Beginning::new(deal, title, contact.name, Handing::Unproven)
+    })
 }
 
 /// The best of the offered means that a purse of ours has too, and holds as much of as is demanded; with its place.

@@ -608,3 +608,119 @@ span-days = {$count ->
     [one] {$count} Tag
    *[other] {$count} Tage
 }
+
+# Widerrufen, streiten und antworten.
+notices = Was zum Vertrag gesagt wurde
+show-disputed = strittige
+withdraw-here = Vertrag hier widerrufen
+withdraw-title = Vertrag widerrufen
+withdraw-check-title = Das wird gesendet
+withdraw-means = Sie sagen der anderen Seite mit Ihrer Unterschrift, dass Sie diesen Vertrag widerrufen. Deren Posteingang bestätigt den Empfang sofort, unterschrieben, mit Datum und Uhrzeit.
+withdraw-words = In eigenen Worten, wenn Sie mögen
+withdraw-will-be-sent = Sie erklären, dass Sie diesen Vertrag widerrufen:
+withdraw-effect = Semper beweist, dass Sie es gesagt haben und wann. Ob es wirkt, sagt das Recht. Ein laufender Austausch läuft weiter; was Sie allein beenden können, beenden Sie mit „Jetzt beenden“.
+withdraw-confirm = Widerruf bestätigen
+dispute-open = Streit eröffnen
+dispute-title = Streit eröffnen
+dispute-check-title = Das wird gesendet
+dispute-means = Sie sagen der anderen Seite mit Ihrer Unterschrift, was Sie behaupten und was Sie wollen, und bis wann Sie eine Antwort erwarten. Damit entscheidet niemand; wer später urteilt, sieht, was beide gesagt haben.
+dispute-about = Worum geht es?
+dispute-other = etwas anderes: ich sage es in Worten
+dispute-faulted = was ich bekommen habe, ist nicht das Versprochene
+dispute-undelivered = ich habe das Versprochene nicht bekommen
+dispute-unpaid = ich wurde nicht bezahlt
+dispute-words = Was ist geschehen?
+dispute-more = Eine eigene Behauptung
+dispute-claim = Die Behauptung, wie „semper judge --claim“ sie versteht
+dispute-will-be-sent = Sie eröffnen einen Streit über diesen Vertrag:
+dispute-effect = Semper beweist, dass Sie es gesagt haben und wann. Ein laufender Austausch läuft weiter.
+dispute-confirm = Streit eröffnen
+answer-title = Auf den Streit antworten
+answer-check-title = Das wird gesendet
+answer-means = Die andere Seite streitet. Ihre Antwort geht mit Ihrer Unterschrift hinaus, und jeder kann sehen, dass sie von Ihnen ist.
+answer-words = In eigenen Worten, wenn Sie mögen
+answer-will-be-sent = Sie antworten auf den Streit über diesen Vertrag:
+answer-effect = Semper beweist, dass Sie es gesagt haben und wann. Damit entscheidet niemand.
+answer-confirm = Antworten
+answer-acknowledge = Anerkennen: es ist so
+answer-deny = Bestreiten: es ist nicht so
+answer-no-contest = Nicht bestreiten
+answer-none = keine Antwort
+notice-back = Zurück, nichts senden
+notice-look = Weiter: ansehen, was gesendet wird
+notice-then-signed = Danach wartet es auf Ihre Unterschrift. Das Fenster, in dem Sie antworten, öffnen Sie mit
+notice-name = Ihr Name, wie er dort steht
+notice-contract = Vertrag
+notice-with = Mit
+notice-channel = Wohin der Empfang bestätigt werden soll
+notice-channel-hint = Zum Beispiel eine E-Mail-Adresse. Wenn Sie es leer lassen: an Ihren Posteingang, wie immer.
+notice-claim = Behauptung
+notice-relief = Was verlangt wird
+notice-amount = Geld, das verlangt wird
+notice-answer = Antwort
+notice-answer-by = Antwort erwartet bis
+notice-words = Worte
+notice-evidence = Belege
+notice-evidence-yes = Was Sie zu diesem Geschäft beweisen können, geht mit.
+notice-evidence-no = Nichts geht mit.
+notice-evidence-send = Mitsenden, was ich beweisen kann
+notice-evidence-hint = Die andere Seite hat dann Ihre Mappe zu diesem Geschäft, ohne Erklärungen und ohne Schlüssel.
+notice-written = Geschrieben
+notice-on-its-way = Unterschrieben. Der Posteingang von { $who } hat es noch nicht angenommen; Ihr Knoten sendet es wieder, bis er es annimmt.
+notice-given-up = Es wurde aufgegeben, bevor es zugestellt war.
+notice-to-acknowledge = Sie sollen unterschreiben, dass Sie es bekommen haben. Das Fenster, in dem Sie antworten, öffnen Sie mit
+notice-delivered = Der Posteingang von { $who } bestätigt den Empfang, unterschrieben, am
+notice-acknowledged = { $who } hat den Empfang unterschrieben am
+notice-acknowledged-by-us = Sie haben { $who } den Empfang unterschrieben am
+notice-save-receipt = Unterschriebene Empfangsbestätigung mit Belegen speichern
+notice-to-its-deal = Zum Geschäft, um das es geht
+notice-is-mail = Das gibt sich als Erklärung zu einem Vertrag aus, betrifft aber keinen Vertrag zwischen Ihnen und dem Absender. Es ist Post wie jede andere.
+error-notice = Das wurde nicht gesagt. Nichts wurde unterschrieben oder gesendet.
+said-withdrawal = {$mine ->
+    [yes] Sie haben den Vertrag widerrufen
+   *[no] { $who } hat den Vertrag widerrufen
+}
+said-dispute = {$mine ->
+    [yes] Sie haben einen Streit eröffnet
+   *[no] { $who } hat einen Streit eröffnet
+}
+said-acknowledge = {$mine ->
+    [yes] Sie haben die Behauptung anerkannt
+   *[no] { $who } hat die Behauptung anerkannt
+}
+said-deny = {$mine ->
+    [yes] Sie haben die Behauptung bestritten
+   *[no] { $who } hat die Behauptung bestritten
+}
+said-no-contest = {$mine ->
+    [yes] Sie bestreiten die Behauptung nicht
+   *[no] { $who } bestreitet die Behauptung nicht
+}
+event-notice-received = Der Posteingang von { $who } hat den Empfang bestätigt: { $what }
+event-notice-acknowledged = {$mine ->
+    [yes] Sie haben den Empfang unterschrieben: { $what }
+   *[no] { $who } hat den Empfang unterschrieben: { $what }
+}
+title-withdrawal = Widerruf: { $title }
+title-dispute = Streit: { $title }
+title-answer = Antwort: { $title }
+concern-asks-withdrawal = Ihr Widerruf wartet auf Ihre Unterschrift.
+concern-asks-dispute = Ihr Streit wartet auf Ihre Unterschrift.
+concern-asks-answer = Ihre Antwort wartet auf Ihre Unterschrift.
+concern-withdrawn = Sie haben widerrufen; der Posteingang von { $who } hat es seit { $date }.
+concern-withdrawn-unreceived = Sie haben widerrufen; noch ist der Empfang nicht bestätigt.
+concern-withdrawn-by-peer = { $who } hat widerrufen, am { $date }.
+concern-answer-due = { $who } streitet; Ihre Antwort wird bis { $date } erwartet.
+concern-answer-overdue = { $who } streitet; Ihre Antwort wurde bis { $date } erwartet.
+concern-awaits-answer = Strittig durch Sie; die Antwort von { $who } wird bis { $date } erwartet.
+concern-silent = Strittig durch Sie; { $who } hat bis { $date } nicht geantwortet.
+concern-answered = {$how ->
+    [acknowledge] { $who } streitet; Sie haben die Behauptung anerkannt.
+    [deny] { $who } streitet; Sie haben die Behauptung bestritten.
+   *[other] { $who } streitet; Sie bestreiten die Behauptung nicht.
+}
+concern-answered-by-peer = {$how ->
+    [acknowledge] Strittig durch Sie; { $who } hat Ihre Behauptung anerkannt.
+    [deny] Strittig durch Sie; { $who } hat Ihre Behauptung bestritten.
+   *[other] Strittig durch Sie; { $who } bestreitet Ihre Behauptung nicht.
+}

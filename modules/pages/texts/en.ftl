@@ -608,3 +608,119 @@ span-days = {$count ->
     [one] {$count} day
    *[other] {$count} days
 }
+
+# Withdrawing, disputes and answers.
+notices = What was said about the contract
+show-disputed = those that are disputed
+withdraw-here = Withdraw from the contract here
+withdraw-title = Withdraw from the contract
+withdraw-check-title = This will be sent
+withdraw-means = You tell the other party, under your signature, that you withdraw from this contract. Its inbox confirms the receipt at once, signed, with date and time.
+withdraw-words = In your own words, if you like
+withdraw-will-be-sent = You declare that you withdraw from this contract:
+withdraw-effect = Semper proves that you said it and when. Whether it has effect, the law says. An exchange that runs goes on; what you can end alone you end with “End it now”.
+withdraw-confirm = Confirm withdrawal
+dispute-open = Open a dispute
+dispute-title = Open a dispute
+dispute-check-title = This will be sent
+dispute-means = You say to the other party, under your signature, what you claim and what you want, and by when you expect an answer. Nobody decides by that; whoever judges later sees what both have said.
+dispute-about = What is it about?
+dispute-other = something else: I say it in words
+dispute-faulted = what I got is not what was promised
+dispute-undelivered = I did not get what was promised
+dispute-unpaid = I was not paid
+dispute-words = What has happened?
+dispute-more = A claim of your own
+dispute-claim = The claim, as “semper judge --claim” understands it
+dispute-will-be-sent = You open a dispute about this contract:
+dispute-effect = Semper proves that you said it and when. An exchange that runs goes on.
+dispute-confirm = Open the dispute
+answer-title = Answer the dispute
+answer-check-title = This will be sent
+answer-means = The other party disputes. Your answer goes out under your signature, and everybody can see that it is yours.
+answer-words = In your own words, if you like
+answer-will-be-sent = You answer the dispute about this contract:
+answer-effect = Semper proves that you said it and when. Nobody decides by that.
+answer-confirm = Answer
+answer-acknowledge = Acknowledge: it is so
+answer-deny = Deny: it is not so
+answer-no-contest = Do not contest
+answer-none = no answer
+notice-back = Back, send nothing
+notice-look = Go on: look at what will be sent
+notice-then-signed = After that it waits for your signature. Open the window in which you answer with
+notice-name = Your name, as the notice says it
+notice-contract = Contract
+notice-with = With
+notice-channel = Where it is to be acknowledged
+notice-channel-hint = For example an e-mail address. If you leave it empty: to your inbox, as always.
+notice-claim = Claim
+notice-relief = What is wanted
+notice-amount = Money that is wanted
+notice-answer = Answer
+notice-answer-by = Answer expected by
+notice-words = Words
+notice-evidence = Evidence
+notice-evidence-yes = What you can prove of this deal goes along.
+notice-evidence-no = Nothing goes along.
+notice-evidence-send = Send along what I can prove
+notice-evidence-hint = The other party then has your deal folder, without notices and without keys.
+notice-written = Written
+notice-on-its-way = Signed. { $who }’s inbox has not taken it yet; your node sends it again until it does.
+notice-given-up = It was given up before it was delivered.
+notice-to-acknowledge = You are asked to sign that you have received it. Open the window in which you answer with
+notice-delivered = { $who }’s inbox confirms the receipt, signed, on
+notice-acknowledged = { $who } signed for it on
+notice-acknowledged-by-us = You signed to { $who } that you have received it, on
+notice-save-receipt = Save the signed receipt with its evidence
+notice-to-its-deal = To the deal that it is about
+notice-is-mail = This says to be a notice about a contract, but it is about no contract of yours with its sender. It is mail like any other.
+error-notice = That was not said. Nothing was signed or sent.
+said-withdrawal = {$mine ->
+    [yes] You withdrew from the contract
+   *[no] { $who } withdrew from the contract
+}
+said-dispute = {$mine ->
+    [yes] You opened a dispute
+   *[no] { $who } opened a dispute
+}
+said-acknowledge = {$mine ->
+    [yes] You acknowledged what is claimed
+   *[no] { $who } acknowledged what is claimed
+}
+said-deny = {$mine ->
+    [yes] You denied what is claimed
+   *[no] { $who } denied what is claimed
+}
+said-no-contest = {$mine ->
+    [yes] You did not contest what is claimed
+   *[no] { $who } did not contest what is claimed
+}
+event-notice-received = { $who }’s inbox confirmed the receipt: { $what }
+event-notice-acknowledged = {$mine ->
+    [yes] You signed that you have received it: { $what }
+   *[no] { $who } signed for it: { $what }
+}
+title-withdrawal = Withdrawal from { $title }
+title-dispute = Dispute about { $title }
+title-answer = Answer about { $title }
+concern-asks-withdrawal = Your withdrawal waits for your signature.
+concern-asks-dispute = Your dispute waits for your signature.
+concern-asks-answer = Your answer waits for your signature.
+concern-withdrawn = You have withdrawn; { $who }’s inbox has had it since { $date }.
+concern-withdrawn-unreceived = You have withdrawn; there is no receipt yet.
+concern-withdrawn-by-peer = { $who } has withdrawn, on { $date }.
+concern-answer-due = { $who } disputes; your answer is due by { $date }.
+concern-answer-overdue = { $who } disputes; your answer was due by { $date }.
+concern-awaits-answer = Disputed by you; { $who }’s answer is due by { $date }.
+concern-silent = Disputed by you; { $who } has not answered by { $date }.
+concern-answered = {$how ->
+    [acknowledge] { $who } disputes; you have acknowledged what is claimed.
+    [deny] { $who } disputes; you have denied what is claimed.
+   *[other] { $who } disputes; you do not contest what is claimed.
+}
+concern-answered-by-peer = {$how ->
+    [acknowledge] Disputed by you; { $who } has acknowledged what you claim.
+    [deny] Disputed by you; { $who } has denied what you claim.
+   *[other] Disputed by you; { $who } does not contest what you claim.
+}

@@ -28,7 +28,6 @@ use super::{
 };
 use crate::credentials::{self, CredentialError};
 use crate::node::{Beginning, Node, NodeError, NoticeError, PreferenceError};
-use crate::orders;
 use crate::shop::{self, ShopError};
 use crate::trade::{self, TradeError};
 use crate::vault::Keys;

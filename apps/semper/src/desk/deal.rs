@@ -1,5 +1,6 @@
 //! One deal: where it stands, what has happened, what can be proven by whom, its files, what can be done.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
@@ -10,9 +11,10 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use futures_util::stream;
 use maud::{Markup, html};
-use semper_core::cbor::Encode as _;
+use semper_core::cbor::{Decode as _, Encode as _};
+use semper_core::container::{Ack, ContainerStatement};
 use semper_core::cose::{Kind, Signed};
-use semper_core::ids::{DealId, KeySetId};
+use semper_core::ids::{ContainerId, DealId, KeySetId};
 use semper_core::text::escape;
 use semper_exchange::claims::{Position, Positions};
 use semper_exchange::evidence::{Folder, Item, Report};
@@ -22,9 +24,9 @@ use tokio::fs::File;
 use tokio::io::AsyncReadExt as _;
 
 use super::deals::{state, trouble};
-use super::{Desk, Failure, Page, Reader, shown};
-use crate::control::DealView;
-use crate::node::Entry;
+use super::{Desk, Failure, Page, Reader, notices, shown};
+use crate::control::{DealView, NoticeView};
+use crate::node::{Entry, NodeError};
 use crate::orders;
 
 /// Bytes of a file that are read at once.
@@ -117,12 +119,14 @@ impl Desk {
         let (id, language) = (deal_id(id)?, reader.language);
         let entry = self.node.entry(id).await?;
         let folder = self.node.folder(id).await?;
-        let (deal, files) = (orders::view(&entry), orders::files(&folder));
+        let (mut deal, files) = (orders::view(&entry), orders::files(&folder));
+        crate::notices::show(&self.node, id, &mut deal).await?;
         let saved_as = orders::saved_as(&self.node, &entry).await?;
-        let events = self.events(language, &entry, &folder).await;
+        let events = self.events(language, &entry, &folder, &deal).await?;
         let (report, Positions { ours, theirs }) = self.examined(folder.clone()).await?;
         let content = html! {
             section #standing data-live="" aria-live="polite" { (standing(language, &deal)) }
+            section #notices data-live="" aria-live="polite" { (notices::given(language, &deal)) }
             section #timeline data-live="" {
                 h2 { (language.text("timeline")) }
                 ol.steps { @for event in &events { li { p { (event.words) } p.soft { (language.time(event.time)) } } } }
@@ -157,7 +161,7 @@ impl Desk {
             section #evidence data-live="" { (evidence(language, &deal, &folder, &report)) }
             section #details data-live="" { (details(language, &deal)) }
         };
-        self.page(reader, "/", &escape(&deal.title, 0), &content).await
+        self.page(reader, "/", &notices::title(language, &deal), &content).await
     }
 
     /// Whether a file is among the goods of the data directory. What its owner has taken away the node does not read.
@@ -188,10 +192,19 @@ impl Desk {
     }
 
     /// What has happened, the first first.
-    async fn events(&self, language: Language, entry: &Entry, folder: &Folder) -> Vec<Happened> {
+    async fn events(
+        &self,
+        language: Language,
+        entry: &Entry,
+        folder: &Folder,
+        deal: &DealView,
+    ) -> Result<Vec<Happened>, Failure> {
         let opened = Happened { time: entry.opened.unix(), words: language.text("event-opened") };
         let mut events = vec![opened];
-        for item in &folder.items {
+        let given = self.node.notices(entry.deal.id()).await.map_err(NodeError::Read)?;
+        let told: BTreeSet<_> = given.iter().map(|given| given.container).collect();
+        events.extend(deal.notices.iter().flat_map(|notice| told_events(language, deal, notice)));
+        for item in folder.items.iter().filter(|item| !container_of(item).is_some_and(|of| told.contains(&of))) {
             let Some((key, signer)) = event_of(item) else { continue };
             let who = match signer {
                 Some(signer) => self.called(language, entry, signer).await,
@@ -204,7 +217,7 @@ impl Desk {
         // What came in one message was kept in one second; it stays in the order in which it was kept.
         events.sort_by_key(|event| event.time);
         events.dedup_by(|later, earlier| later.words == earlier.words);
-        events
+        Ok(events)
     }
 
     /// What a key set is called in this deal.
@@ -226,6 +239,30 @@ impl Desk {
 struct Happened {
     time: u64,
     words: String,
+}
+
+/// The container that a statement is about.
+fn container_of(item: &Item) -> Option<ContainerId> {
+    let signed = Signed::from_bytes(&item.bytes).ok().filter(|_| item.kind == EvidenceKind::Statement)?;
+    match signed.kind() {
+        Kind::Container => ContainerStatement::from_bytes(signed.payload()).ok().map(|said| said.container),
+        Kind::Ack => Ack::from_bytes(signed.payload()).ok().map(|ack| ack.container),
+        _ => None,
+    }
+}
+
+/// What has happened with a notice: it was given, it has come, that was signed.
+fn told_events(language: Language, deal: &DealView, notice: &NoticeView) -> Vec<Happened> {
+    if notice.ours && notice.state == "asks" {
+        return Vec::new();
+    }
+    let (who, what) = (escape(&deal.peer, 0), notices::headline(language, deal, notice));
+    let mine = if notice.ours { "no" } else { "yes" };
+    let args = [("mine", mine.into()), ("who", who.into()), ("what", what.clone().into())];
+    let happened = |time: Option<u64>, key| Some(Happened { time: time?, words: language.text_with(key, &args) });
+    let received = happened(notice.delivered, "event-notice-received");
+    let acknowledged = happened(notice.acknowledged, "event-notice-acknowledged");
+    [Some(Happened { time: notice.written, words: what }), received, acknowledged].into_iter().flatten().collect()
 }
 
 /// The text that tells of an item, and who signed it; nothing if it tells of no event of its own.
@@ -278,6 +315,8 @@ fn is_told(kind: Kind) -> bool {
 fn standing(language: Language, deal: &DealView) -> Markup {
     html! {
         p { (state(language, deal)) }
+        (notices::concerns(language, deal))
+        (notices::belongs(language, deal))
         @if deal.ending.is_none() && deal.waits_for == "us" {
             p.notice { (language.text("asks-where")) " " code { "semper window" } }
         }
@@ -287,6 +326,7 @@ fn standing(language: Language, deal: &DealView) -> Markup {
             @if deal.ending.is_none() {
                 a.button href={ "/deals/" (deal.id) "/give-up" } { (language.text("give-up")) }
             }
+            (notices::actions(language, deal))
         }
     }
 }
@@ -364,7 +404,7 @@ fn details(language: Language, deal: &DealView) -> Markup {
     }
 }
 
-fn deal_id(text: &str) -> Result<DealId, Failure> {
+pub(super) fn deal_id(text: &str) -> Result<DealId, Failure> {
     DealId::parse(text).ok_or_else(|| Failure::missing("no-such-deal", String::new()))
 }
 

@@ -9,7 +9,7 @@ use semper_core::text::escape;
 use semper_pages::{Language, names};
 use serde::{Deserialize, Serialize};
 
-use super::{Desk, Failure, Page, Reader, shown};
+use super::{Desk, Failure, Page, Reader, notices, shown};
 use crate::control::{DealView, Standing};
 use crate::orders;
 
@@ -44,15 +44,18 @@ enum Show {
     Good,
     /// Ended in another way.
     Other,
+    /// One of the parties disputes.
+    Disputed,
 }
 
 impl Show {
-    const ALL: [(Show, &str, &str); 5] = [
+    const ALL: [(Show, &str, &str); 6] = [
         (Show::All, "all", "show-all"),
         (Show::Turn, "turn", "show-turn"),
         (Show::Open, "open", "show-open"),
         (Show::Good, "good", "show-good"),
         (Show::Other, "other", "show-other"),
+        (Show::Disputed, "disputed", "show-disputed"),
     ];
 
     fn takes(self, deal: &DealView) -> bool {
@@ -62,6 +65,7 @@ impl Show {
             Show::Open => deal.ending.is_none(),
             Show::Good => deal.ending.as_deref() == Some("success"),
             Show::Other => deal.ending.as_deref().is_some_and(|ending| ending != "success"),
+            Show::Disputed => notices::is_disputed(deal),
         }
     }
 }
@@ -112,13 +116,17 @@ impl Desk {
     async fn found(&self, asked: &Asked) -> Result<Found, Failure> {
         let wanted = asked.q.trim().to_lowercase();
         let (mut deals, mut after, mut looked) = (Vec::new(), None::<DealId>, 0);
+        let mut given = crate::notices::all(&self.node).await?;
         let cut = loop {
             if looked >= SEARCHED {
                 break true;
             }
             let batch = self.node.entries(after, BATCH).await?;
             looked += batch.len();
-            let views = batch.iter().map(orders::view);
+            let views = batch.iter().map(|entry| {
+                let view = orders::view(entry);
+                DealView { notices: given.remove(&view.id).unwrap_or_default(), ..view }
+            });
             deals.extend(views.filter(|deal| asked.show.takes(deal) && is_about(deal, &wanted)));
             match batch.last() {
                 Some(last) if batch.len() == BATCH => after = Some(last.deal.id()),
@@ -161,8 +169,9 @@ fn search(language: Language, asked: &Asked) -> Markup {
 
 fn card(language: Language, deal: &DealView) -> Markup {
     html! {
-        h2 { a href={ "/deals/" (deal.id) } { (names::show(language, &deal.title)) } }
+        h2 { a href={ "/deals/" (deal.id) } { (notices::heading(language, deal)) } }
         p { (state(language, deal)) }
+        (notices::concerns(language, deal))
         p.soft {
             (language.text("with")) " " (names::show(language, &deal.peer)) " · " (language.time(deal.opened))
         }

@@ -6,6 +6,7 @@
 //!
 //! ```text
 //!   deals     the deal browser         deal    one deal: time line, what is proven, files
+//!   notices   withdraw, dispute, answer
 //!   wallet    purses and operations    people  contacts          shop    offers
 //!   settings  whose word decides, how deals go
 //!   buy       what a link offers       sell    a file and a price         open  what other pages lead here with
@@ -16,6 +17,7 @@
 mod buy;
 mod deal;
 mod deals;
+mod notices;
 mod open;
 mod people;
 mod sell;
@@ -80,6 +82,9 @@ impl Desk {
             .route("/deals/{id}/goods", get(deal::goods))
             .route("/deals/{id}/files/{hash}", get(deal::file))
             .route("/deals/{id}/give-up", get(deal::ask_give_up).post(deal::give_up))
+            .route("/deals/{id}/withdraw", get(notices::ask_withdraw).post(notices::withdraw))
+            .route("/deals/{id}/dispute", get(notices::ask_dispute).post(notices::dispute))
+            .route("/deals/{id}/answer", get(notices::ask_answer).post(notices::answer))
             .route("/wallet", get(wallet::show))
             .route("/wallet/begin", post(wallet::begin))
             .route("/wallet/operations/{id}", get(wallet::operation))

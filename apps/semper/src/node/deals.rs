@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use semper_commerce::deal::{Accepts, Deal, DealError, Message, Opening};
 use semper_commerce::order::{self, Asked};
-use semper_commerce::plan::{Action, Plan, SIGN_MANY};
+use semper_commerce::plan::{Action, Plan, SEND, SIGN_MANY};
 use semper_core::cbor::{Decode, Encode};
 use semper_core::container::{Container, Leaf};
 use semper_core::cose::Signed;
@@ -30,7 +30,7 @@ use super::entry::{ASK_SPACE, Ask, Entry, Handing, Told};
 use super::many::Record;
 use super::outbox::{Destination, is_to_peer};
 use super::payments::{ABANDONED_SPACE, Waiting};
-use super::{Contact, Node, NodeError, PaymentError, errands, examine, notices, now};
+use super::{BookError, Contact, Node, NodeError, PaymentError, errands, examine, notices, now};
 
 /// Something that happened to a deal, and what is to be stored with it.
 #[derive(Debug)]
@@ -52,7 +52,7 @@ pub struct Beginning {
     /// What our user can prove from the beginning.
     pub evidence: Vec<(EvidenceKind, Vec<u8>)>,
     /// What else is to be stored with it: the card of a stranger, a notice that it carries.
-    pub record: Option<Record>,
+    pub records: Vec<Record>,
     /// Whether our user wants to prove what was handed in.
     pub handing: Handing,
     /// The notice that it carries, if it carries one.
@@ -62,7 +62,7 @@ pub struct Beginning {
 impl Beginning {
     /// A deal with a contact, without anything that belongs to it already.
     pub fn new(deal: Deal, title: String, peer: String, handing: Handing) -> Self {
-        Self { deal, title, peer, evidence: Vec::new(), record: None, handing, told: None }
+        Self { deal, title, peer, evidence: Vec::new(), records: Vec::new(), handing, told: None }
     }
 }
 
@@ -110,14 +110,13 @@ impl Node {
     pub async fn begin_all(&self, deals: Vec<Beginning>) -> Result<(), NodeError> {
         let env = Env { now: now(), verify: &*self.verify };
         let (mut all, mut afterwards) = (Commit::default(), Vec::new());
-        for Beginning { deal, title, peer, evidence, record, handing, told } in deals {
+        for Beginning { deal, title, peer, evidence, records, handing, told } in deals {
             let key = Entry::key(&deal.id());
             let keep = |(kind, bytes): (EvidenceKind, _)| {
                 let (key, kind) = (key.clone(), kind.name().to_owned());
                 NewEvidence { key, kind, bytes, time: env.now }
             };
             let evidence = evidence.into_iter().map(keep).collect();
-            let records = record.into_iter().collect();
             let mut with = Commit { evidence, records, ..Commit::default() };
             let step = deal.handle(&env, Input::Begin)?;
             for work in Turn::new(step.state, step.effects) {
@@ -215,12 +214,15 @@ impl Node {
         if *plan == SIGN_MANY {
             return self.opened_among(id, from, &message).await;
         }
-        let peer = self.book.by_key_set(from).await?;
+        let (peer, card) = match self.book.by_key_set(from).await {
+            Err(BookError::Unknown(_)) if *plan == SEND => self.told_by(id, from, &message.body).await?,
+            known => (known?, None),
+        };
         let accepts =
             Accepts { arbiters, purses: self.payments.offered().await?, patience: self.patience().await?.value };
         let deal = Deal::opened(id, plan, self.keys.key_set(), peer.key_set().clone(), accepts);
         let (title, peer) = (plan.name.to_owned(), peer.name);
-        Ok((Entry::new(deal, title, peer), Vec::new()))
+        Ok((Entry::new(deal, title, peer), card.into_iter().collect()))
     }
 
     /// A deal by which somebody, known or not, takes up an offer; or somebody known asks for a trade of money.

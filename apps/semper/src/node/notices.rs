@@ -9,26 +9,25 @@ use semper_core::cbor::{Decode, DecodeError, Encode, Fields, Value, record};
 use semper_core::container::{AckWanted, Attributes, Container, Information, Leaf, Node as Part};
 use semper_core::contract::Core;
 use semper_core::cose::{Kind, Signed};
-use semper_core::ids::{ContainerId, DealId};
+use semper_core::ids::{ContainerId, DealId, KeySetId};
 use semper_core::party::Role;
 use semper_core::text::{is_plain_line, is_visible};
 use semper_core::time::Time;
 use semper_exchange::notice::{FOLDER_MEDIA_TYPE, LINE_MAX, Notice, Saying, is_notice, part_between};
 use semper_support::archive::{Evidence, ReadError};
 use semper_support::engine::{Ending, EvidenceKind};
+use semper_transfer::tx;
 
 use super::deals::Beginning;
 use super::entry::{Entry, Handing, Told};
 use super::many::Record;
-use super::{Node, NodeError};
+use super::{BookError, Contact, Node, NodeError};
 
 /// Record space of the notices: deal that it is about and carrier → [`Given`].
 const NOTICES: &str = "notice";
 /// Most notices about one deal, of both sides together. What comes beyond is mail.
 const NOTICES_MAX: usize = 64;
 const PAGE: usize = 256;
-/// What the evidence is called that goes with a notice.
-const EVIDENCE_NAME: &str = "evidence.semper";
 /// Most evidence that goes with a notice, in bytes.
 const EVIDENCE_MAX: usize = 8 * 1024 * 1024;
 
@@ -148,16 +147,21 @@ impl Node {
         let notice = Notice { deal: about, cid, part, to: peer.id(), title, time, saying, words };
         let mut files = vec![notice.information().map_err(NoticeError::Unusable)?];
         if evidence {
-            files.push(self.evidence_for_peer(about).await?);
+            let name = format!("evidence-{}.semper", notice.saying.name());
+            files.push(self.evidence_for_peer(about, &name).await?);
         }
         let container = signed_mail(self.random().map_err(NodeError::Crypto)?, files).map_err(NoticeError::Unusable)?;
         let carrier = DealId::from_array(self.random().map_err(NodeError::Crypto)?);
+        // Somebody with whom we have made a deal need not be a contact.
+        let known = self.party(&about, peer.id(), &[]).await?.card_text();
+        let (_, card) = self.met(&carrier, peer.id(), &known).await.map_err(NodeError::Book)?;
         let (container_id, by) = (container.id(), Side::Us);
         let told = Told { saying: notice.saying.name().to_owned(), about: Some(about) };
         let given = Given { carrier, notice, container: container_id, by };
         let deal = Deal::send(carrier, me, peer, container);
+        let records = [given.record()].into_iter().chain(card).collect();
         let beginning = Beginning::new(deal, entry.title, entry.peer, Handing::Provable);
-        self.begin_all(vec![Beginning { record: Some(given.record()), told: Some(told), ..beginning }]).await?;
+        self.begin_all(vec![Beginning { records, told: Some(told), ..beginning }]).await?;
         Ok(carrier)
     }
 
@@ -292,13 +296,37 @@ impl Node {
         Ok(Some((about, given)))
     }
 
+    /// Who opens a deal to give a notice about one that we have made with them: they need not be a contact.
+    pub(super) async fn told_by(
+        &self,
+        carrier: DealId,
+        from: KeySetId,
+        message: &[u8],
+    ) -> Result<(Contact, Option<Record>), NodeError> {
+        let unknown = || NodeError::Book(BookError::Unknown(from));
+        let Ok(tx::Message::Container { container, .. }) = tx::Message::from_bytes(message) else {
+            return Err(unknown());
+        };
+        let container = Container::from_bytes(&container).map_err(|_| unknown())?;
+        let notice = Notice::of(&container).ok().flatten().ok_or_else(unknown)?;
+        let about = self.entry(notice.deal).await.map_err(|error| match error {
+            NodeError::NoSuchDeal(_) => unknown(),
+            error => error,
+        })?;
+        if about.deal.sides().peer.id() != from {
+            return Err(unknown());
+        }
+        let card = self.party(&notice.deal, from, &[]).await?.card_text();
+        Ok(self.met(&carrier, from, &card).await?)
+    }
+
     /// What this party can prove of a deal, for the other party to see.
-    async fn evidence_for_peer(&self, about: DealId) -> Result<Information, NoticeError> {
+    async fn evidence_for_peer(&self, about: DealId, name: &str) -> Result<Information, NoticeError> {
         let bytes = self.folder_for_peer(about).await?.to_bytes();
         if bytes.len() > EVIDENCE_MAX {
             return Err(NoticeError::TooLarge(bytes.len()));
         }
-        Information::new(EVIDENCE_NAME, FOLDER_MEDIA_TYPE, bytes).map_err(NoticeError::Unusable)
+        Information::new(name, FOLDER_MEDIA_TYPE, bytes).map_err(NoticeError::Unusable)
     }
 }
 

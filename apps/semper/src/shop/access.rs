@@ -69,7 +69,10 @@ pub(super) async fn take_up(node: &Node, order: BuyOrder) -> Result<Beginning, S
     };
     let (me, by, patience) = (node.keys().key_set(), accepted.key_set().clone(), Seconds(order.patience));
     let deal = Deal::access(deal, me, owner, by, patience, offer, taken);
-    Ok(Beginning { record: card, ..Beginning::new(deal, title, contact.name, Handing::Unproven) })
+    Ok(Beginning {
+        records: card.into_iter().collect(),
+        ..Beginning::new(deal, title, contact.name, Handing::Unproven)
+    })
 }
 
 /// The credential that gives the right of an offer: the one whose serial number begins so, or the one that ends first.

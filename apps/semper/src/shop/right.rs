@@ -101,7 +101,10 @@ pub(super) async fn take_up(node: &Node, order: BuyOrder) -> Result<Beginning, S
     };
     let (me, by, patience) = (node.keys().key_set(), accepted.key_set().clone(), Seconds(order.patience));
     let deal = Deal::buy_right(deal, me, seller, by, patience, offer, taken, purse);
-    Ok(Beginning { record: card, ..Beginning::new(deal, title, contact.name, Handing::Unproven) })
+    Ok(Beginning {
+        records: card.into_iter().collect(),
+        ..Beginning::new(deal, title, contact.name, Handing::Unproven)
+    })
 }
 
 /// What the contact book calls an issuer. What the word of one is worth that the user does not know, nobody can say.

@@ -83,5 +83,9 @@ pub async fn swap(node: &Node, order: SwapOrder) -> Result<Beginning, ShopError>
     let own = Own { seed: seed.as_bytes().to_vec(), ..Own::default() };
     let (by, patience) = (accepted.key_set().clone(), Seconds(order.patience));
     let deal = Deal::swap(deal, me, owner, by, patience, offer, asked, own);
-    Ok(Beginning { evidence, record: card, ..Beginning::new(deal, title, contact.name, Handing::Unproven) })
+    Ok(Beginning {
+        evidence,
+        records: card.into_iter().collect(),
+        ..Beginning::new(deal, title, contact.name, Handing::Unproven)
+    })
 }

@@ -4,6 +4,7 @@
 
 mod cover;
 mod deposit;
+mod notice;
 
 use semper_commerce::offer::{ArbiterOffer, Order, Pace};
 use semper_commerce::proposal::Agreement;
