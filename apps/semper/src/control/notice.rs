@@ -129,7 +129,7 @@ impl<'a> Concern<'a> {
             let is = move |notice: &&NoticeView| {
                 notice.saying == saying && notice.ours == ours && !(ours && notice.state == "asks")
             };
-            given.clone().filter(is).next_back()
+            given.clone().rfind(is)
         };
         let withdrawn = of("withdrawal", true).map(|notice| Concern::Withdrawn(notice.delivered));
         let by_peer = of("withdrawal", false).map(|notice| Concern::WithdrawnByPeer(notice.written));

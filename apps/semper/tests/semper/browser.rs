@@ -19,6 +19,8 @@ use crate::world::{Process, until};
 const AXE: &str = "axe-core@4.14.1";
 /// How long a page may take to say what is expected of it.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// More places than Tab stops at on any page.
+const FOCUSED_MAX: usize = 80;
 /// WCAG 2.2 AA, and what it contains.
 const RULES: [&str; 5] = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"];
 
@@ -142,6 +144,23 @@ impl Browser {
     /// Presses a key, wherever the focus is.
     pub fn press(&self, key: Key) {
         self.runtime.block_on(async { self.driver.active_element().await?.send_keys(key + "").await }).unwrap();
+    }
+
+    /// Types words, wherever the focus is.
+    pub fn write(&self, words: &str) {
+        self.runtime.block_on(async { self.driver.active_element().await?.send_keys(words).await }).unwrap();
+    }
+
+    /// Goes on with Tab until the focus is on what fits.
+    #[track_caller]
+    pub fn tab_to(&self, css: &str) {
+        for _ in 0..FOCUSED_MAX {
+            if self.run(&format!("return document.activeElement.matches({})", json!(css))) == true {
+                return;
+            }
+            self.press(Key::Tab);
+        }
+        panic!("Tab never comes to {css} at {}", self.url());
     }
 
     /// What a script says.

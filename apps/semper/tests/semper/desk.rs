@@ -12,7 +12,7 @@ use crate::window;
 use crate::world::{World, deal_in, until};
 
 /// A link into the desk of a running node.
-fn link(world: &World, party: &str) -> String {
+pub fn link(world: &World, party: &str) -> String {
     world.run(party, &["desk", "--no-browser"]).good().trim().to_owned()
 }
 
@@ -82,7 +82,7 @@ fn the_desk_shows_where_every_deal_stands() {
 }
 
 /// What the browser gets for a path of the page that is open, with its own cookie.
-fn fetch(browser: &Browser, path: &str) -> Vec<u8> {
+pub fn fetch(browser: &Browser, path: &str) -> Vec<u8> {
     let script = format!(
         "const r = new XMLHttpRequest(); r.open('GET', {path:?}, false); r.overrideMimeType('text/plain; charset=x-user-defined'); \
          r.send(); return [...r.responseText].map(c => c.charCodeAt(0) & 255);"
@@ -319,7 +319,7 @@ fn question(world: &World, party: &str) -> String {
     asked.unwrap_or_else(|| panic!("{party} is not asked"))
 }
 
-fn origin(browser: &Browser) -> String {
+pub fn origin(browser: &Browser) -> String {
     let url = browser.url();
     let path = url.match_indices('/').nth(2).map(|(at, _)| at + 1).unwrap();
     url[..path].to_owned()

@@ -7,8 +7,13 @@ use semper_core::ids::{Cid, DealId, KeySetId, Slot};
 use semper_core::time::Time;
 use semper_exchange::notice::{MEDIA_TYPE, Notice, Saying};
 use serde_json::{Value, json};
+use thirtyfour::Key;
 use tokio::runtime::Runtime;
 
+use crate::browser::Browser;
+use crate::desk::{fetch, link, origin};
+use crate::market::Market;
+use crate::window;
 use crate::world::{Process, Ran, World, deal_in, until};
 
 /// Alice and Bob, who have signed a contract; its deal.
@@ -225,4 +230,208 @@ fn post(world: &World, party: &str, path: &str, body: &Value) -> Value {
     let url = format!("http://127.0.0.1:{}{path}", endpoint["port"]);
     let asked = reqwest::Client::new().post(url).bearer_auth(endpoint["token"].as_str().unwrap()).json(body).send();
     Runtime::new().unwrap().block_on(async { asked.await.unwrap().error_for_status().unwrap().json().await.unwrap() })
+}
+
+/// Answers the question of a notice in a party's window: with a click, after the pause.
+fn approve_in_window(browser: &Browser, world: &World, party: &str, asks: &str, does: &str, picture: &str) {
+    window::enter(browser, world, party);
+    browser.wait_for("#waiting h2", asks);
+    browser.follow(asks);
+    assert_eq!(browser.text("button[value=approve]"), does);
+    browser.look(picture);
+    window::wait_for_the_pause(browser);
+    browser.click("button[value=approve]");
+    browser.wait_for("[role=status]", "Signed.");
+}
+
+// What a person does: two clicks from the deal to the form, a look at what will be sent, the signature in the window, the receipt.
+#[test]
+fn a_withdrawal_in_the_browser() {
+    let (world, _running, deal) = signed();
+    let (desk, approvals) = (Browser::new("en"), Browser::new("en"));
+    desk.open(&link(&world, "alice"));
+    desk.wait_for("h1", "Deals");
+    desk.open(&format!("{}deals/{deal}", origin(&desk)));
+    desk.look("notice-deal");
+    desk.follow("Withdraw from the contract here");
+    desk.wait_for("h1", "Withdraw from the contract");
+    desk.look("withdraw-form");
+    desk.fill("#channel", "alice@example.org");
+    desk.fill("#words", "I have changed my mind.\nGreetings <b>Alice</b>");
+    desk.click("form button:not([name=language])");
+    desk.wait_for("h1", "This will be sent");
+    assert!(notices(&world, "alice", &deal).is_empty(), "something was sent by the first form");
+    for part in ["offer.txt", "bob", "alice@example.org", "Greetings <b>Alice</b>", "the law says"] {
+        assert!(desk.text("main").contains(part), "{part}: {}", desk.text("main"));
+    }
+    desk.look("withdraw-check");
+    assert_eq!(desk.text("button[name=step]"), "Confirm withdrawal");
+    desk.click("button[name=step]");
+    desk.wait_for("#standing", "Your withdrawal waits for your signature");
+    desk.look("withdraw-asks");
+    let (asks, does) = ("Withdraw from this contract?", "Withdraw from the contract");
+    approve_in_window(&approvals, &world, "alice", asks, does, "withdraw-window");
+    // The open page follows.
+    desk.wait_for("#notices", "inbox confirms the receipt, signed, on");
+    desk.wait_for("#notices", "signed for it on");
+    desk.wait_for("#timeline", "You withdrew from the contract");
+    desk.wait_for("#timeline", "inbox confirmed the receipt");
+    assert_eq!(desk.count("a[href$='/withdraw']"), 0, "it offers to withdraw again");
+    desk.look("withdraw-received");
+    let saved = world.path("receipt.semper");
+    std::fs::write(&saved, fetch(&desk, &format!("/deals/{deal}/folder"))).unwrap();
+    let report = world.report(&saved);
+    assert_eq!((&report["sound"], &report["notices"][0]["saying"]), (&json!(true), &json!("withdrawal")));
+    assert!(report["notices"][0]["received"].is_u64(), "{report:#}");
+    desk.size(390, 844);
+    desk.click("footer button[value=de]");
+    desk.wait_for("#notices h2", "Was zum Vertrag gesagt wurde");
+    desk.look("withdraw-received-narrow-de");
+    desk.open(&format!("{}deals/{deal}/dispute", origin(&desk)));
+    desk.look("dispute-form-narrow-de");
+    // The other side, and its list.
+    let bob = Browser::dark("en");
+    bob.open(&link(&world, "bob"));
+    bob.wait_for("#deals", "has withdrawn, on");
+    bob.wait_for("#deals h2", "Withdrawal from");
+    bob.look("withdrawn-list");
+    bob.open(&format!("{}deals/{deal}", origin(&bob)));
+    bob.look("withdrawn-by-peer");
+}
+
+/// A purchase that went through, and its buyer, who holds that the goods are no good; the deal.
+fn bought() -> (Market, String) {
+    let market = Market::new("30.00 EUR");
+    let file = market.world.file("measurements.csv", "nothing was measured\n");
+    let link = market.sell(&file);
+    let deal = market.buy(&link, market.world.path("bought.csv").to_str().unwrap());
+    for party in ["alice", "bob"] {
+        assert_eq!(market.world.ending(party, &deal), "success");
+    }
+    (market, deal)
+}
+
+// Alice uses no mouse; Bob answers on his terminal, and they know each other from nothing but the purchase.
+#[test]
+fn a_dispute_with_the_keyboard_alone_to_its_decision() {
+    let (market, deal) = bought();
+    let (world, desk, approvals) = (&market.world, Browser::new("en"), Browser::new("en"));
+    desk.open(&link(world, "alice"));
+    desk.wait_for("h1", "Deals");
+    desk.tab_to(&format!("a[href='/deals/{deal}']"));
+    desk.press(Key::Enter);
+    desk.wait_for("h1", "measurements.csv");
+    desk.tab_to("a[href$='/dispute']");
+    desk.press(Key::Enter);
+    desk.wait_for("h1", "Open a dispute");
+    desk.tab_to("#usual");
+    desk.write("what I got");
+    desk.tab_to("#relief");
+    desk.write("my money back");
+    desk.tab_to("#amount");
+    desk.write("12.00 EUR");
+    desk.tab_to("#words");
+    desk.write("There are no measurements in it.");
+    desk.tab_to("#evidence");
+    assert_eq!(desk.run("return document.activeElement.checked"), true);
+    desk.look("dispute-form");
+    desk.tab_to("form[method=post] p.actions button");
+    desk.press(Key::Enter);
+    desk.wait_for("h1", "This will be sent");
+    assert!(desk.text("main").contains("faulted(originator)"), "{}", desk.text("main"));
+    desk.look("dispute-check");
+    desk.tab_to("button[name=step]");
+    desk.press(Key::Enter);
+    desk.wait_for("#standing", "Your dispute waits for your signature");
+
+    window::enter_by_keys(&approvals, world, "alice");
+    approvals.wait_for("#waiting h2", "Open this dispute?");
+    approvals.tab_to("#waiting a");
+    approvals.press(Key::Enter);
+    approvals.wait_for("#text pre", "I open a dispute about the contract");
+    approvals.look("dispute-window");
+    approvals.tab_to("button[value=approve]");
+    assert_eq!(approvals.text("button:focus"), "Open the dispute");
+    approvals.wait_gone("#answer button[aria-disabled]");
+    approvals.press(Key::Enter);
+    approvals.wait_for("[role=status]", "Signed.");
+    desk.wait_for("#notices", "inbox confirms the receipt");
+    desk.wait_for("#standing", "Disputed by you; ");
+    desk.look("dispute-sent");
+
+    // Bob sees what is claimed, what is wanted and until when, and is asked to sign for it.
+    let bob = Browser::new("en");
+    bob.open(&link(world, "bob"));
+    bob.wait_for("#deals", "your answer is due by");
+    bob.click("#show option[value=disputed]");
+    bob.click("form[role=search] button");
+    bob.wait_for("#deals", "One deal");
+    bob.look("disputed-list");
+    bob.open(&format!("{}deals/{deal}", origin(&bob)));
+    for part in [
+        "faulted(originator, contract",
+        "my money back",
+        "12.00\u{a0}EUR",
+        "There are no measurements in it.",
+        "evidence-dispute.semper",
+    ] {
+        assert!(bob.text("#notices").contains(part), "{part}: {}", bob.text("#notices"));
+    }
+    bob.look("disputed-by-peer");
+    bob.follow("Deny: it is not so");
+    bob.wait_for("h1", "Answer the dispute");
+    assert_eq!(
+        bob.run("return [document.getElementById('deny').checked, document.getElementById('evidence').checked]"),
+        json!([true, true])
+    );
+    bob.look("answer-form");
+    says(world, "bob", "answer", &deal, &["--deny", "--words", "it is what I had"]).good();
+    bob.open(&format!("{}deals/{deal}", origin(&bob)));
+    bob.wait_for("#standing", "you have denied what is claimed");
+    bob.look("answered");
+    says(world, "bob", "answer", &deal, &["--deny"]).failed_with(&["no dispute with you"]);
+    desk.wait_for("#standing", "has denied what you claim");
+    desk.wait_for("#timeline", "denied what is claimed");
+    desk.look("answered-by-peer");
+
+    // Both folders hold what both have said and shown; a judge decides from them.
+    let [alice, bob] = ["alice", "bob"].map(|party| world.export(party, &deal));
+    for folder in [&alice, &bob] {
+        let report = world.report(folder);
+        let said: Vec<_> =
+            report["notices"].as_array().unwrap().iter().map(|told| told["saying"].as_str().unwrap()).collect();
+        assert_eq!((&report["sound"], said), (&json!(true), vec!["dispute", "answer"]), "{report:#}");
+        let told = world.verify(folder).good();
+        for part in [
+            "disputes: proven by its signature",
+            "denies what is claimed",
+            "was handed it before",
+            "I want      | my money back",
+        ] {
+            assert!(
+                told.contains(part) || folder == &bob && part == "was handed it before",
+                "{part:?} is not in: {told}"
+            );
+        }
+        let files = world.path("evidence");
+        std::fs::create_dir_all(&files).unwrap();
+        world.run("alice", &["deals", "files", &deal, "--out", files.to_str().unwrap()]).good();
+        assert_eq!(world.report(&files.join("evidence-answer.semper"))["deal"], json!(deal));
+    }
+    let decision = world.path("decision").display().to_string();
+    let folders = [alice.display().to_string(), bob.display().to_string()];
+    let claims = ["disputed(responder)", "answered(originator)", "conceded(originator)", "faulted(originator)"];
+    let mut args = vec!["judge", &folders[0], &folders[1], "--sign", &decision, "--json"];
+    args.extend(claims.iter().flat_map(|claim| ["--claim", claim]));
+    let judged = world.json("arbiter", &args);
+    let outcomes: Vec<_> = judged["answers"].as_array().unwrap().iter().map(|answer| &answer["outcome"]).collect();
+    assert_eq!(outcomes, ["proven", "proven", "undecided", "refuted"], "{judged:#}");
+    let checked = world.run("nobody", &["judge", &folders[0], &folders[1], "--check", &decision]).good();
+    assert!(checked.contains("RIGHT  the decision of key"), "{checked}");
+    // What nobody has taken is judged as it stands: of Bob's folder alone the same.
+    let usual = world.answers(&[&bob]);
+    assert!(
+        usual.iter().any(|(question, outcome)| question.contains("answered the dispute") && outcome == "proven"),
+        "{usual:?}"
+    );
 }

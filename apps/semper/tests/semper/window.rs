@@ -31,6 +31,17 @@ pub fn enter(browser: &Browser, world: &World, party: &str) {
     browser.wait_for("nav a[aria-current]", "");
 }
 
+/// The same without a mouse.
+pub fn enter_by_keys(browser: &Browser, world: &World, party: &str) {
+    browser.open(&link(world, party));
+    browser.wait_for("h1", "");
+    if browser.count("form[action='/us/known']") > 0 {
+        browser.tab_to("form[action='/us/known'] button");
+        browser.press(Key::Enter);
+    }
+    browser.wait_for("nav a[aria-current]", "");
+}
+
 /// Alice and Bob, who are asked about everything, and their arbiter.
 fn asking() -> (World, Vec<Process>) {
     let world = World::of_two();
@@ -64,7 +75,7 @@ fn said_by(browser: &Browser, css: &str) -> String {
 }
 
 /// Looks at the page until it takes an answer: a click on what has just come up would not be one.
-fn wait_for_the_pause(browser: &Browser) {
+pub fn wait_for_the_pause(browser: &Browser) {
     browser.click("h1");
     browser.wait_gone("#answer button[aria-disabled]");
 }
