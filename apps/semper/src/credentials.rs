@@ -249,7 +249,7 @@ pub async fn submit(node: &Node, issuer: &str, submission: &Submission) -> Resul
 }
 
 /// What a problem document says.
-fn detail(body: &[u8]) -> String {
+pub(crate) fn detail(body: &[u8]) -> String {
     let problem: Option<serde_json::Value> = serde_json::from_slice(body).ok();
     let detail = problem.as_ref().and_then(|problem| problem["detail"].as_str());
     escape(detail.unwrap_or("it does not say why"), 0).chars().take(300).collect()

@@ -103,6 +103,9 @@ pub struct Config {
     /// What an issuer of credentials needs to know.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issuer: Option<IssuerConfig>,
+    /// What a guarantor needs to know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guarantor: Option<GuarantorConfig>,
 }
 
 /// Who dates what a party signs and keeps.
@@ -152,6 +155,30 @@ pub struct IssuerConfig {
     /// How often clients may ask.
     #[serde(default)]
     pub rates: RatesConfig,
+}
+
+/// What a guarantor needs to know.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GuarantorConfig {
+    /// How long a customer has to answer a claim, in seconds; stands in every cover.
+    #[serde(default = "GuarantorConfig::two_weeks")]
+    pub answer: u64,
+    /// How often clients may ask.
+    #[serde(default)]
+    pub rates: RatesConfig,
+}
+
+impl GuarantorConfig {
+    const fn two_weeks() -> u64 {
+        14 * 24 * 3600
+    }
+}
+
+impl Default for GuarantorConfig {
+    fn default() -> Self {
+        Self { answer: Self::two_weeks(), rates: RatesConfig::default() }
+    }
 }
 
 /// What an arbiter needs to know.
@@ -221,7 +248,7 @@ pub struct BankConfig {
     pub rates: RatesConfig,
 }
 
-/// How often clients may ask a mint, a bank, an issuer or a time-stamp authority, in tokens: reading costs 1, what may move money or asks a bank 2, a new quote 20. A client is an
+/// How often clients may ask a mint, a bank, an issuer, a guarantor or a time-stamp authority, in tokens: reading costs 1, what may move money or asks a bank 2, a new quote 20. A client is an
 /// IPv4 address or the /64 of an IPv6 address. Behind a reverse proxy all clients have one address: give one the rate of all. What is not
 /// said is as the role has it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -290,6 +317,7 @@ impl Config {
             mint,
             arbiter: None,
             issuer: None,
+            guarantor: None,
             bank,
             tsa: (role == Role::Tsa).then(TsaConfig::default),
             stamp: None,
@@ -340,6 +368,8 @@ pub enum Role {
     Tsa,
     /// An issuer of credentials.
     Issuer,
+    /// A guarantor, who stands for its customers.
+    Guarantor,
 }
 
 impl Role {
@@ -354,6 +384,7 @@ impl Role {
             Role::Bank => "bank",
             Role::Tsa => "tsa",
             Role::Issuer => "issuer",
+            Role::Guarantor => "guarantor",
         }
     }
 }

@@ -36,6 +36,7 @@
 
 pub mod bench;
 pub mod control;
+mod covers;
 mod credentials;
 mod desk;
 pub mod home;

@@ -47,6 +47,7 @@ use crate::roles;
 use crate::roles::admit::throttle;
 use crate::roles::arbiter::{Arbiter, ArbiterParts};
 use crate::roles::ca::CaService;
+use crate::roles::guarantor::{self, Guarantor, GuarantorParts};
 use crate::roles::issuer::{self, Issuer, IssuerParts};
 use crate::roles::tsa::{TsaParts, TsaService};
 use crate::secrets::{self, Secrets};
@@ -441,6 +442,19 @@ impl Starting {
                 let rates = self.config.issuer.clone().unwrap_or_default().rates;
                 let public = issuer.routes(&throttle(&rates, &issuer::USUAL)?);
                 Ok(Made::service(public, issuer.operator_routes()))
+            }
+            Role::Guarantor => {
+                let settings = self.config.guarantor.clone().unwrap_or_default();
+                let guarantor = Guarantor::new(GuarantorParts {
+                    archive,
+                    keys: Arc::new(signer),
+                    verify: Arc::new(Verifier),
+                    clock: clock(),
+                    address: self.config.base_url(),
+                    answer: Seconds(settings.answer),
+                });
+                let public = guarantor.routes(&throttle(&settings.rates, &guarantor::USUAL)?);
+                Ok(Made::service(public, guarantor.operator_routes()))
             }
             Role::Relay => {
                 let (url, quota) = (format!("{}/mail", self.config.base_url()), Quota::default());

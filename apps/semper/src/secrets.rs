@@ -60,6 +60,7 @@ pub fn card(secrets: &Secrets, config: &Config, chain: &[Vec<u8>]) -> Result<Str
             [Service::Arbiter { log, rules: rules_hash(), lock_keys }].into_iter().chain(in_line).collect()
         }
         Role::Tsa => vec![Service::TimeStamps { url: format!("{}{}", config.base_url(), stamp::PATH) }],
+        Role::Guarantor => vec![Service::Guarantor { url: config.base_url() }],
         _ => Vec::new(),
     };
     let inboxes = if matches!(config.role, Role::Party | Role::Arbiter) { vec![inbox] } else { Vec::new() };

@@ -336,7 +336,8 @@ pub(super) fn moment(text: &str, time_of_day: &str) -> Result<Time> {
     semper_exchange::claims::time(&whole).with_context(|| format!("{text:?} is no date; write one like 2026-12-31"))
 }
 
-fn read(path: &Path, limit: usize) -> Result<String> {
+/// The text of a file, or of standard input.
+pub(super) fn read(path: &Path, limit: usize) -> Result<String> {
     let mut text = String::new();
     let limit = u64::try_from(limit)?;
     if path.as_os_str() == "-" {

@@ -4,11 +4,13 @@ mod approve;
 mod arbiter;
 mod ask;
 mod contact;
+mod cover;
 mod credential;
 mod deals;
 mod demo;
 mod desk;
 mod follow;
+mod guarantor;
 mod init;
 mod judge;
 mod mandate;
@@ -158,6 +160,12 @@ enum Command {
     /// Rights that others have given to you: tickets, subscriptions, memberships
     #[command(subcommand)]
     Credential(credential::Credential),
+    /// A guarantor that stands for somebody under one contract: if they do not pay, it does
+    #[command(subcommand)]
+    Cover(cover::Cover),
+    /// What the operator of a guarantor does: customers, claims, what it owes
+    #[command(subcommand)]
+    Guarantor(guarantor::Guarantor),
     /// What the operator of an issuer of credentials does
     #[command(subcommand)]
     Issuer(credential::Issuer),
@@ -249,6 +257,8 @@ async fn run(common: Common, command: Command) -> Result<ExitCode> {
         Command::Mint(mint) => mint.run(&common).await?,
         Command::Bank(bank) => bank.run(&common).await?,
         Command::Credential(credential) => credential.run(&common).await?,
+        Command::Cover(cover) => cover.run(&common).await?,
+        Command::Guarantor(guarantor) => guarantor.run(&common).await?,
         Command::Issuer(issuer) => issuer.run(&common).await?,
         Command::Demo(demo) => demo.run().await?,
     }

@@ -24,16 +24,16 @@ use crate::vault::{self, Held, Window};
 
 /// What the operator of a mint, bank, issuer or time-stamp authority can say in `semper.toml` about those who ask too often.
 const RATES: &str = "\
-How often clients may ask a mint, bank, issuer or time-stamp authority stands in [mint.rates], [bank.rates], [issuer.rates] or [tsa.rates] of
-semper.toml, in tokens: reading costs 1, what moves money, asks a bank, changes a credential or dates something 2, a new quote 20. A client is an
+How often clients may ask a mint, bank, issuer, guarantor or time-stamp authority stands in [mint.rates], [bank.rates], [issuer.rates], [guarantor.rates] or
+[tsa.rates] of semper.toml, in tokens: reading costs 1, what moves money, asks a bank, changes a credential or a cover, or dates something 2, a new quote 20. A client is an
 IPv4 address, or the /64 of an IPv6 address; to a bank a mint is one client, and behind a reverse proxy all are one. What is not said:
 
-                       mint    bank  issuer     tsa
-  burst                 400    5000     200     400    what one client can spend at once
-  per_second             20     500      10      20    what it gets back
-  burst_of_all         4000   10000    2000    4000    the same for all clients together
+                       mint    bank  issuer, guarantor     tsa
+  burst                 400    5000                200     400    what one client can spend at once
+  per_second             20     500                 10      20    what it gets back
+  burst_of_all         4000   10000               2000    4000    the same for all clients together
   per_second_of_all     400    1000     200     400
-  clients_max         10000   10000   10000   10000    how many clients are told apart
+  clients_max         10000   10000              10000   10000    how many clients are told apart
 
 Who asks too often gets status 429 with Retry-After, and is counted in /metrics under \"too-many\".";
 

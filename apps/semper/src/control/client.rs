@@ -14,10 +14,11 @@ use crate::home::Home;
 use crate::node::goods::{self, GoodsError};
 
 use super::{
-    AcceptOrder, AllOpened, AnswerOrder, ApprovalView, Begun, BuyOrder, ContactOrder, ContactView, CredentialView,
-    DealView, DisputeOrder, Endpoint, MailOrder, OfferOrder, OfferView, Opened, OperationView, PassOrder, PassedView,
-    PayOrder, Problem, PurseOrder, PurseView, ReplyOrder, RightOfferOrder, SendOrder, SettingOrder, SettingsView,
-    SignOrder, StampOrder, StampView, StandsOrder, SwapOrder, TaskOrder, TradeOrder, WithdrawOrder,
+    AcceptOrder, AgreeOrder, AllOpened, AnswerOrder, ApprovalView, Begun, BuyOrder, CheckOrder, ContactOrder,
+    ContactView, CoverLine, CoverOrder, CoverSaid, CredentialView, DealView, DisputeOrder, Endpoint, MailOrder,
+    OfferOrder, OfferView, Opened, OperationView, PassOrder, PassedView, PayOrder, Problem, PurseOrder, PurseView,
+    ReplyOrder, RightOfferOrder, SendOrder, SettingOrder, SettingsView, ShownOrder, SignOrder, StampOrder, StampView,
+    StandsOrder, SwapOrder, TaskOrder, TradeOrder, WithdrawOrder,
 };
 
 /// Why a call has no answer. Whatever the node has begun it goes on with.
@@ -360,6 +361,41 @@ impl Client {
     /// Every credential of this party.
     pub async fn credentials(&self) -> Result<Vec<CredentialView>> {
         self.get("/credentials").await
+    }
+
+    /// Signs a liability agreement; asked again, the same one.
+    pub async fn agree(&self, order: &AgreeOrder) -> Result<CoverSaid> {
+        self.post("/liability-agreements", order).await
+    }
+
+    /// Asks a guarantor for a cover.
+    pub async fn request_cover(&self, order: &CoverOrder) -> Result<CoverSaid> {
+        self.post("/covers", order).await
+    }
+
+    /// What has become of a request for a cover.
+    pub async fn go_on_with_cover(&self, id: &str) -> Result<CoverSaid> {
+        self.post(&format!("/covers/{id}"), &()).await
+    }
+
+    /// Every cover that this party has asked for or was shown.
+    pub async fn covers(&self) -> Result<Vec<CoverLine>> {
+        self.get("/covers").await
+    }
+
+    /// Looks at a cover, and keeps it if it is good.
+    pub async fn check_cover(&self, order: &CheckOrder) -> Result<CoverLine> {
+        self.post("/covers-shown", order).await
+    }
+
+    /// Says that nothing is owed any more under a cover.
+    pub async fn release_cover(&self, order: &ShownOrder) -> Result<CoverSaid> {
+        self.post("/covers-shown/release", order).await
+    }
+
+    /// Asks a guarantor to pay.
+    pub async fn claim_cover(&self, order: &ShownOrder) -> Result<CoverSaid> {
+        self.post("/covers-shown/claim", order).await
     }
 
     /// Passes a credential on; asked again, it says what has become of it.

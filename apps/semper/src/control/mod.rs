@@ -814,6 +814,94 @@ pub struct PassedView {
     pub file: Option<String>,
 }
 
+/// A liability agreement to be signed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct AgreeOrder {
+    /// The guarantor, as the contact book calls it.
+    pub guarantor: String,
+    /// Most at once, with the currency.
+    pub limit: String,
+    /// Most of that for one deal.
+    pub per_deal: String,
+    /// The last second in which a cover can be asked for, in seconds since 1970.
+    pub until: u64,
+    /// When it was written, in seconds since 1970.
+    pub issued: u64,
+}
+
+/// A cover to be asked for.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CoverOrder {
+    /// The deal.
+    pub deal: String,
+    /// The guarantor, as the contact book calls it.
+    pub guarantor: String,
+    /// How much it is to pay at most, with the currency.
+    pub amount: String,
+    /// The last second in which it is to be accepted, in seconds since 1970.
+    pub accept_before: u64,
+    /// The last second in which it can be claimed; two weeks after the contract is decided if none is said.
+    pub claim_by: Option<u64>,
+}
+
+/// A cover to be looked at.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CheckOrder {
+    /// Its file.
+    pub file: String,
+    /// The deal.
+    pub deal: String,
+    /// The guarantor that is accepted, as the contact book calls it; every contact that is one if none is named.
+    pub guarantor: Option<String>,
+    /// How much it must be good for; what it says if nothing is asked.
+    pub amount: Option<String>,
+    /// Until when it must be possible to claim it, in seconds since 1970.
+    pub claim_by: Option<u64>,
+}
+
+/// Something to be said about a cover whose file is at hand.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ShownOrder {
+    /// Its file.
+    pub file: String,
+    /// How much is claimed; all of it if nothing is said.
+    pub amount: Option<String>,
+}
+
+/// What has become of something that was said to a guarantor.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct CoverSaid {
+    /// The cover.
+    pub cover: Option<String>,
+    /// The question to the user, if it waits for the answer.
+    pub approval: Option<String>,
+    /// The file of the agreement, for the guarantor; or of the cover, for the other side.
+    pub file: Option<String>,
+    /// What the guarantor says: `released`, `rejected`, `claimed` or `paid`.
+    pub ruling: Option<String>,
+    /// How much is claimed or paid.
+    pub amount: Option<String>,
+    /// Until when the customer can answer, in seconds since 1970.
+    pub answer_by: Option<u64>,
+}
+
+/// A cover that this party has asked for, or was shown.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CoverLine {
+    /// Its name.
+    pub cover: String,
+    /// The deal.
+    pub deal: String,
+    /// For how much it is at most.
+    pub amount: String,
+    /// The last second in which it is accepted, in seconds since 1970.
+    pub accept_before: u64,
+    /// The last second in which it can be claimed, in seconds since 1970.
+    pub claim_by: u64,
+    /// `asked`, `given`, or `shown` by the other side.
+    pub state: String,
+}
+
 /// A deal was opened.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Opened {

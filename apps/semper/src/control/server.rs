@@ -21,11 +21,13 @@ use serde::Deserialize;
 use tokio::sync::Notify;
 
 use super::{
-    AcceptOrder, AllOpened, Begun, BuyOrder, ContactOrder, ContactView, CredentialView, DealView, DeskView,
-    DisputeOrder, MailOrder, OfferOrder, OfferView, Opened, OperationView, PassOrder, PassedView, PayOrder, Problem,
-    PurseOrder, PurseView, ReplyOrder, RightOfferOrder, SendOrder, SettingOrder, SettingsView, SignOrder, StampOrder,
-    StampView, StandsOrder, SwapOrder, TaskOrder, TradeOrder, WithdrawOrder,
+    AcceptOrder, AgreeOrder, AllOpened, Begun, BuyOrder, CheckOrder, ContactOrder, ContactView, CoverLine, CoverOrder,
+    CoverSaid, CredentialView, DealView, DeskView, DisputeOrder, MailOrder, OfferOrder, OfferView, Opened,
+    OperationView, PassOrder, PassedView, PayOrder, Problem, PurseOrder, PurseView, ReplyOrder, RightOfferOrder,
+    SendOrder, SettingOrder, SettingsView, ShownOrder, SignOrder, StampOrder, StampView, StandsOrder, SwapOrder,
+    TaskOrder, TradeOrder, WithdrawOrder,
 };
+use crate::covers::{self, CoverError};
 use crate::credentials::{self, CredentialError};
 use crate::node::{Beginning, Node, NodeError, NoticeError, PreferenceError};
 use crate::shop::{self, ShopError};
@@ -97,6 +99,12 @@ pub fn party_routes(controlled: Controlled) -> Router {
         .route("/credentials", get(list_credentials).post(add_credential))
         .route("/credentials/{serial}/transfer", post(pass_on))
         .route("/credentials/{serial}/offer", post(sell_right))
+        .route("/covers", get(list_covers).post(request_cover))
+        .route("/covers/{id}", post(go_on_with_cover))
+        .route("/covers-shown", post(check_cover))
+        .route("/covers-shown/release", post(release_cover))
+        .route("/covers-shown/claim", post(claim_cover))
+        .route("/liability-agreements", post(agree))
         .layer(DefaultBodyLimit::max(2 * MESSAGE_BYTES_MAX))
         .with_state(controlled)
 }
@@ -157,6 +165,18 @@ impl From<CredentialError> for Failure {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "not known whether it was done", error)
             }
             error => Self::new(StatusCode::CONFLICT, "not possible; nothing was passed on", error),
+        }
+    }
+}
+
+impl From<CoverError> for Failure {
+    fn from(error: CoverError) -> Self {
+        match error {
+            CoverError::Node(error) => error.into(),
+            CoverError::Silent(..) => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "not known whether it was done; no money moved", error)
+            }
+            error => Self::new(StatusCode::CONFLICT, "not possible; no money moved", error),
         }
     }
 }
@@ -474,6 +494,34 @@ async fn pass_on(
     Json(order): Json<PassOrder>,
 ) -> Reply<PassedView> {
     Ok(Json(credentials::transfer(&on.node, &serial, &order.to).await?))
+}
+
+async fn list_covers(State(on): State<Controlled>) -> Reply<Vec<CoverLine>> {
+    Ok(Json(covers::list(&on.node).await?))
+}
+
+async fn request_cover(State(on): State<Controlled>, Json(order): Json<CoverOrder>) -> Reply<CoverSaid> {
+    Ok(Json(covers::request(&on.node, &order).await?))
+}
+
+async fn go_on_with_cover(State(on): State<Controlled>, Path(id): Path<String>) -> Reply<CoverSaid> {
+    Ok(Json(covers::go_on(&on.node, &id).await?))
+}
+
+async fn check_cover(State(on): State<Controlled>, Json(order): Json<CheckOrder>) -> Reply<CoverLine> {
+    Ok(Json(covers::look_at(&on.node, &order).await?))
+}
+
+async fn release_cover(State(on): State<Controlled>, Json(order): Json<ShownOrder>) -> Reply<CoverSaid> {
+    Ok(Json(covers::release(&on.node, &order).await?))
+}
+
+async fn claim_cover(State(on): State<Controlled>, Json(order): Json<ShownOrder>) -> Reply<CoverSaid> {
+    Ok(Json(covers::claim(&on.node, &order).await?))
+}
+
+async fn agree(State(on): State<Controlled>, Json(order): Json<AgreeOrder>) -> Reply<CoverSaid> {
+    Ok(Json(covers::agree(&on.node, &order).await?))
 }
 
 async fn sell_right(

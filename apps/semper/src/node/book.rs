@@ -77,6 +77,9 @@ pub enum BookError {
     /// The contact does not date things.
     #[error("{0} is no time-stamp authority, by its card")]
     NoStamps(String),
+    /// The contact stands for nobody.
+    #[error("{0} is no guarantor, by its card")]
+    NoGuarantor(String),
     /// The book is full.
     #[error("the contact book is full ({CONTACTS_MAX})")]
     Full,
@@ -307,6 +310,18 @@ impl Contact {
             _ => None,
         });
         url.ok_or_else(|| BookError::NoStamps(self.name.clone()))
+    }
+
+    /// Where it answers as a guarantor.
+    ///
+    /// # Errors
+    /// `NoGuarantor`.
+    pub fn guarantor(&self) -> Result<&str, BookError> {
+        let url = self.card().services.iter().find_map(|service| match service {
+            Service::Guarantor { url } => Some(url.as_str()),
+            _ => None,
+        });
+        url.ok_or_else(|| BookError::NoGuarantor(self.name.clone()))
     }
 
     /// The key set of the log, if this is an arbiter under rules that this program knows.

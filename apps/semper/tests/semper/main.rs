@@ -9,6 +9,7 @@ mod access;
 mod browser;
 mod cheats;
 mod commands;
+mod cover;
 mod crash;
 mod credential;
 mod demo;
