@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::browser::Browser;
+use crate::window::{enter, origin};
 use crate::world::{Process, World, until};
 
 /// How long a customer has to answer a claim, in seconds.
@@ -78,6 +80,24 @@ fn claim(world: &World, file: &str) -> Value {
     let args = ["cover", "claim", file, "--json"];
     let said = world.type_in("bob", &args, "sign\n").good();
     serde_json::from_str(&said[said.find("\n{").map_or(0, |place| place + 1)..]).unwrap_or_else(|_| panic!("{said}"))
+}
+
+// On the screen the limit stands in the button, and who the guarantor is above it.
+#[test]
+fn the_window_says_how_much_is_agreed() {
+    let world = with_guarantor();
+    let _alice = world.start("alice", &["up", "--no-browser"]);
+    let args = ["cover", "agree", "--guarantor", "guarantor", "--limit", "500.00 EUR", "--until", "2099-12-31"];
+    world.type_in("alice", &args, "").failed_with(&["the question still waits"]);
+    let asked = world.json("alice", &["approvals", "--json"])[0]["id"].as_str().unwrap().to_owned();
+    let alice = Browser::new("de");
+    enter(&alice, &world, "alice");
+    alice.open(&format!("{}/approvals/{asked}", origin(&alice)));
+    alice.wait_for("h1", "Der Bürgschaft zustimmen?");
+    let facts = alice.text("#facts");
+    assert!(facts.contains("Bürge") && facts.contains("Höchstens insgesamt"), "{facts}");
+    assert!(alice.text("button[value=approve]").contains("zustimmen"));
+    alice.look("window-liability-agreement");
 }
 
 #[test]

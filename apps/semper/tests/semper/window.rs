@@ -64,7 +64,7 @@ fn id(question: &Value) -> String {
 }
 
 /// Where the pages of the window are: `http://window-….localhost:PORT`.
-fn origin(browser: &Browser) -> String {
+pub fn origin(browser: &Browser) -> String {
     let url = browser.url();
     url[..url.match_indices('/').nth(2).unwrap().0].to_owned()
 }
