@@ -82,7 +82,7 @@ fn debt(cast: &Cast, cover: &Cover, core: &Core, statements: &[Signed]) -> Resul
     items.extend(statements.iter().map(|signed| item(EvidenceKind::Statement, signed.bytes().to_vec())));
     let folder = Folder { deal: DealId::from_array([0; 16]), items };
     let checks = Checks { verify: &cast.oracle, kem: None, systems: &[], stamps: None, submissions: None };
-    Ok(opened.debt(&checks, &[folder], NOW).unwrap())
+    Ok(opened.debt(&checks, &[folder], NOW))
 }
 
 fn complete(cast: &Cast, core: &Core) -> Vec<Signed> {

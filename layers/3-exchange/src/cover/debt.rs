@@ -12,7 +12,7 @@ use semper_core::party::Role;
 use semper_core::time::Time;
 
 use super::statement::{Cover, cover_tag};
-use crate::claims::{Actor, Case, CaseError, Claim, Did, Outcome, Policy, Verb, decide};
+use crate::claims::{Actor, Case, Claim, Did, Outcome, Policy, Verb, decide};
 use crate::evidence::{Checks, Folder, Subject, What};
 use crate::gx::Leg;
 
@@ -72,23 +72,23 @@ impl Opened {
         if given.is_money() { Err(Unopened::InExchange) } else { Ok(Self { cid, subject, beneficiary }) }
     }
 
-    /// What folders show of the debt, whoever has kept them.
-    ///
-    /// # Errors
-    /// The folders are of different deals.
-    pub fn debt(&self, checks: &Checks<'_>, folders: &[Folder], now: Time) -> Result<Debt, CaseError> {
-        let case = Case::of(folders)?;
+    /// What folders show of the debt, whoever has kept them. They are one heap, whatever deals they name: else a claimant could name another deal, and
+    /// nothing that its customer shows would count beside it.
+    pub fn debt(&self, checks: &Checks<'_>, folders: &[Folder], now: Time) -> Debt {
+        let Some(deal) = folders.first().map(|folder| folder.deal) else { return Debt::NotShown };
+        let heap = Folder { deal, items: folders.iter().flat_map(|folder| folder.items.clone()).collect() };
+        let Ok(case) = Case::of(&[heap]) else { return Debt::NotShown };
         let report = case.examine(checks);
         let about = Subject::Contract(self.cid);
         let agreed = Claim::Did(Did::new(Actor::Party(self.subject), Verb::Agreed).about(about));
         let decision = decide(&report, &case, &[agreed], &Policy::at(now));
         let quitted = What::Quitted(self.subject.peer());
         let came = report.facts.iter().any(|fact| fact.about == about && fact.what == quitted);
-        Ok(match decision.rulings.first().map(|ruling| ruling.outcome) {
+        match decision.rulings.first().map(|ruling| ruling.outcome) {
             Some(Outcome::Refuted) => Debt::Nothing,
             Some(Outcome::Proven) if came => Debt::Nothing,
             Some(Outcome::Proven) => Debt::Owed,
             _ => Debt::NotShown,
-        })
+        }
     }
 }

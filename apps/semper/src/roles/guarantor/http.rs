@@ -103,9 +103,7 @@ fn problem(name: &str, status: StatusCode, detail: String, wait: Option<u64>) ->
 impl IntoResponse for GuarantorError {
     fn into_response(self) -> Response {
         let status = match &self {
-            GuarantorError::Malformed(_) | GuarantorError::WrongKind(_) | GuarantorError::Case(_) => {
-                StatusCode::BAD_REQUEST
-            }
+            GuarantorError::Malformed(_) | GuarantorError::WrongKind(_) => StatusCode::BAD_REQUEST,
             GuarantorError::Signature(_) | GuarantorError::NoAgreement | GuarantorError::NoSay => StatusCode::FORBIDDEN,
             GuarantorError::Unknown => StatusCode::NOT_FOUND,
             GuarantorError::OtherGuarantor | GuarantorError::NoContract | GuarantorError::Unopened(_) => {

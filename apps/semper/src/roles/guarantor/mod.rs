@@ -35,7 +35,6 @@ use semper_core::hash::Digest;
 use semper_core::ids::{Cid, KeySetId};
 use semper_core::signature::{SignatureError, Verify, verify};
 use semper_core::time::Seconds;
-use semper_exchange::claims::CaseError;
 use semper_exchange::cover::register::{Closed, Step, Word};
 use semper_exchange::cover::{
     Account, Cover, CoverClaim, CoverId, CoverRelease, CoverRequest, Debt, Opened, Refusal, Submission, Unopened,
@@ -126,9 +125,6 @@ pub enum GuarantorError {
     /// The cover is for another contract.
     #[error(transparent)]
     Unopened(#[from] Unopened),
-    /// Folders of different deals.
-    #[error(transparent)]
-    Case(#[from] CaseError),
     /// The rules refuse it.
     #[error(transparent)]
     Refused(#[from] Refusal),
@@ -302,11 +298,11 @@ impl Guarantor {
                 let claimed = claimed.map(|bytes| Folder::from_bytes(&bytes)).transpose();
                 let claimed = claimed.map_err(|error| damaged(&error))?;
                 let folders: Vec<Folder> = [asked.folder.clone()].into_iter().chain(claimed).collect();
-                account.release(id, Word::Customer(self.debt(opened, &folders)?), now)?
+                account.release(id, Word::Customer(self.debt(opened, &folders)), now)?
             }
             What::Claim(_) if asked.by == customer => return Err(GuarantorError::NoSay),
             What::Claim(amount) => {
-                let debt = self.debt(opened, std::slice::from_ref(&asked.folder))?;
+                let debt = self.debt(opened, std::slice::from_ref(&asked.folder));
                 let step = account.claim(id, amount, asked.by, debt, now)?;
                 if self.archive.fact(EVIDENCE, id.as_bytes()).await?.is_none() {
                     facts.push(fact(EVIDENCE, id.as_bytes(), asked.folder.to_bytes()));
@@ -321,9 +317,9 @@ impl Guarantor {
         Ok(Decided { step, says, facts })
     }
 
-    fn debt(&self, opened: &Opened, folders: &[Folder]) -> Result<Debt, GuarantorError> {
+    fn debt(&self, opened: &Opened, folders: &[Folder]) -> Debt {
         let checks = Checks { verify: &*self.verify, kem: None, systems: &[], stamps: None, submissions: None };
-        Ok(opened.debt(&checks, folders, (self.clock)())?)
+        opened.debt(&checks, folders, (self.clock)())
     }
 
     /// Stores a decision in the place of the account's version; then it is said. `None`: somebody was faster.
@@ -399,7 +395,7 @@ impl GuarantorError {
     /// The name in problem documents and counters.
     fn name(&self) -> &'static str {
         match self {
-            GuarantorError::Malformed(_) | GuarantorError::Case(_) => "malformed",
+            GuarantorError::Malformed(_) => "malformed",
             GuarantorError::WrongKind(_) => "wrong-kind",
             GuarantorError::Signature(_) => "signature",
             GuarantorError::OtherGuarantor => "other-guarantor",

@@ -132,6 +132,14 @@ impl World {
         Folder { deal: DealId::from_array([of; 16]), items }.to_bytes()
     }
 
+    /// A claim whose folder names another deal.
+    fn claim_elsewhere(&self, of: u8, minor: u64) -> Vec<u8> {
+        let claim = CoverClaim { cover: id(of), cid: self.core(of).cid(), amount: money(minor) };
+        let folder =
+            Folder { deal: DealId::from_array([99; 16]), ..Folder::from_bytes(&self.folder(of, &[])).unwrap() };
+        asked(&self.seller, &claim, Some((OPENING, folder.to_bytes())))
+    }
+
     fn claim(&self, by: &SecretKeys, of: u8, minor: u64) -> Vec<u8> {
         let claim = CoverClaim { cover: id(of), cid: self.core(of).cid(), amount: money(minor) };
         asked(by, &claim, Some((OPENING, self.folder(of, &[]))))
@@ -271,6 +279,19 @@ async fn a_claim_is_answered_or_paid() {
     assert_eq!(world.servers[0].book(id(1), Booking::Repaid).await.unwrap().state, "repaid");
     assert_eq!(world.servers[1].book(id(1), Booking::Repaid).await.unwrap().state, "repaid");
     assert_eq!(world.account().await.left, "1.00 EUR");
+}
+
+// A claimant that names another deal would have it that nothing counts which its customer shows.
+#[tokio::test]
+async fn a_claim_is_answered_whatever_deal_it_names() {
+    let world = World::new().await;
+    let server = &world.servers[0];
+    server.submit(&world.request(1, 50)).await.unwrap();
+    let claimed = server.submit(&world.claim_elsewhere(1, 50)).await.unwrap();
+    assert!(matches!(outcome(&claimed), Outcome::Claimed { .. }));
+    assert_eq!(refusal(server.submit(&world.release(&world.customer, 1, &[])).await), "owed");
+    let answer = world.release(&world.customer, 1, &[world.quittance(1)]);
+    assert_eq!(outcome(&server.submit(&answer).await.unwrap()), Outcome::Rejected);
 }
 
 // A stranger, the customer, or the seller with another contract.
