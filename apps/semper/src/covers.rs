@@ -31,6 +31,7 @@ use semper_trust::armour::{self, ArmourError};
 
 use crate::control::{AgreeOrder, CheckOrder, CoverLine, CoverOrder, CoverSaid, ShownOrder};
 use crate::node::{BookError, Entry, Node, NodeError, now};
+use crate::roles::guarantor::CoverView;
 
 /// Record space of the covers that were asked for.
 const ASKED: &str = "cover";
@@ -38,6 +39,10 @@ const ASKED: &str = "cover";
 const SHOWN: &str = "cover-shown";
 /// Most covers of each kind.
 const COVERS_MAX: usize = 10_000;
+/// Most covers of which a list asks their guarantors.
+const LOOKED_AT: usize = 64;
+/// Longest word for what has become of a cover, in bytes.
+const STATE_MAX: usize = 16;
 /// How old a guarantor's word on its customer's keys may be.
 const FRESH: Seconds = Seconds(24 * 3600);
 
@@ -301,22 +306,37 @@ pub async fn claim(node: &Node, order: &ShownOrder) -> Result<CoverSaid, CoverEr
     tell(node, deal, &statement, &file, &cover, folder).await
 }
 
-/// Every cover that was asked for or shown.
+/// Every cover that was asked for or shown. Guarantors are asked what has become of those that they have given: a claim wants an answer.
 ///
 /// # Errors
 /// Storage.
 pub async fn list(node: &Node) -> Result<Vec<CoverLine>, CoverError> {
-    let mut lines = Vec::new();
+    let (mut lines, mut looked_at) = (Vec::new(), 0);
     for (_, bytes) in node.archive().records(ASKED, None, COVERS_MAX).await? {
         let asked = Asked::from_bytes(&bytes)?;
         let state = if asked.cover.is_some() { "given" } else { "asked" };
-        lines.push(line(&certified(&asked.request), asked.deal, state));
+        let mut line = line(&certified(&asked.request), asked.deal, state);
+        if state == "given" && looked_at < LOOKED_AT {
+            looked_at += 1;
+            if let Some(found) = standing(node, &asked).await {
+                (line.state, line.answer_by) = (found.state, found.answer_by);
+            }
+        }
+        lines.push(line);
     }
     for (_, bytes) in node.archive().records(SHOWN, None, COVERS_MAX).await? {
         let Shown { deal, file } = Shown::from_bytes(&bytes)?;
         lines.push(line(&Cover::from_bytes(file.cover.payload())?, deal, "shown"));
     }
     Ok(lines)
+}
+
+/// What the guarantor says of a cover that it has given; nothing if it does not answer.
+async fn standing(node: &Node, asked: &Asked) -> Option<CoverView> {
+    let url = format!("{}/v1/covers/{}", asked.address.trim_end_matches('/'), asked.request.cover);
+    let answer = node.ask_service(&url, None).await.ok().filter(|answer| answer.status == 200)?;
+    let view: CoverView = serde_json::from_slice(&answer.body).ok()?;
+    (view.state.len() <= STATE_MAX).then(|| CoverView { state: escape(&view.state, 0), ..view })
 }
 
 /// The statement, signed; or the question that waits.
@@ -442,6 +462,7 @@ fn line(cover: &Cover, deal: DealId, state: &str) -> CoverLine {
         accept_before: cover.accept_before.unix(),
         claim_by: cover.claim_by.unix(),
         state: state.to_owned(),
+        answer_by: None,
     }
 }
 

@@ -52,7 +52,7 @@ pub(super) enum Cover {
         #[arg(long)]
         json: bool,
     },
-    /// The covers that you have asked for, and those that you were shown
+    /// The covers that you have asked for, what their guarantors say of them, and those that you were shown
     List {
         /// As JSON
         #[arg(long)]
@@ -285,7 +285,12 @@ fn list(all: &[CoverLine]) {
     }
     for line in all {
         let until = Time::from_unix(line.claim_by);
-        println!("{}  {:<5}  {:>16}  deal {}  claims until {until}", line.cover, line.state, line.amount, line.deal);
+        println!("{}  {:<8}  {:>16}  deal {}  claims until {until}", line.cover, line.state, line.amount, line.deal);
+        if let Some(until) = line.answer_by.filter(|_| line.state == "claimed").map(Time::from_unix) {
+            println!(
+                "  the other side says that you have not paid; if you have: `semper cover release FILE` until {until}"
+            );
+        }
     }
 }
 

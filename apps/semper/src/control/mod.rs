@@ -898,8 +898,10 @@ pub struct CoverLine {
     pub accept_before: u64,
     /// The last second in which it can be claimed, in seconds since 1970.
     pub claim_by: u64,
-    /// `asked`, `given`, or `shown` by the other side.
+    /// `asked`, `given`, `shown` by the other side, or what the guarantor says of one that it has given: `claimed`, `paid`, …
     pub state: String,
+    /// Until when this party can answer a claim, in seconds since 1970.
+    pub answer_by: Option<u64>,
 }
 
 /// A deal was opened.

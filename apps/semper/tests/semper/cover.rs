@@ -177,6 +177,9 @@ fn a_claim_is_paid_once_and_a_revoked_key_takes_nothing_back() {
     bob_signs(&world, &deal);
     let claimed = claim(&world, &file);
     assert_eq!((&claimed["ruling"], &claimed["amount"]), (&"claimed".into(), &"100.00 EUR".into()));
+    // Alice sees it where she looks at her covers.
+    let hers = world.json("alice", &["cover", "list", "--json"]);
+    assert_eq!((&hers[0]["state"], &hers[0]["answer_by"]), (&"claimed".into(), &claimed["answer_by"]));
     let waits = world.json("guarantor", &["guarantor", "claims", "--json"]);
     assert_eq!((waits.as_array().unwrap().len(), &waits[0]["state"]), (1, &"claimed".into()));
     // The power fails after the answer: the same claim again is the same claim.
