@@ -227,6 +227,9 @@ async fn receipt(client: &Client, about: &str, carrier: &str) -> Result<ExitCode
 /// What was said, and what shows that it has come.
 pub(super) fn sentence(notice: &NoticeView, deal: &DealView) -> String {
     let (peer, written) = (escape(&deal.peer, 0), Time::from_unix(notice.written));
+    if notice.ours && notice.state == "asks" {
+        return format!("Your {}, written on {written}, waits for your signature", notice.saying);
+    }
     let who = if notice.ours { "You" } else { peer.as_str() };
     let said = match (notice.saying.as_str(), notice.how.as_deref()) {
         ("withdrawal", _) => "withdrew from the contract",
@@ -241,7 +244,6 @@ pub(super) fn sentence(notice: &NoticeView, deal: &DealView) -> String {
 
 fn receipt_of_ours(notice: &NoticeView, peer: &str) -> String {
     match notice.state.as_str() {
-        "asks" => "it waits for your signature".to_owned(),
         "on-its-way" => format!("{peer}'s inbox has not taken it yet"),
         "given-up" => "it was given up before it was delivered".to_owned(),
         _ => {

@@ -288,6 +288,9 @@ fn is_due(notice: &NoticeView) -> bool {
 
 /// What was said, by whom.
 pub(super) fn headline(language: Language, deal: &DealView, notice: &NoticeView) -> String {
+    if notice.ours && notice.state == "asks" {
+        return language.text(&format!("unsigned-{}", notice.saying));
+    }
     let key = match (notice.saying.as_str(), notice.how.as_deref()) {
         ("withdrawal", _) => "said-withdrawal",
         ("dispute", _) => "said-dispute",

@@ -268,6 +268,7 @@ fn a_withdrawal_in_the_browser() {
     assert_eq!(desk.text("button[name=step]"), "Confirm withdrawal");
     desk.click("button[name=step]");
     desk.wait_for("#standing", "Your withdrawal waits for your signature");
+    desk.wait_for("#notices h3", "which you have not signed yet");
     desk.look("withdraw-asks");
     let (asks, does) = ("Withdraw from this contract?", "Withdraw from the contract");
     approve_in_window(&approvals, &world, "alice", asks, does, "withdraw-window");
