@@ -7,6 +7,8 @@
 //!
 //! Start at [`simulate`]. Source: design/exchange.md §14.7.
 
+mod rollback;
+
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::fmt::Write as _;
@@ -34,6 +36,7 @@ use semper_support::crypto::Signer;
 use semper_support::engine::{Consent, Effect, Ending, EvidenceKind, Input};
 use semper_support::runner::{Turn, Work, is_outward, store};
 
+use self::rollback::Rollback;
 use crate::scenario::{Cast, DELTA, NOT_AFTER, SIGMA};
 
 /// The key of the one machine that each party runs.
@@ -77,6 +80,21 @@ pub fn simulate(seed: u64) -> Result<Outcomes, String> {
     }
 }
 
+/// Runs one seed in which an honest party is lost at some moment and comes back from a backup of an earlier one.
+///
+/// # Errors
+/// As [`simulate`].
+pub fn simulate_restored(seed: u64) -> Result<Outcomes, String> {
+    let mut world = World::new(seed);
+    world.lose_somebody();
+    let result = world.run().and_then(|()| world.judge_restored());
+    let World { trace, crashes, .. } = world;
+    match result {
+        Ok((endings, verdict)) => Ok(Outcomes { endings, verdict, crashes, trace }),
+        Err(violation) => Err(format!("seed {seed}: {violation}\n{trace}")),
+    }
+}
+
 /// What is on its way.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Event {
@@ -87,6 +105,8 @@ enum Event {
     Answer { to: usize, bytes: Vec<u8> },
     Signature { to: usize, bytes: Vec<u8> },
     Wake { who: usize },
+    BackUp,
+    Lose,
 }
 
 /// How likely mishaps are in this run, in percent, and how slow everybody is.
@@ -115,6 +135,8 @@ struct World {
     verdicts: Vec<Vec<u8>>,
     crashes: u32,
     trace: String,
+    /// Who is lost and comes back, if anybody is.
+    rollback: Option<Rollback>,
 }
 
 /// A party: its store, and its clock's lead over the arbiter's in seconds.
@@ -160,6 +182,7 @@ impl World {
             verdicts: Vec::new(),
             crashes: 0,
             trace: String::new(),
+            rollback: None,
         }
     }
 
@@ -199,10 +222,16 @@ impl World {
             Event::Answer { to, bytes } => self.take(to, Input::ArbiterSays(bytes)),
             Event::Signature { to, bytes } => {
                 let signed = semper_core::cose::Signed::from_bytes(&bytes).map_err(|e| e.to_string())?;
+                if !self.signs(to, signed.kind(), signed.id()) {
+                    // It was made for the state that is lost.
+                    return Ok(());
+                }
                 self.take(to, Input::Signed(signed))
             }
             Event::Ask { from, bytes } => self.ask(from, &bytes),
             Event::Wake { who } => self.wake(who),
+            Event::BackUp => self.back_up(),
+            Event::Lose => self.lose(),
         }
     }
 
@@ -294,7 +323,9 @@ impl World {
             states: vec![PutState { key: key.clone(), replaces: version, bytes: state.to_bytes() }],
             ..Commit::default()
         };
-        if let Some(input) = identity(input) {
+        // An answer that came to the lost state, or before the state that was restored, is news to another question: a node takes answers by their question.
+        let again = self.is_restored(who) && matches!(input, Input::ArbiterSays(_));
+        if let Some(input) = identity(input).filter(|_| !again) {
             commit.consumed.push(Consumed { key: key.clone(), input });
         }
         if matches!(input, Input::ArbiterSays(_)) {
@@ -329,11 +360,15 @@ impl World {
                 let delay = self.rng.random_range(0..30);
                 self.at(delay, Event::Ask { from: who, bytes: bytes.clone() });
             }
+            Effect::Sign { draft, .. } if !self.signs(who, draft.kind, draft.id()) => {
+                self.forget_question(who, draft.id())?;
+            }
             Effect::Sign { draft, consent } => {
                 if *consent == Consent::Ask && self.chance(self.weather.decline) {
                     return self.take(who, Input::Declined { statement: draft.id() });
                 }
                 let signed = self.cast.parties[who].sign(draft.clone()).map_err(|e| e.to_string())?;
+                self.was_signed(who, signed.id());
                 let delay = self.rng.random_range(0..self.weather.delay.min(20));
                 self.at(delay, Event::Signature { to: who, bytes: signed.bytes().to_vec() });
             }
@@ -374,6 +409,9 @@ impl World {
             return self.cheat(who, Input::GiveUp);
         }
         self.at(RETRY, Event::Wake { who });
+        if self.is_restored(who) {
+            self.take(who, Input::Restored)?;
+        }
         let now = self.clock(who);
         let store = &self.parties[who].store;
         let due = ready(store.timers_due(now, 8)).map_err(|e| e.to_string())?;
@@ -628,6 +666,7 @@ fn label(input: &Input) -> String {
         Input::ArbiterSays(_) => "the arbiter's answer".to_owned(),
         Input::Timer(name) => format!("timer {name}"),
         Input::GiveUp => "give up".to_owned(),
+        Input::Restored => "restored".to_owned(),
         Input::Delivered => "delivered".to_owned(),
         Input::Operated(_) => "operated".to_owned(),
         Input::Examined(_) => "examined".to_owned(),

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use semper_sim::world::simulate;
+use semper_sim::world::{simulate, simulate_restored};
 
 /// Seeds of a normal test run.
 const SEEDS: u64 = 3000;
@@ -38,6 +38,34 @@ fn every_seed_ends_and_agrees() {
         "[Some(Success), None] Some(Resolved)",
         "[None, Some(Aborted)] Some(Aborted)",
         "[Some(Lapsed), Some(Lapsed)] None",
+    ] {
+        assert!(reached.contains_key(interesting), "no seed comes to {interesting}");
+    }
+}
+
+// A party is lost and comes back from a backup, among honest and cheating peers. What could go wrong: it signs what excludes what it has signed since the backup,
+// never ends, or ends otherwise than the arbiter says. What it signed since and only the lost archive knew, it does not get back: that is no failure.
+#[test]
+fn every_seed_with_a_restored_party_ends_without_a_contradiction() {
+    if let Some(seed) = number("SEMPER_SEED") {
+        let outcomes = simulate_restored(seed).unwrap_or_else(|violation| panic!("{violation}"));
+        println!("{}{:?} {:?}", outcomes.trace, outcomes.endings, outcomes.verdict);
+        return;
+    }
+    let mut reached = BTreeMap::<String, u32>::new();
+    for seed in 0..number("SEMPER_SEEDS").unwrap_or(SEEDS) {
+        let outcomes = simulate_restored(seed).unwrap_or_else(|violation| panic!("{violation}"));
+        if outcomes.trace.contains("restored") {
+            *reached.entry(format!("{:?} {:?}", outcomes.endings, outcomes.verdict)).or_default() += 1;
+        }
+    }
+    println!("{reached:#?}");
+    for interesting in [
+        "[Some(Success), Some(Success)] Some(Resolved)",
+        "[Some(Aborted), Some(Aborted)] Some(Aborted)",
+        "[Some(Lapsed), Some(Success)] None",
+        "[Some(Success), None] Some(Resolved)",
+        "[None, Some(Success)] Some(Resolved)",
     ] {
         assert!(reached.contains_key(interesting), "no seed comes to {interesting}");
     }

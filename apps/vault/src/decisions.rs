@@ -65,11 +65,13 @@ pub enum What {
     Unlocked,
     /// Facts from the archive of the party's node, which kept them before the vault had a log.
     BroughtOver,
+    /// The log comes from a backup: for the contracts of before, nothing that excludes anything is signed.
+    Restored,
 }
 
 impl What {
     /// Everything that can happen.
-    pub const ALL: [What; 10] = [
+    pub const ALL: [What; 11] = [
         What::Asked,
         What::Approved,
         What::Declined,
@@ -80,6 +82,7 @@ impl What {
         What::Withdrawn,
         What::Unlocked,
         What::BroughtOver,
+        What::Restored,
     ];
 
     /// The name in the log.
@@ -95,6 +98,7 @@ impl What {
             What::Withdrawn => "withdrawn",
             What::Unlocked => "unlocked",
             What::BroughtOver => "brought-over",
+            What::Restored => "restored",
         }
     }
 }

@@ -12,7 +12,7 @@ pub mod keys;
 pub mod log;
 pub mod policy;
 pub mod process;
-mod revocations;
+pub mod revocations;
 pub mod rules;
 pub mod serve;
 pub mod sheet;

@@ -14,6 +14,8 @@
 //! the younger good head names, every byte must be as it was written; of what lies behind it nobody has heard, and a piece of an entry there
 //! is a power failure. Whoever can write the file can still put the whole of an older copy in its place; that is not seen.
 
+mod copy;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::{File, OpenOptions};
@@ -45,6 +47,8 @@ const TAG: usize = 32;
 const BODY_MAX: usize = RENDERED_MAX + 1024 * 1024;
 /// Values up to this length are kept in memory; of longer ones (signatures) it is remembered in which entry they are.
 const INLINE_MAX: usize = 256;
+
+pub use copy::LogCopy;
 
 /// A vault's log, open.
 pub struct Log {
@@ -328,17 +332,21 @@ impl Reader<'_> {
 
     /// The younger of the heads that are good.
     fn head(&self) -> Result<Head, LogError> {
-        let mut youngest: Option<Head> = None;
-        for place in [0, HEAD] {
-            let mut bytes = [0; HEAD_LEN];
-            match self.file.read_exact_at(&mut bytes, place) {
+        let mut heads = [0; 2 * HEAD_LEN];
+        for (place, bytes) in [0, HEAD].into_iter().zip(heads.chunks_mut(HEAD_LEN)) {
+            match self.file.read_exact_at(bytes, place) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {}
                 Err(error) => return Err(self.failed(error)),
             }
-            let good = Head::read(self.key, &bytes);
-            youngest = [youngest, good].into_iter().flatten().max_by_key(|head| head.number);
         }
+        self.younger(&heads)
+    }
+
+    /// The younger of the two heads in `bytes` that are good.
+    fn younger(&self, bytes: &[u8]) -> Result<Head, LogError> {
+        let good = bytes.chunks(HEAD_LEN).filter_map(|bytes| Head::read(self.key, bytes));
+        let youngest = good.max_by_key(|head| head.number);
         youngest.ok_or_else(|| self.damaged("it has no head, or belongs to other keys".to_owned()))
     }
 

@@ -21,13 +21,13 @@ const NAME_LEN: usize = 32;
 
 /// The revocations that wait in a directory.
 #[derive(Debug)]
-pub(crate) struct Revocations {
+pub struct Revocations {
     path: PathBuf,
 }
 
 impl Revocations {
     /// Those of the user's side in `dir`.
-    pub(crate) fn of(dir: &Path) -> Self {
+    pub fn of(dir: &Path) -> Self {
         Self { path: dir.join(FILE) }
     }
 
@@ -42,8 +42,11 @@ impl Revocations {
         Ok(names.iter().map(|name| StatementId::from_digest(Digest::from_array(*name))).collect())
     }
 
-    /// Keeps one, durably.
-    pub(crate) fn keep(&self, id: StatementId) -> io::Result<()> {
+    /// Keeps one, durably. Keeping it again changes nothing.
+    ///
+    /// # Errors
+    /// The file cannot be read or written, or too many wait; it is not kept.
+    pub fn keep(&self, id: StatementId) -> io::Result<()> {
         let mut names = self.waiting()?;
         if names.contains(&id) {
             return Ok(());

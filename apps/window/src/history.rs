@@ -76,6 +76,7 @@ pub(crate) fn verb(language: Language, what: What) -> String {
         What::Withdrawn => "log-withdrawn",
         What::Unlocked => "log-unlocked",
         What::BroughtOver => "log-brought-over",
+        What::Restored => "log-restored",
     })
 }
 

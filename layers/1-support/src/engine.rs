@@ -38,6 +38,9 @@ pub enum Input {
     Timer(&'static str),
     /// The user, or the patience that the user has set, wants the run to end now. Allowed at any moment.
     GiveUp,
+    /// The state comes from a backup: this party may have gone further since, and have signed what the state does not know of. Given again and
+    /// again until the run has ended; where there is nobody to ask it changes nothing.
+    Restored,
 }
 
 /// What an engine wants done. Stored with the state that asks for it, performed afterwards, repeated until acknowledged.

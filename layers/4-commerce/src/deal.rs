@@ -234,6 +234,14 @@ impl Machine for Deal {
         let input = match input {
             Input::Timer(OFFER) if !self.is_offer() => return Ok(Step::to(self)),
             Input::Timer(OFFER) => Input::GiveUp,
+            Input::Restored => match self.engines.last() {
+                Some(Engine::Gx(_)) => Input::Restored,
+                // What it led to since is another deal's money or contract now: it is not taken up again.
+                Some(Engine::Order(_)) => Input::GiveUp,
+                Some(Engine::Pay(pay)) if pay.awaits_request() => Input::GiveUp,
+                // What else was under way is stored as bytes, and goes out as it is.
+                _ => return Ok(Step::to(self)),
+            },
             other => other,
         };
         let mut told = None;

@@ -85,6 +85,8 @@ state-decided = Der Schiedsrichter hat für Sie entschieden. Ihr Geld kommt, wen
 state-in-hand = Der Schiedsrichter hat Ihr Geld, {$amount}, und wartet auf das der anderen Seite.
 state-untaken = Nicht geschehen. Ihr Geld kommt von seiner ausgebenden Stelle zurück.
 state-arbiter = Wartet auf den Schiedsrichter.
+state-paused = Angehalten seit der Wiederherstellung. Es stammt aus der Sicherung vom {$date}; dafür wird nichts unterschrieben, bevor der Schiedsrichter gesagt hat, was daraus geworden ist.
+state-unknown-since = Beendet, soweit der Schiedsrichter weiß. Was Sie nach der Sicherung vom {$date} unterschrieben haben, ist hier nicht bekannt: Die andere Seite hat vielleicht einen vollständigen Vertrag.
 
 # One deal.
 asks-where = Ihr Schlüsselhalter bittet Sie um eine Antwort. Öffnen Sie Ihr Freigabefenster mit diesem Befehl:
@@ -554,6 +556,7 @@ log-followed = Folgt aus dem, was Sie freigegeben haben; unterschrieben
 log-withdrawn = Nicht mehr gebraucht
 log-unlocked = Entsperrt
 log-brought-over = Antworten von vor dem Protokoll
+log-restored = Aus einer Sicherung wiederhergestellt
 log-text = Der Text
 
 # Settings and trust.
@@ -727,3 +730,38 @@ concern-answered-by-peer = {$how ->
     [deny] Strittig durch Sie; { $who } hat Ihre Behauptung bestritten.
    *[other] Strittig durch Sie; { $who } bestreitet Ihre Behauptung nicht.
 }
+
+# Sicherungen.
+backup = Sicherung
+backup-how = Was zu tun ist
+backup-deals = {$count ->
+    [one] 1 Geschäft
+    [1000] 1000 Geschäfte oder mehr
+   *[other] {$count} Geschäfte
+}
+and = und
+backup-none = Nicht gesichert: Mit diesem Gerät ginge verloren: {$lost}.
+backup-since = Nicht gesichert seit {$date}: Mit diesem Gerät ginge verloren: {$lost}.
+backup-all-in = Jedes Geschäft und jede Geldbörse ist in der letzten Sicherung. Was seither mit offenen Geschäften geschehen ist, nicht.
+backup-last = Letzte Sicherung
+backup-never = noch nie
+backup-make = Eine Sicherung anlegen
+backup-command = Geben Sie das in einem Terminal ein, mit dem Namen einer neuen Datei, am besten auf einem anderen Datenträger:
+backup-why-command = Diese Seite kann es nicht: Das Programm dahinter hat keinen Zugang zu Ihren Schlüsseln, damit ihn auch niemand hat, der es übernimmt. Der Befehl fragt nach Ihrer Passphrase und prüft die Datei; danach steht es auch hier.
+backup-what = Was darin ist
+backup-in-keys = Ihre Schlüssel, noch einmal unter Ihrer Passphrase verschlüsselt
+backup-in-deals = jedes Geschäft mit allem, was es beweist, Ihre Kontakte und Ihre Kontaktkarte
+backup-in-log = alles, was Ihre Schlüssel gefragt wurden und unterschrieben haben
+backup-in-money = was in Ihren Geldbörsen ist
+backup-not-in = Nicht darin: Waren, die Sie verkaufen und gekauft haben, außer mit --with-goods, und ein Schlüssel, der auf einem Sicherheitstoken ist.
+backup-restore = Wiederherstellen
+backup-after = Nur in ein neues Verzeichnis, auf diesem Gerät oder einem anderen. Wer wiederhergestellt ist, handelt nicht nach dem alten Stand: Zuerst werden die Schiedsrichter offener Geschäfte gefragt und die Geldbörsen durchgesehen, und die Mandate sind widerrufen. Starten Sie das alte Verzeichnis nie wieder.
+restored-notice = Wiederhergestellt aus der Sicherung vom {$date}. Angehalten, bis ihr Schiedsrichter geantwortet hat: {$deals ->
+    [one] 1 Geschäft
+   *[other] {$deals} Geschäfte
+}. Noch nicht durchgesehen: {$purses ->
+    [one] 1 Geldbörse
+   *[other] {$purses} Geldbörsen
+}.
+restored-what = Nach der Sicherung kann anderes unterschrieben worden sein. Darum wird für das, was vorher vereinbart war, nichts Neues unterschrieben; der Schiedsrichter jedes Geschäfts wird immer wieder gefragt, und es endet, wie er sagt. Antwortet ein Schiedsrichter tagelang nicht, fragen Sie seinen Betreiber; und bitten Sie die andere Seite um ihren Geschäftsordner, der zeigt, was Sie unterschrieben haben.
+restored-deals = Die Geschäfte

@@ -85,6 +85,8 @@ state-decided = The arbiter has decided for you. Your money comes when the time 
 state-in-hand = The arbiter has your money, {$amount}, and waits for the other party's.
 state-untaken = Not done. Your money comes back from its issuer.
 state-arbiter = Waits for the arbiter.
+state-paused = Paused since the restore. It comes from the backup of {$date}; nothing is signed for it before its arbiter has said what became of it.
+state-unknown-since = Ended, as far as the arbiter knows. What you signed after the backup of {$date} is not known here: the other party may hold a complete contract.
 
 # One deal.
 asks-where = Your key holder asks you for an answer. Open your approval window with this command:
@@ -554,6 +556,7 @@ log-followed = Follows from what you approved, signed
 log-withdrawn = Not needed any more
 log-unlocked = Unlocked
 log-brought-over = Answers from before there was a log
+log-restored = Restored from a backup
 log-text = The text
 
 # Settings and trust.
@@ -727,3 +730,38 @@ concern-answered-by-peer = {$how ->
     [deny] Disputed by you; { $who } has denied what you claim.
    *[other] Disputed by you; { $who } does not contest what you claim.
 }
+
+# Backups.
+backup = Backup
+backup-how = What to do
+backup-deals = {$count ->
+    [one] 1 deal
+    [1000] 1000 deals or more
+   *[other] {$count} deals
+}
+and = and
+backup-none = Not backed up: {$lost} would be lost with this machine.
+backup-since = Not backed up since {$date}: {$lost} would be lost with this machine.
+backup-all-in = Every deal and every purse is in the last backup. What has happened to open deals since then is not.
+backup-last = Last backup
+backup-never = never
+backup-make = Make a backup
+backup-command = Type this in a terminal, with the name of a new file, best on another disk:
+backup-why-command = This page cannot do it: the program behind it has no way to your keys, so that nobody who takes it over has one. The command asks for your passphrase, checks the file, and this page then says so.
+backup-what = What is in it
+backup-in-keys = your keys, encrypted a second time under your passphrase
+backup-in-deals = every deal, with all that proves it, your contacts and your contact card
+backup-in-log = all that your keys were asked and have signed
+backup-in-money = what your purses hold
+backup-not-in = Not in it: goods that you sell and have bought, unless you add --with-goods, and a key that is on a security token.
+backup-restore = Restore it
+backup-after = Only into a new directory, on this machine or another one. A restored party does not act on what is old: it asks the arbiters of open deals first, looks through its purses, and its mandates are revoked. Never start the old directory again.
+restored-notice = Restored from the backup of {$date}. Paused until their arbiter has answered: {$deals ->
+    [one] 1 deal
+   *[other] {$deals} deals
+}. Not looked through yet: {$purses ->
+    [one] 1 purse
+   *[other] {$purses} purses
+}.
+restored-what = After the backup something else may have been signed. So nothing new is signed for what was agreed before it; the arbiter of each deal is asked again and again, and the deal ends as the arbiter says. If an arbiter does not answer for days, ask its operator; and ask the other party for its deal folder, which shows what you have signed.
+restored-deals = The deals

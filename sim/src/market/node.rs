@@ -812,6 +812,7 @@ fn label(lock: LockKind, input: &Input) -> String {
         Input::Examined(_) => "examined".to_owned(),
         Input::Said(_) => "an issuer's answer".to_owned(),
         Input::GiveUp => "give up".to_owned(),
+        Input::Restored => "restored".to_owned(),
     }
 }
 

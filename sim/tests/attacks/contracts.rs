@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use semper_core::cbor::{Decode, Encode, Value};
 use semper_core::contract::{Core, Final, Promise, TextRef};
-use semper_core::cose::{Draft, Signed, Statement};
+use semper_core::cose::{Draft, Kind, Signed, Statement};
 use semper_core::document::{Document, FieldValue};
 use semper_core::ids::{Slot, StatementId};
 use semper_core::machine::{Blame, Fault};
@@ -172,6 +172,56 @@ fn rollback_of_a_partys_archive() {
     assert_eq!(again.state, asking.state);
     let patient = handle(&cast, &went_out.state, Input::GiveUp).unwrap();
     assert_eq!(patient.state.state().name(), "await-resolve-signature");
+}
+
+// The same party says that it comes from a backup: from no state does it ask for an abort, or sign a final. It inquires, or has completed what both have promised;
+// and where it had asked for an abort that its keys do not sign any more, it inquires too.
+#[test]
+fn rollback_by_a_backup_that_is_restored() {
+    let cast = Cast::default();
+    let core = cast.core(1);
+    let [first, second] = promises(&cast, &core);
+    let asked = |state: State| {
+        let step = handle(&cast, &Gx::at(cast.run(&core, O), state), Input::Restored).unwrap();
+        let kinds: Vec<Kind> = step
+            .effects
+            .iter()
+            .filter_map(|effect| match effect {
+                Effect::Sign { draft, .. } => Some(draft.kind),
+                _ => None,
+            })
+            .collect();
+        let again = handle(&cast, &step.state, Input::Restored).unwrap();
+        assert_eq!((&again.state, again.effects.len()), (&step.state, 0), "to say it again changes nothing");
+        (step.state, kinds)
+    };
+    let (ours, theirs) = (Promised::bare(first.clone()), Promised::bare(second.clone()));
+    let both = [ours.clone(), theirs];
+    for state in [
+        State::Ready,
+        State::AwaitPromiseSignature { theirs: None, payout: Vec::new() },
+        State::AwaitPeerPromise { ours: ours.clone() },
+        State::Asking { question: Question::Abort, promises: vec![ours] },
+    ] {
+        let name = state.name();
+        assert_eq!(asked(state).1, [Kind::Inquiry], "{name}");
+    }
+    for state in [
+        State::AwaitFinalSignature { promises: both.clone(), release: Vec::new(), payout: Vec::new() },
+        State::AwaitPeerFinal { promises: both },
+    ] {
+        let name = state.name();
+        assert_eq!(asked(state).1, [Kind::Resolve], "{name}");
+    }
+    // The final went out after the backup, and the peer has completed. The restored one inquires: nobody has contradicted itself, and the contract stands.
+    let (fin, theirs) = (cast.completion(&core, O), cast.completion(&core, R));
+    let (inquiring, _) = asked(State::AwaitPeerPromise { ours: Promised::bare(first.clone()) });
+    let given_up = handle(&cast, &inquiring, Input::GiveUp).unwrap();
+    assert_eq!(given_up.state, inquiring, "nor does its user's impatience");
+    let report = report(&cast, &core, &[&first, &second, &fin, &theirs]);
+    assert_eq!(report.contracts[0].standing, Standing::Complete, "{report:?}");
+    let contradicts = |finding: &Finding| matches!(finding, Finding::CompletedAfterAbort { .. });
+    assert!(!report.findings.iter().any(contradicts), "{report:?}");
 }
 
 #[test]

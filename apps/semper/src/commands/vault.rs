@@ -111,6 +111,7 @@ fn sentence(entry: &LogEntry) -> String {
         What::Withdrawn => "needed no more",
         What::Unlocked if text.is_empty() => return "unlocked".to_owned(),
         What::Unlocked => return "unlocked, with a policy".to_owned(),
+        What::Restored => return format!("restored {text}"),
         What::BroughtOver => return "answers from before the vault had a log".to_owned(),
     };
     let title = entry.decision.question.as_ref().map(|question| format!(": {}", escape(&question.title, 0)));

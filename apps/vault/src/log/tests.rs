@@ -225,3 +225,27 @@ async fn facts_of_a_space_come_in_order() {
     assert_eq!(keys(Some(&[0, 9]), 9).await.len(), 3);
     assert!(keys(Some(&[3]), 9).await.is_empty() && Decisions::facts(&log, "answe", None, 9).await.unwrap().is_empty());
 }
+
+// A backup is made while the vault writes: the copy must open, whatever comes in meanwhile, and be of one moment.
+#[tokio::test]
+async fn a_copy_made_while_entries_come_opens() {
+    use std::io::Read as _;
+
+    let dir = tempfile::tempdir().unwrap();
+    let path = three(&dir).await;
+    let log = Log::open(&path, &KEY).unwrap();
+    let mut copy = LogCopy::of(&path, &KEY).unwrap();
+    log.decide(question(3, "three")).await.unwrap();
+    log.decide(answer(3, 9000)).await.unwrap();
+    let mut bytes = Vec::new();
+    copy.read_to_end(&mut bytes).unwrap();
+    assert_eq!((bytes.len() as u64, copy.entries(), copy.is_empty()), (copy.len(), 3, false));
+    let other = dir.path().join("copy");
+    fs::write(&other, &bytes).unwrap();
+    let opened = Log::open(&other, &KEY).unwrap();
+    assert_eq!((opened.len(), value(&opened, 1).await, value(&opened, 3).await), (3, Some(5000), None));
+    // Its end is cut off: it is no log.
+    fs::write(&other, &bytes[..bytes.len() - 1]).unwrap();
+    assert!(is_refused(&other));
+    assert!(LogCopy::of(&path, &[8; 32]).is_err(), "it belongs to other keys");
+}

@@ -122,7 +122,10 @@ impl<D: Decisions + ?Sized> Vault<D> {
                 }
             };
         match asked {
-            Judgement::Ask { contract: Some(contract), .. } if follows => Ok(Judgement::Sign(contract.facts())),
+            Judgement::Ask { contract: Some(contract), .. } if follows => {
+                self.goes_no_new_way(contract.cid, &contract.facts()).await?;
+                Ok(Judgement::Sign(contract.facts()))
+            }
             asked => Ok(asked),
         }
     }

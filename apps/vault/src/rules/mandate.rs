@@ -13,7 +13,7 @@ use semper_core::hash::Digest;
 use semper_core::ids::{DealId, StatementId};
 use semper_core::time::{Seconds, Time};
 use semper_support::approval::{Answer, ApprovalError};
-use semper_support::archive::{CommitError, Fact};
+use semper_support::archive::{CommitError, Fact, ReadError};
 
 use super::{Approval, Vault, VaultError, WAITING_MAX, title, unavailable};
 use crate::decisions::{Decision, Decisions, Event, What};
@@ -324,6 +324,17 @@ pub(crate) fn is_known(process: &str) -> Result<(), String> {
     }
     let known = processes().collect::<Vec<_>>().join(", ");
     Err(format!("no process is called {process:?}; known are {known}"))
+}
+
+/// Every mandate that was granted and may not be over.
+///
+/// # Errors
+/// Storage failed.
+pub(super) async fn mandates_of<D: Decisions + ?Sized>(decisions: &D) -> Result<Vec<StatementId>, ReadError> {
+    let after = decisions.now().before(TOLD).unix().to_be_bytes();
+    let facts = decisions.facts(GRANTED, Some(&after), MANDATES_MAX + WAITING_MAX).await?;
+    let names = facts.iter().filter_map(|fact| fact.key.get(8..)?.try_into().ok());
+    Ok(names.map(|name| StatementId::from_digest(Digest::from_array(name))).collect())
 }
 
 /// What is stored when a mandate is granted.

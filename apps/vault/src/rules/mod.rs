@@ -5,7 +5,7 @@
 //! signed without asking, within rules that the vault keeps itself: no final for a contract that was to be aborted, no abort of
 //! one whose final was signed; no payment to an arbiter but what it asks for under a contract that gives it money into its hands; no release of locked money and no passing on of a right but what the contract promises; no word that a right is to be called back
 //! beside one that its money has come; among many signers, round after round
-//! up to the question to the arbiter, and nothing after it. What a mandate of the user covers is signed without asking too, and counted. Every answer is stored before it is given, under the statement's identifier,
+//! up to the question to the arbiter, and nothing after it; for a contract of before a restore, nothing that excludes anything. What a mandate of the user covers is signed without asking too, and counted. Every answer is stored before it is given, under the statement's identifier,
 //! and is the same for ever.
 //!
 //! Third parties sign by rule, not by asking: their vault signs only the kinds that their role needs ([`Purpose`]).
@@ -17,6 +17,7 @@ mod cover;
 mod deposit;
 mod mandate;
 mod money;
+mod restored;
 mod right;
 
 use std::fmt;
@@ -52,6 +53,7 @@ use self::cover::judge_cover;
 pub use self::deposit::Deposit;
 pub(crate) use self::mandate::is_known;
 pub use self::mandate::{ANEW_MAX, Granted, MANDATES_MAX, MandateUse};
+pub use self::restored::{Restored, mark_restored};
 use self::right::judge_transfer;
 use crate::decisions::{Decision, Decisions, Event, What};
 use crate::now;
@@ -292,7 +294,7 @@ impl<D: Decisions + ?Sized> Vault<D> {
             }
             (Kind::Complaint, Exhibit::Consequence) => self.follows(read::<Complaint>(draft)?.cid, Vec::new()).await,
             (Kind::Settlement, Exhibit::Consequence) => self.follows(read::<Settlement>(draft)?.cid, Vec::new()).await,
-            (Kind::Inquiry, Exhibit::Consequence) => self.follows(read::<Inquiry>(draft)?.cid, Vec::new()).await,
+            (Kind::Inquiry, Exhibit::Consequence) => self.judge_inquiry(read::<Inquiry>(draft)?.cid).await,
             (Kind::Deposit, Exhibit::Consequence) => self.follows(read::<HandedIn>(draft)?.cid, Vec::new()).await,
             (Kind::Resolve, Exhibit::Consequence) => self.follows(read::<Resolve>(draft)?.cid, Vec::new()).await,
             (Kind::Release, Exhibit::Consequence) => self.judge_release(draft).await,
@@ -352,8 +354,9 @@ impl<D: Decisions + ?Sized> Vault<D> {
         }
     }
 
-    /// A consequence of a contract that the user has approved.
+    /// A consequence of a contract that the user has approved. `facts` are what it excludes from now on.
     async fn follows(&self, cid: Cid, facts: Vec<Fact>) -> Result<Judgement, ApprovalError> {
+        self.goes_no_new_way(cid, &facts).await?;
         match self.decisions.fact(APPROVED, cid.as_bytes()).await.map_err(unavailable)? {
             Some(_) => Ok(Judgement::Sign(facts)),
             None => Err(ApprovalError::Forbidden("it follows from no contract that the user has approved".into())),
@@ -414,6 +417,9 @@ impl<D: Decisions + ?Sized> KeyHolder for Vault<D> {
             return Ok(answer);
         }
         match self.judge(&request).await? {
+            Judgement::Ask { contract: Some(contract), .. } if self.is_from_before(contract.cid).await? => {
+                Err(restored::forbidden())
+            }
             Judgement::Sign(facts) => self.sign(Event::of(What::Followed, &request.draft), request.draft, facts).await,
             Judgement::Ask { act, text, contract } => {
                 let mut sheet = Sheet::of(&request);

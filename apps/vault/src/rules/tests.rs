@@ -552,6 +552,62 @@ async fn a_party_that_has_aborted_releases_nothing() {
     assert!(!signs(&vault, &promised).await);
 }
 
+// The log ends where the backup was made. What excludes something may have been signed the other way since; what asks the arbiter excludes nothing.
+#[tokio::test]
+async fn after_a_restore_nothing_new_excludes_anything() {
+    let (vault, archive) = vault(Purpose::Party);
+    let (old, unknown, new) = (cid(), Cid::from_digest(digest(3)), Cid::from_digest(digest(4)));
+    let promise = StatementId::from_digest(digest(2));
+    let fin = |cid| Final { cid, slot: Slot::default(), role: Role::ORIGINATOR, promises: [promise, promise] };
+    let abort = |cid| Abort { cid, slot: Slot::default(), promise };
+    let inquiry = |cid| Inquiry { cid, slot: Slot::default(), role: Role::ORIGINATOR };
+    let resolve =
+        |cid| Resolve { cid, slot: Slot::default(), promises: [promise, promise], role: Role::ORIGINATOR, proof: None };
+    let done = Cid::from_digest(digest(5));
+    let facts = [old, done].map(|cid| fact(APPROVED, cid, b"")).to_vec();
+    archive.commit(Commit { facts, ..Commit::default() }).await.unwrap();
+    assert!(signs(&vault, &fin(done)).await);
+    let marked = mark_restored(&*archive, [unknown], Time::from_unix(9)).await.unwrap();
+    assert_eq!((marked.contracts, marked.declined), (3, 0));
+    assert_eq!(
+        mark_restored(&*archive, [unknown], Time::from_unix(9)).await.unwrap().contracts,
+        3,
+        "it can be said again"
+    );
+    for cid in [old, unknown] {
+        assert!(!signs(&vault, &fin(cid)).await && !signs(&vault, &abort(cid)).await);
+        assert!(signs(&vault, &inquiry(cid)).await);
+    }
+    assert!(signs(&vault, &resolve(old)).await);
+    // What stands in the log is signed again, and what excludes it is not.
+    let other = StatementId::from_digest(digest(6));
+    assert!(
+        signs(&vault, &Final { promises: [other, other], ..fin(done) }).await && !signs(&vault, &abort(done)).await
+    );
+    // A contract of after the restore is like any other.
+    archive.commit(Commit { facts: vec![fact(APPROVED, new, b"")], ..Commit::default() }).await.unwrap();
+    assert!(signs(&vault, &abort(new)).await);
+    assert!(!signs(&vault, &inquiry(Cid::from_digest(digest(7)))).await, "nobody has heard of it");
+}
+
+// A question that waited at the backup may have been answered since: it is not put again, and not signed.
+#[tokio::test]
+async fn a_question_of_before_a_restore_is_declined() {
+    let (vault, archive) = vault(Purpose::Party);
+    let me = vault.key_set();
+    let message = Information::new(MESSAGE_NAME, "text/plain", b"come".to_vec()).unwrap();
+    let container = Container::new([1; 16], Part::leaf(Attributes::default(), Leaf::Information(message))).unwrap();
+    let request = || {
+        let draft = ContainerStatement { container: container.id() }.draft(me.suite(), me.id());
+        let exhibit = Exhibit::Container { container: container.to_bytes() };
+        SignRequest { deal: DealId::from_array([1; 16]), draft, exhibit }
+    };
+    assert!(matches!(vault.request(request()).await.unwrap(), Answer::Waiting));
+    assert_eq!(mark_restored(&*archive, [], Time::from_unix(9)).await.unwrap().declined, 1);
+    assert!(vault.waiting().await.unwrap().is_empty());
+    assert!(matches!(vault.request(request()).await.unwrap(), Answer::Declined));
+}
+
 // Among many signers: the first round is shown, the later ones follow one after the other, and the question to the arbiter is the last word.
 #[tokio::test]
 async fn rounds_are_signed_one_after_the_other_until_the_arbiter_is_asked() {

@@ -255,6 +255,11 @@ impl Pay {
         self.state.name()
     }
 
+    /// Whether a payer has offered to pay, and nothing more: no request of the payee's was taken up.
+    pub fn awaits_request(&self) -> bool {
+        matches!(self.state, State::ToOffer { .. } | State::AwaitRequest { .. })
+    }
+
     /// Whether the next word is the peer's.
     pub fn waits_for_peer(&self) -> bool {
         matches!(

@@ -29,7 +29,7 @@ use semper_transfer::payment::statement::Side;
 use verdict::{ClosingOutcome, Outcome};
 
 /// The rules, word for word as they are hashed. Contracts name the hash, so that rules cannot change under a running contract.
-pub const RULES: &str = "semper arbiter rules 6\n\
+pub const RULES: &str = "semper arbiter rules 7\n\
     cell: one per contract and slot; empty, aborted, resolved, revoked or fault; written once\n\
     closing: one per resolved cell of a contract with complaints; empty, completed or fault; written once\n\
     abort: by the originator, with its promise; empty -> aborted\n\
@@ -44,7 +44,7 @@ pub const RULES: &str = "semper arbiter rules 6\n\
     time for complaints: until not-after and the span of the contract for complaints, whenever it was resolved\n\
     settlement: aborted, fault, or empty after not-after: to the payer; \
     resolved, after the time for complaints -> closing completed: to the payee\n\
-    inquiry: by a party, with both promises; decides nothing; empty -> no answer until not-after\n\
+    inquiry: by a party, with the promises that it has, or none; decides nothing; empty -> no answer until not-after\n\
     decided cell: every valid request gets what stands, byte for byte\n\
     first request after not-after, where the cell closes: refused, the cell stays empty for ever\n\
     contract of many parties: one cell per party and one record of who has asked in which round and was refused; \

@@ -506,29 +506,33 @@ impl Court<'_> {
             legs: Leg::in_part(core, slot).map_err(RequestError::Items)?,
             unopenable: None,
         };
-        let first = request.promises.first().ok_or(RequestError::Promises)?;
-        let first = check_promise(self.verify, originator, &first.promise, case.cid, Role::ORIGINATOR, None)?.id();
+        let promised =
+            |first: &Promised| check_promise(self.verify, originator, &first.promise, case.cid, Role::ORIGINATOR, None);
+        let first = request.promises.first().map(promised).transpose()?.map(|promise| promise.id());
         let second = match request.promises.as_slice() {
-            [_] => None,
+            [] | [_] => None,
             [_, second] => {
                 let (cid, role) = (case.cid, responder_of(slot));
-                Some(check_promise(self.verify, responder, &second.promise, cid, role, Some(first))?.id())
+                Some(check_promise(self.verify, responder, &second.promise, cid, role, first)?.id())
             }
             _ => return Err(RequestError::Promises),
         };
-        let (asked, question) = match (request.question.kind(), second) {
-            (Kind::Revocation, Some(second)) => self.revocation(request, &case, [first, second])?,
-            (Kind::Abort, Some(_)) if flaws::active(Flaw::PayerAborts) || flaws::active(Flaw::PayeeAborts) => {
+        let (asked, question) = match (request.question.kind(), first, second) {
+            (Kind::Revocation, Some(first), Some(second)) => self.revocation(request, &case, [first, second])?,
+            (Kind::Abort, Some(first), Some(_))
+                if flaws::active(Flaw::PayerAborts) || flaws::active(Flaw::PayeeAborts) =>
+            {
                 self.abort(request, &case, first)?
             }
-            (Kind::Abort, None) => self.abort(request, &case, first)?,
-            (Kind::Resolve, Some(second)) => self.resolve(request, &case, [first, second])?,
-            (Kind::Complaint, Some(_)) => self.complaint(request, &case)?,
-            (Kind::Settlement, _) => self.settlement(request, &case)?,
-            (Kind::Inquiry, Some(_)) => self.inquiry(request, &case)?,
+            (Kind::Abort, Some(first), None) => self.abort(request, &case, first)?,
+            (Kind::Resolve, Some(first), Some(second)) => self.resolve(request, &case, [first, second])?,
+            (Kind::Complaint, Some(_), Some(_)) => self.complaint(request, &case)?,
+            (Kind::Settlement, Some(_), _) => self.settlement(request, &case)?,
+            // It decides nothing, and whoever comes from a backup may have no promise left.
+            (Kind::Inquiry, _, _) => self.inquiry(request, &case)?,
             _ => return Err(RequestError::Promises),
         };
-        let basis = [question, first].into_iter().chain(second).collect();
+        let basis = [question].into_iter().chain(first).chain(second).collect();
         let unopenable = if matches!(asked, Asked::Resolve { .. }) { self.unopenable(&case)? } else { None };
         Ok(Case { asked, basis, unopenable, ..case })
     }

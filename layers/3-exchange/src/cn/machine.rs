@@ -37,8 +37,9 @@ impl Machine for Cn {
             Input::Operated(_) => Err(self.out_of_place("a payment")),
             Input::Examined(_) => Err(self.out_of_place("an examination")),
             Input::Said(_) => Err(self.out_of_place("an issuer's answer")),
-            // A receipt says that a message arrived, not that it was read: it moves nothing.
-            Input::Delivered => Ok(Step::to(self)),
+            // A receipt says that a message arrived, not that it was read: it moves nothing. And the arbiter of many hears no question that decides
+            // nothing: whoever has lost its rounds waits, and its keys sign no other.
+            Input::Delivered | Input::Restored => Ok(Step::to(self)),
         }
     }
 }

@@ -46,7 +46,7 @@ impl Machine for Ix {
             Input::Timer(REFUND) => Ok(self.unanswered()),
             Input::Timer(_) | Input::GiveUp => Ok(self.give_up()),
             // Nobody shows a right here or gives information. And a receipt says that a message arrived, not that it was read.
-            Input::Examined(_) | Input::Said(_) | Input::Delivered => Ok(Step::to(self)),
+            Input::Examined(_) | Input::Said(_) | Input::Delivered | Input::Restored => Ok(Step::to(self)),
         }
     }
 }

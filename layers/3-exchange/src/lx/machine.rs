@@ -50,7 +50,7 @@ impl Machine for Lx {
             Input::Timer(REFUND) => Ok(self.refund_date()),
             Input::Timer(_) | Input::GiveUp => Ok(self.give_up()),
             // There is no arbiter here, and nobody shows a right. And a receipt says that a message arrived, not that it was read.
-            Input::ArbiterSays(_) | Input::Said(_) | Input::Delivered => Ok(Step::to(self)),
+            Input::ArbiterSays(_) | Input::Said(_) | Input::Delivered | Input::Restored => Ok(Step::to(self)),
         }
     }
 }

@@ -2,8 +2,10 @@
 //!
 //! - [`moves`]: what a party does next, from the question to its user to the end.
 //! - [`ruling`]: what it asks the arbiter, and how it goes on as the arbiter says.
+//! - [`restored`]: what it does when its state comes from a backup.
 
 mod moves;
+mod restored;
 mod ruling;
 
 use semper_core::cbor::{Decode, Encode};
@@ -82,6 +84,7 @@ impl Machine for Gx {
             Input::Timer(WINDOW) => Ok(self.window_over()),
             Input::Timer(REFUND) => Ok(self.refund_date()),
             Input::Timer(_) | Input::GiveUp => Ok(self.give_up()),
+            Input::Restored => Ok(self.restored()),
             // A receipt says that a message arrived, not that it was read: it moves nothing.
             Input::Delivered => Ok(Step::to(self)),
         }

@@ -60,7 +60,8 @@ impl Gx {
             kept.extend(right.tell(&given.token, &answer.statement, arbiter));
         }
         let then = match question {
-            Question::Revoke if decision == Decision::Revoked => {
+            // Who asks what became of it may have had it revoked before its state was lost.
+            Question::Revoke | Question::Inquire if decision == Decision::Revoked => {
                 Some(call_back(run.clone(), &promises, &answer.statement, arbiter))
             }
             Question::Settle { due, .. } => settled(run, due, promises, &decision, answer.authorisation),
@@ -113,6 +114,8 @@ fn ruled(
             Leg::Information(_) if matches!(question, Question::Complain { .. }) => {
                 Some(end(run, Ending::Defective, Vec::new()))
             }
+            // The key comes with the answer to this question, which is one more about what stands.
+            Leg::Information(_) if *question == Question::Inquire => Some(ask_resolve(run, promises.try_into().ok()?)),
             Leg::Information(slot) => {
                 let release = attestation?.bytes().to_vec();
                 let examination = Examination { core: run.core().clone(), slot: *slot, release: release.clone() };
@@ -219,18 +222,15 @@ pub(super) fn ask_again(run: Run, question: Question, promises: Vec<Promised>) -
 pub(super) fn draft(run: &Run, question: &Question, promises: &[Promised]) -> Draft {
     let (cid, slot, role) = (run.cid(), run.part(), run.stated(run.role()));
     let id = |place: usize| promises.get(place).map(|promised| promised.promise.id());
-    let first = id(0).expect("whoever asks the arbiter has promised or was promised");
+    let promised =
+        |place| id(place).expect("whoever aborts has promised, and whoever resolves or revokes holds both promises");
     match question {
-        Question::Abort => run.draft(&Abort { cid, slot, promise: first }),
+        Question::Abort => run.draft(&Abort { cid, slot, promise: promised(0) }),
         Question::Resolve { proof } => {
-            let second = id(1).expect("whoever resolves holds both promises");
             let proof = (!proof.is_empty()).then(|| Digest::of(domain::PROOF, proof));
-            run.draft(&Resolve { cid, slot, promises: [first, second], role, proof })
+            run.draft(&Resolve { cid, slot, promises: [promised(0), promised(1)], role, proof })
         }
-        Question::Revoke => {
-            let second = id(1).expect("whoever has passed a right on holds both promises");
-            run.draft(&Revocation { cid, slot, promises: [first, second] })
-        }
+        Question::Revoke => run.draft(&Revocation { cid, slot, promises: [promised(0), promised(1)] }),
         Question::Inquire => run.draft(&Inquiry { cid, slot, role }),
         Question::Complain { proof } => {
             run.draft(&Complaint { cid, slot, role, proof: Digest::of(domain::MISBEHAVIOUR, proof) })

@@ -76,7 +76,7 @@ impl Run<'_> {
     }
 
     /// What is spent has gone for good; what the mint had not taken after all is back.
-    fn settled(&self, key: &[u8], reply: &IssuerReply, step: Step) -> Step {
+    pub(super) fn settled(&self, key: &[u8], reply: &IssuerReply, step: Step) -> Step {
         let (Some(away), Ok(name)) = (self.held.away.get(key), <[u8; 32]>::try_from(key)) else { return step };
         let Ok(states) = exchange::states_of(&away.coins, reply) else { return step };
         let those = |wanted: &[State]| -> Vec<Proof> {

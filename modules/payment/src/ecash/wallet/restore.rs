@@ -1,4 +1,5 @@
-//! Finds coins again that belong to the seed (NUT-09, NUT-13): keyset by keyset, in batches, until some are empty.
+//! Finds coins again that belong to the seed (NUT-09, NUT-13): keyset by keyset, in batches, until some are empty. The coins that are here are put aside
+//! first, and come back when the mint has said that they are not spent (NUT-07): whoever restores comes from somewhere else, where they may have been spent.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::exchange::{self, post};
 use super::money;
-use super::records::Changes as _;
+use super::records::{Away, AwayState, Changes as _};
 use super::seed::{COUNTER_MAX, Output};
 use super::stage::{Run, Stage, Stop};
 
@@ -22,7 +23,7 @@ const EMPTY: u32 = 3;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Restore {
-    /// Keysets that are not done, the present one last.
+    /// Keysets that are not done, the present one last. None: what was put aside is asked for.
     todo: Vec<Id>,
     /// The first counter of the batch.
     from: u32,
@@ -40,7 +41,9 @@ impl Run<'_> {
         if todo.is_empty() {
             return Err(Stop::Unknown);
         }
-        Ok(self.to(Stage::Restore(Restore { todo, from: 0, empty: 0, coins: None, found: 0 })))
+        let here = self.spendable();
+        let step = self.to(Stage::Restore(Restore { todo, from: 0, empty: 0, coins: None, found: 0 }));
+        Ok(step.take_coins(&here).put_away(self.id(), AwayState::Lost, &here))
     }
 }
 
@@ -48,6 +51,9 @@ impl Restore {
     pub(super) fn request(&self, run: &Run<'_>) -> IssuerRequest {
         match &self.coins {
             Some(coins) => exchange::check_states(run.issuer(), coins),
+            None if self.todo.is_empty() => {
+                exchange::check_states(run.issuer(), run.aside().map_or(&[], |aside| &aside.coins))
+            }
             None => {
                 let outputs = self.outputs(run).into_iter().map(|output| output.message).collect();
                 post(run.issuer(), "restore", &RestoreRequest { outputs })
@@ -69,6 +75,7 @@ impl Restore {
             Step::failed(Failure::unmoved(Fault::ThirdParty, format!("the mint does not restore: {}", why.words())))
         };
         match self.coins.clone() {
+            None if self.todo.is_empty() => run.settled(run.id(), reply, self.done(run)),
             None => {
                 let outputs = self.outputs(run);
                 let found = exchange::read::<RestoreResponse>(reply)
@@ -113,14 +120,23 @@ impl Restore {
             self.todo.pop();
             (self.from, self.empty) = (0, 0);
         }
-        if self.todo.is_empty() {
-            return Step::to(Vec::new(), run.outcome(self.found, 0, Vec::new()));
+        if self.todo.is_empty() && run.aside().is_none() {
+            return self.done(run);
         }
         run.to(Stage::Restore(self))
+    }
+
+    fn done(&self, run: &Run<'_>) -> Step {
+        Step::to(Vec::new(), run.outcome(self.found, 0, Vec::new()))
     }
 }
 
 impl Run<'_> {
+    /// What was put aside at the beginning.
+    fn aside(&self) -> Option<&Away> {
+        self.held.away.get(self.id().as_slice())
+    }
+
     /// Secrets of coins that the records know already.
     fn known(&self) -> BTreeSet<String> {
         let away = self.held.away.values().flat_map(|away| &away.coins);
