@@ -12,6 +12,8 @@
 //! goods/               what is sold and bought
 //! wanted/              where what is bought goes, for the user's side
 //! archive/             everything that was received, sent, signed and decided
+//! archive/copy/        a copy of it while a backup is made
+//! backup.lock          locked while a backup is made
 //! run/control.json     how to reach the running node; there while one runs
 //! run/desk.html        leads the owner's browser to the desk; good for ten minutes
 //! ```
@@ -422,6 +424,11 @@ impl Home {
     /// The archive's directory.
     pub fn archive(&self) -> PathBuf {
         self.dir.join("archive")
+    }
+
+    /// Where a copy of the archive is while a backup is made.
+    pub(crate) fn archive_copy(&self) -> PathBuf {
+        self.archive().join("copy")
     }
 
     /// Where goods are kept that are sold and bought.

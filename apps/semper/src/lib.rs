@@ -34,6 +34,7 @@
 
 #![expect(unreachable_pub, reason = "`pub` marks what other rooms of the house use")]
 
+pub mod backup;
 pub mod bench;
 pub mod control;
 mod covers;

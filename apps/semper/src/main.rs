@@ -6,7 +6,7 @@ mod commands;
 
 use std::process::ExitCode;
 
-use semper::{bench, control, home, now, party, policy, roles, sale, secrets, stamp, vault};
+use semper::{backup, bench, control, home, now, party, policy, roles, sale, secrets, stamp, vault};
 
 fn main() -> ExitCode {
     commands::main()

@@ -297,6 +297,7 @@ pub fn view(entry: &Entry) -> DealView {
         files: Vec::new(),
         saved_as: None,
         in_hand: deal.in_hand().map(|amount| amount.to_string()),
+        restored: entry.restored.map(Time::unix),
         right: deal.agreement().and_then(|agreement| Some(right::sold(&agreement.core).ok()?.0.right)),
         notices: Vec::new(),
         told: entry

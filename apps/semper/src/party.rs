@@ -37,6 +37,7 @@ use tokio::time::{Instant, sleep};
 use zeroize::Zeroizing;
 
 use crate::control::Endpoint;
+use crate::control::backup::{Copied, backup_routes};
 use crate::control::client::Client;
 use crate::control::server::{Controlled, guarded, party_routes};
 use crate::desk::{self, Desk};
@@ -181,7 +182,8 @@ impl Running {
         let (stop, stopped) = watch::channel(false);
         let (asked, gone) = (Arc::new(Notify::new()), Arc::new(Gone::default()));
         let tasks = JoinSet::new();
-        let mut starting = Starting { home: home.clone(), config, archive, stopped, tasks, gone: gone.clone() };
+        let (home_of, own, gone_of) = (home.clone(), store.own(), gone.clone());
+        let mut starting = Starting { home: home_of, config, archive, own, stopped, tasks, gone: gone_of };
         let made = starting.role(holder, &home.card()?, listen).await?;
         let mut servers = Vec::new();
         if listen {
@@ -281,20 +283,20 @@ impl Store {
     /// Opens the archive. Another process of the same user that has it gets some time to end.
     async fn open(home: &Home, config: &Config, patience: Duration) -> Result<Self> {
         Ok(match &config.database {
-            None => {
-                let until = Instant::now() + patience;
-                loop {
-                    match SqliteArchive::open(home.archive()).await {
-                        Err(OpenError::InUse { .. }) if Instant::now() < until => sleep(LOOK_AGAIN).await,
-                        opened => break Store::Sqlite(Arc::new(opened?)),
-                    }
-                }
-            }
+            None => Store::Sqlite(Arc::new(open_archive(home, patience).await?)),
             Some(_) if config.role == Role::Party => {
                 anyhow::bail!("a party keeps its archive in its own directory: take `database` out of semper.toml")
             }
             Some(url) => Store::Postgres(Arc::new(PostgresArchive::open(url, PostgresOptions::default()).await?)),
         })
+    }
+
+    /// The archive of a party, and of a third party that has its own.
+    fn own(&self) -> Option<Arc<SqliteArchive>> {
+        match self {
+            Store::Sqlite(archive) => Some(archive.clone()),
+            Store::Postgres(_) => None,
+        }
     }
 
     fn archive(&self) -> Arc<dyn Archive> {
@@ -312,6 +314,20 @@ impl Store {
                 }
             }
             Store::Postgres(archive) => archive.close().await,
+        }
+    }
+}
+
+/// Opens the archive of a data directory. Another process of the same user that has it gets `patience` to end.
+///
+/// # Errors
+/// It is in use, or damaged.
+pub async fn open_archive(home: &Home, patience: Duration) -> Result<SqliteArchive, OpenError> {
+    let until = Instant::now() + patience;
+    loop {
+        match SqliteArchive::open(home.archive()).await {
+            Err(OpenError::InUse { .. }) if Instant::now() < until => sleep(LOOK_AGAIN).await,
+            opened => return opened,
         }
     }
 }
@@ -344,6 +360,8 @@ struct Starting {
     home: Home,
     config: Config,
     archive: Arc<dyn Archive>,
+    /// The same, where it is a file of its own.
+    own: Option<Arc<SqliteArchive>>,
     stopped: watch::Receiver<bool>,
     tasks: JoinSet<()>,
     gone: Arc<Gone>,
@@ -517,7 +535,9 @@ impl Starting {
             self.tasks.spawn(mailbox.run(self.stopped.clone()));
         }
         let (desk, doors) = listen.then(|| self.desk(&node)).transpose()?.unzip();
-        let control = party_routes(Controlled { node: node.clone(), vault: keys.clone(), doors });
+        let own = self.own.clone().context("a party keeps its archive in its own directory")?;
+        let copying = backup_routes(Copied { node: node.clone(), archive: own, home: self.home.clone() });
+        let control = party_routes(Controlled { node: node.clone(), vault: keys.clone(), doors }).merge(copying);
         let shop = node.shop_routes().merge(goods.routes());
         let public = self.inbox(node.clone(), side.clone(), side).merge(shop);
         Ok(Made { public, control, party: Some(Party { node, keys, _vault: vault }), desk })

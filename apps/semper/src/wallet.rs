@@ -6,7 +6,7 @@ use semper_core::amount::{Amount, AmountError, Currency};
 use semper_core::ids::DealId;
 use semper_support::archive::ReadError;
 use semper_transfer::payment::means::{LockKind, Means, PayerAnonymity, ReceiptKind, Reversal};
-use semper_transfer::payment::module::{Next, Purse};
+use semper_transfer::payment::module::{Balance, Next, Purse};
 use semper_transfer::payment::operation::{OperationId, PurseId, Task};
 use semper_transfer::payment::statement::PURPOSE_MAX;
 
@@ -192,10 +192,19 @@ pub async fn purse_id(node: &Node, start: &str) -> Result<PurseId, WalletError> 
 /// `Read`.
 pub async fn purses(payments: &Payments) -> Result<Vec<PurseView>, WalletError> {
     let purses = payments.purses().await?;
-    let view = |purse: &Purse| {
-        let module = payments.module(&purse.system)?;
-        let balance = module.balance(purse);
-        Some(PurseView {
+    let mut views = Vec::new();
+    for purse in &purses {
+        let Some(module) = payments.module(&purse.system) else { continue };
+        let mut balance = module.balance(purse);
+        let unseen = payments.is_unseen(&purse.id).await?;
+        if unseen {
+            // What it held at the backup may be spent: nothing of it counts before its issuer has said so.
+            let all = balance.available.plus(balance.pending).unwrap_or(balance.available);
+            let nothing = Amount::new(0, purse.currency)?;
+            balance = Balance { available: nothing, pending: all };
+        }
+        views.push(PurseView {
+            unseen,
             id: purse.id.to_string(),
             system: purse.system.to_string(),
             issuer: purse.issuer.clone(),
@@ -204,9 +213,9 @@ pub async fn purses(payments: &Payments) -> Result<Vec<PurseView>, WalletError> 
             pending: balance.pending.to_string(),
             address: module.address(purse, "", None),
             means: module.means(purse).as_ref().map(means),
-        })
-    };
-    Ok(purses.iter().filter_map(view).collect())
+        });
+    }
+    Ok(views)
 }
 
 /// What a means promises, in words.

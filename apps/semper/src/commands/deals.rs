@@ -241,6 +241,14 @@ pub(super) fn sentence(deal: &DealView) -> String {
         Standing::InHand(amount) => format!("the arbiter has your money, {amount}, and waits for the other party's"),
         Standing::Untaken => "not done; your money comes back from its issuer".to_owned(),
         Standing::Arbiter => "waits for the arbiter".to_owned(),
+        Standing::Paused(from) => format!(
+            "paused since the restore: it comes from the backup of {}, and nothing is signed for it before its arbiter has said what became of it",
+            Time::from_unix(from)
+        ),
+        Standing::UnknownSince(from) => format!(
+            "ended as far as the arbiter knows; what you signed after the backup of {} is not known here, and the other party may hold a complete contract",
+            Time::from_unix(from)
+        ),
     };
     let trouble = deal.trouble.as_ref().map(|trouble| format!(" [{trouble}]"));
     format!("{}: {what}{}", notice::title(deal), trouble.unwrap_or_default())

@@ -3,6 +3,7 @@
 mod approve;
 mod arbiter;
 mod ask;
+mod backup;
 mod contact;
 mod cover;
 mod credential;
@@ -137,6 +138,10 @@ enum Command {
     /// Your deals
     #[command(subcommand)]
     Deals(deals::Deals),
+    /// Write everything of yours into one encrypted file, or check such a file
+    Backup(backup::Backup),
+    /// Make a new data directory from a backup
+    Restore(backup::Restore),
     /// Certify that a name belongs to your keys
     Certify(serve::Certify),
     /// What a certification authority does: invite somebody, revoke a certificate
@@ -251,6 +256,8 @@ async fn run(common: Common, command: Command) -> Result<ExitCode> {
         Command::Mandate(mandate) => mandate.run(&common).await?,
         Command::Deals(deals) => return deals.run(&common).await,
         Command::Stamp(stamp) => stamp.run(&common).await?,
+        Command::Backup(backup) => backup.run(&common).await?,
+        Command::Restore(restore) => restore.run(&common).await?,
         Command::Certify(certify) => certify.run(&common).await?,
         Command::Ca(ca) => ca.run(&common).await?,
         Command::Arbiter(arbiter) => arbiter.run(&common).await?,

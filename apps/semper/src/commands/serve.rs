@@ -12,7 +12,7 @@ use semper_support::crypto::Randomness as _;
 use semper_vault::confine;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Common, ask, desk};
+use super::{Common, ask, backup, desk};
 use crate::control::client::Client;
 use crate::home::{Config, Home, Role};
 use crate::party::{self, Running};
@@ -138,6 +138,10 @@ impl Begun {
         let Self { home, config, vault, _window } = self;
         let running = Running::start_beside(&home, vault).await?;
         println!("{} runs; its inbox is {}. Stop it with Ctrl-C or `semper stop`.", config.name, config.inbox_url());
+        let standing = running.client()?.backup().await?;
+        for line in backup::unsettled(&standing).into_iter().chain(backup::notice(&standing)) {
+            println!("{line}");
+        }
         println!("What waits for your answer is in your approval window: `semper window` opens it.");
         until_stopped(vec![running]).await
     }

@@ -8,7 +8,7 @@ use clap::Subcommand;
 use semper_transfer::payment::operation::OperationId;
 use serde::{Deserialize, Serialize};
 
-use super::{Common, approve, ask, session};
+use super::{Common, approve, ask, backup, session};
 use crate::control::client::Client;
 use crate::control::{OperationView, PurseOrder, PurseView, TaskOrder};
 use crate::party;
@@ -141,6 +141,10 @@ impl Wallet {
                     refresh_all(client).await?;
                 }
                 balance(&client.purses().await?, json)?;
+                let standing = client.backup().await?;
+                if let (Some(line), false) = (backup::notice(&standing), json) {
+                    println!("{line}");
+                }
             }
             Wallet::Add { issuer, system, currency } => {
                 let order = PurseOrder { system, issuer, currency };
@@ -155,7 +159,7 @@ impl Wallet {
                 client.abandon_operation(&operation).await?;
                 code = follow(client, &operation).await?;
             }
-            Wallet::Backup { file } => backup(common, client, &file).await?,
+            Wallet::Backup { file } => write_words(common, client, &file).await?,
             Wallet::Withdraw { amount, purse, method } => {
                 code = run(client, TaskOrder::Withdraw { amount, purse, method }).await?;
             }
@@ -231,12 +235,13 @@ pub(super) fn balance(purses: &[PurseView], json: bool) -> Result<()> {
         );
     }
     for purse in purses {
+        let unseen = if purse.unseen { "; from a backup: its issuer has not said yet what is in it" } else { "" };
         let pending = if purse.pending.starts_with("0 ") || purse.pending.starts_with("0.00 ") {
             String::new()
         } else {
             format!(" (and {} on the way)", purse.pending)
         };
-        println!("{}  {:<8}  {:>14}{pending}  {}", &purse.id[..8], purse.system, purse.available, purse.issuer);
+        println!("{}  {:<8}  {:>14}{pending}{unseen}  {}", &purse.id[..8], purse.system, purse.available, purse.issuer);
         if let Some(address) = &purse.address {
             println!("          money for it comes in at {address}");
         }
@@ -273,7 +278,7 @@ async fn refresh_all(client: &Client) -> Result<()> {
     Ok(())
 }
 
-async fn backup(common: &Common, client: &Client, file: &std::path::Path) -> Result<()> {
+async fn write_words(common: &Common, client: &Client, file: &std::path::Path) -> Result<()> {
     let home = common.home()?;
     let passphrase = ask::passphrase(common.passphrase_file.as_deref(), false)?;
     let secrets = party::unlock(&home, &passphrase)?;

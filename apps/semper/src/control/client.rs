@@ -14,11 +14,11 @@ use crate::home::Home;
 use crate::node::goods::{self, GoodsError};
 
 use super::{
-    AcceptOrder, AgreeOrder, AllOpened, AnswerOrder, ApprovalView, Begun, BuyOrder, CheckOrder, ContactOrder,
-    ContactView, CoverLine, CoverOrder, CoverSaid, CredentialView, DealView, DisputeOrder, Endpoint, MailOrder,
-    OfferOrder, OfferView, Opened, OperationView, PassOrder, PassedView, PayOrder, Problem, PurseOrder, PurseView,
-    ReplyOrder, RightOfferOrder, SendOrder, SettingOrder, SettingsView, ShownOrder, SignOrder, StampOrder, StampView,
-    StandsOrder, SwapOrder, TaskOrder, TradeOrder, WithdrawOrder,
+    AcceptOrder, AgreeOrder, AllOpened, AnswerOrder, ApprovalView, BackedOrder, BackupView, Begun, BuyOrder,
+    CheckOrder, ContactOrder, ContactView, CoverLine, CoverOrder, CoverSaid, CredentialView, DealView, DisputeOrder,
+    Endpoint, MailOrder, OfferOrder, OfferView, Opened, OperationView, PassOrder, PassedView, PayOrder, Problem,
+    PurseOrder, PurseView, ReplyOrder, RightOfferOrder, SendOrder, SettingOrder, SettingsView, ShownOrder, SignOrder,
+    StampOrder, StampView, StandsOrder, SwapOrder, TaskOrder, TradeOrder, WithdrawOrder,
 };
 
 /// Why a call has no answer. Whatever the node has begun it goes on with.
@@ -452,6 +452,21 @@ impl Client {
     /// Tells an operation that it is no longer wanted.
     pub async fn abandon_operation(&self, id: &str) -> Result<()> {
         self.post(&format!("/operations/{id}/give-up"), &()).await
+    }
+
+    /// When the last backup was made, and what would be lost with this machine.
+    pub async fn backup(&self) -> Result<BackupView> {
+        self.get("/backup").await
+    }
+
+    /// Has the node copy its archive, for a backup.
+    pub async fn copy_archive(&self) -> Result<()> {
+        self.post("/backup/copy", &()).await
+    }
+
+    /// Tells the node that a backup was made and checked.
+    pub async fn note_backup(&self, order: &BackedOrder) -> Result<()> {
+        self.post("/backup", order).await
     }
 
     /// Stops the node.

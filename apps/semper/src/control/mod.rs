@@ -3,6 +3,7 @@
 //! A node writes its port and a random token to `run/control.json` in its data directory, which only its owner can read. Every
 //! request carries the token. The command line has no other way to a node: where none runs, it starts one for itself.
 
+pub(crate) mod backup;
 pub mod client;
 mod notice;
 pub(crate) mod server;
@@ -39,6 +40,48 @@ pub struct Endpoint {
 pub struct DeskView {
     /// A link that opens it once, within ten minutes.
     pub link: String,
+}
+
+/// When the last backup was made, what would be lost with this machine, and what is not settled after a restore. Times are in seconds since 1970.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct BackupView {
+    /// When the last backup was made and checked, if there is one.
+    pub last: Option<u64>,
+    /// Deals that are not in it; 1000 stands for more.
+    pub deals: usize,
+    /// Money in purses that are not in it, an amount for each currency.
+    pub money: Vec<String>,
+    /// What is not settled after a restore.
+    pub restored: Option<RestoredView>,
+}
+
+/// What is not settled after a restore.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RestoredView {
+    /// When the backup was made.
+    pub from: u64,
+    /// When it was restored.
+    pub at: u64,
+    /// Deals that have not ended.
+    pub deals: usize,
+    /// Purses whose issuer was not asked yet.
+    pub purses: usize,
+}
+
+/// A backup that was made and checked.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct BackedOrder {
+    /// When.
+    pub time: u64,
+    /// The purses in it.
+    pub purses: Vec<String>,
+}
+
+impl BackupView {
+    /// Whether anything would be lost with this machine.
+    pub fn is_at_risk(&self) -> bool {
+        self.deals > 0 || !self.money.is_empty()
+    }
 }
 
 /// A deal, for the screen.
@@ -92,6 +135,10 @@ pub struct DealView {
     /// What notice it carries, if it carries one.
     #[serde(default)]
     pub told: Option<ToldView>,
+    /// The time of the backup that it comes from, if it had not ended then, in seconds since 1970. While it has not ended it is paused: nothing new is signed
+    /// for it until its arbiter has said what became of it.
+    #[serde(default)]
+    pub restored: Option<u64>,
 }
 
 /// A file of a deal.
@@ -698,8 +745,11 @@ pub struct PurseView {
     pub currency: String,
     /// What can be spent now.
     pub available: String,
-    /// What has left and may come back.
+    /// What has left and may come back; of a purse that comes from a backup all of it, until its issuer has said what is there.
     pub pending: String,
+    /// Whether it comes from a backup and its issuer was not asked yet what is in it.
+    #[serde(default)]
+    pub unseen: bool,
     /// Where money can be sent to, if it can.
     pub address: Option<String>,
     /// What payments with it promise; nothing before the issuer's terms are known.

@@ -127,7 +127,7 @@ fn is_authorised(token: &str, headers: &HeaderMap) -> bool {
 pub struct Failure(Problem);
 
 impl Failure {
-    fn new(status: StatusCode, title: &str, detail: impl ToString) -> Self {
+    pub(super) fn new(status: StatusCode, title: &str, detail: impl ToString) -> Self {
         Self(Problem { title: title.to_owned(), status: status.as_u16(), detail: detail.to_string() })
     }
 }

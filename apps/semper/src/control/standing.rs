@@ -79,11 +79,21 @@ pub enum Standing<'a> {
     Decided(u64),
     /// The arbiter is awaited.
     Arbiter,
+    /// It comes from a backup of this time, and nothing is done for it before its arbiter has said what became of it.
+    Paused(u64),
+    /// It comes from a backup of this time, and its arbiter has decided nothing: what was signed after the backup is not known here.
+    UnknownSince(u64),
 }
 
 impl<'a> Standing<'a> {
     /// Where `deal` stands.
     pub fn of(deal: &'a DealView) -> Self {
+        let under_contract = deal.restored.filter(|_| deal.cid.is_some());
+        match (deal.ending.as_deref(), under_contract) {
+            (None, Some(from)) => return Standing::Paused(from),
+            (Some("lapsed"), Some(from)) => return Standing::UnknownSince(from),
+            _ => {}
+        }
         match deal.ending.as_deref() {
             Some("success") => Self::of_success(deal),
             Some(ending) => Self::of_other_end(deal, ending),

@@ -260,5 +260,7 @@ fn standing(language: Language, deal: &DealView) -> String {
         Standing::InHand(amount) => language.text_with("state-in-hand", &[("amount", amount.into())]),
         Standing::Untaken => text("state-untaken"),
         Standing::Arbiter => text("state-arbiter"),
+        Standing::Paused(from) => dated("state-paused", from),
+        Standing::UnknownSince(from) => dated("state-unknown-since", from),
     }
 }

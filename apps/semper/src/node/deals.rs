@@ -257,6 +257,9 @@ impl Node {
         let recovered = event.input == Input::Delivered && entry.trouble.take().is_some();
         let step = entry.deal.clone().handle(&env, event.input)?;
         if step.effects.is_empty() && step.state == entry.deal && event.with.consumed.is_empty() && !recovered {
+            if event.with == Commit::default() {
+                return Ok(());
+            }
             // That a message has arrived is kept; the deal, which is large, stays as it is stored.
             return self.archive.commit(event.with).await.map_err(NodeError::Commit);
         }

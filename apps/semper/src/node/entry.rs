@@ -21,7 +21,7 @@ const PREFIX: &[u8] = b"deal/";
 ///
 /// ```text
 /// entry = { 0: 1, 1: deal, 2: opened, 3: messages taken, 4: title, 5: peer's name, ? 6: trouble, 7: [* name], ? 8: true,     ; 8: handing is provable
-///           ? 9: told }
+///           ? 9: told, ? 10: time }                                                               ; 10: of a backup
 /// ```
 #[derive(Clone, Debug)]
 pub struct Entry {
@@ -43,6 +43,8 @@ pub struct Entry {
     pub handing: Handing,
     /// The notice that it carries, if it carries one.
     pub told: Option<Told>,
+    /// The time of the backup that it comes from, if it had not ended then: what happened to it since is not known here.
+    pub restored: Option<Time>,
 }
 
 /// A notice, as the deal knows it that carries it.
@@ -78,7 +80,8 @@ impl Entry {
     /// A deal that was opened just now, between two, and of which nothing is to be proven.
     pub fn new(deal: Deal, title: String, peer: String) -> Self {
         let (opened, handing) = (super::now(), Handing::Unproven);
-        Self { deal, opened, messages: 0, title, peer, others: Vec::new(), trouble: None, handing, told: None }
+        let (others, trouble, told, restored) = (Vec::new(), None, None, None);
+        Self { deal, opened, messages: 0, title, peer, others, trouble, handing, told, restored }
     }
 
     /// The archive's key of a deal.
@@ -163,6 +166,7 @@ impl Encode for Entry {
             .put(7, self.others.iter().map(|name| words(name)).collect::<Vec<_>>())
             .put_some(8, (self.handing == Handing::Provable).then_some(true))
             .put_some(9, self.told.as_ref().map(Encode::to_value))
+            .put_some(10, self.restored.as_ref().map(Encode::to_value))
             .build()
     }
 }
@@ -189,6 +193,7 @@ impl Decode for Entry {
                 }
             },
             told: fields.optional_item(9, "told")?,
+            restored: fields.optional_item(10, "restored")?,
         };
         fields.close()?;
         Ok(entry)
@@ -293,6 +298,7 @@ mod tests {
                 trouble: Some(said.clone()),
                 handing: Handing::Provable,
                 told: Some(Told { saying: "dispute".to_owned(), about: Some(DealId::from_array([2; 16])) }),
+                restored: None,
             };
             let read = Entry::from_bytes(&entry.to_bytes()).unwrap();
             assert_eq!((read.handing, &read.told), (Handing::Provable, &entry.told));

@@ -7,6 +7,7 @@
 //! Read [`deals`] for the step, then [`outbox`], [`asks`], [`payments`] and [`inbox`].
 
 mod asks;
+pub(crate) mod backup;
 mod book;
 mod deals;
 mod entry;
@@ -22,6 +23,7 @@ pub mod offers;
 mod outbox;
 mod payments;
 mod preferences;
+pub(crate) mod restored;
 mod right;
 pub mod shop;
 mod stamps;
@@ -46,6 +48,7 @@ use tokio::task::JoinSet;
 
 use crate::stamp::StampError;
 
+pub use backup::{AtRisk, Backed};
 pub use book::{Book, BookError, Contact};
 pub use deals::{Beginning, FRAME_ARBITER, FRAME_DEAL, title};
 use entry::Entries;
@@ -88,6 +91,8 @@ pub struct Node {
     timers: Notify,
     examinations: Notify,
     errands: Notify,
+    /// What would be lost with this machine, as it was counted last, and after how many steps.
+    at_risk: Mutex<Option<(u64, AtRisk)>>,
     /// Counts steps, so that whoever waits for a deal looks again.
     changed: watch::Sender<u64>,
 }
@@ -232,6 +237,7 @@ impl Node {
             timers: Notify::new(),
             examinations: Notify::new(),
             errands: Notify::new(),
+            at_risk: Mutex::new(None),
             changed,
         })
     }
@@ -244,6 +250,7 @@ impl Node {
         loops.spawn(self.clone().examine_loop(stop.clone()));
         loops.spawn(self.clone().stamps_loop(stop.clone()));
         loops.spawn(self.clone().errands_loop(stop.clone()));
+        loops.spawn(self.clone().restored_loop(stop.clone()));
         loops.spawn(self.payments.clone().run(Some(self.clone()), stop.clone()));
         loops.spawn(self.clone().timers_loop(stop));
         while loops.join_next().await.is_some() {}

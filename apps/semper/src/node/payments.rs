@@ -54,12 +54,14 @@ const PAUSES: [u64; 6] = [1, 2, 4, 8, 16, 30];
 const REFRESH_MAX: Duration = Duration::from_secs(5);
 /// Steps that one operation takes without a pause: an issuer that answers at once for ever does not keep us busy.
 const STEPS_AT_ONCE: usize = 32;
+/// Why an operation rests after a restore.
+const UNSEEN: &str = "the purse comes from a backup and is looked through at its issuer first; no money moved";
 /// How often a step is computed again when another one on the same purse was stored meanwhile.
 const TRIES: usize = 16;
 
 /// The means of payment of one party.
 pub struct Payments {
-    parts: PaymentParts,
+    pub(super) parts: PaymentParts,
     /// Counts steps, so that whoever waits for an operation looks again.
     pub(super) changed: watch::Sender<u64>,
     /// Held while a purse is opened.
@@ -178,7 +180,7 @@ impl Payments {
         system.ok_or_else(|| PaymentError::UnknownSystem(name.to_owned(), known()))
     }
 
-    fn fresh<const N: usize>(&self) -> Result<[u8; N], CryptoError> {
+    pub(super) fn fresh<const N: usize>(&self) -> Result<[u8; N], CryptoError> {
         let mut bytes = [0; N];
         self.parts.random.fill(&mut bytes)?;
         Ok(bytes)
@@ -337,6 +339,9 @@ impl Payments {
         let Some((entry, _)) = load_entry(&*self.parts.archive, &id).await? else {
             return Ok(Drive::Ended);
         };
+        if !entry.has_ended() && self.waits_for_look(&entry.operation).await? {
+            return Ok(Drive::Rest(LOOK_AGAIN, Some(UNSEEN.to_owned())));
+        }
         if !entry.has_ended() && self.parts.archive.record(ABANDONED_SPACE, id.as_bytes()).await?.is_some() {
             let gone = (ABANDONED_SPACE.to_owned(), id.as_bytes().to_vec(), None);
             let with = Commit { records: vec![gone], ..Commit::default() };
