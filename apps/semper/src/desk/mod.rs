@@ -10,10 +10,12 @@
 //!   wallet    purses and operations    people  contacts          shop    offers
 //!   settings  whose word decides, how deals go
 //!   buy       what a link offers       sell    a file and a price         open  what other pages lead here with
+//!   backup    whether there is one
 //! ```
 //! Every page is a function from the views of [`crate::control`] to HTML; what can be done is done by the functions that the control
 //! interface calls.
 
+mod backup;
 mod buy;
 mod deal;
 mod deals;
@@ -85,6 +87,7 @@ impl Desk {
             .route("/deals/{id}/withdraw", get(notices::ask_withdraw).post(notices::withdraw))
             .route("/deals/{id}/dispute", get(notices::ask_dispute).post(notices::dispute))
             .route("/deals/{id}/answer", get(notices::ask_answer).post(notices::answer))
+            .route("/backup", get(backup::show))
             .route("/wallet", get(wallet::show))
             .route("/wallet/begin", post(wallet::begin))
             .route("/wallet/operations/{id}", get(wallet::operation))
@@ -126,7 +129,9 @@ impl Desk {
             place("/offers", "offers", offers),
             place("/contacts", "contacts", 0),
             place("/settings", "settings", 0),
+            place("/backup", "backup", 0),
         ];
+        let notice = self.backup_notice(language, here).await?;
         let frame = Frame {
             language,
             title,
@@ -137,7 +142,7 @@ impl Desk {
             live: Some("connection-lost"),
             mark: None,
         };
-        Ok(document(StatusCode::OK, &frame.around(content)))
+        Ok(document(StatusCode::OK, &frame.around(&html! { (notice) (content) })))
     }
 }
 

@@ -6,6 +6,7 @@
 #![expect(unreachable_pub, reason = "a test binary has no outside: `pub` marks what other modules use")]
 
 mod access;
+mod backup;
 mod browser;
 mod cheats;
 mod commands;

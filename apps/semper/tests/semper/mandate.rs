@@ -8,7 +8,7 @@ use crate::market::Market;
 use crate::world::{World, deal_in, until};
 
 /// A day from now, as the command line takes it.
-fn tomorrow() -> String {
+pub fn tomorrow() -> String {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
     Time::from_unix(now).after(Seconds(86_400)).to_string().replacen(' ', "T", 1).replace(" UTC", "Z")
 }
