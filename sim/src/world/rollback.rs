@@ -109,10 +109,10 @@ impl World {
         let (restored, other) = (endings[rollback.who], endings[1 - rollback.who]);
         match (restored, other) {
             (Some(Ending::Success), Some(other)) if other != Ending::Success => {
-                return Err(format!("S3: the restored party has a contract, its honest peer has none: {endings:?}"));
+                Err(format!("S3: the restored party has a contract, its honest peer has none: {endings:?}"))
             }
             (Some(Ending::Aborted), Some(Ending::Success)) => {
-                return Err(format!("S3: aborted for the restored party, complete for its peer: {endings:?}"));
+                Err(format!("S3: aborted for the restored party, complete for its peer: {endings:?}"))
             }
             _ => self.contradicts_nothing(rollback).map(|()| (endings, verdict)),
         }

@@ -9,7 +9,7 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 use semper_core::ids::KeySetId;
 use semper_store::SqliteArchive;
 use semper_support::archive::{Archive as _, Commit};
-use semper_vault::log::LogCopy;
+use semper_vault::log::{Log, LogCopy};
 use zeroize::Zeroizing;
 
 use super::content::{Left, Manifest, Part, put_manifest, put_part};
@@ -137,9 +137,14 @@ fn write(
     file.set_len(0).map_err(BackupError::Write)?;
     let mut out = Sealing::begin(BufWriter::new(file), taking.passphrase)?;
     let mut held = Vec::new();
+    let log = home.dir().join(LOG);
+    if !log.exists() {
+        // Nobody has unlocked the vault yet: its log is empty.
+        Log::open(&log, &taking.log_key)?;
+    }
     let copy = home.archive_copy().join("archive.db");
     held.extend(put_file(&mut out, ARCHIVE, &copy, tell)?);
-    let log = LogCopy::of(&home.dir().join(LOG), &taking.log_key)?;
+    let log = LogCopy::of(&log, &taking.log_key)?;
     let entries = log.entries();
     held.push(put_part(&mut out, LOG, log.len(), log, &mut |bytes| tell(LOG, bytes))?);
     for name in FILES.into_iter().filter(|name| *name != LOG) {

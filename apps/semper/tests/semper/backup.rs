@@ -281,6 +281,11 @@ fn what_is_no_good_backup_is_refused() {
     world.run("nobody", &["restore", &own]).failed_with(&["wrong passphrase"]);
     world.run("nobody", &["restore", &own, "--file-passphrase", &other]).good();
     assert!(world.run("nobody", &["contact", "list"]).good().contains("bob"));
+    // The first thing that one does with a new party.
+    world.init("carol", &[]);
+    let fresh = world.back_up("carol", "carol.backup");
+    world.lose_and_restore("carol", &fresh);
+    assert_eq!(world.json("carol", &["deals", "list", "--json"]).as_array().map(Vec::len), Some(0));
 }
 
 // Killed at any moment, a backup is whole or has no name, and so is what is restored; the next attempt goes through.
