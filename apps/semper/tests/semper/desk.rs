@@ -418,6 +418,9 @@ fn money_contacts_and_offers_have_their_pages() {
     assert_eq!(browser.run("return document.activeElement.className"), "skip");
     browser.press(Key::Enter);
     assert_eq!(browser.run("return document.activeElement.id"), "content");
+    // What is not backed up is said first.
+    browser.press(Key::Tab);
+    assert!(browser.run("return document.activeElement.textContent").as_str().unwrap().contains("What to do"));
     browser.press(Key::Tab);
     assert!(browser.run("return document.activeElement.textContent").as_str().unwrap().contains("Remove"));
     browser.press(Key::Enter);
