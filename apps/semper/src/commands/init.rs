@@ -70,7 +70,12 @@ impl Init {
         }
         match &self.token_label {
             None => {
-                println!("There is no way to recover a lost passphrase: keep it, and keep a copy of the directory.");
+                println!("There is no way to recover a lost passphrase: keep it.");
+                if self.role == [Role::Party] {
+                    println!("Keep what this machine could lose, too: `semper backup FILE`, now and then.");
+                } else {
+                    println!("Keep a copy of the directory, made while nothing runs.");
+                }
             }
             Some(label) => {
                 println!("The keys are on the token {label:?} and cannot be copied; its PIN is the passphrase.");

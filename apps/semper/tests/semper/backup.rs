@@ -128,7 +128,7 @@ fn a_party_comes_back_with_what_it_had() {
     // She goes on: the coins that she has are good, and no counter is used twice.
     let third = market.buy(&link, world.path("third.csv").to_str().unwrap());
     let approval = world.asked("alice");
-    world.type_in("alice", &["approve", &approval], "sign\n").good();
+    world.says_yes("alice", &approval).good();
     assert_eq!(world.ending("alice", &third), "success");
 }
 
@@ -156,7 +156,7 @@ fn promised(market: &mut Market, file: &str, bytes: &[u8]) -> String {
     let approval = world.asked("alice");
     drop(market.running.remove(BOB));
     let world = &market.world;
-    world.type_in("alice", &["approve", &approval], "sign\n").good();
+    world.says_yes("alice", &approval).good();
     world.wait("alice", &deal, "her promise", |view| view["state"] == "await-peer-final");
     deal
 }
@@ -210,7 +210,7 @@ fn no_abort_after_a_final_that_the_backup_does_not_know() {
     let state = world.wait("alice", &deal, "her promise", |view| view["state"] == "await-peer-promise");
     assert!(state["ending"].is_null());
     let backup = world.back_up("alice", "alice.backup");
-    world.type_in("bob", &["approve", &approval], "sign\n").good();
+    world.says_yes("bob", &approval).good();
     assert_eq!(world.ending("alice", &deal), "success");
     assert_eq!(world.ending("bob", &deal), "success");
     drop(alice);

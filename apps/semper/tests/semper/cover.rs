@@ -35,7 +35,7 @@ fn agree(world: &World, limit: &str, per_deal: &str) {
     let args = |limit| ["cover", "agree", "--guarantor", "guarantor", "--until", "2099-12-31", "--limit", limit];
     world.type_in("alice", &args("9999.00 EUR"), "no\n").failed_with(&["declined"]);
     let later = [&args(limit)[..], &["--per-deal", per_deal, "--out", &out]].concat();
-    let later = world.type_in("alice", &later, "sign\n").good();
+    let later = world.type_in("alice", &later, &format!("{limit}\n")).good();
     for part in ["Agree to be covered", limit, "guarantor: key", "you owe to the guarantor"] {
         assert!(later.contains(part), "{part} is not in {later}");
     }
@@ -52,7 +52,7 @@ fn request<'a>(deal: &'a str, amount: &'a str, out: &'a str) -> Vec<&'a str> {
 #[track_caller]
 fn covered(world: &World, deal: &str, amount: &str) -> String {
     let out = world.path(&format!("{deal}.semper-cover")).display().to_string();
-    let said = world.type_in("alice", &request(deal, amount, &out), "sign\n").good();
+    let said = world.type_in("alice", &request(deal, amount, &out), &format!("{amount}\n")).good();
     assert!(said.contains("Have a guarantor stand for you"), "{said}");
     out
 }
@@ -65,7 +65,7 @@ fn bob_signs(world: &World, deal: &str) {
         waits.next().map(|approval| approval["id"].as_str().unwrap().to_owned())
     };
     let question = until(asked).expect("bob was never asked");
-    world.type_in("bob", &["approve", &question], "sign\n").good();
+    world.says_yes("bob", &question).good();
     for party in ["alice", "bob"] {
         assert_eq!(world.ending(party, deal), "success");
     }
@@ -108,12 +108,12 @@ fn a_guarantor_stands_for_alice_up_to_her_limit() {
     let first = world.propose(&[]);
     world.asked("bob");
     let out = world.path("nothing").display().to_string();
-    world.type_in("alice", &request(&first, "10.00 EUR", &out), "sign\n").failed_with(&["no liability agreement"]);
+    world.type_in("alice", &request(&first, "10.00 EUR", &out), "10.00 EUR\n").failed_with(&["no liability agreement"]);
     agree(&world, "150.00 EUR", "100.00 EUR");
-    world.type_in("alice", &request(&first, "101.00 EUR", &out), "sign\n").failed_with(&["allows 100.00 EUR"]);
+    world.type_in("alice", &request(&first, "101.00 EUR", &out), "101.00 EUR\n").failed_with(&["allows 100.00 EUR"]);
     // The power fails at the guarantor before it hears the request: it is not known whether it did, and the same order finds out.
     drop(guarantor);
-    let silent = world.type_in("alice", &request(&first, "100.00 EUR", &out), "sign\n");
+    let silent = world.type_in("alice", &request(&first, "100.00 EUR", &out), "100.00 EUR\n");
     silent.failed_with(&["does not answer", "give the same order again"]);
     let _guarantor = world.serve("guarantor");
     world.run("alice", &request(&first, "90.00 EUR", &out)).failed_with(&["semper cover get"]);
@@ -134,7 +134,7 @@ fn a_guarantor_stands_for_alice_up_to_her_limit() {
     assert!(check(&["--deal", &first]).good().contains("Good"), "looked at twice it is as good");
 
     // More than is left is refused with the reason, and given once Bob has released the first one.
-    let refused = world.type_in("alice", &request(&second, "60.00 EUR", &out), "sign\n");
+    let refused = world.type_in("alice", &request(&second, "60.00 EUR", &out), "60.00 EUR\n");
     refused.failed_with(&["the limit is 150.00 EUR, and 50.00 EUR are left of it"]);
     bob_signs(&world, &first);
     let owed = world.type_in("alice", &["cover", "release", &file], "sign\n");
@@ -208,7 +208,7 @@ fn a_claim_is_paid_once_and_a_revoked_key_takes_nothing_back() {
     let third = world.propose(&[]);
     world.asked("bob");
     let out = world.path("third").display().to_string();
-    world.type_in("alice", &request(&third, "1.00 EUR", &out), "sign\n").failed_with(&["no new cover"]);
+    world.type_in("alice", &request(&third, "1.00 EUR", &out), "1.00 EUR\n").failed_with(&["no new cover"]);
     assert_eq!(claim(&world, &kept)["ruling"], "claimed");
 
     for (booking, left) in [("paid", "10.00 EUR"), ("repaid", "110.00 EUR")] {

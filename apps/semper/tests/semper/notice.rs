@@ -202,7 +202,7 @@ fn a_notice_of_somebody_else_is_mail() {
         let carrier = post(&world, from, "/send", &order)["deal"].as_str().unwrap().to_owned();
         if signed {
             let asked = approval(&world, from, &json!({ "carrier": carrier }));
-            world.type_in(from, &["approve", &asked], "sign\n").good();
+            world.says_yes(from, &asked).good();
         }
         let came = world.wait("bob", &carrier, why, |view| view["told"].is_object());
         assert_eq!(came["told"], json!({ "saying": "withdrawal", "about": null }), "{why}");
