@@ -35,6 +35,7 @@ fn fault(root: &clap::Command, command: &str) -> Option<String> {
         let word = words.next().unwrap_or_default();
         match at.find_subcommand(word) {
             Some(next) => at = next,
+            None if !at.is_subcommand_required_set() => break,
             None => return Some(format!("{} has no command {word:?}", at.get_name())),
         }
     }

@@ -309,6 +309,13 @@ fn is_told(kind: Kind) -> bool {
             | Kind::AccountRequest
             | Kind::Decision
             | Kind::Mandate
+            // What is shown of a cover is an item of its own.
+            | Kind::LiabilityAgreement
+            | Kind::CoverRequest
+            | Kind::Cover
+            | Kind::CoverRelease
+            | Kind::CoverClaim
+            | Kind::CoverRuling
     )
 }
 

@@ -102,7 +102,7 @@ impl Desk {
             (deals(language, &settings, &contacts, config.patience))
             h2 { (language.text("settings-unasked")) }
             p { (language.text("settings-unasked-hint")) }
-            pre { "semper mandate list\nsemper window" }
+            p { code { "semper mandate list" } " · " code { "semper window" } }
             h2 { (language.text("settings-node")) }
             (node(language, &config, &self.home.dir().display().to_string()))
         };
