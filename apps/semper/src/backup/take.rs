@@ -255,7 +255,8 @@ pub async fn copy_archive(archive: &SqliteArchive, home: &Home) -> Result<(), Ba
 /// # Errors
 /// `Mark`: the archive cannot be written. The backup is good nevertheless.
 pub async fn note(archive: &SqliteArchive, found: &Found) -> Result<(), BackupError> {
-    let backed = Backed { time: found.manifest.time, purses: found.counts.purse_ids.clone() };
+    let (time, purses) = (found.manifest.time, found.counts.purse_ids.clone());
+    let backed = Backed { time, purses, deals: found.counts.deals };
     Ok(archive.commit(Commit { records: vec![noted(&backed)], ..Commit::default() }).await?)
 }
 

@@ -95,7 +95,8 @@ impl Backup {
                 client.copy_archive().await?;
                 let found = backup::take(&turn, &taking, &mut progress()).await?;
                 let purses = found.counts.purse_ids.iter().map(ToString::to_string).collect();
-                client.note_backup(&BackedOrder { time: found.manifest.time.unix(), purses }).await?;
+                let (time, deals) = (found.manifest.time.unix(), found.counts.deals);
+                client.note_backup(&BackedOrder { time, purses, deals }).await?;
                 Ok(found)
             }
             None => {

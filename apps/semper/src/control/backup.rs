@@ -60,7 +60,8 @@ async fn standing(State(on): State<Copied>) -> Result<Json<BackupView>, Failure>
 
 async fn made(State(on): State<Copied>, Json(order): Json<BackedOrder>) -> Result<Json<()>, Failure> {
     let purses = order.purses.iter().filter_map(|id| PurseId::parse(id)).collect();
-    on.node.note_backup(&Backed { time: Time::from_unix(order.time), purses }).await?;
+    let (time, deals) = (Time::from_unix(order.time), order.deals);
+    on.node.note_backup(&Backed { time, purses, deals }).await?;
     Ok(Json(()))
 }
 

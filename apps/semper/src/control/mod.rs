@@ -75,6 +75,8 @@ pub struct BackedOrder {
     pub time: u64,
     /// The purses in it.
     pub purses: Vec<String>,
+    /// How many deals are in it.
+    pub deals: u64,
 }
 
 impl BackupView {

@@ -23,7 +23,7 @@ const PURSES_MAX: usize = 64;
 /// The last backup that was made and checked.
 ///
 /// ```text
-/// backed = { 0: 1, 1: time, 2: [* purse] }
+/// backed = { 0: 1, 1: time, 2: [* purse], 3: number of deals }
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Backed {
@@ -31,6 +31,8 @@ pub struct Backed {
     pub time: Time,
     /// The purses in it: what is in them can be found again.
     pub purses: Vec<PurseId>,
+    /// How many deals are in it. Deals are never removed: those beyond that number are not.
+    pub deals: u64,
 }
 
 /// What would be lost with this machine.
@@ -79,26 +81,23 @@ impl Node {
             return Ok(at_risk.clone());
         }
         let money = self.payments.not_in(backed.as_ref()).await?;
+        let held = backed.as_ref().map_or(0, |backed| usize::try_from(backed.deals).unwrap_or(usize::MAX));
         let last = backed.map(|backed| backed.time);
-        let at_risk = AtRisk { last, deals: self.deals_since(last).await?, money };
+        let at_risk = AtRisk { last, deals: self.deals_beyond(held).await?, money };
         *remembered = Some((counted, at_risk.clone()));
         Ok(at_risk)
     }
 
-    async fn deals_since(&self, last: Option<Time>) -> Result<usize, ReadError> {
-        let (mut count, mut after) = (0, None::<Vec<u8>>);
-        loop {
+    /// How many deals there are beyond a number. By their times they could not be told from those of a backup that was made in the same second.
+    async fn deals_beyond(&self, held: usize) -> Result<usize, ReadError> {
+        let (mut count, mut after) = (0_usize, None::<Vec<u8>>);
+        while count < held.saturating_add(COUNTED_MAX) {
             let page = self.archive.states(Entry::prefix(), after.as_deref(), PAGE).await?;
-            let Some(end) = page.last() else { return Ok(count) };
+            let Some(end) = page.last() else { break };
             after = Some(end.key.clone());
-            for stored in &page {
-                let opened = Entry::read(stored)?.opened;
-                count += usize::from(last.is_none_or(|last| opened > last));
-            }
-            if count >= COUNTED_MAX {
-                return Ok(COUNTED_MAX);
-            }
+            count += page.len();
         }
+        Ok(count.saturating_sub(held).min(COUNTED_MAX))
     }
 }
 
@@ -120,7 +119,7 @@ impl Payments {
 
 impl Encode for Backed {
     fn to_value(&self) -> Value {
-        record().put(0, 1_u64).put_item(1, &self.time).put_list(2, &self.purses).build()
+        record().put(0, 1_u64).put_item(1, &self.time).put_list(2, &self.purses).put(3, self.deals).build()
     }
 }
 
@@ -128,7 +127,8 @@ impl Decode for Backed {
     fn from_value(value: Value) -> Result<Self, DecodeError> {
         let mut fields = Fields::open(value)?;
         fields.version(0, 1)?;
-        let backed = Self { time: fields.item(1, "time")?, purses: fields.list(2, "purses", PURSES_MAX)? };
+        let (time, purses) = (fields.item(1, "time")?, fields.list(2, "purses", PURSES_MAX)?);
+        let backed = Self { time, purses, deals: fields.uint(3, "deals")? };
         fields.close()?;
         Ok(backed)
     }

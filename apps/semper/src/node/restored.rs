@@ -94,7 +94,7 @@ pub(crate) async fn mark(
     let unseen = |purse: &PurseId| (PURSES.to_owned(), purse.as_bytes().to_vec(), Some(Vec::new()));
     commit.records.extend(counts.purse_ids.iter().map(unseen));
     commit.records.push((SPACE.to_owned(), KEY.to_vec(), Some(Mark { from, at }.to_bytes())));
-    commit.records.push(backup::noted(&Backed { time: from, purses: counts.purse_ids.clone() }));
+    commit.records.push(backup::noted(&Backed { time: from, purses: counts.purse_ids.clone(), deals: counts.deals }));
     Ok(archive.commit(commit).await?)
 }
 
