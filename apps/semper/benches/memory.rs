@@ -1,4 +1,4 @@
-//! How much memory a purchase takes, from the seller's file to the buyer's: every process of seller and buyer, the commands among them. Prints the largest
+//! How much memory a purchase takes, from the seller's file to the buyer's: the nodes of both and the commands (their vaults see no goods). Prints the largest
 //! resident sizes (`VmHWM`) of a purchase of 1 MiB and of one of 1 GiB, and their ratio: the larger file must not need more memory than the smaller one.
 //! Needs 4 GiB of disk, and Linux. `cargo bench -p semper --bench memory`.
 #![allow(
