@@ -84,7 +84,7 @@ impl Drop for Turn {
     }
 }
 
-/// Writes a backup of the data directory and opens it again to check it: what was found in it. The archive was copied into [`Home::archive_copy`] before, and the log is copied now:
+/// Writes a backup of the data directory and opens it again to check it: what was found in it. The archive was copied into `Home::archive_copy` before, and the log is copied now:
 /// see the order in [`super`].
 ///
 /// # Errors

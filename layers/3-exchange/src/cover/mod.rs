@@ -1,7 +1,7 @@
 //! Liability covers: a guarantor certifies for one contract that it stands for a party, up to an amount and until a date.
 //!
 //! The customer of a guarantor agrees to limits once and asks for a cover per contract; whoever makes the contract with it checks the cover by itself
-//! ([`check`]) and needs to know nothing of the customer but the keys that sign the contract. The guarantor sees a hash of the contract, no more, unless
+//! ([`check()`]) and needs to know nothing of the customer but the keys that sign the contract. The guarantor sees a hash of the contract, no more, unless
 //! somebody claims or releases. What it has certified it pays, whatever becomes of the customer's keys.
 //!
 //! It never promises more for a customer than the limit that the customer has signed, and it never takes back what somebody may rely on: only whom the
